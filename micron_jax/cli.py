@@ -1,0 +1,52 @@
+"""`micron-jax SUBCOMMAND`: finds the program, nothing else."""
+
+import importlib
+import sys
+
+from micron_jax.errors import UserError
+
+PROGRAMS = {
+    "pretrain": "learn from an unlabelled corpus, on one device or many",
+    "convert": "turn a checkpoint of the PyTorch release into a folder of ours",
+    "compare": "check our numbers against a recording of the PyTorch release",
+    "data": "build and list data sets",
+    "demo": "fetch sample clips, build a corpus, pretrain a tiny model",
+}
+
+HELP = """usage: micron-jax COMMAND [options]
+
+Micron-BERT in JAX: self-supervised learning of facial micro-expressions.
+
+commands:
+{commands}
+
+micron-jax COMMAND --help tells the rest; micron-jax --version the version.""".format(
+    commands="\n".join(f"  {name:<10}{line}" for name, line in PROGRAMS.items())
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one subcommand.
+
+    Returns:
+      The exit status: 0 done, 1 our fault (with a traceback), 2 the user's input (one line).
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help"):
+        print(HELP)
+        return 0
+    if argv[0] == "--version":
+        from micron_jax import __version__
+
+        print(f"micron-jax {__version__}")
+        return 0
+    name, rest = argv[0], argv[1:]
+    try:
+        if name not in PROGRAMS:
+            raise UserError(f"no command {name!r}; the commands are {', '.join(PROGRAMS)}")
+        return importlib.import_module(f"micron_jax.programs.{name}").main(rest)
+    except UserError as error:
+        print(f"micron-jax: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
