@@ -1,0 +1,111 @@
+"""The network's settings: every difference between the release and the paper is a field here."""
+
+import dataclasses
+
+from micron_jax.errors import UserError
+
+# Widths, depths and heads by name. `small` is the release's `mae_vit_small_patch8` (models/mae.py,
+# line 703); `base` and `large` are ViT-B and ViT-L with MAE's decoder; `tiny` is for demonstrations.
+SIZES = {
+    "tiny": dict(width=128, depth=3, heads=2, decoder_width=96, decoder_depth=1, decoder_heads=2),
+    "small": dict(width=512, depth=4, heads=4, decoder_width=512, decoder_depth=4, decoder_heads=4),
+    "base": dict(
+        width=768, depth=12, heads=12, decoder_width=512, decoder_depth=8, decoder_heads=16
+    ),
+    "large": dict(
+        width=1024, depth=24, heads=16, decoder_width=512, decoder_depth=8, decoder_heads=16
+    ),
+}
+
+_CHOICES = {
+    "dma_query": ("rep", "ref"),
+    "dma_key": ("rep", "ref"),
+    "poi": ("none", "cosine"),
+    "attention": ("auto", "xla", "cudnn", "per_head"),
+    "dtype": ("float32", "bfloat16"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """Architecture of Micron-BERT. The defaults are the release's, with full cross-attention.
+
+    Attributes:
+      img_size: side of the frames the positions are laid out for, pixels.
+      patch_size: side of a patch, pixels.
+      width, depth, heads: the encoder's token width, blocks and attention heads.
+      mlp_ratio: hidden width of a block's MLP over its width.
+      decoder_width, decoder_depth, decoder_heads: the same of the decoder.
+      dma_query, dma_key: which frame's tokens ask and answer in the micro-attention: `rep` (the
+        frame with swapped patches) or `ref` (the frame at t+δ). The value is always `rep`.
+        Release: rep, ref; paper, Eq. 8: ref, rep.
+      dma_scaled: logits times 1/√width (release) or as they are (paper, Eq. 8).
+      dma_diagonal: only the diagonal of the attention weighs the values (paper, Eq. 9; the
+        release's `diag_att`), instead of the whole rows.
+      poi: `cosine` multiplies the diagonal by each patch's score (paper's Patch of Interest);
+        `none` leaves it out, as the release's forward pass does. Needs `dma_diagonal`.
+      projection_dim: outputs of the DINO projection head; 0 leaves the head out.
+      projection_hidden, projection_bottleneck: its hidden and bottleneck widths.
+      attention: how softmax attention is computed; see `attention.attend`.
+      dtype: of the computation, `float32` or `bfloat16`; parameters are always float32.
+    """
+
+    img_size: int = 224
+    patch_size: int = 8
+    width: int = 512
+    depth: int = 4
+    heads: int = 4
+    mlp_ratio: float = 4.0
+    decoder_width: int = 512
+    decoder_depth: int = 4
+    decoder_heads: int = 4
+    dma_query: str = "rep"
+    dma_key: str = "ref"
+    dma_scaled: bool = True
+    dma_diagonal: bool = False
+    poi: str = "none"
+    projection_dim: int = 0
+    projection_hidden: int = 2048
+    projection_bottleneck: int = 256
+    attention: str = "auto"
+    dtype: str = "float32"
+
+    def __post_init__(self):
+        for field, choices in _CHOICES.items():
+            if getattr(self, field) not in choices:
+                raise UserError(
+                    f"model.{field}={getattr(self, field)!r}: choose one of {', '.join(choices)}"
+                )
+        for field in ("img_size", "patch_size", "width", "heads", "decoder_width", "decoder_heads"):
+            if getattr(self, field) < 1:
+                raise UserError(f"model.{field}={getattr(self, field)}: must be at least 1")
+        if self.img_size % self.patch_size:
+            raise UserError(
+                f"model.img_size={self.img_size}: not a multiple of patch_size={self.patch_size}"
+            )
+        for side, heads in (("width", "heads"), ("decoder_width", "decoder_heads")):
+            if getattr(self, side) % getattr(self, heads):
+                raise UserError(
+                    f"model.{heads}={getattr(self, heads)}: does not divide "
+                    f"{side}={getattr(self, side)}"
+                )
+            if getattr(self, side) % 4:
+                raise UserError(f"model.{side}={getattr(self, side)}: must be a multiple of 4")
+        if self.poi != "none" and not self.dma_diagonal:
+            raise UserError(f"model.poi={self.poi!r}: needs model.dma_diagonal=True")
+
+    @property
+    def grid(self) -> int:
+        """Patches along a side."""
+        return self.img_size // self.patch_size
+
+    @classmethod
+    def of_size(cls, size: str, **fields) -> "ModelConfig":
+        """A named size (`SIZES`) with further fields set.
+
+        Raises:
+          UserError: there is no size of that name.
+        """
+        if size not in SIZES:
+            raise UserError(f"model.size={size!r}: choose one of {', '.join(SIZES)}")
+        return cls(**(SIZES[size] | fields))

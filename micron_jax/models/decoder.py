@@ -1,0 +1,30 @@
+"""The decoder: from micro-attended tokens back to pixels."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from micron_jax.models.config import ModelConfig
+from micron_jax.models.layers import Block, dense, layer_norm, sincos_positions
+
+
+class Decoder(nn.Module):
+    """The release's `forward_decoder` (models/mae.py, line 611)."""
+
+    config: ModelConfig
+
+    @nn.compact
+    def __call__(self, latent):
+        """[B, N, width] -> pixels of each patch, float32 [B, N, patch_size² · 3]."""
+        c = self.config
+        dtype = jnp.dtype(c.dtype)
+        x = dense(c.decoder_width, "embed", dtype)(latent)
+        # The CLS row is never used; it is kept because the release's checkpoints carry it.
+        positions = self.param(
+            "positions", lambda _: jnp.asarray(sincos_positions(c.decoder_width, c.grid))
+        )
+        x = x + jax.lax.stop_gradient(positions[:, 1:]).astype(x.dtype)
+        for i in range(c.decoder_depth):
+            x = Block(c.decoder_heads, c.mlp_ratio, c.attention, dtype, name=f"block_{i}")(x)
+        x = layer_norm("norm", dtype)(x)
+        return dense(c.patch_size**2 * 3, "pred", dtype)(x).astype(jnp.float32)

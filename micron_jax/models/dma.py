@@ -1,0 +1,103 @@
+"""Diagonal Micro-Attention: how well each patch of one frame finds itself in the other."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from micron_jax.models.attention import attend, attention_weights
+from micron_jax.models.layers import dense
+
+_BLOCK = 112  # queries whose logits exist at a time; divides 28², the patches of 224 px
+
+
+def diagonal_logit(q, k, *, scale: float):
+    """log(a / (1 - a)) of the diagonal a of softmax(q·kᵀ·scale), in O(N) memory.
+
+    With s = q·kᵀ·scale this is sᵢᵢ - log Σ_{j≠i} exp sᵢⱼ, which, unlike a itself, does not saturate
+    when a is near 0 or 1. No N×N array is made, forwards or backwards: the logits of a block of
+    queries are computed, reduced and, for the gradient, computed again.
+
+    Args:
+      q: queries, [B, N, D].
+      k: keys, [B, N, D].
+      scale: what the logits are multiplied by.
+
+    Returns:
+      float32 [B, N].
+    """
+    count = q.shape[1]
+
+    @jax.checkpoint
+    def of_one_query(i, query):
+        logits = jnp.einsum("bd,bnd->bn", query, k, preferred_element_type=jnp.float32) * scale
+        own = jnp.arange(count) == i
+        others = jax.nn.logsumexp(logits, axis=-1, where=~own)
+        return jnp.sum(jnp.where(own, logits, 0.0), axis=-1) - others
+
+    def of_query(indexed):
+        return of_one_query(*indexed)
+
+    queries = (jnp.arange(count), jnp.swapaxes(q, 0, 1))
+    return jnp.swapaxes(jax.lax.map(of_query, queries, batch_size=min(_BLOCK, count)), 0, 1)
+
+
+def diagonal_attention(q, k, *, scale: float):
+    """The diagonal of softmax(q·kᵀ·scale): [B, N, D] twice -> float32 [B, N] (paper, Eq. 8)."""
+    return jax.nn.sigmoid(diagonal_logit(q, k, scale=scale))
+
+
+def micro_attention(q, k, v, scores=None, *, scale: float):
+    """P_dma = diag(Â)·S·V (paper, Eq. 9, and its Patch of Interest).
+
+    Args:
+      q: queries, [B, N, D].
+      k: keys, [B, N, D].
+      v: values, [B, N, D].
+      scores: S, a weight for each patch, [B, N]; None for all ones.
+      scale: what the logits are multiplied by.
+
+    Returns:
+      [B, N, D] in the dtype of `v`.
+    """
+    weights = diagonal_attention(q, k, scale=scale)
+    if scores is not None:
+        weights = weights * scores
+    return weights[..., None].astype(v.dtype) * v
+
+
+class MicroAttention(nn.Module):
+    """The release's one-headed `CrossAttention` (models/mae.py, line 17), both of its ways."""
+
+    width: int
+    scaled: bool
+    diagonal: bool
+    attention: str
+    dtype: jnp.dtype
+
+    def setup(self):
+        self.to_q = dense(self.width, "to_q", self.dtype)
+        self.to_k = dense(self.width, "to_k", self.dtype)
+        self.to_v = dense(self.width, "to_v", self.dtype)
+        self.proj = dense(self.width, "proj", self.dtype)
+
+    @property
+    def scale(self) -> float:
+        return self.width**-0.5 if self.scaled else 1.0
+
+    def __call__(self, query, key, value, scores=None):
+        """Tokens of the frames in their roles, [B, N, D] each -> P_dma, [B, N, D]."""
+        q, k, v = self.to_q(query), self.to_k(key), self.to_v(value)
+        if self.diagonal:
+            return self.proj(micro_attention(q, k, v, scores, scale=self.scale))
+        # `attend` scales by 1/√width itself.
+        q = q * (self.scale * self.width**0.5)
+        one_head = (x[:, :, None] for x in (q, k, v))
+        return self.proj(attend(*one_head, implementation=self.attention)[:, :, 0])
+
+    def logit(self, query, key):
+        """`diagonal_logit` of the projected tokens: [B, N, D] twice -> float32 [B, N]."""
+        return diagonal_logit(self.to_q(query), self.to_k(key), scale=self.scale)
+
+    def weights(self, query, key):
+        """The whole attention, float32 [B, N, N]: for looking at, not for training."""
+        return attention_weights(self.to_q(query), self.to_k(key), scale=self.scale)

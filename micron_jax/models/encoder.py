@@ -1,0 +1,71 @@
+"""The ViT encoder both frames and every crop go through."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from micron_jax.models.config import ModelConfig
+from micron_jax.models.layers import (
+    Block,
+    dense,
+    layer_norm,
+    patchify,
+    resize_positions,
+    sincos_positions,
+)
+
+
+class Encoder(nn.Module):
+    """The release's `Backbone` (models/mae.py, line 83)."""
+
+    config: ModelConfig
+
+    def setup(self):
+        c = self.config
+        dtype = jnp.dtype(c.dtype)
+        self.patch_embed = dense(c.width, "patch_embed", dtype)
+        self.cls = self.param("cls", nn.initializers.normal(0.02), (1, 1, c.width))
+        # Fixed, yet a parameter: checkpoints carry it and the teacher's average covers it.
+        self.positions = self.param("positions", lambda _: jnp.asarray(self._fixed_positions()))
+        self.blocks = [
+            Block(c.heads, c.mlp_ratio, c.attention, dtype, name=f"block_{i}")
+            for i in range(c.depth)
+        ]
+        self.norm = layer_norm("norm", dtype)
+
+    def _fixed_positions(self):
+        return sincos_positions(self.config.width, self.config.grid)
+
+    def _embed(self, images):
+        patch_size = self.config.patch_size
+        _, height, width, channels = images.shape
+        if height % patch_size or width % patch_size or channels != 3:
+            raise ValueError(
+                f"images of shape {images.shape}: expected [B, H, W, 3] with H and W multiples "
+                f"of the patch size {patch_size}"
+            )
+        x = self.patch_embed(patchify(images, patch_size))
+        positions = jax.lax.stop_gradient(self.positions)
+        positions = resize_positions(positions, (height // patch_size, width // patch_size))
+        cls = jnp.broadcast_to(self.cls, (x.shape[0], 1, x.shape[2])).astype(x.dtype)
+        return jnp.concatenate([cls, x], axis=1) + positions.astype(x.dtype)
+
+    def __call__(self, images):
+        """Encodes normalised images, float [B, H, W, 3], into tokens [B, 1 + N, D], CLS first.
+
+        Sizes other than `img_size` get positions resized as the release resizes them.
+
+        Raises:
+          ValueError: H or W is no multiple of the patch size, or there are not three channels.
+        """
+        x = self._embed(images)
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x)
+
+    def last_attention(self, images):
+        """Attention of the last block, [B, H, 1 + N, 1 + N] (`get_last_selfattention`)."""
+        x = self._embed(images)
+        for block in self.blocks[:-1]:
+            x = block(x)
+        return self.blocks[-1](x, return_weights=True)

@@ -1,0 +1,144 @@
+"""What encoder and decoder are made of: patches, positions, transformer blocks."""
+
+import einops
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from micron_jax.models.attention import attend, attention_weights
+
+LAYER_NORM_EPS = 1e-6  # the release's models/mae.py, line 93
+
+
+def patchify(images, patch_size: int):
+    """Cuts images into rows of pixels: [B, H, W, C] -> [B, N, patch_size² · C].
+
+    N runs row by row over the grid and a patch's pixels run row by row, channels last, as the
+    release's `patchify` (models/mae.py, line 485).
+    """
+    return einops.rearrange(
+        images, "b (h p) (w q) c -> b (h w) (p q c)", p=patch_size, q=patch_size
+    )
+
+
+def unpatchify(patches, patch_size: int, grid: tuple[int, int]):
+    """The inverse of `patchify`: [B, N, patch_size² · C] -> [B, H, W, C], N = grid[0]·grid[1]."""
+    return einops.rearrange(
+        patches,
+        "b (h w) (p q c) -> b (h p) (w q) c",
+        h=grid[0],
+        w=grid[1],
+        p=patch_size,
+        q=patch_size,
+    )
+
+
+def sincos_positions(width: int, grid: int) -> np.ndarray:
+    """Fixed 2-D sine-cosine positions, float32 [1, 1 + grid², width]; the CLS row is zero.
+
+    The first half of the channels encodes the column and the second the row, each as sines then
+    cosines with wavelengths rising geometrically to 10000·2π (the release's models/pos_embed.py).
+    """
+    quarter = width // 4
+    frequencies = 1.0 / 10000 ** (np.arange(quarter) / quarter)
+    angles = np.arange(grid)[:, None] * frequencies
+    line = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+    columns = np.tile(line, (grid, 1))
+    rows = np.repeat(line, grid, axis=0)
+    patches = np.concatenate([columns, rows], axis=1)
+    return np.concatenate([np.zeros((1, width)), patches])[None].astype(np.float32)
+
+
+def bicubic_matrix(size_in: int, size_out: int) -> np.ndarray:
+    """Weights that resize a line of positions as the release does, float32 [size_out, size_in].
+
+    Cubic convolution with a = -0.75, half-pixel centres, no antialiasing, borders repeated, and a
+    scale of (size_out + 0.1) / size_in that is used literally (models/mae.py, line 161): outputs
+    are therefore not spread evenly over the input.
+    """
+    a = -0.75
+    scale = (size_out + 0.1) / size_in
+    centre = (np.arange(size_out) + 0.5) / scale - 0.5
+    weights = np.zeros((size_out, size_in))
+    for tap in range(-1, 3):
+        index = np.floor(centre) + tap
+        t = np.abs(centre - index)
+        near = (a + 2) * t**3 - (a + 3) * t**2 + 1
+        far = a * t**3 - 5 * a * t**2 + 8 * a * t - 4 * a
+        column = np.clip(index, 0, size_in - 1).astype(int)
+        np.add.at(weights, (np.arange(size_out), column), np.where(t <= 1, near, far))
+    return weights.astype(np.float32)
+
+
+def resize_positions(positions, grid: tuple[int, int]):
+    """Positions for another grid of patches: [1, 1 + G², D] -> [1, 1 + grid[0]·grid[1], D]."""
+    side = round((positions.shape[1] - 1) ** 0.5)
+    if grid == (side, side):
+        return positions
+    square = einops.rearrange(positions[0, 1:], "(h w) d -> h w d", h=side)
+    rows, columns = (jnp.asarray(bicubic_matrix(side, size)) for size in grid)
+    # Small and exact: bfloat16 products would move the positions by more than the resizing does.
+    square = jnp.einsum("yh,xw,hwd->yxd", rows, columns, square, precision="highest")
+    patches = einops.rearrange(square, "h w d -> 1 (h w) d")
+    return jnp.concatenate([positions[:, :1], patches], axis=1)
+
+
+def dense(features: int, name: str, dtype) -> nn.Dense:
+    """A linear layer as the release initialises it: Xavier uniform, zero bias."""
+    return nn.Dense(features, name=name, dtype=dtype, kernel_init=nn.initializers.xavier_uniform())
+
+
+def layer_norm(name: str, dtype) -> nn.LayerNorm:
+    return nn.LayerNorm(epsilon=LAYER_NORM_EPS, name=name, dtype=dtype)
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention, [B, N, D] -> [B, N, D]."""
+
+    heads: int
+    implementation: str
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x, *, return_weights: bool = False):
+        width = x.shape[-1]
+        qkv = dense(3 * width, "qkv", self.dtype)(x)
+        q, k, v = einops.rearrange(qkv, "b n (t h d) -> t b n h d", t=3, h=self.heads)
+        if return_weights:
+            q, k = (einops.rearrange(part, "b n h d -> b h n d") for part in (q, k))
+            return attention_weights(q, k, scale=q.shape[-1] ** -0.5)
+        x = attend(q, k, v, implementation=self.implementation)
+        return dense(width, "proj", self.dtype)(x.reshape(*x.shape[:2], width))
+
+
+class Mlp(nn.Module):
+    """Two linear layers with an exact GELU between them, [B, N, D] -> [B, N, D]."""
+
+    hidden: int
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x):
+        hidden = jax.nn.gelu(dense(self.hidden, "fc1", self.dtype)(x), approximate=False)
+        return dense(x.shape[-1], "fc2", self.dtype)(hidden)
+
+
+class Block(nn.Module):
+    """A pre-norm transformer block, [B, N, D] -> [B, N, D]."""
+
+    heads: int
+    mlp_ratio: float
+    attention: str
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x, *, return_weights: bool = False):
+        """Returns the tokens or, asked for them, the attention weights [B, H, N, N]."""
+        attention = SelfAttention(self.heads, self.attention, self.dtype, name="attn")
+        y = layer_norm("norm1", self.dtype)(x)
+        if return_weights:
+            return attention(y, return_weights=True)
+        x = x + attention(y)
+        hidden = int(x.shape[-1] * self.mlp_ratio)
+        return x + Mlp(hidden, self.dtype, name="mlp")(layer_norm("norm2", self.dtype)(x))

@@ -1,0 +1,72 @@
+"""The whole network: encoder, micro-attention, decoder, projection head."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from micron_jax.models.config import ModelConfig
+from micron_jax.models.decoder import Decoder
+from micron_jax.models.dma import MicroAttention
+from micron_jax.models.encoder import Encoder
+from micron_jax.models.poi import PatchOfInterest
+from micron_jax.models.projection import ProjectionHead
+
+
+class MicronBertModule(nn.Module):
+    """Micron-BERT (arXiv 2304.03195; the release's `MaskedAutoencoderViT`).
+
+    Frames are normalised floats [B, H, W, 3]: `rep` is frame t with patches swapped in from t+δ,
+    `ref` is frame t+δ. Tokens are [B, 1 + N, D], CLS first.
+    """
+
+    config: ModelConfig
+
+    def setup(self):
+        c = self.config
+        self.encoder = Encoder(c, name="encoder")
+        self.dma = MicroAttention(
+            c.width, c.dma_scaled, c.dma_diagonal, c.attention, jnp.dtype(c.dtype), name="dma"
+        )
+        self.poi = PatchOfInterest(name="poi")
+        self.decoder = Decoder(c, name="decoder")
+        if c.projection_dim:
+            self.head = ProjectionHead(c, name="head")
+
+    def __call__(self, rep, ref):
+        """One pass through every part; what `init` runs. Returns the reconstruction of frame t."""
+        rep_tokens, ref_tokens = self.encode(rep), self.encode(ref)
+        if self.config.projection_dim:
+            self.project(ref)
+        return self.decode(self.attend(rep_tokens, ref_tokens))
+
+    def encode(self, images):
+        """[B, H, W, 3] -> tokens [B, 1 + N, D]."""
+        return self.encoder(images)
+
+    def _query_key(self, rep_tokens, ref_tokens):
+        patches = {"rep": rep_tokens[:, 1:], "ref": ref_tokens[:, 1:]}
+        return patches[self.config.dma_query], patches[self.config.dma_key]
+
+    def attend(self, rep_tokens, ref_tokens):
+        """Micro-attention of a pair: tokens [B, 1 + N, D] twice -> P_dma, [B, N, D]."""
+        scores = self.poi(ref_tokens) if self.config.poi == "cosine" else None
+        return self.dma(*self._query_key(rep_tokens, ref_tokens), rep_tokens[:, 1:], scores)
+
+    def decode(self, latent):
+        """P_dma, [B, N, D] -> pixels of each patch of frame t, float32 [B, N, patch_size² · 3]."""
+        return self.decoder(latent)
+
+    def project(self, images):
+        """[B, H, W, 3] -> the projection head's output of the CLS token, float32 [B, K]."""
+        return self.head(self.encode(images)[:, 0])
+
+    def diagonal_logit(self, rep_tokens, ref_tokens):
+        """`dma.diagonal_logit` of a pair in its roles: [B, 1 + N, D] twice -> float32 [B, N]."""
+        return self.dma.logit(*self._query_key(rep_tokens, ref_tokens))
+
+    def attention_map(self, rep_tokens, ref_tokens):
+        """The whole attention of a pair in its roles, float32 [B, N, N]."""
+        return self.dma.weights(*self._query_key(rep_tokens, ref_tokens))
+
+    def last_attention(self, images):
+        """Attention of the encoder's last block, [B, H, 1 + N, 1 + N]."""
+        return self.encoder.last_attention(images)

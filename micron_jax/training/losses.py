@@ -1,0 +1,119 @@
+"""What is learnt from: reconstruction, and the agreement of a face with its crops."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from micron_jax.errors import UserError
+from micron_jax.models.layers import patchify
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectiveConfig:
+    """Total loss = reconstruction_weight · L_r + agreement_weight · L_agreement.
+
+    Attributes:
+      reconstruction_weight: γ of the paper's total loss (its value is not printed).
+      agreement_weight: β of it, likewise.
+      agreement: `none`; `mse`, the paper's Eq. 15; `dino`, the release's.
+      norm_pix: reconstruct patches with their own mean and variance removed.
+      student_temperature: of the student's softmax in `dino`; so are all that follow.
+      teacher_temperature_start, teacher_temperature: the teacher's, first and last.
+      teacher_temperature_epochs: epochs over which it goes linearly from one to the other.
+      teacher_momentum: of the teacher's moving average at the first step; a cosine takes it to 1.
+      center_momentum: of the centre's moving average.
+    """
+
+    reconstruction_weight: float = 1.0
+    agreement_weight: float = 1.0
+    agreement: str = "none"
+    norm_pix: bool = False
+    student_temperature: float = 0.1
+    teacher_temperature_start: float = 0.04
+    teacher_temperature: float = 0.04
+    teacher_temperature_epochs: int = 0
+    teacher_momentum: float = 0.996
+    center_momentum: float = 0.9
+
+    def __post_init__(self):
+        if self.agreement not in ("none", "mse", "dino"):
+            raise UserError(
+                f"objective.agreement={self.agreement!r}: choose one of none, mse, dino"
+            )
+
+
+def reconstruction_loss(predicted, images, *, patch_size: int, norm_pix: bool = False):
+    """Mean squared error over the pixels of all patches (the release's models/mae.py, line 631).
+
+    Args:
+      predicted: pixels of each patch, [B, N, patch_size² · 3].
+      images: what they should be, [B, H, W, 3].
+      patch_size: side of a patch, pixels.
+      norm_pix: compare with each patch's values less their mean, over their standard deviation
+        (the unbiased one, variance + 1e-6).
+
+    Returns:
+      A scalar.
+    """
+    target = patchify(images, patch_size)
+    if norm_pix:
+        mean = target.mean(axis=-1, keepdims=True)
+        variance = target.var(axis=-1, keepdims=True, ddof=1)
+        target = (target - mean) / jnp.sqrt(variance + 1e-6)
+    return jnp.mean(jnp.square(predicted - target))
+
+
+def mse_agreement(cls, crop_cls):
+    """Mean squared distance of CLS tokens of a frame and of its crops (paper, Eq. 15).
+
+    Args:
+      cls: of frame t+δ, [B, D].
+      crop_cls: of V crops of it, [B, V, D].
+    """
+    difference = cls[:, None].astype(jnp.float32) - crop_cls.astype(jnp.float32)
+    return jnp.mean(jnp.square(difference))
+
+
+def dino_agreement(student, teacher, center, *, student_temperature, teacher_temperature):
+    """Cross-entropy of every student view with every teacher view but itself.
+
+    The release's `DINOLoss` (models/mae.py, line 241).
+
+    Args:
+      student: projections of V views, the two global ones first, [B, V, K].
+      teacher: projections of the two global views, [B, 2, K]; no gradient passes through them.
+      center: what is taken off the teacher's, [1, K].
+      student_temperature, teacher_temperature: of the two softmaxes.
+
+    Returns:
+      A scalar, the mean over the 2V - 2 pairs and the batch.
+    """
+    target = jax.nn.softmax((teacher - center) / teacher_temperature, axis=-1)
+    target = jax.lax.stop_gradient(target)
+    log_student = jax.nn.log_softmax(student / student_temperature, axis=-1)
+    views, globals_ = student.shape[1], teacher.shape[1]
+    cross_entropy = -jnp.einsum("btk,bvk->tv", target, log_student) / student.shape[0]
+    other_view = ~jnp.eye(globals_, views, dtype=bool)
+    return jnp.sum(cross_entropy, where=other_view) / (globals_ * (views - 1))
+
+
+def update_center(center, teacher, *, momentum: float):
+    """The centre's moving average over the global batch: [1, K] and [B, 2, K] -> [1, K]."""
+    return center * momentum + teacher.mean(axis=(0, 1))[None] * (1 - momentum)
+
+
+def teacher_temperature(config: ObjectiveConfig, epoch):
+    """Linear from start to end, both included, over the warm-up epochs; then constant."""
+    steps = max(config.teacher_temperature_epochs - 1, 1)
+    # numpy's linspace of a single point, as the release uses it, is its start.
+    fraction = jnp.minimum(epoch / steps, 1.0)
+    start, end = config.teacher_temperature_start, config.teacher_temperature
+    warming = start + (end - start) * fraction
+    return jnp.where(epoch < config.teacher_temperature_epochs, warming, end)
+
+
+def teacher_momentum(config: ObjectiveConfig, step, total_steps: int):
+    """Cosine from `teacher_momentum` at step 0 to 1 at `total_steps`."""
+    cosine = (1 + jnp.cos(jnp.pi * step / total_steps)) / 2
+    return 1 - (1 - config.teacher_momentum) * cosine

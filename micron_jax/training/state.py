@@ -1,0 +1,59 @@
+"""What a run must remember to go on."""
+
+import flax
+import jax
+import jax.numpy as jnp
+import optax
+
+from micron_jax.models.config import ModelConfig
+from micron_jax.models.micron_bert import MicronBertModule
+
+
+@flax.struct.dataclass
+class TrainState:
+    """Everything that a train step reads and writes.
+
+    Attributes:
+      step: steps taken, int32 scalar.
+      params: the student's parameters, by part: encoder, dma, decoder, head.
+      teacher: moving average of `params["encoder"]` and `params["head"]`; empty without DINO.
+      center: of the teacher's outputs, [1, K]; K = 0 without DINO.
+      opt_state: the optimizer's.
+    """
+
+    step: jax.Array
+    params: dict
+    teacher: dict
+    center: jax.Array
+    opt_state: optax.OptState
+
+
+def init_params(config: ModelConfig, key) -> dict:
+    """Random parameters, float32. Run it under `jit`, or `eval_shape` for the shapes alone."""
+    frame = jnp.zeros((1, config.img_size, config.img_size, 3))
+    return MicronBertModule(config).init(key, frame, frame)["params"]
+
+
+def init_state(
+    config: ModelConfig, optimizer: optax.GradientTransformation, key, *, dino: bool
+) -> TrainState:
+    """The state before the first step; the teacher starts as a copy of the student.
+
+    The release's teacher starts from random weights of its own: `initialize_weights` runs over it
+    once more after the copy (models/mae.py, lines 384 and 419). A copy is DINO's own rule.
+    """
+    params = init_params(config, key)
+    return new_state(params, optimizer, dino=dino)
+
+
+def new_state(params: dict, optimizer: optax.GradientTransformation, *, dino: bool) -> TrainState:
+    """The state before the first step, from given parameters."""
+    teacher = {part: params[part] for part in ("encoder", "head")} if dino else {}
+    outputs = params["head"]["gain"].shape[0] if dino else 0
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        teacher=jax.tree.map(jnp.copy, teacher),
+        center=jnp.zeros((1, outputs)),
+        opt_state=optimizer.init(params),
+    )
