@@ -192,7 +192,7 @@ def _outputs(config: ModelConfig, tree: dict, views: dict) -> dict:
     pred = run("decode", latent)
     loss = losses.reconstruction_loss(pred, views["cur"], patch_size=config.patch_size)
     if config.dma_diagonal:
-        att = jax.nn.sigmoid(run("diagonal_logit", rep, ref))[:, None, :, None]
+        att = run("diagonal", rep, ref)[:, None, :, None]
     else:
         att = run("attention_map", rep, ref)[:, None]
     return {"latent": latent, "att": att, "pred": pred, "rec_loss": loss}
@@ -210,8 +210,6 @@ def _shared_outputs(config: ModelConfig, tree: dict, views: dict) -> dict:
         return jnp.concatenate([run("project", crop, params=params) for crop in crops])
 
     rep, ref = run("encode", views["rep"]), run("encode", views["ref"])
-    diagonal = jax.nn.sigmoid(run("diagonal_logit", rep, ref))
-    attmap = 1 - diagonal / diagonal.max()
     pred = run("decode", run("attend", rep, ref))
     return {
         "features": rep[:, 1:],
@@ -219,7 +217,7 @@ def _shared_outputs(config: ModelConfig, tree: dict, views: dict) -> dict:
         "cls": rep[:, 0],
         "local_backbone": run("encode", views["local"][:, 0]),
         "last_selfattention": run("last_attention", views["rep"])[:, :, 0],
-        "attmap": attmap.reshape(-1, 1, config.grid, config.grid),
+        "attmap": run("heat", rep, ref, "release").reshape(-1, 1, config.grid, config.grid),
         "patchify": patchify(views["cur"], config.patch_size),
         "teacher_out": project(tree["teacher"], views["global"]),
         "student_out": project(tree["params"], views["global"], views["local"]),

@@ -1,13 +1,14 @@
 """The whole network: encoder, micro-attention, decoder, projection head."""
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.decoder import Decoder
 from micron_jax.models.dma import MicroAttention
 from micron_jax.models.encoder import Encoder
-from micron_jax.models.poi import PatchOfInterest
+from micron_jax.models.poi import PatchOfInterest, unit
 from micron_jax.models.projection import ProjectionHead
 
 
@@ -59,9 +60,41 @@ class MicronBertModule(nn.Module):
         """[B, H, W, 3] -> the projection head's output of the CLS token, float32 [B, K]."""
         return self.head(self.encode(images)[:, 0])
 
-    def diagonal_logit(self, rep_tokens, ref_tokens):
-        """`dma.diagonal_logit` of a pair in its roles: [B, 1 + N, D] twice -> float32 [B, N]."""
-        return self.dma.logit(*self._query_key(rep_tokens, ref_tokens))
+    def diagonal(self, rep_tokens, ref_tokens):
+        """diag(Â) of a pair: tokens [B, 1 + N, D] twice -> float32 [B, N] (paper, Eq. 8)."""
+        return jax.nn.sigmoid(self.dma.logit(*self._query_key(rep_tokens, ref_tokens)))
+
+    def heat(self, tokens, reference, kind: str):
+        """How much each patch of a frame moved against a reference frame; larger is more.
+
+        Args:
+          tokens, reference: tokens of the two frames, [B, 1 + N, D], in the roles `rep` and `ref`.
+          kind: `symmetric`, h(a, b) + h(b, a) - h(a, a) - h(b, b) with h the logit of 1 - diag(Â),
+            so that what the diagonal says of a frame against itself does not count; `cosine`, one
+            minus the cosine similarity of the encoder's tokens; `release`, 1 - d / max(d) with d
+            the diagonal and its maximum over the whole batch (`get_attmap`, models/mae.py,
+            line 591).
+
+        Returns:
+          float32 [B, N].
+
+        Raises:
+          ValueError: no such kind.
+        """
+        if kind == "symmetric":
+
+            def against(a, b):
+                return -self.dma.logit(*self._query_key(a, b))
+
+            own = against(tokens, tokens) + against(reference, reference)
+            return against(tokens, reference) + against(reference, tokens) - own
+        if kind == "cosine":
+            a, b = (unit(x[:, 1:].astype(jnp.float32)) for x in (tokens, reference))
+            return 1 - jnp.sum(a * b, axis=-1)
+        if kind == "release":
+            diagonal = self.diagonal(tokens, reference)
+            return 1 - diagonal / diagonal.max()
+        raise ValueError(f"heat={kind!r}: choose one of symmetric, cosine, release")
 
     def attention_map(self, rep_tokens, ref_tokens):
         """The whole attention of a pair in its roles, float32 [B, N, N]."""

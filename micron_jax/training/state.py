@@ -17,14 +17,14 @@ class TrainState:
       step: steps taken, int32 scalar.
       params: the student's parameters, by part: encoder, dma, decoder, head.
       teacher: moving average of `params["encoder"]` and `params["head"]`; empty without DINO.
-      center: of the teacher's outputs, [1, K]; K = 0 without DINO.
+      center: of the teacher's outputs, [1, K]; None without DINO.
       opt_state: the optimizer's.
     """
 
     step: jax.Array
     params: dict
     teacher: dict
-    center: jax.Array
+    center: jax.Array | None
     opt_state: optax.OptState
 
 
@@ -49,11 +49,10 @@ def init_state(
 def new_state(params: dict, optimizer: optax.GradientTransformation, *, dino: bool) -> TrainState:
     """The state before the first step, from given parameters."""
     teacher = {part: params[part] for part in ("encoder", "head")} if dino else {}
-    outputs = params["head"]["gain"].shape[0] if dino else 0
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
         teacher=jax.tree.map(jnp.copy, teacher),
-        center=jnp.zeros((1, outputs)),
+        center=jnp.zeros((1, params["head"]["gain"].shape[0])) if dino else None,
         opt_state=optimizer.init(params),
     )

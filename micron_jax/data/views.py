@@ -1,0 +1,186 @@
+"""What the network sees of a pair of frames: swapped patches and crops, made on the device."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from micron_jax.errors import UserError
+
+# The release's micron_bert.py, line 9.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclasses.dataclass(frozen=True)
+class ViewsConfig:
+    """How a pair of frames becomes views. What the paper does not print is marked as ours.
+
+    Attributes:
+      swap: which patches of frame t are replaced by those of t+δ at the same place: `blocks`
+        (paper: blockwise, as BEiT masks), `uniform` (the release's `random_replace`) or `none`.
+      swap_ratio: the share of patches replaced; blocks come as near below it as they fit.
+      swap_min_patches: smallest block, patches (ours, as BEiT: 16 of 28 × 28).
+      swap_aspect: blocks are this to 1/this times as high as wide (ours, as BEiT).
+      global_crops: crops of frame t+δ at the network's size (release: 2; paper: 0).
+      global_scale: smallest and largest area of one over the frame's (ours).
+      local_crops: smaller crops (release: 8; paper: one random crop).
+      local_size: their side, pixels.
+      local_scale: their smallest and largest area (ours).
+      flip: mirror crops half of the time (ours).
+    """
+
+    swap: str = "blocks"
+    swap_ratio: float = 0.5
+    swap_min_patches: int = 16
+    swap_aspect: float = 0.3
+    global_crops: int = 0
+    global_scale: tuple[float, float] = (0.4, 1.0)
+    local_crops: int = 0
+    local_size: int = 96
+    local_scale: tuple[float, float] = (0.05, 0.4)
+    flip: bool = True
+
+    def __post_init__(self):
+        if self.swap not in ("blocks", "uniform", "none"):
+            raise UserError(f"views.swap={self.swap!r}: choose one of blocks, uniform, none")
+        if not 0 <= self.swap_ratio <= 1:
+            raise UserError(f"views.swap_ratio={self.swap_ratio}: must lie in 0..1")
+        for field in ("global_scale", "local_scale"):
+            low, high = getattr(self, field)
+            if not 0 < low <= high <= 1:
+                raise UserError(f"views.{field}={low, high}: must be 0 < smallest <= largest <= 1")
+
+
+def normalise(frames):
+    """uint8 RGB [..., 3] -> float32, ImageNet's mean taken off and over its deviation."""
+    mean, std = (jnp.asarray(x, jnp.float32) for x in (IMAGENET_MEAN, IMAGENET_STD))
+    return (frames.astype(jnp.float32) / 255 - mean) / std
+
+
+def denormalise(images):
+    """The inverse of `normalise`, rounded and clipped: float [..., 3] -> uint8."""
+    mean, std = (jnp.asarray(x, jnp.float32) for x in (IMAGENET_MEAN, IMAGENET_STD))
+    return jnp.clip(jnp.round((images * std + mean) * 255), 0, 255).astype(jnp.uint8)
+
+
+def uniform_mask(key, grid: int, ratio: float):
+    """A boolean [grid, grid] with grid² - ⌊grid² (1 - ratio)⌋ patches set, all alike likely.
+
+    The count is the release's (models/mae.py, line 513).
+    """
+    count = grid * grid
+    keep = int(count * (1 - ratio))
+    order = jax.random.permutation(key, count)
+    return (order >= keep).reshape(grid, grid)
+
+
+def blocks_mask(key, grid: int, ratio: float, min_patches: int, aspect: float):
+    """A boolean [grid, grid]: rectangles, until no more than ⌊ratio · grid²⌋ patches are set.
+
+    As BEiT draws its masks: an area between `min_patches` and what is left, uniformly; height over
+    width between `aspect` and 1/`aspect`, uniformly in its logarithm; any place; overlaps count
+    once. A block that would overshoot is dropped, so the ratio is reached from below.
+    """
+    target = int(ratio * grid * grid)
+    if not target:
+        return jnp.zeros((grid, grid), bool)
+    index = jnp.arange(grid)
+
+    def attempt(_, carry):
+        key, mask = carry
+        key, area_key, aspect_key, row_key, column_key = jax.random.split(key, 5)
+        left = target - mask.sum()
+        smallest = min(min_patches, target)
+        area = jax.random.uniform(area_key, maxval=jnp.maximum(left - smallest, 0)) + smallest
+        log = jnp.log(aspect)
+        ratio_ = jnp.exp(jax.random.uniform(aspect_key, minval=log, maxval=-log))
+        height = jnp.clip(jnp.round(jnp.sqrt(area * ratio_)).astype(int), 1, grid)
+        width = jnp.clip(jnp.round(jnp.sqrt(area / ratio_)).astype(int), 1, grid)
+        top = jax.random.randint(row_key, (), 0, grid - height + 1)
+        start = jax.random.randint(column_key, (), 0, grid - width + 1)
+        rows = (index >= top) & (index < top + height)
+        columns = (index >= start) & (index < start + width)
+        grown = mask | (rows[:, None] & columns[None])
+        return key, jnp.where(grown.sum() <= target, grown, mask)
+
+    # What is left halves at each attempt or faster: 24 leave less than a smallest block.
+    return jax.lax.fori_loop(0, 24, attempt, (key, jnp.zeros((grid, grid), bool)))[1]
+
+
+def random_crop(key, image, *, size: int, scale: tuple[float, float], flip: bool):
+    """A random part of an image, resized: float [H, W, 3] -> [size, size, 3].
+
+    The area's share is uniform in `scale`, width over height between 3/4 and 4/3 uniformly in its
+    logarithm; bilinear, antialiased.
+    """
+    area_key, aspect_key, row_key, column_key, flip_key = jax.random.split(key, 5)
+    height, width = image.shape[:2]
+    area = jax.random.uniform(area_key, minval=scale[0], maxval=scale[1])
+    log = jnp.log(4 / 3)
+    aspect = jnp.exp(jax.random.uniform(aspect_key, minval=-log, maxval=log))
+    crop_height = jnp.minimum(jnp.sqrt(area / aspect), 1.0) * height
+    crop_width = jnp.minimum(jnp.sqrt(area * aspect), 1.0) * width
+    top = jax.random.uniform(row_key) * (height - crop_height)
+    left = jax.random.uniform(column_key) * (width - crop_width)
+    zoom = size / jnp.stack([crop_height, crop_width])
+    crop = jax.image.scale_and_translate(
+        image, (size, size, 3), (0, 1), zoom, -zoom * jnp.stack([top, left]), "linear"
+    )
+    return jnp.where(flip & jax.random.bernoulli(flip_key), crop[:, ::-1], crop)
+
+
+def fit(images, size: int):
+    """Square images of another size, bilinear and antialiased: [B, S, S, 3] -> [B, size, size, 3]."""
+    if images.shape[1:3] == (size, size):
+        return images
+    return jax.image.resize(images, (images.shape[0], size, size, 3), "linear")
+
+
+def make_views(key, cur, ref, *, config: ViewsConfig, img_size: int, patch_size: int) -> dict:
+    """The views that `training.steps` learns from.
+
+    Args:
+      key: of this step; the same key gives the same views on any number of devices.
+      cur: frames t, uint8 [B, S, S, 3].
+      ref: frames t+δ, uint8 [B, S, S, 3].
+      config: how.
+      img_size: side of the network's frames, pixels; frames of another size are resized.
+      patch_size: side of a patch, pixels.
+
+    Returns:
+      float32 images with S = `img_size`: `cur`, `ref`, and `rep` (t with patches of t+δ),
+      [B, S, S, 3]; where asked for, `global` [B, G, S, S, 3] and `local` [B, L, s, s, 3] of
+      frame t+δ.
+    """
+    batch = cur.shape[0]
+    cur, ref = (fit(normalise(frames), img_size) for frames in (cur, ref))
+    swap_key, global_key, local_key = jax.random.split(key, 3)
+    views = {"cur": cur, "ref": ref, "rep": cur}
+    grid = img_size // patch_size
+    if config.swap != "none":
+
+        def mask_of(key):
+            if config.swap == "uniform":
+                return uniform_mask(key, grid, config.swap_ratio)
+            return blocks_mask(
+                key, grid, config.swap_ratio, config.swap_min_patches, config.swap_aspect
+            )
+
+        mask = jax.vmap(mask_of)(jax.random.split(swap_key, batch))
+        pixels = jnp.repeat(jnp.repeat(mask, patch_size, 1), patch_size, 2)
+        views["rep"] = jnp.where(pixels[..., None], ref, cur)
+
+    def crops(key, count, size, scale):
+        keys = jax.random.split(key, (batch, count))
+
+        def one(key, image):
+            return random_crop(key, image, size=size, scale=scale, flip=config.flip)
+
+        return jax.vmap(lambda keys, image: jax.vmap(one, (0, None))(keys, image))(keys, ref)
+
+    if config.global_crops:
+        views["global"] = crops(global_key, config.global_crops, img_size, config.global_scale)
+    if config.local_crops:
+        views["local"] = crops(local_key, config.local_crops, config.local_size, config.local_scale)
+    return views

@@ -1,0 +1,127 @@
+"""What a run remembers on disk: its config once, its state and place in the data every so often."""
+
+import json
+import os
+from pathlib import Path
+
+import grain
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from flax.traverse_util import flatten_dict
+
+from micron_jax.errors import UserError
+
+CONFIG_FILE = "config.json"
+
+
+class Checkpoints:
+    """Checkpoints of a workdir, written whole or not at all, in the background."""
+
+    def __init__(self, workdir: Path, *, keep: int):
+        """Opens `workdir/checkpoints` and keeps the last `keep`."""
+        self._manager = ocp.CheckpointManager(
+            (workdir / "checkpoints").absolute(),
+            options=ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True),
+            item_names=("state", "data"),
+        )
+
+    def latest(self) -> int | None:
+        """The newest step, or None."""
+        return self._manager.latest_step()
+
+    def save(self, step: int, state, data: grain.DatasetIterator) -> None:
+        """Begins to save; `state` may be donated to the next step as soon as this returns."""
+        items = {
+            "state": ocp.args.StandardSave(state),
+            # One file for all hosts: the place in the data is the same on each.
+            "data": ocp.args.JsonSave(data.get_state()),
+        }
+        self._manager.save(step, args=ocp.args.Composite(**items))
+
+    def restore(self, step: int, like, data: grain.DatasetIterator):
+        """The state at a step; the iterator is moved to its place.
+
+        Args:
+          step: one that was saved.
+          like: `ShapeDtypeStruct`s with shardings, on whatever mesh there is now.
+          data: an iterator as it was made anew.
+        """
+        items = {"state": ocp.args.StandardRestore(like), "data": ocp.args.JsonRestore()}
+        restored = self._manager.restore(step, args=ocp.args.Composite(**items))
+        data.set_state(restored.data)
+        return restored.state
+
+    def close(self) -> None:
+        """Waits for what is being written."""
+        self._manager.wait_until_finished()
+        self._manager.close()
+
+
+def read_weights(workdir: Path) -> tuple[int, dict]:
+    """The newest step of a run and its `params`, `teacher` and `center`, as numpy arrays.
+
+    Raises:
+      UserError: the workdir holds no checkpoint yet, or a damaged one.
+    """
+    folder = workdir / "checkpoints"
+    steps = ocp.utils.checkpoint_steps(folder) if folder.is_dir() else []
+    if not steps:
+        raise UserError(f"{workdir}: holds no checkpoint yet; train first")
+    step = max(steps)
+    path = (folder / str(step) / "state").absolute()
+    try:
+        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
+            saved = reader.metadata(path).item_metadata.tree
+            wanted = {name: saved.get(name) for name in ("params", "teacher", "center")}
+            as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
+            args = ocp.args.PyTreeRestore(wanted, restore_args=as_numpy, partial_restore=True)
+            return step, reader.restore(path, args=args)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{folder / str(step)}: damaged ({str(error).splitlines()[0]}); "
+            "remove it to fall back to the one before"
+        ) from error
+
+
+def claim_workdir(workdir: Path, config: dict, *, free: set[str]) -> None:
+    """Writes the run's config into its workdir, or checks it against the one there.
+
+    Args:
+      workdir: made if it is missing.
+      config: nested dict of plain values.
+      free: dotted names of fields that may change when a run goes on.
+
+    Raises:
+      UserError: the workdir belongs to another config, or cannot be written.
+    """
+    path = workdir / CONFIG_FILE
+    if path.exists():
+        try:
+            before = flatten_dict(json.loads(path.read_text()), sep=".")
+        except ValueError as error:
+            raise UserError(f"{path}: not JSON ({error}); use a new workdir") from error
+        now = flatten_dict(json.loads(json.dumps(config)), sep=".")
+        names = sorted((before.keys() | now.keys()) - free)
+        if changed := [name for name in names if before.get(name) != now.get(name)]:
+            name = changed[0]
+            raise UserError(
+                f"{workdir}: was started with another config "
+                f"({name}={before.get(name)!r}, now {now.get(name)!r}); use a new --workdir"
+            )
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_suffix(".tmp")
+        scratch.write_text(json.dumps(config, indent=2) + "\n")
+        os.replace(scratch, path)
+    except OSError as error:
+        raise UserError(f"{workdir}: cannot be written ({error.strerror})") from error
+
+
+def shapes_with_shardings(shapes, shardings):
+    """What `Checkpoints.restore` wants: shapes from `eval_shape`, each with its sharding."""
+    return jax.tree.map(
+        lambda shape, sharding: jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding),
+        shapes,
+        shardings,
+    )

@@ -1,0 +1,67 @@
+"""Pictures of a run: what the network sees, makes and attends to; and the curves."""
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+matplotlib.use("Agg")  # no screen on a training machine
+
+import matplotlib.pyplot as plt
+
+COLUMNS = ("frame t", "frame t+δ", "swapped", "reconstruction", "DMA heat map")
+
+
+def draw_pairs(path: Path, sheet: dict[str, np.ndarray], *, title: str) -> None:
+    """Draws a row a pair: the frames, the swapped one, its reconstruction, the heat map over it.
+
+    Args:
+      path: a PNG, written whole or not at all.
+      sheet: uint8 [B, S, S, 3] under `cur`, `ref`, `rep`, `pred`, and float [B, h, w] under `heat`.
+      title: printed above.
+    """
+    rows, side = sheet["cur"].shape[:2]
+    figure, axes = plt.subplots(
+        rows, 5, figsize=(10.6, 2 * rows + 0.7), squeeze=False, layout="constrained"
+    )
+    # One scale for the sheet; the outermost patches would otherwise set it.
+    low, high = np.percentile(sheet["heat"], [1, 99])
+    for axis, name in zip(axes[0], COLUMNS, strict=True):
+        axis.set_title(name, fontsize=9)
+    for row in range(rows):
+        for axis, name in zip(axes[row], ("cur", "ref", "rep", "pred", "cur"), strict=True):
+            axis.imshow(sheet[name][row])
+            axis.set_axis_off()
+        heat = axes[row, 4].imshow(
+            sheet["heat"][row],
+            extent=(-0.5, side - 0.5, side - 0.5, -0.5),
+            vmin=low,
+            vmax=max(high, low + 1e-6),
+            cmap="inferno",
+            alpha=0.6,
+        )
+    figure.colorbar(heat, ax=axes[:, 4], fraction=0.08, label="symmetric heat, logits")
+    figure.suptitle(title, fontsize=10)
+    _save(figure, path)
+
+
+def draw_curves(path: Path, metrics: list[dict], *, title: str) -> None:
+    """Draws the losses over the steps, each on its own scale; see `telemetry.read_metrics`."""
+    names = ("loss", "reconstruction", "agreement", "grad_norm")
+    figure, axes = plt.subplots(1, 4, figsize=(12, 2.8), layout="constrained")
+    for axis, name in zip(axes, names, strict=True):
+        axis.plot([row["step"] for row in metrics], [row[name] for row in metrics], linewidth=1)
+        axis.set_title(name, fontsize=9)
+        axis.set_xlabel("step", fontsize=8)
+        axis.tick_params(labelsize=7)
+        axis.grid(alpha=0.3)
+    figure.suptitle(title, fontsize=10)
+    _save(figure, path)
+
+
+def _save(figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.tmp")
+    figure.savefig(scratch, format="png", dpi=100)
+    plt.close(figure)
+    scratch.replace(path)
