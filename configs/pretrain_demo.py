@@ -33,7 +33,5 @@ def get_config() -> ml_collections.ConfigDict:
         swap="blocks", swap_min_patches=4, local_crops=1, local_size=48, local_scale=(0.4, 1.0)
     )
     config.objective = dict(agreement="mse")
-    config.optimizer = dict(
-        learning_rate=1e-3, base_batch_size=0, warmup_epochs=1.0, clip_norm=1.0
-    )
+    config.optimizer = dict(learning_rate=1e-3, base_batch_size=0, warmup_epochs=1.0, clip_norm=1.0)
     return config

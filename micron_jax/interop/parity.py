@@ -89,7 +89,7 @@ def read_recording(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
 
 def _normal(settings: dict, name: str, shape: tuple[int, ...]) -> np.ndarray:
     seed = zlib.crc32((settings["salt"] + name).encode())
-    return np.random.RandomState(seed).randn(*shape).astype(np.float32)  # noqa: NPY002
+    return np.random.RandomState(seed).randn(*shape).astype(np.float32)
 
 
 def formula_weight(settings: dict, name: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -111,9 +111,7 @@ def read_checkpoint(path: Path) -> Weights:
     state = {name.replace("module.", ""): value for name, value in checkpoint["model"].items()}
     state = _without_copies(path, state)
     config = infer_config(path, state, args)
-    shapes = shapes_of(
-        config, decoder="decoder_pos_embed" in state, aux_cls="fc.weight" in state
-    )
+    shapes = shapes_of(config, decoder="decoder_pos_embed" in state, aux_cls="fc.weight" in state)
     tree = unflatten_dict(_gather(path, state, shapes), sep="/")
     info = {"source": path.name, "epoch": checkpoint.get("epoch"), "args": args}
     return Weights(

@@ -19,12 +19,17 @@ class Checkpoints:
     """Checkpoints of a workdir, written whole or not at all, in the background."""
 
     def __init__(self, workdir: Path, *, keep: int):
-        """Opens `workdir/checkpoints` and keeps the last `keep`."""
+        """Opens the run's folder; of its checkpoints the last `keep` stay."""
         self._manager = ocp.CheckpointManager(
-            (workdir / "checkpoints").absolute(),
+            self.folder(workdir).absolute(),
             options=ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True),
             item_names=("state", "data"),
         )
+
+    @staticmethod
+    def folder(workdir: Path) -> Path:
+        """Where a run's checkpoints lie, a folder a step."""
+        return workdir / "checkpoints"
 
     def latest(self) -> int | None:
         """The newest step, or None."""
@@ -64,7 +69,7 @@ def read_weights(workdir: Path) -> tuple[int, dict]:
     Raises:
       UserError: the workdir holds no checkpoint yet, or a damaged one.
     """
-    folder = workdir / "checkpoints"
+    folder = Checkpoints.folder(workdir)
     steps = ocp.utils.checkpoint_steps(folder) if folder.is_dir() else []
     if not steps:
         raise UserError(f"{workdir}: holds no checkpoint yet; train first")

@@ -46,9 +46,7 @@ class OptimizerConfig:
 
     def __post_init__(self):
         if self.schedule not in ("cosine", "constant"):
-            raise UserError(
-                f"optimizer.schedule={self.schedule!r}: choose one of cosine, constant"
-            )
+            raise UserError(f"optimizer.schedule={self.schedule!r}: choose one of cosine, constant")
 
 
 def learning_rate(

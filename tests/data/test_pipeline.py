@@ -1,0 +1,174 @@
+import itertools
+import json
+
+import grain
+import numpy as np
+import pytest
+
+from micron_jax.data.images import encode_jpeg
+from micron_jax.data.pairs import Clip
+from micron_jax.data.pipeline import make_pairs, read_pairs
+from micron_jax.errors import UserError
+
+CLIPS = [Clip("a", 0, 40, 30.0), Clip("b", 40, 6, 30.0), Clip("c", 46, 74, 30.0)]
+PAIRS = 35 + 1 + 69
+ARGUMENTS = {"batch_size": 8, "delta_min": 5, "delta_max": 11, "seed": 3, "threads": 2}
+
+
+class GreyFrames:
+    """Record i is a flat image of grey level 2 i."""
+
+    def __getitems__(self, keys):
+        assert all(type(key) is int for key in keys)
+        return [{"image": encode_jpeg(np.full((16, 16, 3), 2 * key, np.uint8))} for key in keys]
+
+
+def pairs_of(**changed):
+    return make_pairs(GreyFrames(), CLIPS, **{**ARGUMENTS, **changed})
+
+
+def take(iterator, count):
+    return list(itertools.islice(iterator, count))
+
+
+def assert_same(ours, theirs):
+    assert len(ours) == len(theirs) > 0
+    for a, b in zip(ours, theirs, strict=True):
+        assert a.keys() == b.keys()
+        for name in a:
+            np.testing.assert_array_equal(a[name], b[name])
+
+
+def joined(batches, name):
+    return np.concatenate([batch[name] for batch in batches])
+
+
+def test_batches_hold_the_frames_they_name():
+    iterator = pairs_of()
+    assert isinstance(iterator, grain.DatasetIterator)
+    assert (iterator.pairs, iterator.steps_per_epoch) == (PAIRS, PAIRS // 8)
+    for batch in take(iterator, 20):
+        assert {name: value.dtype for name, value in batch.items()} == {
+            "cur": np.uint8,
+            "ref": np.uint8,
+            "index": np.int64,
+            "delta": np.int32,
+        }
+        assert batch["cur"].shape == batch["ref"].shape == (8, 16, 16, 3)
+        assert ((batch["delta"] >= 5) & (batch["delta"] <= 11)).all()
+        level = batch["cur"].mean((1, 2, 3))
+        np.testing.assert_allclose(level, 2 * batch["index"], atol=1)
+        level = batch["ref"].mean((1, 2, 3))
+        np.testing.assert_allclose(level, 2 * (batch["index"] + batch["delta"]), atol=1)
+
+
+def test_an_epoch_sees_every_pair_once_and_the_next_in_another_order():
+    taken = take(pairs_of(batch_size=PAIRS), 2)
+    first, second = (batch["index"] for batch in taken)
+    wanted = [*range(35), 40, *range(46, 115)]
+    assert sorted(first) == sorted(second) == wanted
+    assert (first != second).any()
+    assert (first != wanted).any()
+    first, second = (batch["delta"][np.argsort(batch["index"])] for batch in taken)
+    assert (first != second).any()
+
+
+def test_epochs_join_without_a_seam():
+    index = joined(take(pairs_of(), 2 * PAIRS // 8), "index")
+    assert sorted(index[:PAIRS]) == [*range(35), 40, *range(46, 115)]
+    assert len(list(pairs_of(epochs=1))) == PAIRS // 8
+    assert len(list(pairs_of(epochs=2))) == 2 * PAIRS // 8
+
+
+def test_unshuffled():
+    assert joined(take(pairs_of(shuffle=False), 5), "index").tolist() == [
+        *range(35),
+        40,
+        *range(46, 50),
+    ]
+
+
+def test_order_is_the_seeds_and_no_threads():
+    assert_same(take(pairs_of(), 6), take(pairs_of(threads=7), 6))
+    other = joined(take(pairs_of(seed=4), 6), "index")
+    assert (joined(take(pairs_of(), 6), "index") != other).any()
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_processes_share_the_batches_one_would_see(count):
+    alone = take(pairs_of(), 15)
+    shares = [take(pairs_of(process_index=p, process_count=count), 15) for p in range(count)]
+    together = [
+        {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        for parts in zip(*shares, strict=True)
+    ]
+    assert_same(alone, together)
+
+
+@pytest.mark.parametrize("before", [0, 5, 14])
+def test_state_restores_bit_for_bit(before):
+    iterator = pairs_of()
+    take(iterator, before)
+    state = json.loads(json.dumps(iterator.get_state()))
+    rest = take(iterator, 20)
+    fresh = pairs_of(threads=1)
+    take(fresh, 3)
+    fresh.set_state(state)
+    assert fresh.get_state() == state
+    assert_same(rest, take(fresh, 20))
+
+
+def test_workers_read_the_same_and_restore_under_another_number():
+    plain, workers = pairs_of(), pairs_of(workers=2, threads=1)
+    assert_same(take(plain, 7), take(workers, 7))
+    state = workers.get_state()
+    workers.close()
+    assert state == plain.get_state()
+    one = pairs_of(workers=1)
+    one.set_state(state)
+    assert_same(take(plain, 3), take(one, 3))
+    one.close()
+
+
+@pytest.mark.parametrize("changed", [{"batch_size": 4}, {"seed": 5}, {"delta_max": 12}])
+def test_a_state_of_another_run_is_refused(changed):
+    (name, value), was = *changed.items(), ARGUMENTS[next(iter(changed))]
+    with pytest.raises(UserError, match=f"{name} was {was} and is {value}"):
+        pairs_of(**changed).set_state(pairs_of().get_state())
+
+
+def test_a_state_of_other_data_is_refused():
+    other = make_pairs(GreyFrames(), CLIPS[:1], **ARGUMENTS)
+    with pytest.raises(UserError, match=f"pairs was {PAIRS} and is 35"):
+        other.set_state(pairs_of().get_state())
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"batch_size": PAIRS + 1}, f"batch_size={PAIRS + 1}: needed is 1 to {PAIRS}"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"batch_size": 8, "process_count": 3}, "does not divide among 3 processes"),
+        ({"seed": -1}, "seed=-1"),
+        ({"workers": -1}, "workers=-1"),
+        ({"threads": 0}, "threads=0"),
+        ({"delta_min": 100, "delta_max": 100}, "data.delta_min"),
+    ],
+)
+def test_bad_settings(changed, words):
+    with pytest.raises(UserError, match=words):
+        pairs_of(**changed)
+
+
+def test_chosen_pairs():
+    batch = read_pairs(GreyFrames(), [7, 50], [5, 9])
+    np.testing.assert_allclose(batch["cur"].mean((1, 2, 3)), [14, 100], atol=1)
+    np.testing.assert_allclose(batch["ref"].mean((1, 2, 3)), [24, 118], atol=1)
+
+
+def test_a_closed_iterator_is_closed():
+    iterator = pairs_of()
+    next(iterator)
+    iterator.close()
+    with pytest.raises(ValueError, match="closed"):
+        next(iterator)

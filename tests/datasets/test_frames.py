@@ -1,0 +1,301 @@
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+
+import cv2
+import numpy as np
+import pytest
+
+from micron_jax.data import faces, images
+from micron_jax.data.pairs import Clip
+from micron_jax.datasets.frames import builder as frames_builder
+from micron_jax.datasets.frames import describe, open_frames
+from micron_jax.datasets.frames.builder import build, group
+from micron_jax.errors import UserError
+
+SIZE = 32
+FILES = {"dataset_info.json", "features.json", "metadata.json"}
+
+
+def frame(level, marked=True):
+    """A flat frame; a white corner stands for a face."""
+    image = np.full((48, 64, 3), level, np.uint8)
+    if marked:
+        image[:8, :8] = 255
+    return image
+
+
+def stub_detector():
+    landmarks = faces.CANONICAL * 48 + (8, 0)
+    return lambda image: landmarks if image[2, 2].min() > 200 else None
+
+
+@pytest.fixture(autouse=True)
+def _stub(monkeypatch):
+    monkeypatch.setattr(faces, "face_detector", stub_detector)
+
+
+def write_folder(folder, levels):
+    folder.mkdir(parents=True)
+    for number, level in enumerate(levels, 1):
+        cv2.imwrite(str(folder / f"img{number}.png"), frame(level))
+
+
+def write_video(path, levels, marked=True, fps=50.0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    plain = path.with_name("plain.mp4")
+    writer = cv2.VideoWriter(str(plain), cv2.VideoWriter_fourcc(*"mp4v"), fps, (64, 48))
+    for level in levels:
+        writer.write(frame(level, marked))
+    writer.release()
+    plain.rename(path)
+
+
+@pytest.fixture
+def source(tmp_path):
+    folder = tmp_path / "source"
+    write_folder(folder / "s1" / "é", range(40, 160, 10))
+    write_video(folder / "s2" / "deep" / "talk.MP4", range(20, 100, 10))
+    return folder
+
+
+def everything_below(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def build_small(source, data_dir, **changed):
+    return build(source, data_dir, **{"size": SIZE, **changed})
+
+
+def test_built_frames_can_be_read_in_order(source, tmp_path):
+    assert build_small(source, tmp_path / "data") is True
+    records, clips = open_frames(tmp_path / "data")
+    assert clips == [Clip("s1/é", 0, 12, 30.0), Clip("s2/deep/talk.MP4", 12, 8, 50.0)]
+    assert len(records) == 20
+    batch = records.__getitems__([0, 11, 12, 19])
+    assert [record["clip"].decode() for record in batch] == ["s1/é"] * 2 + ["s2/deep/talk.MP4"] * 2
+    assert [record["frame"] for record in batch] == [0, 11, 0, 7]
+    crops = [images.decode_jpeg(record["image"]) for record in batch]
+    assert [crop.shape for crop in crops] == [(SIZE, SIZE, 3)] * 4
+    levels = [crop[20:, 20:].mean() for crop in crops]
+    np.testing.assert_allclose(levels, [40, 150, 20, 90], atol=4)
+    assert "tensorflow" not in sys.modules
+
+
+def test_crops_are_the_clips_one_warp(source, tmp_path):
+    build_small(source, tmp_path / "data", quality=100)
+    records, _ = open_frames(tmp_path / "data")
+    matrix = faces.canonical_transform(stub_detector()(frame(0)), SIZE)
+    wanted = faces.warp(frame(90), matrix, SIZE)
+    stored = images.decode_jpeg(records[5]["image"])
+    assert np.abs(stored.astype(int) - wanted).max() < 8
+
+
+def test_description(source, tmp_path):
+    build_small(source, tmp_path / "data")
+    built = describe(tmp_path / "data")
+    assert (built["clips"], built["frames"]) == (2, 20)
+    folder = tmp_path / "data" / "frames" / "1.0.0"
+    assert built["folder"] == folder
+    assert built["bytes"] == sum(path.stat().st_size for path in folder.glob("*array_record*"))
+    assert built["skipped"] == built["dropped"] == []
+    assert built["recipe"]["size"] == SIZE
+    assert describe(tmp_path) is None
+
+
+def test_nothing_else_is_written(source, tmp_path, monkeypatch):
+    scratch = tmp_path / "tmp"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    before = everything_below(source)
+    build_small(source, tmp_path / "data")
+    assert everything_below(source) == before
+    assert everything_below(scratch) == []
+    assert {path.name for path in (tmp_path / "data" / "frames" / "1.0.0").iterdir()} == FILES | {
+        "frames-train.array_record-00000-of-00001"
+    }
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "source", "tmp"]
+
+
+def test_many_shards_read_as_one(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(frames_builder, "FRAMES_PER_SHARD", 5)
+    write_video(source / "s1b.mp4", [50] * 6, marked=False)  # a shard of skipped clips only
+    build_small(source, tmp_path / "data")
+    assert len(list((tmp_path / "data").rglob("*array_record*"))) == 3
+    records, clips = open_frames(tmp_path / "data")
+    assert [clip.first for clip in clips] == [0, 12]
+    assert [records[i]["frame"] for i in range(20)] == [*range(12), *range(8)]
+
+
+def test_group():
+    assert group([3, 3, 3, 3], 6) == [range(0, 2), range(2, 4)]
+    assert group([10, 1, 1], 6) == [range(0, 1), range(1, 3)]
+    assert group([0], 6) == [range(0, 1)]
+
+
+def test_useless_clips_are_skipped_with_their_reason(source, tmp_path):
+    write_video(source / "blank.mp4", [50] * 5, marked=False)
+    (source / "broken.mp4").write_bytes(b"no video")
+    (source / "bad").mkdir()
+    (source / "bad" / "1.png").write_bytes(b"no image")
+    build_small(source, tmp_path / "data")
+    assert describe(tmp_path / "data")["skipped"] == [
+        {"clip": "bad", "reason": "1.png: not a whole image"},
+        {"clip": "blank.mp4", "reason": "no face"},
+        {"clip": "broken.mp4", "reason": "no frame can be decoded"},
+    ]
+    assert len(open_frames(tmp_path / "data")[1]) == 2
+
+
+def test_a_bad_frame_cuts_its_clip(source, tmp_path):
+    (source / "s1" / "é" / "img4.png").write_bytes(b"no image")
+    cv2.imwrite(str(source / "s1" / "é" / "img9.png"), np.zeros((10, 10, 3), np.uint8))
+    build_small(source, tmp_path / "data")
+    records, clips = open_frames(tmp_path / "data")
+    assert clips[:3] == [
+        Clip("s1/é", 0, 3, 30.0),
+        Clip("s1/é#2", 3, 4, 30.0),
+        Clip("s1/é#3", 7, 3, 30.0),
+    ]
+    assert [records[i]["frame"] for i in range(10)] == [0, 1, 2, 4, 5, 6, 7, 9, 10, 11]
+    assert records[3]["clip"].decode() == "s1/é#2"
+    assert describe(tmp_path / "data")["dropped"] == [
+        {"clip": "s1/é", "reason": "img4.png: not a whole image"},
+        {"clip": "s1/é", "reason": "frame 8 is 10x10, the first one 64x48"},
+    ]
+
+
+def test_fps_of_folders_is_a_parameter(source, tmp_path):
+    build_small(source, tmp_path / "data", fps=200.0)
+    assert [clip.fps for clip in open_frames(tmp_path / "data")[1]] == [200.0, 50.0]
+
+
+def test_the_same_again_is_left_alone(source, tmp_path):
+    build_small(source, tmp_path / "data")
+    (records,) = (tmp_path / "data").rglob("*array_record*")
+    before = records.stat()
+    source.rename(tmp_path / "moved")
+    assert build_small(tmp_path / "moved", tmp_path / "data") is False
+    assert records.stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_something_else_is_refused(source, tmp_path):
+    build_small(source, tmp_path / "data")
+    with pytest.raises(UserError, match=r"was built with size 32; remove .*1\.0\.0 to build anew"):
+        build_small(source, tmp_path / "data", size=48)
+    write_folder(tmp_path / "other", [50] * 3)
+    with pytest.raises(UserError, match=r"another source; remove .* or name another --data-dir"):
+        build_small(tmp_path / "other", tmp_path / "data")
+    write_folder(source / "s3", [50] * 3)
+    with pytest.raises(UserError, match="what it held then is not what it holds now"):
+        build_small(source, tmp_path / "data")
+
+
+def test_a_foreign_folder_in_the_place_is_refused(source, tmp_path):
+    (tmp_path / "data" / "frames" / "1.0.0").mkdir(parents=True)
+    with pytest.raises(UserError, match="holds no complete data set; remove"):
+        build_small(source, tmp_path / "data")
+
+
+def test_nothing_usable_leaves_nothing(tmp_path):
+    write_video(tmp_path / "source" / "blank.mp4", [50] * 5, marked=False)
+    with pytest.raises(UserError, match=r"none of the 1 clips can be used \(blank.mp4: no face\)"):
+        build_small(tmp_path / "source", tmp_path / "deep" / "data")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]
+
+
+def test_a_missing_detector_leaves_nothing(source, tmp_path, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr(faces.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match="micron-jax\\[faces\\]"):
+        build_small(source, tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_an_interrupted_build_leaves_nothing(source, tmp_path, monkeypatch, error):
+    monkeypatch.setattr(faces, "warp", lambda *_: (_ for _ in ()).throw(error))
+    with pytest.raises(error):
+        build_small(source, tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(source, tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("write() failed: No space left on device; writing x")
+
+    monkeypatch.setattr(faces, "warp", fail)
+    with pytest.raises(UserError, match=r"--data-dir .*data: no space left"):
+        build_small(source, tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_killed_build_is_cleared_by_the_next(source, tmp_path):
+    script = f"""
+        import os, signal
+        import numpy as np
+        from pathlib import Path
+        from micron_jax.data import faces
+        from micron_jax.datasets.frames.builder import build
+        warp, calls = faces.warp, []
+        def deadly(*arguments):
+            calls.append(1)
+            if len(calls) == 15:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return warp(*arguments)
+        faces.warp = deadly
+        faces.face_detector = lambda: lambda image: faces.CANONICAL * 48
+        build({str(source)!r}, {str(tmp_path / "data")!r}, size={SIZE})
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)])
+    assert done.returncode == -signal.SIGKILL
+    (debris,) = (tmp_path / "data" / "frames").iterdir()
+    assert debris.name.startswith("incomplete.")
+    with pytest.raises(UserError, match="no data set `frames`"):
+        open_frames(tmp_path / "data")
+    build_small(source, tmp_path / "data")
+    assert [path.name for path in (tmp_path / "data" / "frames").iterdir()] == ["1.0.0"]
+    assert len(open_frames(tmp_path / "data")[0]) == 20
+
+
+def test_two_builds_at_once_are_refused(source, tmp_path):
+    with (
+        frames_builder._sole_builder(tmp_path / "data" / "frames"),
+        pytest.raises(UserError, match="another build is writing"),
+    ):
+        build_small(source, tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_data_dir_that_is_a_file_is_named(source, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"--data-dir: cannot write to .*file"):
+        build_small(source, tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"size": 0}, r"--size 0: needed is 16 to 4096"),
+        ({"quality": 101}, r"--quality 101: needed is 1 to 100"),
+        ({"fps": float("nan")}, r"--fps nan: needed is 1 to 2000"),
+    ],
+)
+def test_settings_out_of_range(source, tmp_path, setting, words):
+    with pytest.raises(UserError, match=words):
+        build_small(source, tmp_path / "data", **setting)
+
+
+def test_open_frames_tells_how_to_build(tmp_path):
+    command = f"micron-jax data build frames --source FOLDER_OF_VIDEOS --data-dir {tmp_path}"
+    with pytest.raises(UserError) as error:
+        open_frames(tmp_path)
+    assert str(error.value).endswith(command)
+
+
+def test_the_index_is_plain_json(source, tmp_path):
+    build_small(source, tmp_path / "data")
+    stored = json.loads((tmp_path / "data" / "frames" / "1.0.0" / "metadata.json").read_text())
+    assert stored["clips"][0] == {"name": "s1/é", "first": 0, "count": 12, "fps": 30.0}

@@ -1,0 +1,116 @@
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from micron_jax.cli import main
+from micron_jax.data import faces
+
+
+@pytest.fixture
+def source(tmp_path):
+    for clip in ("one", "two"):
+        (tmp_path / "source" / clip).mkdir(parents=True)
+        for number in range(8):
+            image = np.full((40, 40, 3), 20 * number, np.uint8)
+            cv2.imwrite(str(tmp_path / "source" / clip / f"{number}.png"), image)
+    return tmp_path / "source"
+
+
+@pytest.fixture(autouse=True)
+def _stub(monkeypatch):
+    monkeypatch.setattr(faces, "face_detector", lambda: lambda image: faces.CANONICAL * 40)
+
+
+def build(source, data_dir, *more):
+    paths = ["--source", str(source), "--data-dir", str(data_dir)]
+    return main(["data", "build", "frames", *paths, "--size", "32", *more])
+
+
+def complaint(capsys):
+    out, err = capsys.readouterr()
+    assert out == ""
+    (line,) = err.splitlines()
+    return line
+
+
+def test_build_then_list(source, tmp_path, capsys):
+    for number in range(13):
+        (source / f"broken{number:02}.mp4").write_bytes(b"")
+    assert build(source, tmp_path / "data") == 0
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert lines[0] == f"built: {tmp_path}/data/frames/1.0.0"
+    assert lines[1].startswith("clips: 2, frames: 16, bytes: ")
+    assert lines[2:5] == [
+        "skipped clips: 13",
+        "  broken00.mp4: no frame can be decoded",
+        "  broken01.mp4: no frame can be decoded",
+    ]
+    assert lines[-1] == "  and 3 more"
+    assert len(lines) == 3 + 10 + 1
+    assert "16/16" in err
+    assert "frames/s" in err
+
+    assert build(source, tmp_path / "data") == 0
+    assert capsys.readouterr().out.startswith("already built: ")
+
+    assert main(["data", "list", "--data-dir", str(tmp_path / "data")]) == 0
+    assert "clips: 2, frames: 16" in capsys.readouterr().out
+
+
+def test_list(tmp_path, capsys):
+    assert main(["data", "list"]) == 0
+    assert capsys.readouterr().out.startswith("frames ")
+    assert main(["data", "list", "--data-dir", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.endswith("nothing\n")
+    assert main(["data", "list", "--data-dir", str(tmp_path / "gone")]) == 2
+    assert "gone is not a folder" in complaint(capsys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "required"),
+        (["fly"], "fly"),
+        (["build"], "name, --source, --data-dir"),
+        (
+            ["build", "casme9", "--source", "a", "--data-dir", "b"],
+            "no data set 'casme9'; there are",
+        ),
+        (["build", "frames", "--source", "gone", "--data-dir", "b"], "gone does not exist"),
+        (["build", "frames", "--source", "a", "--data-dir", "b", "--size", "x"], "--size"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["data", *arguments]) == 2
+    line = complaint(capsys)
+    assert line.startswith("micron-jax: ")
+    assert words in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_settings_are_one_line(source, tmp_path, capsys):
+    assert build(source, tmp_path / "data", "--quality", "0") == 2
+    assert "--quality 0" in complaint(capsys)
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["build", "--help"], ["list", "--help"]])
+def test_help_is_quick(arguments):
+    """It imports none of what makes a start slow."""
+    script = f"""if 1:
+        import sys
+        from micron_jax.programs.data import main
+        try:
+            main({arguments})
+        except SystemExit as end:
+            heavy = {{"cv2", "grain", "jax", "numpy", "tensorflow_datasets"}}
+            sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else end.code)
+    """
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "usage: micron-jax data" in done.stdout
