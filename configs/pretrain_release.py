@@ -7,8 +7,9 @@ Model, agreement and its schedules follow the release's code. Not in its code, a
 the swap (its `random_replace` is never called; uniform patches, half of them), the crops' scales,
 δ, optimizer, batch size, epochs and teacher momentum (0.996, DINO's own).
 
-Hardware: one sample is about 520 GFLOP; meant for a GPU with 40 GB or more, or a TPU slice. On CPUs
-use `--config.batch_size=2 --config.epochs=1` to see it run. No result of a whole run is claimed yet.
+Hardware: a step takes about 520 GFLOP a sample; meant for a GPU with 40 GB or more, or a TPU slice.
+On CPUs use `--config.batch_size=2 --config.epochs=1` to see it run. No result of a whole run is
+claimed yet.
 """
 
 import ml_collections

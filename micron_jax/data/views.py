@@ -131,7 +131,7 @@ def random_crop(key, image, *, size: int, scale: tuple[float, float], flip: bool
 
 
 def fit(images, size: int):
-    """Square images of another size, bilinear and antialiased: [B, S, S, 3] -> [B, size, size, 3]."""
+    """Square images resized, bilinear and antialiased: [B, S, S, 3] -> [B, size, size, 3]."""
     if images.shape[1:3] == (size, size):
         return images
     return jax.image.resize(images, (images.shape[0], size, size, 3), "linear")

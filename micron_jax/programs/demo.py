@@ -18,7 +18,7 @@ def main(argv: list[str]) -> int:
     from micron_jax import config as configs
     from micron_jax.data import samples
     from micron_jax.datasets.frames.builder import build
-    from micron_jax.programs.pretrain import parse, pretrain
+    from micron_jax.pretraining import parse, pretrain
     from micron_jax.training.checkpoint import Checkpoints
 
     clips, corpus = workdir / "clips", workdir / "corpus"

@@ -25,7 +25,7 @@ def make_loss(model: ModelConfig, objective: ObjectiveConfig) -> Callable:
     module = MicronBertModule(model)
 
     def project(params, crops):
-        # Views lie behind the batch axis, so that merging the two moves no sample to another device.
+        # Views lie behind the batch axis: merging the two moves no sample to another device.
         batch, views = crops.shape[:2]
         flat = crops.reshape(batch * views, *crops.shape[2:])
         out = module.apply({"params": params}, flat, method="project")
