@@ -15,7 +15,7 @@ import ml_collections
 def get_config() -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
     config.batch_size = 16
-    config.epochs = 10
+    config.epochs = 16
     config.log_every = 10
     config.picture_every = 100
     config.checkpoint_every = 100
