@@ -1,12 +1,14 @@
 """The interchange folder: `config.json` beside `model.safetensors`."""
 
 import dataclasses
+import functools
 import json
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
+import jax
 import numpy as np
 import safetensors
 import safetensors.numpy
@@ -14,6 +16,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from micron_jax.errors import UserError
 from micron_jax.models.config import ModelConfig
+from micron_jax.training.state import init_params
 
 FORMAT = "micron_jax 1"
 
@@ -35,6 +38,21 @@ class Weights:
     teacher: dict
     center: np.ndarray
     info: dict
+
+
+@functools.cache
+def shapes_of(config: ModelConfig, *, decoder: bool = True, aux_cls: bool = False) -> dict:
+    """Our paths -> `ShapeDtypeStruct`, of all that a checkpoint of this model holds."""
+    params = jax.eval_shape(functools.partial(init_params, config), jax.random.key(0))
+    tree = {"params": {part: v for part, v in params.items() if decoder or part != "decoder"}}
+    if aux_cls:
+        kernel = jax.ShapeDtypeStruct((config.width, 1), np.float32)
+        bias = jax.ShapeDtypeStruct((1,), np.float32)
+        tree["params"]["aux_cls"] = {"kernel": kernel, "bias": bias}
+    if config.projection_dim:
+        tree["teacher"] = {part: params[part] for part in ("encoder", "head")}
+        tree["center"] = jax.ShapeDtypeStruct((1, config.projection_dim), np.float32)
+    return flatten_dict(tree, sep="/")
 
 
 def save(weights: Weights, folder: Path) -> None:
@@ -93,9 +111,19 @@ def read(folder: Path) -> Weights:
         raise UserError(f"{folder}: no model.safetensors beside config.json") from error
     except safetensors.SafetensorError as error:
         raise UserError(f"{folder}/model.safetensors: damaged ({error}); convert again") from error
+    expected = shapes_of(
+        config,
+        decoder="params/decoder/positions" in tensors,
+        aux_cls="params/aux_cls/kernel" in tensors,
+    )
+    for name in expected.keys() | tensors.keys():
+        here, there = (getattr(x.get(name), "shape", None) for x in (tensors, expected))
+        if here != there:
+            raise UserError(
+                f"{folder}/model.safetensors: {name} has shape {here}, its config.json asks for "
+                f"{there}; convert again"
+            )
     tree = unflatten_dict(tensors, sep="/")
-    if "params" not in tree:
-        raise UserError(f"{folder}/model.safetensors: holds no params; convert again")
     return Weights(
         config,
         tree["params"],

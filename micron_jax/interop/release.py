@@ -1,19 +1,16 @@
 """The PyTorch release's names and layouts, and ours, both ways."""
 
-import functools
 import json
 import re
 from pathlib import Path
 
-import jax
 import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
+from flax.traverse_util import unflatten_dict
 
 from micron_jax.errors import UserError
 from micron_jax.interop import pth
-from micron_jax.interop.folder import Weights
+from micron_jax.interop.folder import Weights, shapes_of
 from micron_jax.models.config import SIZES, ModelConfig
-from micron_jax.training.state import init_params
 
 # Our path -> the release's name; the first pattern that fits is followed, then the last part of
 # the name is set by `_LEAVES`. Trees are {"params", "teacher", "center"}, as in `Weights`.
@@ -76,21 +73,6 @@ def from_release(path: str, array: np.ndarray) -> np.ndarray:
     if path.endswith(("/kernel", "/directions")):
         return np.ascontiguousarray(array.T)
     return array[:, 0] if path.endswith("/gain") and array.ndim == 2 else array
-
-
-@functools.cache
-def shapes_of(config: ModelConfig, *, decoder: bool = True, aux_cls: bool = False) -> dict:
-    """Our paths -> `ShapeDtypeStruct`, of all that a release checkpoint of this model holds."""
-    params = jax.eval_shape(functools.partial(init_params, config), jax.random.key(0))
-    tree = {"params": {part: v for part, v in params.items() if decoder or part != "decoder"}}
-    if aux_cls:
-        kernel = jax.ShapeDtypeStruct((config.width, 1), np.float32)
-        bias = jax.ShapeDtypeStruct((1,), np.float32)
-        tree["params"]["aux_cls"] = {"kernel": kernel, "bias": bias}
-    if config.projection_dim:
-        tree["teacher"] = {part: params[part] for part in ("encoder", "head")}
-        tree["center"] = jax.ShapeDtypeStruct((1, config.projection_dim), np.float32)
-    return flatten_dict(tree, sep="/")
 
 
 def read_checkpoint(path: Path) -> Weights:
@@ -216,4 +198,7 @@ def infer_config(path: Path, state: dict, args: dict) -> ModelConfig:
     if "decoder_width" not in fields:
         # No decoder to describe; the decoder of the config is never built.
         fields |= {k: v for k, v in small.items() if k.startswith("decoder_")}
-    return ModelConfig(**fields)
+    try:
+        return ModelConfig(**fields)
+    except UserError as error:
+        raise UserError(f"{path}: describes no possible model: {error}") from error

@@ -77,7 +77,10 @@ def read_weights(workdir: Path) -> tuple[int, dict]:
     path = (folder / str(step) / "state").absolute()
     try:
         with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
-            saved = reader.metadata(path).item_metadata.tree
+            metadata = reader.metadata(path).item_metadata
+            if metadata is None:
+                raise ValueError("its metadata cannot be read")
+            saved = metadata.tree
             wanted = {name: saved.get(name) for name in ("params", "teacher", "center")}
             as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
             args = ocp.args.PyTreeRestore(wanted, restore_args=as_numpy, partial_restore=True)

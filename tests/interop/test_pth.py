@@ -18,62 +18,10 @@ from collections import OrderedDict
 import ml_dtypes
 import numpy as np
 import pytest
+from pickles import Code, build, call, code, name, storage, tensor
 
 from micron_jax.errors import UserError
 from micron_jax.interop import pth
-
-
-class Code(bytes):
-    """Opcodes that leave one object on a pickle machine's stack."""
-
-
-def code(value) -> Code:
-    """Protocol 2 opcodes for plain values; `Code` inside them goes in as it is."""
-    match value:
-        case Code():
-            return value
-        case None:
-            return Code(b"N")
-        case bool():
-            return Code(b"\x88" if value else b"\x89")
-        case int():
-            digits = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
-            return Code(b"\x8a" + bytes([len(digits)]) + digits)
-        case float():
-            return Code(b"G" + struct.pack(">d", value))
-        case str():
-            raw = value.encode("utf-8", "surrogatepass")
-            return Code(b"X" + struct.pack("<I", len(raw)) + raw)
-        case tuple():
-            return Code(b"(" + b"".join(map(code, value)) + b"t")
-        case list():
-            return Code(b"](" + b"".join(map(code, value)) + b"e")
-        case dict():
-            return Code(b"}(" + b"".join(code(x) for pair in value.items() for x in pair) + b"u")
-    raise TypeError(type(value))
-
-
-def name(module: str, attribute: str) -> Code:
-    return Code(f"c{module}\n{attribute}\n".encode())
-
-
-def call(module: str, attribute: str, *args) -> Code:
-    return Code(name(module, attribute) + code(args) + b"R")
-
-
-def build(target: Code, state) -> Code:
-    return Code(target + code(state) + b"b")
-
-
-def storage(key="0", count=6, kind="FloatStorage") -> Code:
-    return Code(code(("storage", name("torch", kind), key, "cpu", count)) + b"Q")
-
-
-def tensor(size=(2, 3), stride=(3, 1), offset=0, more=(), **stored) -> Code:
-    hooks = call("collections", "OrderedDict")
-    args = (storage(**stored), offset, size, stride, False, hooks, *more)
-    return call("torch._utils", "_rebuild_tensor_v2", *args)
-
 
 SIX = np.arange(6, dtype=np.float32)
 

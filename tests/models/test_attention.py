@@ -1,0 +1,46 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from micron_jax.models.attention import attend
+
+
+def dense(q, k, v):
+    logits = np.einsum("bnhd,bmhd->bhnm", q, k) / np.sqrt(q.shape[-1])
+    weights = np.exp(logits - logits.max(-1, keepdims=True))
+    weights /= weights.sum(-1, keepdims=True)
+    return np.einsum("bhnm,bmhd->bnhd", weights, v)
+
+
+@pytest.fixture(scope="module")
+def qkv():
+    return np.random.default_rng(0).normal(size=(3, 2, 13, 3, 8)).astype(np.float32)
+
+
+@pytest.mark.parametrize("implementation", ["auto", "xla", "per_head"])
+def test_every_implementation_is_softmax_attention(qkv, implementation):
+    ours = jax.jit(lambda *qkv: attend(*qkv, implementation=implementation))(*qkv)
+    np.testing.assert_allclose(ours, dense(*qkv.astype(np.float64)), rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_do_not_depend_on_the_implementation(qkv):
+    def grads(implementation):
+        def loss(qkv):
+            return jnp.sum(jnp.sin(attend(*qkv, implementation=implementation)))
+
+        return jax.jit(jax.grad(loss))(qkv)
+
+    np.testing.assert_allclose(grads("per_head"), grads("xla"), rtol=1e-4, atol=1e-6)
+
+
+def test_values_may_be_longer_than_queries(qkv):
+    q, k, v = qkv
+    ours = attend(q[:, :5], k, v, implementation="per_head")
+    np.testing.assert_allclose(ours, dense(q[:, :5], k, v), rtol=1e-4, atol=1e-6)
+
+
+def test_16_bit_floats_stay_so(qkv):
+    out = attend(*jnp.asarray(qkv, jnp.bfloat16), implementation="per_head")
+    assert out.dtype == jnp.bfloat16
+    np.testing.assert_allclose(out.astype(jnp.float32), dense(*qkv), atol=0.03)

@@ -1,0 +1,72 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from micron_jax.models.dma import diagonal_attention, diagonal_logit, micro_attention
+
+
+def dense_diagonal(q, k, scale):
+    logits = jnp.einsum("bnd,bmd->bnm", q, k) * scale
+    return jnp.diagonal(jax.nn.softmax(logits, axis=-1), axis1=1, axis2=2)
+
+
+def random(count, dim=6, batch=2, seed=0):
+    return jax.random.normal(jax.random.key(seed), (2, batch, count, dim))
+
+
+# Below, at and beyond a block of queries, and one more than a multiple of it.
+@pytest.mark.parametrize("count", [1, 9, 112, 225])
+def test_diagonal_is_that_of_the_whole_softmax(count):
+    q, k = random(count)
+    ours = jax.jit(diagonal_attention, static_argnames="scale")(q, k, scale=0.7)
+    np.testing.assert_allclose(ours, dense_diagonal(q, k, 0.7), rtol=2e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("count", [9, 130])
+def test_gradients_are_exact(count):
+    q, k = random(count)
+
+    def grads(diagonal):
+        return jax.jit(jax.grad(lambda qk: jnp.sum(jnp.sin(3 * diagonal(*qk)))))((q, k))
+
+    ours = grads(lambda q, k: diagonal_attention(q, k, scale=0.7))
+    for mine, theirs in zip(ours, grads(lambda q, k: dense_diagonal(q, k, 0.7)), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-6)
+
+
+def largest_array(function, *args) -> int:
+    """Elements of the largest array in a compiled program, from its text."""
+    import re
+
+    text = jax.jit(function).lower(*args).compile().as_text()
+    shapes = re.findall(r"(?:f32|bf16|pred|s32)\[([\d,]+)\]", text)
+    return max(int(np.prod([int(n) for n in shape.split(",")])) for shape in shapes)
+
+
+def test_no_array_of_all_pairs_is_made_in_either_direction():
+    count = 1120
+    q, k = random(count, dim=4, batch=1)
+
+    def loss(q, k):
+        return diagonal_attention(q, k, scale=1.0).sum()
+
+    assert largest_array(jax.grad(loss, (0, 1)), q, k) <= 112 * count
+    assert largest_array(lambda q, k: dense_diagonal(q, k, 1.0), q, k) >= count**2
+
+
+def test_logit_does_not_saturate():
+    q = 20 * jnp.eye(4)[None]
+    assert np.all(diagonal_attention(q, q, scale=1.0) == 1.0)
+    np.testing.assert_allclose(diagonal_logit(q, q, scale=1.0), 400 - np.log(3), rtol=1e-6)
+
+
+def test_micro_attention_weighs_each_value_by_its_own_diagonal_and_score():
+    q, k = random(5)
+    v = random(5, seed=1)[0]
+    scores = jnp.linspace(-1, 1, 10).reshape(2, 5)
+    expected = dense_diagonal(q, k, 1.0)[..., None] * scores[..., None] * v
+    np.testing.assert_allclose(micro_attention(q, k, v, scores, scale=1.0), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        micro_attention(q, k, v, scale=1.0), dense_diagonal(q, k, 1.0)[..., None] * v, atol=1e-6
+    )

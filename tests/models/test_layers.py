@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+
+from micron_jax.models.layers import (
+    bicubic_matrix,
+    patchify,
+    resize_positions,
+    sincos_positions,
+    unpatchify,
+)
+
+
+def test_unpatchify_undoes_patchify():
+    images = np.random.default_rng(0).normal(size=(2, 12, 8, 3))
+    patches = patchify(images, 4)
+    assert patches.shape == (2, 6, 48)
+    np.testing.assert_array_equal(patches[1, 3].reshape(4, 4, 3), images[1, 4:8, 4:8])
+    np.testing.assert_array_equal(unpatchify(patches, 4, (3, 2)), images)
+
+
+def test_positions_encode_column_then_row():
+    positions = sincos_positions(8, 3)
+    assert positions.shape == (1, 10, 8)
+    assert not positions[0, 0].any()
+    row, column = 2, 1
+    frequencies = np.array([1, 0.01])
+    expected = [
+        *np.sin(column * frequencies), *np.cos(column * frequencies),
+        *np.sin(row * frequencies), *np.cos(row * frequencies),
+    ]  # fmt: skip
+    np.testing.assert_allclose(positions[0, 1 + row * 3 + column], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("size_in", "size_out"), [(28, 12), (8, 3), (4, 7)])
+def test_resizing_is_that_of_torch_with_the_literal_scale(size_in, size_out):
+    torch = pytest.importorskip("torch")
+    grid = np.random.default_rng(0).normal(size=(1, 5, size_in, size_in)).astype(np.float32)
+    scale = (size_out + 0.1) / size_in
+    theirs = torch.nn.functional.interpolate(
+        torch.from_numpy(grid), scale_factor=(scale, scale), mode="bicubic"
+    ).numpy()
+    matrix = bicubic_matrix(size_in, size_out)
+    # torch takes the source coordinates in float32, where 27 has steps of 2e-6.
+    np.testing.assert_allclose(matrix @ grid @ matrix.T, theirs, rtol=0, atol=1e-5)
+
+
+def test_rows_of_the_resizing_sum_to_one():
+    np.testing.assert_allclose(bicubic_matrix(28, 12).sum(1), 1, rtol=1e-6)
+
+
+def test_positions_of_the_own_grid_stay_as_they_are():
+    positions = sincos_positions(8, 4)
+    assert resize_positions(positions, (4, 4)) is positions
+    assert resize_positions(positions, (2, 3)).shape == (1, 7, 8)

@@ -1,0 +1,157 @@
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny import PAPER, RELEASE
+
+from micron_jax.errors import UserError
+from micron_jax.models.config import SIZES, ModelConfig
+from micron_jax.models.micron_bert import MicronBertModule
+from micron_jax.models.poi import patch_scores
+from micron_jax.training.state import init_params
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return jax.random.normal(jax.random.key(1), (2, 2, 32, 32, 3))
+
+
+@pytest.fixture(scope="module")
+def paper_params():
+    return jax.jit(functools.partial(init_params, PAPER))(jax.random.key(0))
+
+
+def apply(config, params, method, *args):
+    module = MicronBertModule(config)
+    return jax.jit(lambda p, *args: module.apply({"params": p}, *args, method=method))(
+        params, *args
+    )
+
+
+def test_the_paper_s_equations(frames, paper_params):
+    rep, ref = (apply(PAPER, paper_params, "encode", frame) for frame in frames)
+    ours = apply(PAPER, paper_params, "attend", rep, ref)
+
+    def linear(name, x):
+        return x @ paper_params["dma"][name]["kernel"] + paper_params["dma"][name]["bias"]
+
+    # Eq. 8: Q of frame t+δ against K of the swapped frame, no scale; Eq. 9 with the scores S.
+    rep_patches, ref_patches, ref_cls = rep[:, 1:], ref[:, 1:], ref[:, 0]
+    logits = linear("to_q", ref_patches) @ linear("to_k", rep_patches).swapaxes(1, 2)
+    diagonal = jnp.diagonal(jax.nn.softmax(logits, -1), axis1=1, axis2=2)
+    cosine = jnp.einsum("bnd,bd->bn", ref_patches, ref_cls) / (
+        jnp.linalg.norm(ref_patches, axis=-1) * jnp.linalg.norm(ref_cls, axis=-1)[:, None]
+    )
+    expected = linear("proj", (diagonal * cosine)[..., None] * linear("to_v", rep_patches))
+    np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_roles_and_scale_are_fields(frames, paper_params):
+    rep, ref = (apply(PAPER, paper_params, "encode", frame) for frame in frames)
+    here = apply(PAPER, paper_params, "diagonal", rep, ref)
+    swapped = dataclasses.replace(PAPER, dma_query="rep", dma_key="ref")
+    np.testing.assert_allclose(apply(swapped, paper_params, "diagonal", ref, rep), here, rtol=1e-5)
+    scaled = dataclasses.replace(PAPER, dma_scaled=True)
+    assert not np.allclose(apply(scaled, paper_params, "diagonal", rep, ref), here)
+
+
+def test_diagonal_is_that_of_the_attention_map(frames, paper_params):
+    rep, ref = (apply(PAPER, paper_params, "encode", frame) for frame in frames)
+    whole = apply(PAPER, paper_params, "attention_map", rep, ref)
+    np.testing.assert_allclose(whole.sum(-1), 1, rtol=1e-5)
+    diagonal = apply(PAPER, paper_params, "diagonal", rep, ref)
+    np.testing.assert_allclose(jnp.diagonal(whole, axis1=1, axis2=2), diagonal, rtol=1e-5)
+
+
+def heat(params, a, b, kind):
+    module = MicronBertModule(PAPER)
+    return module.apply({"params": params}, a, b, kind, method="heat")
+
+
+def test_heat_of_a_frame_against_itself(frames, paper_params):
+    a, b = (apply(PAPER, paper_params, "encode", frame) for frame in frames)
+    np.testing.assert_allclose(heat(paper_params, a, a, "symmetric"), 0, atol=1e-4)
+    np.testing.assert_allclose(heat(paper_params, a, a, "cosine"), 0, atol=1e-5)
+    symmetric = heat(paper_params, a, b, "symmetric")
+    np.testing.assert_allclose(symmetric, heat(paper_params, b, a, "symmetric"), atol=1e-4)
+    assert np.abs(symmetric).max() > 1e-2
+    release = heat(paper_params, a, b, "release")
+    assert release.min() == 0
+    with pytest.raises(ValueError, match="choose one of symmetric"):
+        heat(paper_params, a, b, "warm")
+
+
+def test_scores_are_cosines_with_finite_gradients_at_zero():
+    patches = jnp.array([[[3.0, 0], [0, 2], [-1, 0], [0, 0]]])
+    cls = jnp.array([[2.0, 0]])
+    np.testing.assert_allclose(patch_scores(patches, cls), [[1, 0, -1, 0]], atol=1e-7)
+    grads = jax.grad(lambda x: patch_scores(x, cls).sum())(patches)
+    assert np.isfinite(grads).all()
+
+
+def test_small_has_the_release_s_shapes_and_base_and_large_those_of_vit():
+    def encoder_size(size):
+        shapes = jax.eval_shape(
+            functools.partial(init_params, ModelConfig.of_size(size, patch_size=16)),
+            jax.random.key(0),
+        )
+        return sum(leaf.size for leaf in jax.tree.leaves(shapes["encoder"]))
+
+    # timm's vit_base_patch16_224 and vit_large_patch16_224 without their classifiers.
+    assert encoder_size("base") == 85_798_656
+    assert encoder_size("large") == 303_301_632
+    assert set(SIZES) == {"tiny", "small", "base", "large"}
+    small = ModelConfig.of_size("small", projection_dim=128)
+    assert small == ModelConfig(projection_dim=128)
+
+
+def test_bfloat16_computes_in_it_and_keeps_parameters_whole(frames, paper_params):
+    config = dataclasses.replace(PAPER, dtype="bfloat16")
+    params = jax.jit(functools.partial(init_params, config))(jax.random.key(0))
+    assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
+    tokens = apply(config, paper_params, "encode", frames[0])
+    assert tokens.dtype == jnp.bfloat16
+    full = apply(PAPER, paper_params, "encode", frames[0])
+    assert np.abs(tokens.astype(jnp.float32) - full).max() < 0.1
+
+
+def test_other_image_sizes_get_other_positions(frames, paper_params):
+    tokens = apply(PAPER, paper_params, "encode", frames[0][:, :16, :24])
+    assert tokens.shape == (2, 1 + 2 * 3, 32)
+    with pytest.raises(ValueError, match="multiples of the patch size 8"):
+        apply(PAPER, paper_params, "encode", frames[0][:, :17])
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"attention": "flash"}, "model.attention='flash': choose one of auto"),
+        ({"img_size": 100}, "not a multiple of patch_size=8"),
+        ({"heads": 3}, "model.heads=3: does not divide width=512"),
+        ({"poi": "cosine"}, "needs model.dma_diagonal=True"),
+        ({"patch_size": 0}, "model.patch_size=0: must be at least 1"),
+        ({"width": 6, "heads": 2}, "model.width=6: must be a multiple of 4"),
+    ],
+)
+def test_impossible_architectures_are_named(fields, message):
+    with pytest.raises(UserError, match=message.replace(".", r"\.")):
+        ModelConfig(**fields)
+
+
+def test_release_setting_passes_no_gradient_to_what_is_fixed(frames):
+    params = jax.jit(functools.partial(init_params, RELEASE))(jax.random.key(0))
+    module = MicronBertModule(RELEASE)
+
+    def loss(params):
+        out = module.apply({"params": params}, *frames)
+        projected = module.apply({"params": params}, frames[0], method="project")
+        return jnp.square(out).mean() + jnp.square(projected - 1).mean()
+
+    grads = jax.jit(jax.grad(loss))(params)
+    for fixed in (grads["encoder"]["positions"], grads["decoder"]["positions"]):
+        assert not fixed.any()
+    assert not grads["head"]["gain"].any()
+    assert grads["head"]["directions"].any()

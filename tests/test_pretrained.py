@@ -1,0 +1,92 @@
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import micron_jax
+from micron_jax.cli import main
+from micron_jax.errors import UserError
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+@pytest.fixture(scope="module")
+def model(run):
+    return micron_jax.load(run)
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return np.random.default_rng(0).integers(0, 256, (2, 3, 32, 32, 3)).astype(np.uint8)
+
+
+def test_features_and_heat_have_the_documented_shapes(model, frames):
+    tokens = model.features(frames[0])
+    assert tokens.shape == (3, 16, 32)
+    assert tokens.dtype == np.float32
+    assert model.features(frames[0][:, :16]).shape == (3, 8, 32)
+    for heat in ("symmetric", "cosine", "release"):
+        map_ = model.micro_attention(*frames, heat=heat)
+        assert map_.shape == (3, 4, 4)
+        assert map_.dtype == np.float32
+        assert np.isfinite(map_).all()
+    default = model.micro_attention(*frames)
+    np.testing.assert_array_equal(default, model.micro_attention(*frames, heat="symmetric"))
+    np.testing.assert_allclose(model.micro_attention(frames[0], frames[0]), 0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (np.zeros((1, 32, 32, 3), np.float32), "expected uint8"),
+        (np.zeros((32, 32, 3), np.uint8), "expected uint8"),
+        (np.zeros((1, 30, 32, 3), np.uint8), "multiples of the patch size 8"),
+    ],
+)
+def test_wrong_frames_are_told(model, bad, message):
+    with pytest.raises(ValueError, match=message):
+        model.features(bad)
+
+
+def test_wrong_pairs_and_heats_are_told(model, frames):
+    with pytest.raises(ValueError, match="reference is"):
+        model.micro_attention(frames[0], frames[1][:2])
+    with pytest.raises(ValueError, match="choose one of symmetric"):
+        model.micro_attention(*frames, heat="warm")
+
+
+def test_a_run_converts_to_the_same_model(run, model, frames, tmp_path, capsys):
+    assert main(["convert", str(run), str(tmp_path / "folder")]) == 0
+    assert "32 px, patch 8, width 32, depth 1, 2 heads" in capsys.readouterr().out
+    converted = micron_jax.load(tmp_path / "folder")
+    assert converted.config == model.config
+    assert converted.info["source"] == "pretraining, step 10"
+    np.testing.assert_array_equal(converted.features(frames[0]), model.features(frames[0]))
+
+
+def test_a_run_without_a_checkpoint(run, tmp_path):
+    shutil.copytree(
+        run, tmp_path / "run", ignore=lambda path, names: [n for n in names if n.isdigit()]
+    )
+    with pytest.raises(UserError, match="holds no checkpoint yet"):
+        micron_jax.load(tmp_path / "run")
+
+
+def test_a_damaged_checkpoint_is_named(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    for path in (tmp_path / "run" / "checkpoints" / "10" / "state").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[:10])
+    with pytest.raises(UserError, match="checkpoints/10: damaged"):
+        micron_jax.load(tmp_path / "run")
+
+
+def test_the_readme_s_example_runs(run, corpus, tmp_path, monkeypatch, capsys):
+    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    shutil.copytree(run, tmp_path / "runs" / "demo")
+    (tmp_path / "runs" / "demo" / "corpus").symlink_to(corpus)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "README.md", "exec"), {})
+    assert len(capsys.readouterr().out.splitlines()) == 2

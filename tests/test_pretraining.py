@@ -1,0 +1,231 @@
+"""Pretraining as a user runs it: a whole run, kills and resumes, bad input."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+
+from micron_jax.cli import main
+from micron_jax.training.telemetry import read_metrics
+
+LONG = ["--config.epochs=32", "--config.checkpoint_every=20", "--config.picture_every=1000000"]
+
+
+def command(config, workdir, *more):
+    program = [sys.executable, "-m", "micron_jax", "pretrain", "--config", str(config)]
+    return [*program, "--workdir", str(workdir), *more]
+
+
+def environment(devices):
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    return os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
+
+
+def start(config, workdir, *more, devices=8):
+    return subprocess.Popen(
+        command(config, workdir, *more),
+        env=environment(devices),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_for_step(process, workdir, step):
+    """Until the run has logged the step."""
+    deadline = time.monotonic() + 240
+    while process.poll() is None and time.monotonic() < deadline:
+        rows = read_metrics(workdir)
+        if rows and rows[-1]["step"] >= step:
+            return
+        time.sleep(0.01)
+    process.kill()
+    pytest.fail(f"never reached step {step}: {process.communicate()[0][-2000:]}")
+
+
+def finish(process):
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, out[-2000:]
+
+
+def arrays_of(workdir):
+    """Every array of the last checkpoint, optimizer and all, and the place in the data."""
+    # A kill in the middle of a save leaves a folder that is no checkpoint.
+    steps = sorted(int(p.name) for p in (workdir / "checkpoints").iterdir() if p.name.isdigit())
+    folder = workdir / "checkpoints" / str(steps[-1])
+    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
+        tree = reader.metadata(folder.absolute() / "state").item_metadata.tree
+        args = ocp.args.PyTreeRestore(
+            tree,
+            restore_args=jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree),
+        )
+        state = reader.restore(folder.absolute() / "state", args=args)
+    return steps[-1], state, (folder / "data" / "metadata").read_text()
+
+
+def curve(workdir):
+    names = ("step", "loss", "reconstruction", "agreement", "grad_norm", "learning_rate")
+    return [[row[name] for name in names] for row in read_metrics(workdir)]
+
+
+@pytest.fixture(scope="module")
+def killed(run_config, tmp_path_factory):
+    """(a run never stopped, one killed in the middle and resumed, a copy of it as it was left)."""
+    folder = tmp_path_factory.mktemp("killed")
+    whole = start(run_config, folder / "whole", *LONG)
+    process = start(run_config, folder / "killed", *LONG)
+    wait_for_step(process, folder / "killed", 50)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    shutil.copytree(folder / "killed", folder / "left")
+    steps = [row["step"] for row in read_metrics(folder / "left")]
+    assert steps[-1] < 160, "the kill came too late to be one"
+    finish(start(run_config, folder / "killed", *LONG))
+    finish(whole)
+    return folder / "whole", folder / "killed", folder / "left"
+
+
+def test_a_killed_run_ends_with_the_same_bits(killed):
+    whole, resumed, left = killed
+    step, expected, place = arrays_of(whole)
+    resumed_step, state, resumed_place = arrays_of(resumed)
+    assert step == resumed_step == 160
+    assert place == resumed_place
+    leaves, resumed_leaves = jax.tree.leaves(expected), jax.tree.leaves(state)
+    assert len(leaves) == len(resumed_leaves) > 100
+    for a, b in zip(leaves, resumed_leaves, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert curve(resumed) == curve(whole), "a line a step, each once"
+    assert len(curve(whole)) == 160
+    assert arrays_of(left)[0] < 160
+
+
+def test_its_checkpoint_goes_on_with_two_devices(killed, run_config):
+    whole, _, left = killed
+    before = arrays_of(left)[0]
+    process = start(run_config, left, *LONG, "--config.mesh.fsdp=2", devices=2)
+    wait_for_step(process, left, before + 40)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGTERM, out[-2000:]
+    rows, expected = curve(left), curve(whole)
+    assert f"going on at step {before}" in out
+    assert len(rows) >= before + 40
+    np.testing.assert_allclose(rows, expected[: len(rows)], rtol=2e-3)
+    # SIGTERM saved where it stopped.
+    assert "is saved; the same command goes on" in out
+    assert arrays_of(left)[0] == len(rows)
+
+
+def test_what_a_run_leaves(run):
+    assert {path.name for path in run.iterdir()} == {
+        "checkpoints", "config.json", "curves.png", "metrics.jsonl", "pictures", "tensorboard",
+    }  # fmt: skip
+    rows = read_metrics(run)
+    assert [row["step"] for row in rows] == list(range(1, 11))
+    assert all(np.isfinite(list(row.values())).all() for row in rows)
+    assert {path.name for path in (run / "pictures").iterdir()} == {
+        "step_00000008.png",
+        "step_00000010.png",
+    }
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {"4", "8", "10"}
+    assert any(path.name.startswith("events") for path in (run / "tensorboard").iterdir())
+
+
+def test_pictures_have_their_panels(run):
+    import cv2
+
+    sheet = cv2.imread(str(run / "pictures" / "step_00000010.png"))
+    assert sheet.shape[1] > sheet.shape[0] > 400
+    assert len(np.unique(sheet.reshape(-1, 3), axis=0)) > 500
+
+
+def test_a_finished_run_is_left_alone(run, run_config, capsys):
+    before = (run / "metrics.jsonl").read_text()
+    assert main(["pretrain", "--config", str(run_config), "--workdir", str(run)]) == 0
+    assert "done: 10 steps" in capsys.readouterr().out
+    assert (run / "metrics.jsonl").read_text() == before
+
+
+def complain(capsys, argv):
+    assert main(argv) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("micron-jax: ")
+    return line
+
+
+def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(run_config, tmp_path, capsys):
+    workdir = tmp_path / "run"
+    argv = ["pretrain", "--config", str(run_config), "--workdir", str(workdir)]
+    argv += ["--config.optimizer.learning_rate=1e25", "--config.checkpoint_every=1"]
+    line = complain(capsys, argv)
+    assert "step 2: " in line
+    assert " is nan" in line or " is inf" in line
+    assert "the last good checkpoint (1) is kept" in line
+    assert {path.name for path in (workdir / "checkpoints").iterdir()} == {"1"}
+    assert [row["step"] for row in read_metrics(workdir)] == [1]
+
+
+def test_a_workdir_of_another_config_is_refused(run, run_config, capsys):
+    before = sorted(run.rglob("*"))
+    argv = ["pretrain", "--config", str(run_config), "--workdir", str(run), "--config.seed=5"]
+    line = complain(capsys, argv)
+    assert "was started with another config (seed=0, now 5); use a new --workdir" in line
+    assert sorted(run.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("--config.btach_size=4", "config.btach_size: no such field; did you mean batch_size?"),
+        ("--config.data.data_dir=nowhere", "no data set `frames` in nowhere; build it: "),
+        ("--config.data.delta_min=25", "data.delta_min"),
+        ("--config.batch_size=1000", "batch_size=1000"),
+        ("--config.batch_size=12", "config.batch_size=12: does not divide over 8 devices"),
+        ("--config.mesh.data=3", "mesh.data=3"),
+        ("--config.epochs=0", "config.epochs=0: must be at least 1"),
+        ("--config.objective.agreement=mse", "config.model.projection_dim=8"),
+        ("--config.views.global_crops=1", "config.views.global_crops=1"),
+        ("--config.views.local_size=20", "config.views.local_size=20"),
+        ("--config.model.size=huge", "model.size='huge': choose one of tiny, small"),
+        ("--config.model.dtype=float8", "model.dtype='float8': choose one of float32, bfloat16"),
+        ("--confg.seed=1", "--confg.seed=1: unknown"),
+    ],
+)
+def test_bad_settings_are_one_line_and_leave_nothing(
+    run_config, tmp_path, capsys, setting, message
+):
+    workdir = tmp_path / "run"
+    argv = ["pretrain", "--config", str(run_config), "--workdir", str(workdir), setting]
+    if setting == "--config.data.delta_min=25":
+        argv.append("--config.data.delta_max=30")
+    assert message in complain(capsys, argv)
+    assert not workdir.exists()
+
+
+def test_a_workdir_that_cannot_be_written(run_config, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    argv = ["pretrain", "--config", str(run_config), "--workdir", str(tmp_path / "file" / "run")]
+    assert "cannot be written" in complain(capsys, argv)
+
+
+def test_a_damaged_config_of_a_run(run, run_config, tmp_path, capsys):
+    workdir = tmp_path / "run"
+    workdir.mkdir()
+    (workdir / "config.json").write_text('{"seed": 1')
+    argv = ["pretrain", "--config", str(run_config), "--workdir", str(workdir)]
+    assert "config.json: not JSON" in complain(capsys, argv)
+
+
+def test_config_is_written_whole(run):
+    settings = json.loads((run / "config.json").read_text())
+    assert settings["model"]["width"] == 32
+    assert settings["views"]["global_scale"] == [0.4, 1.0]

@@ -1,0 +1,89 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from micron_jax.errors import UserError
+from micron_jax.models.layers import patchify
+from micron_jax.training import losses
+from micron_jax.training.losses import ObjectiveConfig
+
+
+def softmax(x):
+    exp = np.exp(x - x.max(-1, keepdims=True))
+    return exp / exp.sum(-1, keepdims=True)
+
+
+def test_dino_is_the_cross_entropy_of_all_other_views():
+    rng = np.random.default_rng(0)
+    student, teacher = rng.normal(size=(3, 6, 7)), rng.normal(size=(3, 2, 7))
+    center = rng.normal(size=(1, 7))
+    terms = []
+    for t in range(2):
+        target = softmax((teacher[:, t] - center) / 0.05)
+        for v in range(6):
+            if v != t:
+                log = np.log(softmax(student[:, v] / 0.1))
+                terms.append(-(target * log).sum(-1).mean())
+    assert len(terms) == 10
+    ours = losses.dino_agreement(
+        student, teacher, center, student_temperature=0.1, teacher_temperature=0.05
+    )
+    np.testing.assert_allclose(ours, np.mean(terms), rtol=1e-5)
+
+
+def test_no_gradient_reaches_the_teacher():
+    views = jax.random.normal(jax.random.key(0), (2, 2, 5))
+
+    def loss(teacher):
+        return losses.dino_agreement(
+            views, teacher, jnp.zeros((1, 5)), student_temperature=0.1, teacher_temperature=0.05
+        )
+
+    assert not jax.grad(loss)(views).any()
+
+
+def test_center_moves_towards_the_mean_of_the_batch():
+    teacher = np.arange(12.0).reshape(2, 2, 3)
+    center = losses.update_center(np.ones((1, 3)), teacher, momentum=0.9)
+    np.testing.assert_allclose(center, [0.9 + 0.1 * teacher.reshape(4, 3).mean(0)])
+
+
+@pytest.mark.parametrize("warmup", [0, 1, 2, 5])
+def test_teacher_temperature_is_linspace_then_constant(warmup):
+    config = ObjectiveConfig(
+        teacher_temperature_start=0.04,
+        teacher_temperature=0.07,
+        teacher_temperature_epochs=warmup,
+    )
+    expected = np.concatenate([np.linspace(0.04, 0.07, warmup), np.full(8 - warmup, 0.07)])
+    ours = [losses.teacher_temperature(config, epoch) for epoch in range(8)]
+    np.testing.assert_allclose(ours, expected, rtol=1e-6)
+
+
+def test_teacher_momentum_is_a_cosine_to_one():
+    config = ObjectiveConfig(teacher_momentum=0.9)
+    ours = [losses.teacher_momentum(config, step, 10) for step in (0, 5, 10)]
+    np.testing.assert_allclose(ours, [0.9, 0.95, 1.0], rtol=1e-6)
+
+
+def test_reconstruction_of_the_image_itself_costs_nothing():
+    images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
+    patches = patchify(images, 4)
+    assert losses.reconstruction_loss(patches, images, patch_size=4) == 0
+    off = losses.reconstruction_loss(patches + 2, images, patch_size=4)
+    np.testing.assert_allclose(off, 4, rtol=1e-6)
+    normal = (patches - patches.mean(-1, keepdims=True)) / patches.std(-1, ddof=1, keepdims=True)
+    loss = losses.reconstruction_loss(normal, images, patch_size=4, norm_pix=True)
+    np.testing.assert_allclose(loss, 0, atol=1e-9)
+
+
+def test_mse_agreement_is_the_mean_over_crops():
+    cls = np.zeros((2, 3))
+    crops = np.stack([np.ones((2, 3)), 3 * np.ones((2, 3))], axis=1)
+    np.testing.assert_allclose(losses.mse_agreement(cls, crops), 5)
+
+
+def test_unknown_agreement_is_named():
+    with pytest.raises(UserError, match=r"objective\.agreement='byol': choose one of none"):
+        ObjectiveConfig(agreement="byol")
