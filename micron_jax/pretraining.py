@@ -1,9 +1,11 @@
 """Pretraining, top to bottom: config, data, mesh, model, shardings, init or restore, loop."""
 
+import contextlib
 import dataclasses
 import functools
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -18,11 +20,11 @@ from micron_jax.data.views import ViewsConfig, denormalise, make_views
 from micron_jax.datasets.frames import open_frames
 from micron_jax.errors import UserError
 from micron_jax.models.config import ModelConfig
-from micron_jax.models.layers import unpatchify
+from micron_jax.models.layers import patchify, unpatchify
 from micron_jax.models.micron_bert import MicronBertModule
 from micron_jax.training import pictures
 from micron_jax.training.checkpoint import Checkpoints, claim_workdir, shapes_with_shardings
-from micron_jax.training.losses import ObjectiveConfig
+from micron_jax.training.losses import ObjectiveConfig, patch_moments
 from micron_jax.training.optimizer import OptimizerConfig, learning_rate, make_optimizer
 from micron_jax.training.sharding import MeshConfig, batch_sharding, make_mesh, state_shardings
 from micron_jax.training.state import init_state
@@ -147,7 +149,7 @@ def pretrain(config: PretrainConfig, workdir: Path) -> int:
         workers=config.data.workers,
         threads=config.data.threads,
     )
-    steps_per_epoch = max(pairs.pairs // config.batch_size, 1)
+    steps_per_epoch = pairs.steps_per_epoch
     total_steps = config.epochs * steps_per_epoch
 
     mesh = make_mesh(config.mesh)
@@ -194,27 +196,26 @@ def pretrain(config: PretrainConfig, workdir: Path) -> int:
         donate_argnums=0,
     )
     look = jax.jit(
-        functools.partial(_look, config.model, views_of),
+        functools.partial(_look, config.model, views_of, config.objective.norm_pix),
         in_shardings=(shardings.params, everywhere, samples, samples),
         out_shardings=everywhere,
     )
-
-    claim_workdir(workdir, dataclasses.asdict(config), free=FREE)
-    checkpoints = Checkpoints(workdir, keep=config.keep)
-    start = checkpoints.latest() or 0
-    if start:
-        state = checkpoints.restore(start, shapes_with_shardings(shapes, shardings), pairs)
-    else:
-        state = jax.jit(init, out_shardings=shardings)(init_key)
 
     def place(batch):
         return [
             jax.make_array_from_process_local_data(samples, batch[name]) for name in ("cur", "ref")
         ]
 
-    here = pairs.get_state()
-    first_batch = place(next(pairs))  # for the pictures, the same at each
-    pairs.set_state(here)
+    claim_workdir(workdir, dataclasses.asdict(config), free=FREE)
+    checkpoints = Checkpoints(workdir, keep=config.keep)
+    beginning = pairs.get_state()
+    first_batch = place(next(pairs))  # what pictures show, the same in every one of the run
+    start = checkpoints.latest() or 0
+    if start:
+        state = checkpoints.restore(start, shapes_with_shardings(shapes, shardings), pairs)
+    else:
+        state = jax.jit(init, out_shardings=shardings)(init_key)
+        pairs.set_state(beginning)
 
     chief = jax.process_index() == 0
     if chief:
@@ -226,7 +227,6 @@ def pretrain(config: PretrainConfig, workdir: Path) -> int:
             + (f"going on at step {start}" if start else f"beginning in {workdir}"),
             flush=True,
         )
-    stopped_by = _listen_for_signals()
     telemetry = Telemetry(
         workdir, start=start, total=total_steps, batch_size=config.batch_size, active=chief
     )
@@ -262,23 +262,24 @@ def pretrain(config: PretrainConfig, workdir: Path) -> int:
             )
 
     try:
-        for step in range(start, total_steps):
-            if step > start and step % config.checkpoint_every == 0:
-                read()  # what is saved has been seen to be finite
-                checkpoints.save(step, state, pairs)
-            if stopped_by:
-                break
-            cur, ref = place(next(pairs))
-            state, metrics = train(state, cur, ref)
-            read()
-            unread = (step + 1, metrics)
-            if (step + 1) % config.picture_every == 0 or step + 1 == total_steps:
+        with _stop_signals() as stopped_by:
+            for step in range(start, total_steps):
+                if step > start and step % config.checkpoint_every == 0:
+                    read()  # what is saved has been seen to be finite
+                    checkpoints.save(step, state, pairs)
+                if stopped_by:
+                    break
+                cur, ref = place(next(pairs))
+                state, metrics = train(state, cur, ref)
                 read()
-                draw(step + 1)
-        read()
-        last = int(state.step)
-        if last not in (start, checkpoints.latest()):
-            checkpoints.save(last, state, pairs)
+                unread = (step + 1, metrics)
+                if (step + 1) % config.picture_every == 0 or step + 1 == total_steps:
+                    read()
+                    draw(step + 1)
+            read()
+            last = int(state.step)
+            if last not in (start, checkpoints.latest()):
+                checkpoints.save(last, state, pairs)
     finally:
         telemetry.close()
         checkpoints.close()
@@ -291,7 +292,7 @@ def pretrain(config: PretrainConfig, workdir: Path) -> int:
     return 0
 
 
-def _look(model: ModelConfig, views_of, params, key, cur, ref) -> dict:
+def _look(model: ModelConfig, views_of, norm_pix: bool, params, key, cur, ref) -> dict:
     """What `pictures.draw_pairs` shows, of the first four pairs."""
     views = views_of(key, cur[:4], ref[:4])
     module = MicronBertModule(model)
@@ -300,20 +301,28 @@ def _look(model: ModelConfig, views_of, params, key, cur, ref) -> dict:
         return module.apply({"params": params}, *args, method=method, **kwargs)
 
     rep, ref_, cur_ = (run("encode", views[name]) for name in ("rep", "ref", "cur"))
-    pred = unpatchify(run("decode", run("attend", rep, ref_)), model.patch_size, (model.grid,) * 2)
+    pred = run("decode", run("attend", rep, ref_))
+    if norm_pix:
+        mean, deviation = patch_moments(patchify(views["cur"], model.patch_size))
+        pred = pred * deviation + mean
+    pred = unpatchify(pred, model.patch_size, (model.grid, model.grid))
     heat = run("heat", cur_, ref_, "symmetric").reshape(-1, model.grid, model.grid)
     images = {name: denormalise(views[name]) for name in ("cur", "ref", "rep")}
     return images | {"pred": denormalise(pred), "heat": heat}
 
 
-def _listen_for_signals() -> list[int]:
-    """An empty list, into which SIGTERM or SIGINT puts its number; a second one kills."""
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """A list into which SIGTERM or SIGINT puts its number; a second one of a kind kills."""
     received = []
 
     def receive(number, _):
         received.append(number)
         signal.signal(number, signal.SIG_DFL)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, receive)
-    return received
+    before = {number: signal.signal(number, receive) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -116,7 +116,7 @@ def read(folder: Path) -> Weights:
         decoder="params/decoder/positions" in tensors,
         aux_cls="params/aux_cls/kernel" in tensors,
     )
-    for name in expected.keys() | tensors.keys():
+    for name in sorted(expected.keys() | tensors.keys()):
         here, there = (getattr(x.get(name), "shape", None) for x in (tensors, expected))
         if here != there:
             raise UserError(

@@ -51,9 +51,15 @@ class Checkpoints:
           step: one that was saved.
           like: `ShapeDtypeStruct`s with shardings, on whatever mesh there is now.
           data: an iterator as it was made anew.
+
+        Raises:
+          UserError: the checkpoint is damaged, or its place is of other data.
         """
         items = {"state": ocp.args.StandardRestore(like), "data": ocp.args.JsonRestore()}
-        restored = self._manager.restore(step, args=ocp.args.Composite(**items))
+        try:
+            restored = self._manager.restore(step, args=ocp.args.Composite(**items))
+        except (OSError, ValueError, KeyError) as error:
+            raise _damaged(Path(self._manager.directory) / str(step), error) from error
         data.set_state(restored.data)
         return restored.state
 
@@ -86,10 +92,12 @@ def read_weights(workdir: Path) -> tuple[int, dict]:
             args = ocp.args.PyTreeRestore(wanted, restore_args=as_numpy, partial_restore=True)
             return step, reader.restore(path, args=args)
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"{folder / str(step)}: damaged ({str(error).splitlines()[0]}); "
-            "remove it to fall back to the one before"
-        ) from error
+        raise _damaged(folder / str(step), error) from error
+
+
+def _damaged(checkpoint: Path, error: Exception) -> UserError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return UserError(f"{checkpoint}: damaged ({reason}); remove it to use the one before")
 
 
 def claim_workdir(workdir: Path, config: dict, *, free: set[str]) -> None:

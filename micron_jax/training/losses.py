@@ -50,18 +50,22 @@ def reconstruction_loss(predicted, images, *, patch_size: int, norm_pix: bool = 
       predicted: pixels of each patch, [B, N, patch_size² · 3].
       images: what they should be, [B, H, W, 3].
       patch_size: side of a patch, pixels.
-      norm_pix: compare with each patch's values less their mean, over their standard deviation
-        (the unbiased one, variance + 1e-6).
+      norm_pix: compare with each patch's values less their mean, over their deviation.
 
     Returns:
       A scalar.
     """
     target = patchify(images, patch_size)
     if norm_pix:
-        mean = target.mean(axis=-1, keepdims=True)
-        variance = target.var(axis=-1, keepdims=True, ddof=1)
-        target = (target - mean) / jnp.sqrt(variance + 1e-6)
+        mean, deviation = patch_moments(target)
+        target = (target - mean) / deviation
     return jnp.mean(jnp.square(predicted - target))
+
+
+def patch_moments(patches):
+    """Mean and standard deviation (unbiased; variance + 1e-6) of each patch: [B, N, 1] twice."""
+    variance = patches.var(axis=-1, keepdims=True, ddof=1)
+    return patches.mean(axis=-1, keepdims=True), jnp.sqrt(variance + 1e-6)
 
 
 def mse_agreement(cls, crop_cls):

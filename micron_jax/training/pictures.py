@@ -24,23 +24,29 @@ def draw_pairs(path: Path, sheet: dict[str, np.ndarray], *, title: str) -> None:
     figure, axes = plt.subplots(
         rows, 5, figsize=(10.6, 2 * rows + 0.7), squeeze=False, layout="constrained"
     )
-    # One scale for the sheet; the outermost patches would otherwise set it.
-    low, high = np.percentile(sheet["heat"], [1, 99])
+    # One scale for the sheet, from no motion up; a single patch does not set it.
+    heat = np.clip(sheet["heat"], 0, None)
+    top = max(np.percentile(heat, 99), 1e-6)
     for axis, name in zip(axes[0], COLUMNS, strict=True):
         axis.set_title(name, fontsize=9)
     for row in range(rows):
         for axis, name in zip(axes[row], ("cur", "ref", "rep", "pred", "cur"), strict=True):
             axis.imshow(sheet[name][row])
             axis.set_axis_off()
-        heat = axes[row, 4].imshow(
-            sheet["heat"][row],
+        shown = axes[row, 4].imshow(
+            heat[row],
             extent=(-0.5, side - 0.5, side - 0.5, -0.5),
-            vmin=low,
-            vmax=max(high, low + 1e-6),
+            vmin=0,
+            vmax=top,
             cmap="inferno",
-            alpha=0.6,
+            alpha=0.8 * np.clip(heat[row] / top, 0, 1),  # the face shows where nothing moved
         )
-    figure.colorbar(heat, ax=axes[:, 4], fraction=0.08, label="symmetric heat, logits")
+    figure.colorbar(
+        plt.cm.ScalarMappable(shown.norm, shown.cmap),
+        ax=axes[:, 4],
+        fraction=0.08,
+        label="symmetric heat, logits (not below 0)",
+    )
     figure.suptitle(title, fontsize=10)
     _save(figure, path)
 
