@@ -131,8 +131,8 @@ def _read_file(file: Any) -> Any:
     except (ValueError, TypeError, IndexError) as error:
         why = _shown(error)[:100]
         raise UserError(
-            f"holds what torch.save does not write for weights ({why}): copy it again, or load it "
-            "with torch, if you trust it, and torch.save its state_dict alone"
+            f"holds what torch.save does not write for weights ({why}): copy it again or, if you "
+            "trust it, load it with torch and save it again without that"
         ) from error
 
 
@@ -250,7 +250,7 @@ def _named(module: Any, attribute: Any) -> Any:
     if name not in _STORAGES and name not in _BUILDERS and name not in _DTYPES:
         raise UserError(
             f"asks to run {_shown(name[:100])}, which weights do not need, so it was not opened: "
-            "if you trust it, load it with torch and torch.save its state_dict alone"
+            "if you trust it, load it with torch and save it again without that"
         )
     return _DTYPES[name] if name in _DTYPES else _Name(name)
 
