@@ -40,6 +40,9 @@ class ModelConfig:
         frame with swapped patches) or `ref` (the frame at t+δ). The value is always `rep`.
         Release: rep, ref; paper, Eq. 8: ref, rep.
       dma_scaled: logits times 1/√width (release) or as they are (paper, Eq. 8).
+      dma_tied: queries and keys share one projection (ours). A patch that did not change then
+        matches itself best from the first step on; with two random projections the diagonal
+        begins near 1/N, and so does the signal that the decoder gets.
       dma_diagonal: only the diagonal of the attention weighs the values (paper, Eq. 9; the
         release's `diag_att`), instead of the whole rows.
       poi: `cosine` multiplies the diagonal by each patch's score (paper's Patch of Interest);
@@ -62,6 +65,7 @@ class ModelConfig:
     dma_query: str = "rep"
     dma_key: str = "ref"
     dma_scaled: bool = True
+    dma_tied: bool = False
     dma_diagonal: bool = False
     poi: str = "none"
     projection_dim: int = 0

@@ -70,13 +70,14 @@ class MicroAttention(nn.Module):
 
     width: int
     scaled: bool
+    tied: bool
     diagonal: bool
     attention: str
     dtype: jnp.dtype
 
     def setup(self):
         self.to_q = dense(self.width, "to_q", self.dtype)
-        self.to_k = dense(self.width, "to_k", self.dtype)
+        self.to_k = self.to_q if self.tied else dense(self.width, "to_k", self.dtype)
         self.to_v = dense(self.width, "to_v", self.dtype)
         self.proj = dense(self.width, "proj", self.dtype)
 

@@ -25,7 +25,13 @@ class MicronBertModule(nn.Module):
         c = self.config
         self.encoder = Encoder(c, name="encoder")
         self.dma = MicroAttention(
-            c.width, c.dma_scaled, c.dma_diagonal, c.attention, jnp.dtype(c.dtype), name="dma"
+            c.width,
+            c.dma_scaled,
+            c.dma_tied,
+            c.dma_diagonal,
+            c.attention,
+            jnp.dtype(c.dtype),
+            name="dma",
         )
         self.poi = PatchOfInterest(name="poi")
         self.decoder = Decoder(c, name="decoder")

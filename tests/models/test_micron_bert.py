@@ -58,6 +58,15 @@ def test_roles_and_scale_are_fields(frames, paper_params):
     assert not np.allclose(apply(scaled, paper_params, "diagonal", rep, ref), here)
 
 
+def test_tied_queries_and_keys_find_the_same_patch(frames):
+    config = dataclasses.replace(PAPER, dma_tied=True)
+    params = jax.jit(functools.partial(init_params, config))(jax.random.key(0))
+    assert set(params["dma"]) == {"to_q", "to_v", "proj"}
+    tokens = apply(config, params, "encode", frames[0])
+    whole = apply(config, params, "attention_map", tokens, tokens)
+    np.testing.assert_array_equal(whole.argmax(-1), np.tile(np.arange(16), (2, 1)))
+
+
 def test_diagonal_is_that_of_the_attention_map(frames, paper_params):
     rep, ref = (apply(PAPER, paper_params, "encode", frame) for frame in frames)
     whole = apply(PAPER, paper_params, "attention_map", rep, ref)
