@@ -6,9 +6,9 @@ fetches sample clips, builds a corpus of them and trains with this file. To run 
 your own: `micron-jax pretrain --config configs/pretrain_demo.py --workdir runs/tiny
 --config.data.data_dir=DIR`.
 
-Apart from its size it differs from the paper in one thing, ours: queries and keys are tied. As the
-paper has them, the diagonal begins near 1/N, and in the minutes of a demo the reconstruction gets no
-further than the mean colour of each patch.
+Apart from its size it differs from the paper in one thing, ours: queries and keys are tied. As
+the paper has them, the diagonal begins near 1/N, and in the minutes of a demo the reconstruction
+gets no further than the mean colour of each patch.
 
 Hardware: 2 CPU cores. It shows the machinery and gives no model to use: two faces, 544 frames.
 """
@@ -19,7 +19,7 @@ import ml_collections
 def get_config() -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
     config.batch_size = 16
-    config.epochs = 16
+    config.epochs = 12
     config.log_every = 10
     config.picture_every = 100
     config.checkpoint_every = 100
