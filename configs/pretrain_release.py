@@ -8,8 +8,8 @@ the swap (its `random_replace` is never called; uniform patches, half of them), 
 δ, optimizer, batch size, epochs and teacher momentum (0.996, DINO's own).
 
 Hardware: a step takes about 520 GFLOP a sample; meant for a GPU with 40 GB or more, or a TPU slice.
-On CPUs use `--config.batch_size=2 --config.epochs=1` to see it run. No result of a whole run is
-claimed yet.
+On a CPU use `--config.batch_size=2 --config.epochs=1 --config.model.dtype=float32` to see it run.
+No result of a whole run is claimed yet.
 """
 
 import ml_collections

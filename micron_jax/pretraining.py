@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,6 +136,8 @@ def pretrain(config: PretrainConfig, workdir: Path) -> int:
     Raises:
       UserError: the config does not fit corpus, devices or workdir, or the loss is not finite.
     """
+    if config.model.attention == "cudnn" and jax.default_backend() != "gpu":
+        raise UserError("config.model.attention='cudnn': there is no NVIDIA GPU here; use 'auto'")
     logging.set_verbosity(logging.ERROR)  # orbax tells of every file it writes
     source, clips = open_frames(Path(config.data.data_dir))
     pairs = make_pairs(
@@ -236,7 +239,7 @@ def pretrain(config: PretrainConfig, workdir: Path) -> int:
         nonlocal unread
         if unread is None:
             return
-        step, metrics = unread
+        step, metrics, at = unread
         metrics = {name: float(value) for name, value in metrics.items()}
         unread = None
         if name := not_finite(metrics):
@@ -248,9 +251,9 @@ def pretrain(config: PretrainConfig, workdir: Path) -> int:
         metrics["learning_rate"] = float(schedule(step - 1))
         telemetry.progress(metrics)
         if step % config.log_every == 0 or step == total_steps:
-            telemetry.write(step, metrics)
+            telemetry.write(step, metrics, at)
         if step == start + 1:
-            telemetry.begin(step)  # compiling is over
+            telemetry.begin(step, at)  # compiling is over
 
     def draw(step):
         sheet = {k: np.asarray(v) for k, v in look(state.params, views_key, *first_batch).items()}
@@ -272,10 +275,11 @@ def pretrain(config: PretrainConfig, workdir: Path) -> int:
                 cur, ref = place(next(pairs))
                 state, metrics = train(state, cur, ref)
                 read()
-                unread = (step + 1, metrics)
+                unread = (step + 1, metrics, time.perf_counter())
                 if (step + 1) % config.picture_every == 0 or step + 1 == total_steps:
                     read()
                     draw(step + 1)
+                    telemetry.begin(step + 1, time.perf_counter())
             read()
             last = int(state.step)
             if last not in (start, checkpoints.latest()):

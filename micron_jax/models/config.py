@@ -95,6 +95,8 @@ class ModelConfig:
                 )
             if getattr(self, side) % 4:
                 raise UserError(f"model.{side}={getattr(self, side)}: must be a multiple of 4")
+        if self.attention == "cudnn" and self.dtype != "bfloat16":
+            raise UserError("model.attention='cudnn': needs model.dtype='bfloat16'")
         if self.poi != "none" and not self.dma_diagonal:
             raise UserError(f"model.poi={self.poi!r}: needs model.dma_diagonal=True")
 

@@ -93,7 +93,9 @@ class MicroAttention(nn.Module):
         # `attend` scales by 1/√width itself.
         q = q * (self.scale * self.width**0.5)
         one_head = (x[:, :, None] for x in (q, k, v))
-        return self.proj(attend(*one_head, implementation=self.attention)[:, :, 0])
+        # cuDNN's fused kernel takes no head as wide as the whole width.
+        implementation = "xla" if self.attention == "cudnn" else self.attention
+        return self.proj(attend(*one_head, implementation=implementation)[:, :, 0])
 
     def logit(self, query, key):
         """`diagonal_logit` of the projected tokens: [B, N, D] twice -> float32 [B, N]."""

@@ -49,9 +49,9 @@ class Telemetry:
                 str(workdir / "tensorboard"), purge_step=start + 1
             )
 
-    def begin(self, step: int) -> None:
+    def begin(self, step: int, at: float) -> None:
         """Starts the clock of the rate: what came before (compiling, drawing) does not count."""
-        self._since = (time.perf_counter(), step)
+        self._since = (at, step)
 
     def progress(self, metrics: dict[str, float]) -> None:
         """One step is done."""
@@ -59,13 +59,13 @@ class Telemetry:
         self._bar.set_postfix(shown, refresh=False)
         self._bar.update()
 
-    def write(self, step: int, metrics: dict[str, float]) -> None:
-        """Records the metrics of a step and the rate since the last call."""
-        now, (then, before) = time.perf_counter(), self._since
+    def write(self, step: int, metrics: dict[str, float], at: float) -> None:
+        """Records the metrics of a step and, from the clock when it was given out, the rate."""
+        then, before = self._since
         if step > before:
-            rate = (step - before) * self._batch_size / (now - then)
+            rate = (step - before) * self._batch_size / (at - then)
             metrics = metrics | {"samples_per_second": round(rate, 3)}
-        self._since = (now, step)
+        self._since = (at, step)
         if self._active:
             self._lines.write(json.dumps({"step": step} | metrics) + "\n")
             self._lines.flush()

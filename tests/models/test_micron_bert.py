@@ -141,6 +141,7 @@ def test_other_image_sizes_get_other_positions(frames, paper_params):
         ({"img_size": 100}, "not a multiple of patch_size=8"),
         ({"heads": 3}, "model.heads=3: does not divide width=512"),
         ({"poi": "cosine"}, "needs model.dma_diagonal=True"),
+        ({"attention": "cudnn"}, "needs model.dtype='bfloat16'"),
         ({"patch_size": 0}, "model.patch_size=0: must be at least 1"),
         ({"width": 6, "heads": 2}, "model.width=6: must be a multiple of 4"),
     ],
