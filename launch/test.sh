@@ -9,4 +9,4 @@ source launch/environment.sh
 setup_environment "${EXTRAS:-dev,faces}"
 "$VENV/bin/ruff" check .
 "$VENV/bin/ruff" format --check .
-"$VENV/bin/python" -m pytest -n 2 --dist loadgroup -m "not slow" "$@"
+"$VENV/bin/python" -m pytest -n 2 --dist loadfile -m "not slow" "$@"

@@ -9,7 +9,6 @@ import micron_jax
 from micron_jax.cli import main
 from micron_jax.errors import UserError
 
-pytestmark = pytest.mark.xdist_group("run")  # with the others that look at one run
 README = Path(__file__).parents[1] / "README.md"
 
 

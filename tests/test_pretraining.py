@@ -16,8 +16,6 @@ import pytest
 from micron_jax.cli import main
 from micron_jax.training.telemetry import read_metrics
 
-KILLED = pytest.mark.xdist_group("killed")  # one worker makes what the group shares
-RUN = pytest.mark.xdist_group("run")
 LONG = ["--config.epochs=32", "--config.checkpoint_every=20", "--config.picture_every=1000000"]
 
 
@@ -95,7 +93,6 @@ def killed(run_config, tmp_path_factory):
     return folder / "whole", folder / "killed", folder / "left"
 
 
-@KILLED
 def test_a_killed_run_ends_with_the_same_bits(killed):
     whole, resumed, left = killed
     step, expected, place = arrays_of(whole)
@@ -111,7 +108,6 @@ def test_a_killed_run_ends_with_the_same_bits(killed):
     assert arrays_of(left)[0] < 160
 
 
-@KILLED
 def test_its_checkpoint_goes_on_with_two_devices(killed, run_config):
     whole, _, left = killed
     before = arrays_of(left)[0]
@@ -129,7 +125,6 @@ def test_its_checkpoint_goes_on_with_two_devices(killed, run_config):
     assert arrays_of(left)[0] == len(rows)
 
 
-@RUN
 def test_what_a_run_leaves(run):
     assert {path.name for path in run.iterdir()} == {
         "checkpoints", "config.json", "curves.png", "metrics.jsonl", "pictures", "tensorboard",
@@ -145,7 +140,6 @@ def test_what_a_run_leaves(run):
     assert any(path.name.startswith("events") for path in (run / "tensorboard").iterdir())
 
 
-@RUN
 def test_pictures_have_their_panels(run):
     import cv2
 
@@ -154,7 +148,6 @@ def test_pictures_have_their_panels(run):
     assert len(np.unique(sheet.reshape(-1, 3), axis=0)) > 500
 
 
-@RUN
 def test_a_finished_run_is_left_alone(run, run_config, capsys):
     before = (run / "metrics.jsonl").read_text()
     assert main(["pretrain", "--config", str(run_config), "--workdir", str(run)]) == 0
@@ -181,7 +174,6 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(run_config, tmp_pa
     assert [row["step"] for row in read_metrics(workdir)] == [1]
 
 
-@RUN
 def test_a_workdir_of_another_config_is_refused(run, run_config, capsys):
     before = sorted(run.rglob("*"))
     argv = ["pretrain", "--config", str(run_config), "--workdir", str(run), "--config.seed=5"]
@@ -234,7 +226,6 @@ def test_a_damaged_config_of_a_run(run_config, tmp_path, capsys):
     assert "config.json: not JSON" in complain(capsys, argv)
 
 
-@RUN
 def test_config_is_written_whole(run):
     settings = json.loads((run / "config.json").read_text())
     assert settings["model"]["width"] == 32

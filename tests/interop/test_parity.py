@@ -11,8 +11,6 @@ from micron_jax.errors import UserError
 from micron_jax.interop import parity
 from micron_jax.interop.parity import BOUNDS, Check, compare
 
-pytestmark = pytest.mark.xdist_group("parity")  # its comparison is made once
-
 
 @pytest.fixture(scope="module")
 def checks(recording_path):
