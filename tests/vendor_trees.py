@@ -109,3 +109,75 @@ def write_smic(root: Path, modality="HS", rows=None, suffix=".xls", frames="SMIC
         folder = root / frames / modality / f"s{subject}" / "micro" / place / clip
         write_frames(folder, range(onset, offset + 1), "reg_image{}.bmp")
     return root
+
+
+CASME3_HEADER = ["Subject", "Filename", "Onset", "Apex", "Offset", "AU", "Objective class"]
+CASME3_HEADER += ["emotion"]
+
+
+def casme3_row(subject, recording, onset, apex, offset, emotion="disgust", units="4"):
+    """Every cell of this sheet is text."""
+    return [subject, recording, str(onset), str(apex), str(offset), units, "I", emotion]
+
+
+CASME3_ROWS = [
+    casme3_row("spNO.1", "a", 3, 5, 8),
+    casme3_row("spNO.1", "a", 12, 13, 14, "others"),  # the recording's second
+    casme3_row("spNO.2", "b", 2, 4, 6, "Others"),
+]
+
+
+def write_casme3(root: Path, rows=None, cut: bool = False) -> Path:
+    """Whole recordings of 20 frames, with depth maps beside; or, cut, the clips alone."""
+    rows = CASME3_ROWS if rows is None else rows
+    path = root / "annotation" / "cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx"
+    write_sheet(path, CASME3_HEADER, rows, "label")
+    for subject, recording, onset, _, offset, *_ in rows:
+        if cut:
+            name = f"{subject.replace('NO', 'No')}_{recording}_{onset}"
+            for kind, suffix in (("frame", "jpg"), ("depth", "png")):
+                folder = root / "Part_A_ME_clip" / kind / name
+                write_frames(folder, range(int(onset), int(offset) + 1), "{}." + suffix)
+        else:
+            for kind, suffix in (("color", "jpg"), ("depth", "png")):
+                folder = root / "part_A" / subject / recording / kind
+                write_frames(folder, range(1, 21), "{}." + suffix)
+    return root
+
+
+def write_casme3_c(root: Path, rows) -> Path:
+    """`rows`: (subject, count, onset, offset, units, emotion)."""
+    header = ["sub", "count", "onset", "offset", "au", "emotion"]
+    write_sheet(root / "CAS(ME)3_part_C_ME.xlsx", header, rows, "mockCrimeME")
+    for subject, *_ in rows:
+        write_frames(root / "part_C" / f"{subject:02}" / "a" / "color", range(1, 21), "{}.jpg")
+    return root
+
+
+MMEW_HEADER = [*CASME2_HEADER, "remarks"]
+MMEW_ROWS = [
+    [*casme2_row("S13", "S13-07-001", 1, 4, 9, "anger", "4+7"), None],
+    [*casme2_row("S05", "S05-03-002", 1, 5, 9, "others"), "note"],
+]
+
+
+def write_mmew(root: Path, rows=None) -> Path:
+    rows = MMEW_ROWS if rows is None else rows
+    write_sheet(root / "MMEW_Micro_Exp.xlsx", MMEW_HEADER, rows)
+    for row in rows:
+        emotion = "repression" if row[8] == "others" else row[8]
+        write_frames(
+            root / "MMEW_Final" / "Micro_Expression" / emotion / row[1], range(1, 10), "{}.jpg"
+        )
+    return root
+
+
+def write_fourdme(root: Path, rows) -> Path:
+    """`rows`: (subject, folder, onset, apex, offset, units, emotion)."""
+    header = ["sub_ID", "fold_name", "Onset", "Apex", "Offset", "AUs", "Emotion"]
+    write_sheet(root / "4DME_Labelling_Micro_release v1.xlsx", header, rows)
+    for subject, folder, onset, _, offset, *_ in rows:
+        write_frames(
+            root / "gray_micro" / str(subject) / folder, range(onset, offset + 1), "{}.jpg"
+        )
+    return root

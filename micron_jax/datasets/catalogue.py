@@ -4,7 +4,10 @@ import importlib
 from typing import Any
 
 from micron_jax.datasets.casme2 import CASME2
+from micron_jax.datasets.casme3 import CASME3, CASME3_C
 from micron_jax.datasets.clipset import ClipSet
+from micron_jax.datasets.fourdme import FOURDME
+from micron_jax.datasets.mmew import MMEW
 from micron_jax.datasets.samm import SAMM
 from micron_jax.datasets.smic import SMIC_HS, SMIC_NIR, SMIC_VIS
 from micron_jax.errors import UserError
@@ -16,8 +19,13 @@ BUILDERS = {
     "smic_hs": ("smic", "SmicHs"),
     "smic_vis": ("smic", "SmicVis"),
     "smic_nir": ("smic", "SmicNir"),
+    "casme3": ("casme3", "Casme3"),
+    "casme3_c": ("casme3", "Casme3C"),
+    "mmew": ("mmew", "Mmew"),
+    "fourdme": ("fourdme", "Fourdme"),
 }
-SETS = {spec.name: spec for spec in (CASME2, SAMM, SMIC_HS, SMIC_VIS, SMIC_NIR)}
+ALL = (CASME2, SAMM, SMIC_HS, SMIC_VIS, SMIC_NIR, CASME3, CASME3_C, MMEW, FOURDME)
+SETS = {spec.name: spec for spec in ALL}
 
 
 def clip_set(name: str) -> ClipSet:

@@ -142,3 +142,99 @@ def test_smic_nir_needs_no_sheet(root, tmp_path):
     assert (sample.clip, sample.subject, sample.emotion) == ("s11_po_02", "11", "positive")
     assert times(sample) == (5, 8, 11)
     assert "the emotion is the folder's name" in about["notes"][1]
+
+
+def test_casme3_part_a(root, tmp_path):
+    source, samples, about = build("casme3", trees.write_casme3(root), tmp_path, strict=True)
+    # Subject and Filename are no key: the onset belongs to it.
+    assert [s.clip for s in samples] == ["spNO.1/a/3", "spNO.1/a/12", "spNO.2/b/2"]
+    assert [s.subject for s in samples] == ["spNO.1", "spNO.1", "spNO.2"]
+    assert [times(s) for s in samples] == [(3, 5, 8), (12, 13, 14), (2, 4, 6)]  # from text
+    assert [s.emotion for s in samples] == ["disgust", "others", "Others"]  # both are known
+    assert {s.fps for s in samples} == {30.0}
+    assert source[1]["frames"]["number"] == [12, 13, 14]
+    color = root / "part_A" / "spNO.1" / "a" / "color" / "12.jpg"
+    assert source[1]["frames"]["image"][0] == color.read_bytes()  # not the depth map
+    assert about["mended"] == []
+
+
+def test_casme3_cut_clips(root, tmp_path):
+    source, samples, _ = build("casme3", trees.write_casme3(root, cut=True), tmp_path)
+    assert len(samples) == 3  # though the folders are spNo.1_a_3
+    assert source[0]["frames"]["number"] == [3, 4, 5, 6, 7, 8]
+
+
+def test_casme3_has_five_rows_out_of_order(root, tmp_path):
+    rows = [
+        trees.casme3_row("spNO.1", "a", 3, 9, 8),  # apex after offset
+        trees.casme3_row("spNO.1", "b", 0, 0, 6),  # files count from 1
+        trees.casme3_row("spNO.2", "c", 7, 9, 4),  # offset before onset
+        trees.casme3_row("spNO.2", "d", 9, 8, 5),  # nothing plausible is left
+    ]
+    _, samples, about = build("casme3", trees.write_casme3(root, rows), tmp_path)
+    assert [times(s) for s in samples] == [(3, 5, 8), (1, 1, 6), (7, 9, 9)]
+    told = [(m["row"], m["field"], m["was"], m["now"]) for m in about["mended"]]
+    assert told == [
+        (2, "apex", "9", "5"),
+        (3, "onset", "0", "1"),
+        (3, "apex", "0", "1"),
+        (4, "offset", "4", "9"),
+    ]
+    (skipped,) = about["skipped"]
+    assert (skipped["row"], skipped["reason"]) == (5, "offset 5 before onset 9")
+
+
+def test_more_rows_out_of_order_than_known_are_not_mended(root, tmp_path):
+    rows = [trees.casme3_row("spNO.1", "abcdef"[i], 3, 9, 8) for i in range(6)]
+    rows.append(trees.casme3_row("spNO.1", "g", 3, 5, 8))
+    _, samples, about = build("casme3", trees.write_casme3(root, rows), tmp_path)
+    assert (len(samples), len(about["skipped"]), about["mended"]) == (1, 6, [])
+
+
+def test_casme3_part_c(root, tmp_path):
+    rows = [(1, 1, 3, 8, "4，7", "negative"), (1, 2, 12, 14, None, "others")]
+    rows.append((12, 1, 2, 5, "1", "positive"))
+    source, samples, about = build("casme3_c", trees.write_casme3_c(root, rows), tmp_path)
+    assert [s.clip for s in samples] == ["01/1/3", "01/2/12", "12/1/2"]
+    assert [s.subject for s in samples] == ["01", "01", "12"]
+    assert [times(s) for s in samples] == [(3, 5, 8), (12, 13, 14), (2, 3, 5)]
+    assert [s.action_units for s in samples] == ["4，7", "", "1"]
+    assert "no apex" in about["notes"][0]
+    assert source[1]["frames"]["number"] == [12, 13, 14]
+
+
+def test_mmew(root, tmp_path):
+    source, samples, _ = build("mmew", trees.write_mmew(root), tmp_path, strict=True)
+    assert [s.clip for s in samples] == ["S13-07-001", "S05-03-002"]
+    assert [s.subject for s in samples] == ["S13", "S05"]
+    assert [s.emotion for s in samples] == ["anger", "others"]  # the latter lies in repression
+    assert {s.fps for s in samples} == {90.0}
+    place = root / "MMEW_Final" / "Micro_Expression" / "repression" / "S05-03-002" / "1.jpg"
+    assert source[1]["frames"]["image"][0] == place.read_bytes()
+
+
+def test_mmew_has_rows_with_a_bad_apex_or_offset(root, tmp_path):
+    rows = [
+        [*trees.casme2_row("S13", "S13-07-001", 1, "/", 8, "anger"), None],
+        [*trees.casme2_row("S13", "S13-07-002", 1, 40, 75, "anger"), None],
+        [*trees.casme2_row("S13", "S13-07-003", 30, 40, 75, "anger"), None],
+        [*trees.casme2_row("S14", "S14-07-001", 1, 4, 9, "anger"), None],
+    ]
+    _, samples, about = build("mmew", trees.write_mmew(root, rows), tmp_path)
+    assert [times(s) for s in samples] == [(1, 4, 8), (1, 5, 9), (1, 4, 9)]
+    told = [(m["row"], m["field"], m["was"], m["now"]) for m in about["mended"]]
+    assert told == [(2, "apex", "/", "4"), (3, "offset", "75", "9"), (3, "apex", "40", "5")]
+    assert [skip["row"] for skip in about["skipped"]] == [4]
+
+
+def test_fourdme(root, tmp_path):
+    rows = [
+        ("01", "s01_f1", 11, 13, 15, "AU4", "Negative"),
+        (2, "s02_f1", 5, 6, 8, "AU1+AU2(k)", "Negative+Surprise"),
+    ]
+    source, samples, _ = build("fourdme", trees.write_fourdme(root, rows), tmp_path, strict=True)
+    assert [s.clip for s in samples] == ["01/s01_f1", "2/s02_f1"]
+    assert [s.emotion for s in samples] == ["Negative", "Negative+Surprise"]
+    assert [times(s) for s in samples] == [(11, 13, 15), (5, 6, 8)]
+    assert {s.fps for s in samples} == {60.0}
+    assert source[1]["frames"]["number"] == [5, 6, 7, 8]
