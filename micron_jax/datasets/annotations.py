@@ -73,7 +73,7 @@ def read_rows(
     Args:
       path: .xls or .xlsx.
       sheet: its name in the workbook.
-      columns: our name -> the headings that mean it (case and spaces do not matter).
+      columns: our name -> the headings that mean it (case and outer spaces do not matter).
       optional: which of ours may be missing.
 
     Returns:
@@ -101,7 +101,8 @@ def read_rows(
 
 
 def _plain(heading: object) -> str:
-    return "".join(as_text(heading).casefold().split())
+    # Spaces within do count: OnsetFrame is CASME II's, Onset Frame SAMM's.
+    return " ".join(as_text(heading).casefold().split())
 
 
 def _header(

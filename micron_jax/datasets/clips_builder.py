@@ -1,8 +1,10 @@
 """Builds a labelled benchmark: an example is a clip, its frames' files byte for byte."""
 
+import contextlib
 import dataclasses
 import errno
 import functools
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -126,8 +128,8 @@ def build_clips(
     *,
     keep: str = "clip",
     strict: bool = False,
-    sheet: Path | None = None,
-    frames: Path | None = None,
+    sheet: str | Path | None = None,
+    frames: str | Path | None = None,
     others: Iterable[ClipSet] = (),
 ) -> bool:
     """Builds a set, whole or not at all; what a killed build left behind is cleared first.
@@ -152,7 +154,8 @@ def build_clips(
     if keep not in KEEPS:
         raise UserError(f"--keep {keep}: needed is {' or '.join(KEEPS)}")
     spec, folder = kind.SET, set_folder(data_dir, kind.SET.name, keep)
-    todo = plan(spec, Path(source), keep, sheet=sheet, frames=frames, others=others)
+    chosen = {"sheet": sheet and Path(sheet), "frames": frames and Path(frames)}
+    todo = plan(spec, Path(source), keep, **chosen, others=others)
     if strict and (faults := todo.skipped + todo.gaps):
         raise UserError(f"--strict: {len(faults)} rows are not as they should: {_told(faults[0])}")
     recipe = {
@@ -166,7 +169,12 @@ def build_clips(
         _check_same(recipe, folder)
         return False
     try:
-        with sole_builder(folder.parent), quiet(), tempfile.TemporaryDirectory() as scratch:
+        with (
+            sole_builder(folder.parent),
+            _no_traces(folder.parents[1]),
+            quiet(),
+            tempfile.TemporaryDirectory() as scratch,
+        ):
             settings = {"config": keep, "data_dir": data_dir, "file_format": "array_record"}
             builder = kind(plan=todo, recipe=recipe, strict=strict, **settings)
             builder.download_and_prepare(download_dir=scratch)
@@ -178,6 +186,16 @@ def build_clips(
             raise UserError(f"--data-dir {data_dir}: cannot be written: {error.strerror}") from None
         raise
     return True
+
+
+@contextlib.contextmanager
+def _no_traces(folder: Path) -> Iterator[None]:
+    """Takes away TFDS's note of the default config, written early, where nothing got built."""
+    try:
+        yield
+    finally:
+        if not any(folder.glob("*/*/dataset_info.json")):
+            shutil.rmtree(folder / ".config", ignore_errors=True)
 
 
 def _check_same(recipe: dict, folder: Path) -> None:
