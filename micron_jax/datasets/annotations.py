@@ -61,7 +61,7 @@ def sheet_names(path: Path) -> list[str]:
 def missing_columns(
     path: Path, sheet: str, columns: Mapping[str, tuple[str, ...]], optional: tuple[str, ...] = ()
 ) -> list[str]:
-    """Headings the sheet lacks; none if it can be read as such."""
+    """What keeps the sheet from being read as such: [`no column 'Subject'`, ...]."""
     return _header(_workbook(path).get_sheet_by_name(sheet).to_python(), columns, optional)[2]
 
 
@@ -87,9 +87,7 @@ def read_rows(
     line, places, missing = _header(table, columns, optional)
     if missing:
         found = ", ".join(text for text in map(as_text, table[line] if table else []) if text)
-        raise UserError(
-            f"{path}, sheet {sheet}: no column {missing[0]!r}; its header reads: {found or '-'}"
-        )
+        raise UserError(f"{path}, sheet {sheet}: {missing[0]}; its header reads: {found or '-'}")
     rows = []
     for number, cells in enumerate(table[line + 1 :], line + 2):
         named = {name: as_text(cells[place]) for name, place in places.items()}
@@ -108,19 +106,22 @@ def _plain(heading: object) -> str:
 def _header(
     table: list[list], columns: Mapping[str, tuple[str, ...]], optional: tuple[str, ...]
 ) -> tuple[int, dict[str, int], list[str]]:
-    """(index of the line with most of the headings, name -> place, headings it lacks)."""
-    best: tuple[int, dict[str, int], list[str]] = (0, {}, [names[0] for names in columns.values()])
+    """(index of the line with most of the headings, name -> place, what is wrong with it)."""
+    best: tuple[int, dict[str, int], list[str]] = (
+        0,
+        {},
+        [f"no column {names[0]!r}" for names in columns.values()],
+    )
     for line, cells in enumerate(table[:HEADER_WITHIN]):
         texts = [_plain(cell) for cell in cells]
         places, lacking = {}, []
         for name, headings in columns.items():
             found = [place for place, text in enumerate(texts) if text in map(_plain, headings)]
-            if len(found) > 1:
-                raise UserError(f"line {line + 1} of the sheet has two columns {headings[0]!r}")
-            if found:
+            if len(found) == 1:
                 places[name] = found[0]
-            elif name not in optional:
-                lacking.append(headings[0])
+            elif found or name not in optional:
+                what = "two columns" if found else "no column"
+                lacking.append(f"{what} {headings[0]!r}")
         if len(places) > len(best[1]):
             best = (line, places, lacking)
     return best

@@ -36,7 +36,7 @@ def canonical(part: str) -> str:
 
 
 def walk(root: Path) -> Tree:
-    """Walks a folder once. Hidden entries and depth maps (CAS(ME)3) are passed over.
+    """Walks a folder once; follows links, passes over hidden entries and CAS(ME)3's depth maps.
 
     Raises:
       UserError: `root` is missing or no folder.
@@ -45,7 +45,13 @@ def walk(root: Path) -> Tree:
         what = "is not a folder" if root.exists() else "does not exist"
         raise UserError(f"{root} {what}; --source names the folder as you unpacked it")
     tree = Tree(root.resolve(), [], defaultdict(list))
-    for name, below, files in os.walk(tree.root):
+    seen = set()
+    for name, below, files in os.walk(tree.root, followlinks=True):
+        real = os.path.realpath(name)
+        if real in seen:  # a link back, or to what was seen: once is enough
+            below.clear()
+            continue
+        seen.add(real)
         below[:] = sorted(b for b in below if not b.startswith(".") and b.casefold() != "depth")
         folder, shown = Path(name), [file for file in files if not file.startswith((".", "~$"))]
         tree.workbooks += [folder / f for f in shown if Path(f).suffix.lower() in WORKBOOKS]
@@ -77,7 +83,8 @@ def find_sheet(
         near = _nearest(spec.sheet_files[0], [path.name for path in tree.workbooks])
         raise UserError(
             f"no sheet of {spec.name} below {tree.root}: looked for {wanted} (nearest match: "
-            f"{near or 'none, there is no .xls or .xlsx'}); mend --source, or name it with --sheet"
+            f"{near or 'none, there is no .xls or .xlsx'}); mend --source or --sheet; "
+            f"`micron-jax data list {spec.name}` shows the layout"
         )
     named = [(path, sheet) for path in files for sheet in _sheets(path, spec)]
     fits = [pair for pair in named if not missing_columns(*pair, spec.columns, spec.optional)]
@@ -101,8 +108,8 @@ def find_sheet(
             path, sheet, other.columns, other.optional
         ):
             raise UserError(
-                f"{path} reads like the sheet of {other.name}, not of {spec.name}: no column "
-                f"{missing_columns(path, sheet, spec.columns, spec.optional)[0]!r}"
+                f"{path} reads like the sheet of {other.name}, not of {spec.name}: "
+                f"{missing_columns(path, sheet, spec.columns, spec.optional)[0]}"
             )
     read_rows(path, sheet, spec.columns, spec.optional)  # raises, and names the column
     raise AssertionError("unreachable")
@@ -165,7 +172,8 @@ class Frames:
         near = _nearest(expected, names[:20_000])
         return (
             f"no frames of {self._spec.name} below {root}: expected a folder such as {expected} "
-            f"with images in it (nearest match: {near or 'none'}); mend --source or --frames"
+            f"with images in it (nearest match: {near or 'none'}); mend --source or --frames; "
+            f"`micron-jax data list {self._spec.name}` shows the layout"
         )
 
 

@@ -41,13 +41,6 @@ def refused(words, root, data, name="casme2", **changed):
     return line
 
 
-def skipped(rows, root, data, **changed):
-    """Builds a tree with one good row and these; {row: reason}."""
-    trees.write_casme2(root, [ROW("02", "EP01_01", 5, 6, 7), *rows])
-    build(root, data, **changed)
-    return {note["row"]: note["reason"] for note in describe_clips(data, "casme2")["skipped"]}
-
-
 def test_no_tensorflow_and_nothing_else_is_written(root, data, tmp_path):
     trees.write_casme2(root)
     before = sorted(root.rglob("*"))
@@ -102,6 +95,24 @@ def test_a_missing_column_is_named(root, data):
     path.unlink()
     trees.write_sheet(path, header, trees.CASME2_ROWS)
     refused(["no column 'ApexFrame'", "its header reads: Subject, Filename", "Peak"], root, data)
+
+
+def test_a_column_that_stands_there_twice(root, data):
+    trees.write_casme2(root)
+    path = root / "CASME2-coding-20190701.xlsx"
+    path.unlink()
+    rows = [[*row, 5] for row in trees.CASME2_ROWS]
+    trees.write_sheet(path, [*trees.CASME2_HEADER, "apexframe"], rows)
+    refused([path.name, "two columns 'ApexFrame'"], root, data)
+
+
+def test_linked_folders_are_followed(root, data, tmp_path):
+    trees.write_casme2(root)
+    (root / "CASME2-RAW").rename(tmp_path / "elsewhere")
+    (root / "CASME2-RAW").symlink_to(tmp_path / "elsewhere")
+    (root / "CASME2-RAW" / "sub01" / "loop").symlink_to(root)
+    assert build(root, data)
+    assert len(open_clips(data, "casme2")[1]) == 3
 
 
 def test_columns_are_found_wherever_they_stand(root, data):

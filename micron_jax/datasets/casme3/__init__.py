@@ -11,7 +11,8 @@ Depth maps are not read. Put what you need below one folder, unpacked, and name 
   annotation/cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx       (sheet label)
   part_A/spNO.1/a/color/1.jpg ...     or Part_A_ME_clip/frame/spNO.1_a_355/355.jpg ...
   annotation/CAS(ME)3_part_C_ME.xlsx                         (sheet mockCrimeME)
-  part_C/01/a/color/1.jpg ...         (a video: cut it into these files, numbered from 1)
+  part_C/01/a/color/1.jpg ...
+A video of part C is cut into such files first: ffmpeg -i VIDEO -q:v 2 part_C/01/a/color/%d.jpg
 Where two of a kind are there, choose with --sheet and --frames."""
 
 CITATION = """@article{li2022casme3,
