@@ -36,7 +36,7 @@ setup(
         "opencv-python-headless>=4.10,<5",
         "optax>=0.2.5",
         "orbax-checkpoint>=0.11.30",
-        "python-calamine>=0.4",
+        "python-calamine>=0.5",
         "safetensors>=0.5",
         "tensorboardX>=2.6",
         "tensorflow-datasets>=4.9.9",

@@ -88,6 +88,7 @@ def find_sheet(
         )
     named = [(path, sheet) for path in files for sheet in _sheets(path, spec)]
     fits = [pair for pair in named if not missing_columns(*pair, spec.columns, spec.optional)]
+    # Copies of one workbook are no question.
     fits = list({_digest(path) + sheet: (path, sheet) for path, sheet in reversed(fits)}.values())
     if len(fits) == 1:
         return fits[0]
@@ -102,7 +103,9 @@ def find_sheet(
             return None
         names = ", ".join(sheet_names(files[0]))
         raise UserError(f"{files[0]} has no sheet {' or '.join(spec.sheets)}; it has: {names}")
-    path, sheet = named[0]
+    path, sheet = min(
+        named, key=lambda pair: len(missing_columns(*pair, spec.columns, spec.optional))
+    )
     for other in others:
         if other.name != spec.name and not missing_columns(
             path, sheet, other.columns, other.optional

@@ -212,7 +212,10 @@ def _check(spec: ClipSet, entry: Entry, place: Frames, keep: str) -> tuple[Plann
     if entry.apex == MIDDLE and inside:  # ours to choose, so a missing file is no obstacle
         apex = min(inside, key=lambda n: (abs(n - apex), n))
     numbers = [onset, apex] if keep == "pair" else inside
-    for needed in (onset, apex) if keep == "pair" else (onset, apex, offset):
+    # A pair does without the offset's file, unless a rule might mend the offset: a sample says the
+    # same in both.
+    lenient = keep == "pair" and not (spec.rules and offset > max(files, default=0))
+    for needed in (onset, apex) if lenient else (onset, apex, offset):
         if needed not in files:
             run = f"{min(files)}..{max(files)}" if files else "none"
             return None, f"no frame {needed} in {folder} (numbers of its files: {run})"

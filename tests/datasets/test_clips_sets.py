@@ -114,6 +114,16 @@ def test_smic_names_one_surprise_negative(root, tmp_path):
     assert (mended["was"], mended["now"]) == ("negative", "surprise")
 
 
+def test_smic_whose_middle_is_missing_takes_the_nearest(root, tmp_path):
+    trees.write_smic(root, suffix=".xlsx")
+    folder = root / "SMIC_all_cropped" / "HS" / "s1" / "micro" / "negative" / "s1_ne_01"
+    (folder / "reg_image102.bmp").unlink()
+    source, samples, about = build("smic_hs", root, tmp_path, keep="pair")
+    assert times(samples[0]) == (100, 101, 105)
+    assert source[0]["frames"]["number"] == [100, 101]
+    assert about["skipped"] == []
+
+
 def test_smic_modalities_are_kept_apart(root, tmp_path):
     trees.write_smic(root, suffix=".xlsx")
     rows = [[1, 11, "s11_ne_01", 4, 9, "negative"]]
@@ -213,14 +223,15 @@ def test_mmew(root, tmp_path):
     assert source[1]["frames"]["image"][0] == place.read_bytes()
 
 
-def test_mmew_has_rows_with_a_bad_apex_or_offset(root, tmp_path):
+@pytest.mark.parametrize("keep", ["clip", "pair"])
+def test_mmew_has_rows_with_a_bad_apex_or_offset(root, tmp_path, keep):
     rows = [
         [*trees.casme2_row("S13", "S13-07-001", 1, "/", 8, "anger"), None],
         [*trees.casme2_row("S13", "S13-07-002", 1, 40, 75, "anger"), None],
         [*trees.casme2_row("S13", "S13-07-003", 30, 40, 75, "anger"), None],
         [*trees.casme2_row("S14", "S14-07-001", 1, 4, 9, "anger"), None],
     ]
-    _, samples, about = build("mmew", trees.write_mmew(root, rows), tmp_path)
+    _, samples, about = build("mmew", trees.write_mmew(root, rows), tmp_path, keep=keep)
     assert [times(s) for s in samples] == [(1, 4, 8), (1, 5, 9), (1, 4, 9)]
     told = [(m["row"], m["field"], m["was"], m["now"]) for m in about["mended"]]
     assert told == [(2, "apex", "/", "4"), (3, "offset", "75", "9"), (3, "apex", "40", "5")]

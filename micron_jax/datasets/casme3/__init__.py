@@ -36,7 +36,7 @@ def part_a(row: Row) -> list[Entry]:
 
 def part_a_folders(entry: Entry) -> list[tuple[str, ...]]:
     """Whole recordings, or the clips cut out of them, named by the sheet's onset."""
-    subject, recording, onset = entry.clip.split("/")
+    subject, recording, onset = entry.subject, entry.row["clip"], entry.row["onset"]
     return [(subject, recording, "color"), ("frame", f"{subject}_{recording}_{onset}")]
 
 
