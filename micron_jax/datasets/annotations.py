@@ -1,6 +1,12 @@
-"""What a benchmark's sheet says of one micro-expression."""
+"""What a benchmark's sheet says of one micro-expression, and reading it by column name."""
 
 import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+from micron_jax.errors import UserError
+
+HEADER_WITHIN = 40  # lines: SAMM's sheet has 13 lines of notes before its header
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,3 +33,104 @@ class Sample:
     apex: int
     offset: int
     fps: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One line of a sheet: `number` as a spreadsheet shows it, `cells` by our names, as text."""
+
+    number: int
+    cells: Mapping[str, str]
+
+    def __getitem__(self, name: str) -> str:
+        return self.cells.get(name, "")
+
+
+def as_text(cell: object) -> str:
+    """A cell as the sheet shows it: 5.0 -> `5`, text `006` stays `006`, an empty cell is ``."""
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return "" if cell is None else str(cell).strip()
+
+
+def sheet_names(path: Path) -> list[str]:
+    """Names of a workbook's sheets, .xls or .xlsx; UserError if it cannot be read."""
+    return list(_workbook(path).sheet_names)
+
+
+def missing_columns(
+    path: Path, sheet: str, columns: Mapping[str, tuple[str, ...]], optional: tuple[str, ...] = ()
+) -> list[str]:
+    """What keeps the sheet from being read as such: [`no column 'Subject'`, ...]."""
+    return _header(_workbook(path).get_sheet_by_name(sheet).to_python(), columns, optional)[2]
+
+
+def read_rows(
+    path: Path, sheet: str, columns: Mapping[str, tuple[str, ...]], optional: tuple[str, ...] = ()
+) -> list[Row]:
+    """Reads a sheet by the names of its columns, wherever header and columns stand.
+
+    Args:
+      path: .xls or .xlsx.
+      sheet: its name in the workbook.
+      columns: our name -> the headings that mean it (case and outer spaces do not matter).
+      optional: which of ours may be missing.
+
+    Returns:
+      The rows below the header, without those that are empty in all these columns.
+
+    Raises:
+      UserError: the workbook cannot be read; a column is missing or stands there twice.
+    """
+    # Leading empty lines are kept, or the numbers would not be the spreadsheet's.
+    table = _workbook(path).get_sheet_by_name(sheet).to_python(skip_empty_area=False)
+    line, places, missing = _header(table, columns, optional)
+    if missing:
+        found = ", ".join(text for text in map(as_text, table[line] if table else []) if text)
+        raise UserError(f"{path}, sheet {sheet}: {missing[0]}; its header reads: {found or '-'}")
+    rows = []
+    for number, cells in enumerate(table[line + 1 :], line + 2):
+        named = {name: as_text(cells[place]) for name, place in places.items()}
+        if any(named.values()):
+            rows.append(Row(number, named))
+    if not rows:
+        raise UserError(f"{path}, sheet {sheet}: no line below its header (line {line + 1})")
+    return rows
+
+
+def _plain(heading: object) -> str:
+    # Spaces within do count: OnsetFrame is CASME II's, Onset Frame SAMM's.
+    return " ".join(as_text(heading).casefold().split())
+
+
+def _header(
+    table: list[list], columns: Mapping[str, tuple[str, ...]], optional: tuple[str, ...]
+) -> tuple[int, dict[str, int], list[str]]:
+    """(index of the line with most of the headings, name -> place, what is wrong with it)."""
+    best: tuple[int, dict[str, int], list[str]] = (
+        0,
+        {},
+        [f"no column {names[0]!r}" for names in columns.values()],
+    )
+    for line, cells in enumerate(table[:HEADER_WITHIN]):
+        texts = [_plain(cell) for cell in cells]
+        places, lacking = {}, []
+        for name, headings in columns.items():
+            found = [place for place, text in enumerate(texts) if text in map(_plain, headings)]
+            if len(found) == 1:
+                places[name] = found[0]
+            elif found or name not in optional:
+                what = "two columns" if found else "no column"
+                lacking.append(f"{what} {headings[0]!r}")
+        if len(places) > len(best[1]):
+            best = (line, places, lacking)
+    return best
+
+
+def _workbook(path: Path):
+    from python_calamine import CalamineError, CalamineWorkbook
+
+    try:
+        return CalamineWorkbook.from_path(path)
+    except (CalamineError, OSError) as error:
+        raise UserError(f"{path} cannot be read as a spreadsheet ({error})") from None

@@ -3,12 +3,14 @@
 import argparse
 from pathlib import Path
 
+from micron_jax.datasets.catalogue import SETS, builder_class
+from micron_jax.datasets.clips import KEEPS, built_keep, describe_clips
 from micron_jax.errors import UserError
 from micron_jax.programs import Arguments
 
 DATASETS = {
     "frames": "unlabelled face video, to pretrain on: any folder of videos or image folders"
-}
+} | {name: spec.title for name, spec in SETS.items()}
 LINES = 10  # of reasons, before "and N more"
 
 
@@ -23,20 +25,32 @@ def _arguments() -> Arguments:
     commands = parser.add_subparsers(required=True, metavar="(list | build)")
 
     lister = commands.add_parser("list", help="the data sets we can build, and what is built")
+    lister.add_argument("name", nargs="?", help="a benchmark: where to ask for it, where to put it")
     lister.add_argument("--data-dir", type=Path, help="look here for what is built")
     lister.set_defaults(run=_list)
 
     builder = commands.add_parser("build", help="build a data set")
     builder.add_argument("name", help=f"one of: {', '.join(DATASETS)}")
     for option, kind, default, text in (
-        ("--source", Path, None, "folder of videos or image folders, at any depth"),
+        ("--source", Path, None, "folder of videos or image folders; of a benchmark: as unpacked"),
         ("--data-dir", Path, None, "folder of the built sets"),
-        ("--size", int, 224, "side of the face crops, in pixels (%(default)s)"),
-        ("--fps", float, 30.0, "frame rate of image folders (%(default)s)"),
-        ("--quality", int, 95, "of the stored JPEGs, 1 to 100 (%(default)s)"),
+        ("--size", int, 224, "frames: side of the face crops, in pixels (%(default)s)"),
+        ("--fps", float, 30.0, "frames: rate of image folders (%(default)s)"),
+        ("--quality", int, 95, "frames: of the stored JPEGs, 1 to 100 (%(default)s)"),
     ):
         required = default is None
         builder.add_argument(option, type=kind, default=default, required=required, help=text)
+    for option, text in (
+        ("--sheet", "benchmark: the workbook, where several fit"),
+        ("--frames", "benchmark: the folder of frames, where several fit (raw, cropped)"),
+    ):
+        builder.add_argument(option, type=Path, help=text)
+    builder.add_argument(
+        "--keep", choices=KEEPS, default="clip", help="benchmark: all frames, or onset and apex"
+    )
+    builder.add_argument(
+        "--strict", action="store_true", help="benchmark: refuse rows that cannot be used"
+    )
     builder.set_defaults(run=_build)
     return parser
 
@@ -44,6 +58,10 @@ def _arguments() -> Arguments:
 def _list(options: argparse.Namespace) -> int:
     if options.data_dir and not options.data_dir.is_dir():
         raise UserError(f"--data-dir {options.data_dir} is not a folder")
+    if options.name:
+        _known(options.name)
+        print(SETS[options.name].instructions if options.name in SETS else DATASETS[options.name])
+        return 0
     for name, line in DATASETS.items():
         print(f"{name:<10}{line}")
     if options.data_dir is None:
@@ -52,13 +70,26 @@ def _list(options: argparse.Namespace) -> int:
 
     print(f"\nbuilt in {options.data_dir}:")
     built = describe(options.data_dir)
-    print(f"frames    {_counts(built)}, {built['folder']}" if built else "nothing")
+    lines = [f"frames    {_counts(built)}, {built['folder']}"] if built else []
+    for name in SETS:
+        for keep in filter(None, (built_keep(options.data_dir, name, keep) for keep in KEEPS)):
+            built = describe_clips(options.data_dir, name, keep)
+            lines.append(f"{name:<10}{_counts(built)}, {built['folder']}")
+    print("\n".join(lines) or "nothing")
     return 0
 
 
 def _build(options: argparse.Namespace) -> int:
-    if options.name not in DATASETS:
-        raise UserError(f"no data set {options.name!r}; there are: {', '.join(DATASETS)}")
+    _known(options.name)
+    return _build_clips(options) if options.name in SETS else _build_frames(options)
+
+
+def _known(name: str) -> None:
+    if name not in DATASETS:
+        raise UserError(f"no data set {name!r}; there are: {', '.join(DATASETS)}")
+
+
+def _build_frames(options: argparse.Namespace) -> int:
     from micron_jax.datasets.frames import describe
     from micron_jax.datasets.frames.builder import build
 
@@ -70,11 +101,47 @@ def _build(options: argparse.Namespace) -> int:
         quality=options.quality,
     )
     built = describe(options.data_dir)
-    print(f"{'built' if fresh else 'already built'}: {built['folder']}")
-    print(_counts(built))
+    _built(fresh, built)
     _reasons("skipped clips", built["skipped"])
     _reasons("dropped frames (a clip is cut there)", built["dropped"])
     return 0
+
+
+def _build_clips(options: argparse.Namespace) -> int:
+    from micron_jax.datasets.clips_builder import build_clips
+
+    fresh = build_clips(
+        builder_class(options.name),
+        options.source,
+        options.data_dir,
+        keep=options.keep,
+        strict=options.strict,
+        sheet=options.sheet,
+        frames=options.frames,
+        others=SETS.values(),
+    )
+    built = describe_clips(options.data_dir, options.name, options.keep)
+    _built(fresh, built)
+    emotions = ", ".join(f"{name} {count}" for name, count in built["emotions"].items())
+    print(f"subjects: {built['subjects']}, emotions: {emotions}")
+    for note in built["notes"]:
+        print(f"note: {note}")
+    if built["mended"]:
+        print(f"mended: {len(built['mended']):,}")
+    for entry in built["mended"]:
+        change = f"{entry['field']} {entry['was'] or '(empty)'} -> {entry['now']}"
+        print(f"  row {entry['row']}, {entry['clip']}: {change} ({entry['reason']})")
+    for what, entries in (("skipped", built["skipped"]), ("kept with gaps", built["gaps"])):
+        if entries:
+            print(f"{what}: {len(entries):,}")
+        for entry in entries:  # all: each is a sample that is missed
+            print(f"  row {entry['row']}, {entry['clip']}: {entry['reason']}")
+    return 0
+
+
+def _built(fresh: bool, built: dict) -> None:
+    print(f"{'built' if fresh else 'already built'}: {built['folder']}")
+    print(_counts(built))
 
 
 def _counts(built: dict) -> str:

@@ -10,9 +10,10 @@ import pytest
 
 from micron_jax.data import faces, images
 from micron_jax.data.pairs import Clip
+from micron_jax.datasets.building import group, sole_builder
 from micron_jax.datasets.frames import builder as frames_builder
 from micron_jax.datasets.frames import describe, open_frames
-from micron_jax.datasets.frames.builder import build, group
+from micron_jax.datasets.frames.builder import build
 from micron_jax.errors import UserError
 
 SIZE = 32
@@ -262,7 +263,7 @@ def test_a_killed_build_is_cleared_by_the_next(source, tmp_path):
 
 def test_two_builds_at_once_are_refused(source, tmp_path):
     with (
-        frames_builder._sole_builder(tmp_path / "data" / "frames"),
+        sole_builder(tmp_path / "data" / "frames"),
         pytest.raises(UserError, match="another build is writing"),
     ):
         build_small(source, tmp_path / "data")

@@ -4,49 +4,28 @@ A `ShardBasedBuilder`: frames stream to disk in order. TFDS's `GeneratorBasedBui
 examples first, in memory up to 1 GB and beyond that with TensorFlow.
 """
 
-import contextlib
-import fcntl
 import functools
 import hashlib
-import io
-import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import tensorflow_datasets as tfds
-from absl import logging
 from tqdm import tqdm
 
 from micron_jax.data import faces, images
+from micron_jax.datasets.building import Info, group, quiet, sole_builder
 from micron_jax.datasets.frames import SPLIT, VERSION, set_folder
 from micron_jax.errors import UserError
 
 FRAMES_PER_SHARD = 16_384  # about 400 MB at 224 px
 
 
-def group(counts: list[int], limit: int) -> list[range]:
-    """Ranges of neighbours whose counts add up to at least `limit` (the last one: to less)."""
-    groups, start, total = [], 0, 0
-    for number, count in enumerate(counts, 1):
-        total += count
-        if total >= limit or number == len(counts):
-            groups.append(range(start, number))
-            start, total = number, 0
-    return groups
-
-
 def fingerprint(clips: list[images.ClipFiles]) -> str:
     """What a source folder holds, whatever it is called: names, numbers of files, sizes."""
     lines = [f"{clip.name}\t{clip.files}\t{clip.bytes}\n" for clip in clips]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-class _Info(tfds.core.DatasetInfo):
-    def initialize_from_bucket(self) -> None:
-        """Not looked up in Google's bucket, for which TFDS leaves a temporary folder behind."""
 
 
 class Frames(tfds.core.ShardBasedBuilder):
@@ -75,7 +54,7 @@ class Frames(tfds.core.ShardBasedBuilder):
                 "frame": tfds.features.Scalar(np.int64),
             }
         )
-        return _Info(
+        return Info(
             builder=self,
             description=self.__doc__,
             features=features,
@@ -195,7 +174,7 @@ def build(
         _check_same(recipe, folder)
         return False
     try:
-        with _sole_builder(folder.parent), _quiet(), tempfile.TemporaryDirectory() as scratch:
+        with sole_builder(folder.parent), quiet(), tempfile.TemporaryDirectory() as scratch:
             builder = Frames(
                 clips=clips, recipe=recipe, data_dir=data_dir, file_format="array_record"
             )
@@ -220,46 +199,3 @@ def _check_same(recipe: dict, folder: Path) -> None:
     if differ:
         was = ", ".join(f"{name} {built[name]}" for name in differ)
         raise UserError(f"{folder} was built with {was}; {mend}")
-
-
-@contextlib.contextmanager
-def _sole_builder(folder: Path) -> Iterator[None]:
-    """Holds `folder` for this process; afterwards takes away the folders that stayed empty."""
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise UserError(f"--data-dir: cannot write to {folder}: {error.strerror}") from None
-    try:
-        _lock(handle, folder)
-        for debris in folder.glob("incomplete.*"):
-            shutil.rmtree(debris)
-        yield
-    finally:
-        os.close(handle)
-        with contextlib.suppress(OSError):  # the first that is not empty
-            for path in made:
-                path.rmdir()
-
-
-def _lock(handle: int, folder: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however it ends
-    except BlockingIOError:
-        raise UserError(f"another build is writing to {folder}; wait for its end") from None
-    except OSError:
-        pass  # a network file system without locks
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without TFDS's own words and bars; ours goes to standard error."""
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
-    tfds.disable_progress_bar()
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logging.set_verbosity(verbosity)

@@ -1,0 +1,129 @@
+"""CAS(ME)3: part A, 860 labelled micro-expressions of 94 subjects; part C, 165 of 30; 30 fps."""
+
+from micron_jax.datasets.annotations import Row
+from micron_jax.datasets.clipset import MIDDLE, ClipSet, Entry, Rule, number, padded
+
+INSTRUCTIONS = """CAS(ME)3 is free for research, under a licence a staff member signs.
+Ask: http://casme.psych.ac.cn/casme/e4 (Institute of Psychology, Chinese Academy of Sciences).
+Ask for: the colour frames of part A (part_A, or the cut clips Part_A_ME_clip) and of part C, and
+their annotation: cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx, CAS(ME)3_part_C_ME.xlsx.
+Depth maps are not read. Put what you need below one folder, unpacked, and name it with --source:
+  annotation/cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx       (sheet label)
+  part_A/spNO.1/a/color/1.jpg ...     or Part_A_ME_clip/frame/spNO.1_a_355/355.jpg ...
+  annotation/CAS(ME)3_part_C_ME.xlsx                         (sheet mockCrimeME)
+  part_C/01/a/color/1.jpg ...
+A video of part C is cut into such files first: ffmpeg -i VIDEO -q:v 2 part_C/01/a/color/%d.jpg
+Where two of a kind are there, choose with --sheet and --frames."""
+
+CITATION = """@article{li2022casme3,
+  title={CAS(ME)3: A third generation facial spontaneous micro-expression database with depth
+    information and high ecological validity},
+  author={Li, Jingting and Dong, Zizhao and Lu, Shaoyuan and Wang, Su-Jing and Yan, Wen-Jing and
+    Ma, Yinhuan and Liu, Ye and Huang, Changbing and Fu, Xiaolan},
+  journal={IEEE Transactions on Pattern Analysis and Machine Intelligence}, year={2022},
+  doi={10.1109/TPAMI.2022.3174895}
+}"""
+
+HOMEPAGE = "http://casme.psych.ac.cn/casme/e4"
+
+
+def part_a(row: Row) -> list[Entry]:
+    """The row's one micro-expression; Subject and Filename are no key without the onset."""
+    times = (row["onset"], row["apex"], row["offset"])
+    clip = f"{row['subject']}/{row['clip']}/{row['onset']}"
+    return [Entry(row, clip, row["subject"], row["emotion"], row["action_units"], *times)]
+
+
+def part_a_folders(entry: Entry) -> list[tuple[str, ...]]:
+    """Whole recordings, or the clips cut out of them, named by the sheet's onset."""
+    subject, recording, onset = entry.subject, entry.row["clip"], entry.row["onset"]
+    return [(subject, recording, "color"), ("frame", f"{subject}_{recording}_{onset}")]
+
+
+def part_c(row: Row) -> list[Entry]:
+    """The row's one micro-expression, of the subject's only recording."""
+    subject = padded(row["subject"], 2)
+    clip = f"{subject}/{row['clip']}/{row['onset']}"
+    times = (row["onset"], MIDDLE, row["offset"])
+    return [Entry(row, clip, subject, row["emotion"], row["action_units"], *times)]
+
+
+def part_c_folders(entry: Entry) -> list[tuple[str, ...]]:
+    """The subject's recording `a`; `part_C` keeps it apart from part A's."""
+    place = ("part_C", entry.subject)
+    return [(*place, "a", "color"), (*place, "color"), place]
+
+
+def in_order(entry: Entry, first: int, last: int) -> dict[str, str] | None:
+    """Numbers that cannot be, made such that they say no more than the sheet does.
+
+    0 where files count from 1 is the first frame; an offset before the apex is the apex, so that
+    the clip ends where the sheet is still plausible; another apex outside is the middle.
+    """
+    onset, apex, offset = number(entry.onset), number(entry.apex), number(entry.offset)
+    if None in (onset, apex, offset):
+        return None
+    change = {}
+    if onset == 0 and first == 1:
+        onset = change["onset"] = 1
+    if apex == 0 and onset == 1:
+        apex = change["apex"] = 1
+    if offset < apex and onset <= apex <= last and not onset < offset:
+        change["offset"] = apex
+    elif not onset <= apex <= offset and onset < offset:
+        change["apex"] = (onset + offset) // 2
+    return {field: str(value) for field, value in change.items()} or None
+
+
+CASME3 = ClipSet(
+    name="casme3",
+    title="CAS(ME)3 part A: 860 micro-expressions, 94 subjects, 30 fps, colour",
+    fps=30.0,
+    sheet_files=("cas(me)3_part_a_me_label*.xls*",),
+    sheets=("label",),
+    columns={
+        "subject": ("Subject",),
+        "clip": ("Filename",),
+        "onset": ("Onset",),
+        "apex": ("Apex",),
+        "offset": ("Offset",),
+        "action_units": ("AU",),
+        "emotion": ("emotion",),
+    },
+    entries=part_a,
+    folders=part_a_folders,
+    emotions=("disgust", "surprise", "others", "fear", "anger", "sad", "happy"),
+    rules=(
+        Rule(
+            5,
+            in_order,
+            "frame numbers out of order (five rows of the sheet, whose keys are not published)",
+        ),
+    ),
+    instructions=INSTRUCTIONS,
+    citation=CITATION,
+    homepage=HOMEPAGE,
+)
+
+CASME3_C = ClipSet(
+    name="casme3_c",
+    title="CAS(ME)3 part C (mock crime): 165 micro-expressions, 30 subjects, 30 fps",
+    fps=30.0,
+    sheet_files=("cas(me)3_part_c*.xls*", "mockcrimeme*.xls*"),
+    sheets=("mockCrimeME",),
+    columns={
+        "subject": ("sub",),
+        "clip": ("count",),
+        "onset": ("onset",),
+        "offset": ("offset",),
+        "action_units": ("au",),
+        "emotion": ("emotion",),
+    },
+    entries=part_c,
+    folders=part_c_folders,
+    emotions=("negative", "surprise", "others", "positive"),
+    notes=("part C has no apex: the middle of onset and offset is taken",),
+    instructions=INSTRUCTIONS,
+    citation=CITATION,
+    homepage=HOMEPAGE,
+)

@@ -1,0 +1,92 @@
+"""The labelled benchmarks, once built: opening them, and what they hold."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from micron_jax.datasets.annotations import Sample
+from micron_jax.errors import UserError
+
+VERSION, SPLIT = "1.0.0", "train"
+KEEPS = ("clip", "pair")  # all frames onset..offset; onset and apex
+
+
+def set_folder(data_dir: str | Path, name: str, keep: str) -> Path:
+    """Where below `data_dir` the set lies, or will."""
+    return Path(data_dir) / name / keep / VERSION
+
+
+def built_keep(data_dir: str | Path, name: str, keep: str | None = None) -> str | None:
+    """`clip` or `pair`, whichever is built, `clip` if both are; None if `keep`, or any, is not."""
+    for known in [keep] if keep else KEEPS:
+        # TFDS renames the folder into place at the very end.
+        if (set_folder(data_dir, name, known) / "dataset_info.json").is_file():
+            return known
+    return None
+
+
+def describe_clips(
+    data_dir: str | Path, name: str, keep: str | None = None
+) -> dict[str, Any] | None:
+    """What a built set holds, or None if there is none.
+
+    Returns:
+      {"folder": Path, "keep": `pair` or `clip`, "clips": int, "subjects": int, "emotions": {as
+      written: count}, "frames": int, "bytes": int, "sheet": {"file", "sheet", "sha256"},
+      "mended": [{"clip", "row", "field", "was", "now", "reason"}], "skipped" and "gaps":
+      [{"clip", "row", "reason"}], "notes": [str], "recipe": how it was built}.
+    """
+    keep = built_keep(data_dir, name, keep)
+    if keep is None:
+        return None
+    import tensorflow_datasets as tfds
+
+    folder = set_folder(data_dir, name, keep)
+    info = tfds.builder_from_directory(folder).info
+    metadata = dict(info.metadata.items())
+    samples = metadata.pop("samples")
+    return metadata | {
+        "folder": folder,
+        "keep": keep,
+        "clips": len(samples),
+        "subjects": len({sample["subject"] for sample in samples}),
+        "emotions": dict(Counter(sample["emotion"] for sample in samples).most_common()),
+        "bytes": info.splits[SPLIT].num_bytes,
+    }
+
+
+def open_clips(
+    data_dir: str | Path, name: str, keep: str | None = None
+) -> tuple[Any, list[Sample]]:
+    """Opens a built set.
+
+    Args:
+      data_dir: where data sets lie.
+      name: casme2, samm, smic_hs, smic_vis, smic_nir, casme3, casme3_c, mmew or fourdme.
+      keep: `pair` or `clip`; by default the one that is built, `clip` if both are.
+
+    Returns:
+      (source, samples): `samples[i]` is what the sheet says of the example `source[i]`, a record
+      {"frames": {"image": [bytes of JPEG, PNG or BMP files, as they were on disk], "number":
+      [int, as in the files' names]}, "clip", "subject", "emotion", "action_units", "sheet":
+      UTF-8 bytes, "onset", "apex", "offset": int, "fps": float}. `pair` holds the frames onset and
+      apex, in this order; `clip` all that exist from onset to offset.
+
+    Raises:
+      UserError: no such set is known, or built there.
+    """
+    from micron_jax.datasets.catalogue import clip_set
+
+    clip_set(name)
+    built = built_keep(data_dir, name, keep)
+    if built is None:
+        which = f" --keep {keep}" if keep else ""
+        raise UserError(
+            f"no data set `{name}`{which and f' ({keep})'} in {data_dir}; build it: micron-jax "
+            f"data build {name} --source FOLDER_AS_UNPACKED --data-dir {data_dir}{which}"
+        )
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(set_folder(data_dir, name, built))
+    samples = [Sample(**sample) for sample in builder.info.metadata["samples"]]
+    return builder.as_data_source(SPLIT), samples

@@ -1,0 +1,226 @@
+"""Builds a labelled benchmark: an example is a clip, its frames' files byte for byte."""
+
+import contextlib
+import dataclasses
+import errno
+import functools
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import tensorflow_datasets as tfds
+from tqdm import tqdm
+
+from micron_jax.data.images import Unreadable, decode_jpeg
+from micron_jax.datasets.building import Info, group, quiet, sole_builder
+from micron_jax.datasets.clips import KEEPS, SPLIT, VERSION, set_folder
+from micron_jax.datasets.clipset import ClipSet
+from micron_jax.datasets.planning import Plan, Planned, plan
+from micron_jax.errors import UserError
+
+BYTES_PER_SHARD = 256 << 20
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class ClipBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
+    """What the benchmarks share; a subclass names its `SET`. `build` below is the way in."""
+
+    VERSION = tfds.core.Version(VERSION)
+    BUILDER_CONFIGS: ClassVar[list[tfds.core.BuilderConfig]] = [
+        tfds.core.BuilderConfig(name="clip", description="all frames from onset to offset"),
+        tfds.core.BuilderConfig(name="pair", description="the frames onset and apex"),
+    ]
+    SET: ClassVar[ClipSet]
+
+    def __init__(self, *, plan: Plan, recipe: dict, strict: bool, **kwargs):
+        """Prepares to build.
+
+        Args:
+          plan: what to read, in this order.
+          recipe: how, see `build`; stored with the data.
+          strict: whether a frame that cannot be decoded ends the build.
+          **kwargs: TFDS's own, as `config`, `data_dir` and `file_format`.
+        """
+        self._plan, self._recipe, self._strict = plan, recipe, strict
+        self._samples, self._skipped, self._frames = [], list(plan.skipped), 0
+        super().__init__(**kwargs)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        text, integer = tfds.features.Text, tfds.features.Scalar(np.int64)
+        # TFDS's own Image knows neither BMP nor a mixture, so frames are plain bytes.
+        image = tfds.features.Tensor(shape=(), dtype=np.bytes_)
+        features = tfds.features.FeaturesDict(
+            {
+                "frames": tfds.features.Sequence({"image": image, "number": integer}),
+                "clip": text(),
+                "subject": text(),
+                "emotion": text(),
+                "action_units": text(),
+                "sheet": text(),
+                "onset": integer,
+                "apex": integer,
+                "offset": integer,
+                "fps": tfds.features.Scalar(np.float64),
+            }
+        )
+        return Info(
+            builder=self,
+            description=self.SET.title,
+            features=features,
+            homepage=self.SET.homepage,
+            citation=self.SET.citation,
+            metadata=tfds.core.MetadataDict(),
+            disable_shuffling=True,
+        )
+
+    def _shard_iterators_per_split(self, dl_manager) -> dict[str, list[Callable[[], Iterator]]]:
+        del dl_manager
+        shards = group([_size(item) for item in self._plan.planned], BYTES_PER_SHARD)
+        return {SPLIT: [functools.partial(self._shard, shard) for shard in shards]}
+
+    def _download_and_prepare(self, dl_manager, download_config=None) -> None:
+        total = len(self._plan.planned)
+        with tqdm(total=total, unit=" clips", desc=self.SET.name, mininterval=1.0) as self._bar:
+            super()._download_and_prepare(dl_manager, download_config)
+        if not self._samples:
+            first = self._skipped[-1]
+            raise UserError(f"no clip can be used (row {first['row']}: {first['reason']})")
+        self.info.metadata.update(
+            recipe=self._recipe,
+            sheet=self._plan.sheet,
+            frames=self._frames,
+            samples=self._samples,
+            mended=self._plan.mended,
+            skipped=self._skipped,
+            gaps=self._plan.gaps,
+            notes=list(self.SET.notes),
+        )
+
+    def _shard(self, numbers: range) -> Iterator[tuple[int, dict]]:
+        for item in (self._plan.planned[number] for number in numbers):
+            self._bar.update()
+            try:
+                images = [_read(item.folder / name) for _, name in item.files]
+            except Unreadable as error:
+                note = {"clip": item.sample.clip, "row": item.row, "reason": str(error)}
+                if self._strict:
+                    raise UserError(f"--strict: {_told(note)}") from None
+                self._skipped.append(note)
+                continue
+            sample = dataclasses.asdict(item.sample)
+            counted = zip(item.files, images, strict=True)
+            frames = [{"image": image, "number": number} for (number, _), image in counted]
+            example = {name: value for name, value in sample.items() if name != "dataset"}
+            example |= {"frames": frames, "sheet": self._plan.sheet["file"]}
+            yield len(self._samples), example
+            # Only now: an example that could not be written is none.
+            self._samples.append(sample)
+            self._frames += len(frames)
+
+
+def build_clips(
+    kind: type[ClipBuilder],
+    source: str | Path,
+    data_dir: str | Path,
+    *,
+    keep: str = "clip",
+    strict: bool = False,
+    sheet: str | Path | None = None,
+    frames: str | Path | None = None,
+    others: Iterable[ClipSet] = (),
+) -> bool:
+    """Builds a set, whole or not at all; what a killed build left behind is cleared first.
+
+    Args:
+      kind: the set's builder.
+      source: the folder as unpacked.
+      data_dir: where data sets lie; this one goes to `data_dir/NAME/KEEP/1.0.0`.
+      keep: `pair` (onset and apex) or `clip` (all frames from onset to offset).
+      strict: refuse, instead of skipping rows that cannot be used and keeping clips with gaps.
+      sheet: the workbook, where several fit.
+      frames: the folder of frames, where several fit.
+      others: sets a wrong sheet may belong to.
+
+    Returns:
+      True if it was built, False if it was already there, of the same source and settings.
+
+    Raises:
+      UserError: the source lacks the sheet or the frames, or leaves a choice; no row can be used,
+        or, if strict, one cannot; another set lies in `data_dir`; it cannot be written.
+    """
+    if keep not in KEEPS:
+        raise UserError(f"--keep {keep}: needed is {' or '.join(KEEPS)}")
+    spec, folder = kind.SET, set_folder(data_dir, kind.SET.name, keep)
+    chosen = {"sheet": sheet and Path(sheet), "frames": frames and Path(frames)}
+    todo = plan(spec, Path(source), keep, **chosen, others=others)
+    if strict and (faults := todo.skipped + todo.gaps):
+        raise UserError(f"--strict: {len(faults)} rows are not as they should: {_told(faults[0])}")
+    recipe = {
+        "source": str(Path(source).resolve()),
+        "frames": str(todo.prefix),
+        "fingerprint": todo.fingerprint(),
+        "sheet": todo.sheet["sha256"],
+        "strict": strict,
+    }
+    if folder.exists():
+        _check_same(recipe, folder)
+        return False
+    try:
+        with (
+            sole_builder(folder.parent),
+            _no_traces(folder.parents[1]),
+            quiet(),
+            tempfile.TemporaryDirectory() as scratch,
+        ):
+            settings = {"config": keep, "data_dir": data_dir, "file_format": "array_record"}
+            builder = kind(plan=todo, recipe=recipe, strict=strict, **settings)
+            builder.download_and_prepare(download_dir=scratch)
+    except (OSError, RuntimeError) as error:
+        number = getattr(error, "errno", None)
+        if number in FULL or "No space left" in str(error):
+            raise UserError(f"--data-dir {data_dir}: no space left on its disk") from None
+        if number in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise UserError(f"--data-dir {data_dir}: cannot be written: {error.strerror}") from None
+        raise
+    return True
+
+
+@contextlib.contextmanager
+def _no_traces(folder: Path) -> Iterator[None]:
+    """Takes away TFDS's note of the default config, written early, where nothing got built."""
+    try:
+        yield
+    finally:
+        if not any(folder.glob("*/*/dataset_info.json")):
+            shutil.rmtree(folder / ".config", ignore_errors=True)
+
+
+def _check_same(recipe: dict, folder: Path) -> None:
+    mend = f"remove {folder} to build anew, or name another --data-dir"
+    if not (folder / "dataset_info.json").is_file():
+        raise UserError(f"{folder} holds no complete data set; {mend}")
+    built = dict(tfds.builder_from_directory(folder).info.metadata.items())["recipe"]
+    if any(recipe[name] != built[name] for name in ("fingerprint", "sheet")):
+        raise UserError(f"{folder} was built from {built['frames']} as it was then; {mend}")
+
+
+def _told(note: dict) -> str:
+    return f"row {note['row']}, {note['clip']}: {note['reason']}"
+
+
+def _read(path: Path) -> bytes:
+    """A file's bytes, once they are known to be a whole picture; Unreadable if they are not."""
+    try:
+        data = path.read_bytes()
+        decode_jpeg(data)
+    except (Unreadable, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise Unreadable(f"{path.name}: {reason}") from None
+    return data
+
+
+def _size(item: Planned) -> int:
+    return sum((item.folder / name).stat().st_size for _, name in item.files)

@@ -1,0 +1,204 @@
+"""Finds a benchmark's sheet and its frames below the folder a user has unpacked."""
+
+import dataclasses
+import difflib
+import fnmatch
+import hashlib
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from micron_jax.datasets.annotations import missing_columns, read_rows, sheet_names
+from micron_jax.datasets.clipset import ClipSet, Entry
+from micron_jax.errors import UserError
+
+IMAGES = (".bmp", ".jpeg", ".jpg", ".png")
+WORKBOOKS = (".xls", ".xlsx")
+
+
+@dataclasses.dataclass
+class Tree:
+    """What lies below `root`: workbooks, and folders by their own name, `canonical`.
+
+    `folders` holds (path, whether images lie directly in it).
+    """
+
+    root: Path
+    workbooks: list[Path]
+    folders: dict[str, list[tuple[Path, bool]]]
+
+
+def canonical(part: str) -> str:
+    """A folder's name as we compare it: without case and leading zeros (`spNO.01` = `spno.1`)."""
+    return re.sub(r"\d+", lambda digits: str(int(digits[0])), part.casefold())
+
+
+def walk(root: Path) -> Tree:
+    """Walks a folder once; follows links, passes over hidden entries and CAS(ME)3's depth maps.
+
+    Raises:
+      UserError: `root` is missing or no folder.
+    """
+    if not root.is_dir():
+        what = "is not a folder" if root.exists() else "does not exist"
+        raise UserError(f"{root} {what}; --source names the folder as you unpacked it")
+    tree = Tree(root.resolve(), [], defaultdict(list))
+    seen = set()
+    for name, below, files in os.walk(tree.root, followlinks=True):
+        real = os.path.realpath(name)
+        if real in seen:  # a link back, or to what was seen: once is enough
+            below.clear()
+            continue
+        seen.add(real)
+        below[:] = sorted(b for b in below if not b.startswith(".") and b.casefold() != "depth")
+        folder, shown = Path(name), [file for file in files if not file.startswith((".", "~$"))]
+        tree.workbooks += [folder / f for f in shown if Path(f).suffix.lower() in WORKBOOKS]
+        pictures = any(Path(file).suffix.lower() in IMAGES for file in shown)
+        tree.folders[canonical(folder.name)].append((folder, pictures))
+    tree.workbooks.sort()
+    return tree
+
+
+def find_sheet(
+    spec: ClipSet, tree: Tree, chosen: Path | None, others: Iterable[ClipSet] = ()
+) -> tuple[Path, str] | None:
+    """The workbook and the name of the sheet in it; None where the set may do without one.
+
+    Args:
+      spec: the set.
+      tree: where to look.
+      chosen: the workbook, if the user names it.
+      others: sets a wrong sheet may belong to, to say so.
+
+    Raises:
+      UserError: there is none, it lacks a column, it is another set's, or several fit.
+    """
+    files = [chosen] if chosen else [f for f in tree.workbooks if _named_as(f, spec)]
+    if not files:
+        if spec.without_sheet:
+            return None
+        wanted = " or ".join(spec.sheet_files)
+        near = _nearest(spec.sheet_files[0], [path.name for path in tree.workbooks])
+        raise UserError(
+            f"no sheet of {spec.name} below {tree.root}: looked for {wanted} (nearest match: "
+            f"{near or 'none, there is no .xls or .xlsx'}); mend --source or --sheet; "
+            f"`micron-jax data list {spec.name}` shows the layout"
+        )
+    named = [(path, sheet) for path in files for sheet in _sheets(path, spec)]
+    fits = [pair for pair in named if not missing_columns(*pair, spec.columns, spec.optional)]
+    # Copies of one workbook are no question.
+    fits = list({_digest(path) + sheet: (path, sheet) for path, sheet in reversed(fits)}.values())
+    if len(fits) == 1:
+        return fits[0]
+    if fits:
+        (a, sheet_a), (b, sheet_b) = fits[-1], fits[-2]
+        raise UserError(
+            f"two sheets fit {spec.name}: {a} ({sheet_a}) and {b} ({sheet_b}); "
+            "name one workbook with --sheet"
+        )
+    if not named:
+        if spec.without_sheet:
+            return None
+        names = ", ".join(sheet_names(files[0]))
+        raise UserError(f"{files[0]} has no sheet {' or '.join(spec.sheets)}; it has: {names}")
+    path, sheet = min(
+        named, key=lambda pair: len(missing_columns(*pair, spec.columns, spec.optional))
+    )
+    for other in others:
+        if other.name != spec.name and not missing_columns(
+            path, sheet, other.columns, other.optional
+        ):
+            raise UserError(
+                f"{path} reads like the sheet of {other.name}, not of {spec.name}: "
+                f"{missing_columns(path, sheet, spec.columns, spec.optional)[0]}"
+            )
+    read_rows(path, sheet, spec.columns, spec.optional)  # raises, and names the column
+    raise AssertionError("unreachable")
+
+
+class Frames:
+    """Where the frames of the entries lie: folders below one `prefix`."""
+
+    def __init__(self, spec: ClipSet, tree: Tree, entries: list[Entry], chosen: Path | None):
+        """Finds the prefix.
+
+        Raises:
+          UserError: no folder fits (the nearest is named), or folders below two prefixes do, as
+            the raw and the cropped frames in one place.
+        """
+        self._spec, self._tree, self._chosen = spec, tree, chosen
+        votes = Counter()
+        for entry in entries:
+            places = self._places(entry)
+            votes.update({prefix for prefix, _, pictures in places if pictures})
+        if not votes:
+            raise UserError(self._none_fits(entries))
+        if len(votes) > 1:
+            (a, count_a), (b, count_b) = votes.most_common(2)
+            raise UserError(
+                f"two folders of frames fit {spec.name}: {a} ({count_a} clips) and {b} ({count_b} "
+                "clips); name one with --frames"
+            )
+        (self.prefix,) = votes
+
+    def folder(self, entry: Entry) -> tuple[Path | None, str]:
+        """(the entry's folder, or None; the reason why there is none)."""
+        places = [place for place in self._places(entry) if place[0] == self.prefix]
+        full = list(dict.fromkeys(path for _, path, pictures in places if pictures))
+        if len(full) == 1:
+            return full[0], ""
+        if full:
+            return None, f"two folders fit: {full[0]} and {full[1]}"
+        if places:
+            return None, f"its folder {places[0][1]} holds no image"
+        return None, f"no folder {'/'.join(self._spec.folders(entry)[0])} in {self.prefix}"
+
+    def _places(self, entry: Entry) -> list[tuple[Path, Path, bool]]:
+        """[(prefix, folder, whether it holds images)] of all folders that end as they should."""
+        found = []
+        for key in self._spec.folders(entry):
+            wanted = [canonical(part) for part in key]
+            for path, pictures in self._tree.folders.get(wanted[-1], ()):
+                if self._chosen and not path.is_relative_to(self._chosen):
+                    continue
+                if [canonical(part) for part in path.parts[-len(key) :]] == wanted:
+                    found.append((Path(*path.parts[: -len(key)]), path, pictures))
+        return found
+
+    def _none_fits(self, entries: list[Entry]) -> str:
+        expected = "/".join(self._spec.folders(entries[0])[0])
+        root = self._chosen or self._tree.root
+        folders = [path for paths in self._tree.folders.values() for path, _ in paths]
+        names = [str(path.relative_to(root)) for path in folders if path.is_relative_to(root)]
+        near = _nearest(expected, names[:20_000])
+        return (
+            f"no frames of {self._spec.name} below {root}: expected a folder such as {expected} "
+            f"with images in it (nearest match: {near or 'none'}); mend --source or --frames; "
+            f"`micron-jax data list {self._spec.name}` shows the layout"
+        )
+
+
+def _sheets(path: Path, spec: ClipSet) -> list[str]:
+    tokens = re.split(r"[^a-z0-9]+", path.stem.casefold())
+    names = sheet_names(path)
+    if not spec.sheets:
+        return names
+    wanted = [sheet.casefold() for sheet in spec.sheets]
+    found = [name for name in names if name.strip().casefold() in wanted]
+    return found or (names if spec.file_token and spec.file_token in tokens else [])
+
+
+def _named_as(path: Path, spec: ClipSet) -> bool:
+    return any(fnmatch.fnmatchcase(path.name.casefold(), pattern) for pattern in spec.sheet_files)
+
+
+def _nearest(wanted: str, names: list[str]) -> str:
+    lower = {name.casefold(): name for name in names}
+    near = difflib.get_close_matches(wanted.casefold(), lower, n=1, cutoff=0)
+    return lower[near[0]] if near else ""
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

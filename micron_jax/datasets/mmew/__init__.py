@@ -1,0 +1,81 @@
+"""MMEW: 300 micro-expressions, 90 fps."""
+
+from micron_jax.datasets.annotations import Row
+from micron_jax.datasets.clipset import MIDDLE, ClipSet, Entry, Rule, number, padded
+
+INSTRUCTIONS = """MMEW is free for research, under a licence.
+Ask: http://www.dpailab.com/database.html (Xianye Ben, Shandong University).
+Ask for: MMEW_Final, its Micro_Expression and the sheet MMEW_Micro_Exp.xlsx.
+Put them below one folder, unpacked, and name that folder with --source:
+  MMEW_Micro_Exp.xlsx
+  Micro_Expression/anger/S13-07-001/1.jpg ...   (the sheet's `others` lie in repression)
+Macro_Expression is not read."""
+
+CITATION = """@article{ben2022mmew,
+  title={Video-based facial micro-expression analysis: A survey of datasets, features and
+    algorithms},
+  author={Ben, Xianye and Ren, Yi and Zhang, Junping and Wang, Su-Jing and Kpalma, Kidiyo and
+    Meng, Weixiao and Liu, Yong-Jin},
+  journal={IEEE Transactions on Pattern Analysis and Machine Intelligence}, volume={44},
+  number={9}, pages={5826--5846}, year={2022}, doi={10.1109/TPAMI.2021.3067464}
+}"""
+
+
+def entries(row: Row) -> list[Entry]:
+    """The row's one micro-expression."""
+    subject = row["subject"]
+    subject = f"S{padded(subject, 2)}" if subject.isdigit() else subject
+    times = (row["onset"], row["apex"], row["offset"])
+    return [Entry(row, row["clip"], subject, row["emotion"], row["action_units"], *times)]
+
+
+def folders(entry: Entry) -> list[tuple[str, ...]]:
+    """By emotion; what the sheet calls others lies in repression."""
+    emotion = entry.emotion.casefold()
+    names = ["repression", emotion] if emotion == "others" else [emotion]
+    return [("Micro_Expression", name, entry.clip) for name in names]
+
+
+def within_folder(entry: Entry, first: int, last: int) -> dict[str, str] | None:
+    """A clip's folder holds the clip: what lies outside it is its last file, or the middle."""
+    onset, apex, offset = number(entry.onset), number(entry.apex), number(entry.offset)
+    if onset is None or not first <= onset <= last:
+        return None
+    change = {}
+    if offset is None or not onset <= offset <= last:
+        offset, change["offset"] = last, str(last)
+    if apex is None or not onset <= apex <= offset:
+        change["apex"] = MIDDLE
+    return change or None
+
+
+MMEW = ClipSet(
+    name="mmew",
+    title="MMEW: 300 micro-expressions, 90 fps",
+    fps=90.0,
+    sheet_files=("mmew_micro_exp*.xls*",),
+    sheets=(),
+    columns={
+        "subject": ("Subject",),
+        "clip": ("Filename",),
+        "onset": ("OnsetFrame",),
+        "apex": ("ApexFrame",),
+        "offset": ("OffsetFrame",),
+        "action_units": ("Action Units",),
+        "emotion": ("Estimated Emotion",),
+    },
+    entries=entries,
+    folders=folders,
+    emotions=("happiness", "surprise", "anger", "disgust", "fear", "sadness", "others"),
+    rules=(
+        Rule(
+            16,
+            within_folder,
+            "apex or offset impossible (16 rows of the sheet, whose keys are not published): the "
+            "folder's last file ends the clip, the apex is its middle",
+        ),
+    ),
+    instructions=INSTRUCTIONS,
+    citation=CITATION,
+    homepage="http://www.dpailab.com/database.html",
+)

@@ -1,0 +1,120 @@
+"""SMIC: 164 micro-expressions of 16 subjects (HS, 100 fps); VIS and NIR, 25 fps."""
+
+from collections.abc import Callable
+
+from micron_jax.datasets.annotations import Row
+from micron_jax.datasets.clipset import MIDDLE, ClipSet, Entry, Mend
+
+EMOTIONS = ("negative", "positive", "surprise")
+
+INSTRUCTIONS = """SMIC is free for research, under a licence a supervisor signs.
+Ask: https://www.oulu.fi/en/university/faculties-and-units/
+faculty-information-technology-and-electrical-engineering/center-machine-vision-and-signal-analysis
+Ask for: the clips of HS, VIS and NIR (SMIC_all_raw or SMIC_all_cropped) and the annotation
+sheets (SMIC*annotation*.xls or .xlsx; a sheet HS and a sheet VIS).
+Put them below one folder, unpacked, and name that folder with --source:
+  SMIC_annotation.xlsx
+  SMIC_all_cropped/HS/s1/micro/negative/s1_ne_01/reg_image1.bmp ...      (likewise VIS, NIR)
+Where raw and cropped are there, choose with --frames SMIC_all_cropped."""
+
+CITATION = """@inproceedings{li2013smic,
+  title={A spontaneous micro-expression database: Inducement, collection and baseline},
+  author={Li, Xiaobai and Pfister, Tomas and Huang, Xiaohua and Zhao, Guoying and
+    Pietik{\\"a}inen, Matti},
+  booktitle={IEEE International Conference on Automatic Face and Gesture Recognition (FG)},
+  year={2013}, doi={10.1109/FG.2013.6553717}
+}"""
+
+MIDDLE_NOTE = "SMIC has no apex: the middle of onset and offset is taken, as the field does"
+FOLDERS_NOTE = (
+    "where no sheet has NIR: the emotion is the folder's name, onset and offset are the numbers "
+    "of the folder's first and last file"
+)
+
+
+def entries(row: Row) -> list[Entry]:
+    """The row's micro-expressions: a long clip may hold two or three (Onset2F, Onset3F)."""
+    subject = row["subject"].casefold().lstrip("s").lstrip("0")
+    found = []
+    for number in ("", "2", "3"):
+        onset, offset = row["onset" + number], row["offset" + number]
+        if number and not (onset or offset):
+            continue
+        clip = row["clip"] + (f"#{number}" if number else "")
+        found.append(Entry(row, clip, subject, row["emotion"], "", onset, MIDDLE, offset))
+    return found
+
+
+def _folders(modality: str) -> Callable[[Entry], list[tuple[str, ...]]]:
+    def folders(entry: Entry) -> list[tuple[str, ...]]:
+        clip, subject = entry.clip.split("#")[0], f"s{entry.subject}"
+        # A mended emotion may or may not have been mended in the folder's place, too.
+        emotions = dict.fromkeys(filter(None, (entry.emotion, entry.row["emotion"])))
+        short = [(modality, subject, "micro", emotion, clip) for emotion in emotions]
+        return [*short, (modality, subject, clip)]  # the latter: SMIC-E, the long clips
+
+    return folders
+
+
+def _from_folder(parts: tuple[str, ...], first: int, last: int) -> Entry | None:
+    """NIR's own layout is the only annotation where no sheet is named after it."""
+    if len(parts) < 5 or (parts[-5].upper(), parts[-3].casefold()) != ("NIR", "micro"):
+        return None
+    emotion, subject = parts[-2].casefold(), parts[-4].casefold().lstrip("s").lstrip("0")
+    if emotion not in EMOTIONS:
+        return None
+    row = Row(0, {})
+    return Entry(row, parts[-1], subject, emotion, "", str(first), MIDDLE, str(last))
+
+
+def _set(modality: str, fps: float, count: str, **more) -> ClipSet:
+    return ClipSet(
+        name=f"smic_{modality.lower()}",
+        title=f"SMIC {modality}: {count}, {fps:g} fps",
+        fps=fps,
+        sheet_files=("smic*annotation*.xls*",),
+        sheets=(modality,),
+        file_token=modality.lower(),
+        columns={
+            "subject": ("Subject",),
+            "clip": ("Filename",),
+            "onset": ("OnsetF", "Onset1F"),
+            "offset": ("OffsetF", "Offset1F"),
+            "onset2": ("Onset2F",),
+            "offset2": ("Offset2F",),
+            "onset3": ("Onset3F",),
+            "offset3": ("Offset3F",),
+            "emotion": ("Emotion",),
+        },
+        optional=("onset2", "offset2", "onset3", "offset3"),
+        entries=entries,
+        folders=_folders(modality),
+        emotions=EMOTIONS,
+        instructions=INSTRUCTIONS,
+        citation=CITATION,
+        homepage="https://www.oulu.fi/en/university/faculties-and-units/"
+        "faculty-information-technology-and-electrical-engineering/"
+        "center-machine-vision-and-signal-analysis",
+        **more,
+    )
+
+
+SMIC_HS = _set(
+    "HS",
+    100.0,
+    "164 micro-expressions, 16 subjects",
+    mends=(
+        Mend(
+            "s18_sur_03",
+            "emotion",
+            "negative",
+            "surprise",
+            "the sheet says negative; the clip's name and its place say surprise",
+        ),
+    ),
+    notes=(MIDDLE_NOTE,),
+)
+SMIC_VIS = _set("VIS", 25.0, "visible light", notes=(MIDDLE_NOTE,))
+SMIC_NIR = _set(
+    "NIR", 25.0, "near infrared", notes=(MIDDLE_NOTE, FOLDERS_NOTE), without_sheet=_from_folder
+)
