@@ -1,10 +1,10 @@
-"""`micron-jax data`: build data sets, and list them."""
+"""`micron-jax data`: build data sets, list them, and check what is built."""
 
 import argparse
 from pathlib import Path
 
 from micron_jax.errors import UserError
-from micron_jax.programs import Arguments
+from micron_jax.programs import Arguments, write_json
 
 DATASETS = {
     "frames": "unlabelled face video, to pretrain on: any folder of videos or image folders"
@@ -13,14 +13,14 @@ LINES = 10  # of reasons, before "and N more"
 
 
 def main(argv: list[str]) -> int:
-    """Runs `data list` or `data build`; returns the exit status."""
+    """Runs `data list`, `data build` or `data check`; returns the exit status."""
     options = _arguments().parse_args(argv)
     return options.run(options)
 
 
 def _arguments() -> Arguments:
     parser = Arguments(prog="micron-jax data", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="(list | build)")
+    commands = parser.add_subparsers(required=True, metavar="(list | build | check)")
 
     lister = commands.add_parser("list", help="the data sets we can build, and what is built")
     lister.add_argument("--data-dir", type=Path, help="look here for what is built")
@@ -38,6 +38,19 @@ def _arguments() -> Arguments:
         required = default is None
         builder.add_argument(option, type=kind, default=default, required=required, help=text)
     builder.set_defaults(run=_build)
+
+    checker = commands.add_parser("check", help="what a built set holds, and what is wrong with it")
+    checker.add_argument("name", help="a built set: frames, casme2, samm, smic_hs, casme3, ...")
+    checker.add_argument("--data-dir", type=Path, required=True, help="folder of the built sets")
+    checker.add_argument("--json", type=Path, metavar="OUT", help="write the report there as well")
+    checker.add_argument("--protocol", metavar="P", help="compare with this one's counts only")
+    checker.add_argument(
+        "--corpus",
+        type=Path,
+        metavar="DIR",
+        help="look for the benchmark's subjects in the unlabelled corpus (`frames`) built there",
+    )
+    checker.set_defaults(run=_check)
     return parser
 
 
@@ -74,6 +87,19 @@ def _build(options: argparse.Namespace) -> int:
     print(_counts(built))
     _reasons("skipped clips", built["skipped"])
     _reasons("dropped frames (a clip is cut there)", built["dropped"])
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    if options.json and (options.json.is_dir() or not options.json.parent.is_dir()):
+        raise UserError(f"--json {options.json}: name a file in a folder that exists")
+    from micron_jax.datasets.check import check
+    from micron_jax.datasets.check_text import lines
+
+    report = check(options.name, options.data_dir, options.protocol, options.corpus)
+    print("\n".join(lines(report)))
+    if options.json:
+        write_json(options.json, report)
     return 0
 
 
