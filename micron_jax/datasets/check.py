@@ -16,9 +16,10 @@ from micron_jax.datasets import frames, leakage
 from micron_jax.datasets.annotations import Sample
 from micron_jax.datasets.census import compare, compare_set
 from micron_jax.datasets.protocols import PROTOCOLS, Protocol, find
-from micron_jax.datasets.survey import CHUNK, Survey, digest, images_in, shared, survey
+from micron_jax.datasets.survey import CHUNK, Survey, digest, images_in, numbers_in, shared, survey
 from micron_jax.errors import UserError
 
+Part = tuple[int, Sequence[int], Sequence[bytes]]  # of what `survey` takes
 COMPARABLE = 1_000_000  # frames of a corpus; beyond that, reading them all is no check but a job
 
 
@@ -42,12 +43,15 @@ def check(
                 raise UserError(f"{option} is for benchmarks; `{name}` has no subjects")
         source, clips = frames.open_frames(data_dir)
         return check_frames(source, clips, frames.describe(data_dir))
-    from micron_jax.datasets.clips import open_clips
+    from micron_jax.datasets.clips import describe_clips, open_clips
 
     wanted = _protocols(name, protocol)
     held = _corpus(corpus) if corpus is not None else None
     source, samples = open_clips(data_dir, name)
-    return check_clips(name, source, samples, wanted, _others(name, wanted, data_dir), held)
+    others = _others(name, wanted, data_dir)
+    report = check_clips(name, source, samples, wanted, others, held)
+    described = describe_clips(data_dir, name)
+    return report | {key: list(described.get(key, ())) for key in ("skipped", "gaps", "mended")}
 
 
 def check_clips(
@@ -187,19 +191,20 @@ def _fit(protocol: Protocol, samples: Sequence[Sample]) -> dict[str, Any]:
     return fit | {"ok": result.ok, "sets": sets, "differences": result.differences}
 
 
-def _clip_parts(source: Any, bare: list[int], bar: tqdm) -> Iterator[tuple[int, int, list[bytes]]]:
+def _clip_parts(source: Any, bare: list[int], bar: tqdm) -> Iterator[Part]:
     with bar:
         for number in range(len(source)):
-            blobs = images_in(source[number])
+            record = source[number]
+            blobs = images_in(record)
             if not blobs:
                 bare.append(number)
-            yield number, 0, blobs
+            yield number, numbers_in(record, len(blobs)), blobs
             bar.update()
 
 
 def _frame_parts(
     source: Any, clips: Sequence[Clip], misplaced: list[dict], bar: tqdm
-) -> Iterator[tuple[int, int, list[bytes]]]:
+) -> Iterator[Part]:
     with bar:
         for number, clip in enumerate(clips):
             for first in range(0, clip.count, CHUNK):
@@ -208,7 +213,8 @@ def _frame_parts(
                 for record in records:
                     if (name := _text(record["clip"])) != clip.name:
                         misplaced.append({"clip": clip.name, "record": name})
-                yield number, first, [record["image"] for record in records]
+                blobs = [record["image"] for record in records]
+                yield number, range(first, first + size), blobs
                 bar.update(size)
 
 

@@ -25,6 +25,8 @@ def lines(report: Mapping[str, Any]) -> list[str]:
         ("clips that share identical frames", map(_pair, report["duplicates"])),
         ("records in another clip's place", map(_misplaced, report.get("misplaced", ()))),
         ("skipped when built", map(_reason, report.get("skipped", ()))),
+        ("clips with gaps", map(_reason, report.get("gaps", ()))),
+        ("mended when built", map(_reason, report.get("mended", ()))),
         ("frames dropped when built", map(_reason, report.get("dropped", ()))),
         ("differs from a complete set", report.get("differences", ())),
     ):

@@ -49,22 +49,30 @@ def images_in(record: dict[str, Any]) -> list[bytes]:
     return [b for value in record.values() for b in _blobs(value) or () if b.startswith(MAGIC)]
 
 
+def numbers_in(record: dict[str, Any], count: int) -> list[int]:
+    """The frames' numbers in the files' names, where the record has them; else from 0."""
+    frames = record.get("frames")
+    numbers = frames.get("number", ()) if isinstance(frames, dict) else ()
+    return [int(n) for n in numbers] if len(numbers) == count else list(range(count))
+
+
 def digest(blob: bytes) -> int:
     """64 bits: among 8 million frames two different ones agree with probability 2e-6."""
     return int.from_bytes(hashlib.blake2b(blob, digest_size=8).digest(), "little")
 
 
-def survey(parts: Iterable[tuple[int, int, Sequence[bytes]]]) -> Survey:
+def survey(parts: Iterable[tuple[int, Sequence[int], Sequence[bytes]]]) -> Survey:
     """Looks at encoded frames, several at a time.
 
     Args:
-      parts: (owner, number of the first frame in it, frames); owners are numbers of clips.
+      parts: (owner, numbers of the frames in it, frames); owners are numbers of clips.
     """
     sizes, unreadable = collections.Counter(), []
     digests, owners = array.array("Q"), array.array("q")  # 8 bytes a frame, not 60
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for owner, first, blobs in parts:
-            for number, (seen, readable, mark) in enumerate(pool.map(_look, blobs), first):
+        for owner, numbers, blobs in parts:
+            looks = zip(numbers, pool.map(_look, blobs), strict=True)
+            for number, (seen, readable, mark) in looks:
                 if readable:
                     sizes[seen] += 1
                 else:

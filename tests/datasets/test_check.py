@@ -16,7 +16,7 @@ from micron_jax.datasets.check import check_clips, check_frames
 from micron_jax.datasets.check_text import lines
 from micron_jax.datasets.frames.builder import build
 from micron_jax.datasets.protocols import PROTOCOLS
-from micron_jax.datasets.survey import images_in, shared
+from micron_jax.datasets.survey import images_in, numbers_in, shared
 from micron_jax.errors import UserError
 
 
@@ -86,7 +86,10 @@ def test_the_images_of_a_record():
     blob = BLOBS[0]
     assert images_in({"image": blob, "clip": blob}) == [blob]
     assert images_in({"frames": np.array([blob, b"broken"], object)}) == [blob, b"broken"]
-    assert images_in({"frames": {"image": [blob, blob]}, "apex": 1}) == [blob, blob]
+    record = {"frames": {"image": [blob, blob], "number": [46, 47]}, "apex": 1}
+    assert images_in(record) == [blob, blob]
+    assert numbers_in(record, 2) == [46, 47]
+    assert numbers_in({"frames": [blob]}, 1) == [0]
     assert images_in({"video": (blob,), "clip": b"sub01", "frame": 7}) == [blob]
     assert images_in({"frames": [], "clip": blob}) == []
     assert images_in({"frames": np.array([4, 5]), "jpegs": [blob]}) == [blob]
@@ -234,7 +237,10 @@ def clips(monkeypatch):
             raise UserError(f"no data set `{name}` in {data_dir}")
         return records(imitate(name)), imitate(name)
 
-    module = types.SimpleNamespace(open_clips=open_clips)
+    def describe_clips(data_dir, name):
+        return {"skipped": [{"clip": "spNO.1/z", "row": 9, "reason": "no folder"}]}
+
+    module = types.SimpleNamespace(open_clips=open_clips, describe_clips=describe_clips)
     monkeypatch.setitem(sys.modules, "micron_jax.datasets.clips", module)
 
 
@@ -258,7 +264,10 @@ def test_check_a_benchmark_by_command(built, clips, tmp_path, capsys):
     assert [(fit["name"], fit["ok"]) for fit in report["protocols"]] == [("casme3_4", True)]
     assert report["corpus"]["subjects"] == {"12": 1}
     assert report["corpus"]["leave_out"] == ["spNO.12/a"]
-    assert "spNO.12/a" in capsys.readouterr().out
+    assert report["skipped"] == [{"clip": "spNO.1/z", "row": 9, "reason": "no folder"}]
+    text = capsys.readouterr().out
+    assert "  spNO.12/a" in text
+    assert "skipped when built: 1\n  spNO.1/z: no folder" in text
     assert frames.describe(built)["clips"] == 2
 
 
