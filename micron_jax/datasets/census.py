@@ -44,6 +44,8 @@ def compare(protocol: Protocol, samples: Sequence[Sample]) -> Comparison:
             if number[label] != wanted:
                 lines.append(f"{name}: {label} {number[label]}, expected {wanted}")
                 lines += [f"  {line}" for line in _blame(protocol, name, label, whole)]
+        if dict(number) != {label: n for label, n in expected.samples.items() if n}:
+            lines += [f"  {line}" for line in _not_removed(protocol, name, whole)]
         if expected.subjects not in (None, len(subjects)):
             lines.append(f"{name}: {len(subjects)} subjects, expected {expected.subjects}")
             without = sorted({sample.subject for sample in whole} - subjects)
@@ -72,20 +74,24 @@ def compare_set(name: str, samples: Sequence[Sample]) -> list[str]:
 
 def _blame(protocol: Protocol, name: str, label: str, samples: Sequence[Sample]) -> list[str]:
     """Which emotions make the difference in a class, and by name the samples it may be."""
+    emotions = [e for e, goes_to in protocol.rules[name].items() if goes_to == label]
     lines = []
-    for emotion, goes_to in protocol.rules[name].items():
+    for emotion in emotions:
         there = [sample.clip for sample in samples if emotion_of(sample) == emotion]
         wanted = SETS[name].samples[emotion]
-        if goes_to != label or len(there) == wanted:
-            continue
-        line = f"{emotion} {len(there)}, in a complete set {wanted}"
-        if wanted < len(there) <= NAMED:
-            line += f": {', '.join(there)}"
-        lines.append(line)
-    for _, clip in protocol.removed:
-        if not any(is_clip(sample, name, clip) for sample in samples):
-            lines.append(f"{clip}, which the protocol leaves out, is not found under that name")
+        named = f": {', '.join(there)}" if wanted < len(there) <= NAMED else ""
+        if len(there) != wanted and (named or len(emotions) > 1):
+            lines.append(f"{emotion} {len(there)}, in a complete set {wanted}{named}")
     return lines
+
+
+def _not_removed(protocol: Protocol, name: str, samples: Sequence[Sample]) -> list[str]:
+    """A sample to leave out that goes by another name here has been counted."""
+    return [
+        f"{clip}, which the protocol leaves out, is not found under that name"
+        for dataset, clip in protocol.removed
+        if dataset == name and not any(is_clip(sample, name, clip) for sample in samples)
+    ]
 
 
 def _faults(name: str, samples: Sequence[Sample]) -> list[str]:
