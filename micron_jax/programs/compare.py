@@ -1,12 +1,9 @@
 """`micron-jax compare`: our numbers beside the PyTorch release's."""
 
 import dataclasses
-import json
-import os
 from pathlib import Path
 
-from micron_jax.errors import UserError
-from micron_jax.programs import Arguments
+from micron_jax.programs import Arguments, write_json
 
 
 def main(argv: list[str]) -> int:
@@ -33,14 +30,5 @@ def main(argv: list[str]) -> int:
     print(f"{len(checks) - len(failed)} of {len(checks)} checks within their bounds")
     if arguments.json:
         rows = [dataclasses.asdict(check) | {"ok": check.ok} for check in checks]
-        _write(arguments.json, {"ok": not failed, "checks": rows})
+        write_json(arguments.json, {"ok": not failed, "checks": rows})
     return 1 if failed else 0
-
-
-def _write(path: Path, value: dict) -> None:
-    scratch = path.with_name(f".{path.name}.tmp")
-    try:
-        scratch.write_text(json.dumps(value, indent=2) + "\n")
-        os.replace(scratch, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error

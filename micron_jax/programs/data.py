@@ -1,4 +1,4 @@
-"""`micron-jax data`: build data sets, and list them."""
+"""`micron-jax data`: build data sets, list them, and check what is built."""
 
 import argparse
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from micron_jax.datasets.catalogue import SETS, builder_class
 from micron_jax.datasets.clips import KEEPS, built_keep, describe_clips
 from micron_jax.errors import UserError
-from micron_jax.programs import Arguments
+from micron_jax.programs import Arguments, write_json
 
 DATASETS = {
     "frames": "unlabelled face video, to pretrain on: any folder of videos or image folders"
@@ -15,14 +15,14 @@ LINES = 10  # of reasons, before "and N more"
 
 
 def main(argv: list[str]) -> int:
-    """Runs `data list` or `data build`; returns the exit status."""
+    """Runs `data list`, `data build` or `data check`; returns the exit status."""
     options = _arguments().parse_args(argv)
     return options.run(options)
 
 
 def _arguments() -> Arguments:
     parser = Arguments(prog="micron-jax data", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="(list | build)")
+    commands = parser.add_subparsers(required=True, metavar="(list | build | check)")
 
     lister = commands.add_parser("list", help="the data sets we can build, and what is built")
     lister.add_argument("name", nargs="?", help="a benchmark: where to ask for it, where to put it")
@@ -52,6 +52,19 @@ def _arguments() -> Arguments:
         "--strict", action="store_true", help="benchmark: refuse rows that cannot be used"
     )
     builder.set_defaults(run=_build)
+
+    checker = commands.add_parser("check", help="what a built set holds, and what is wrong with it")
+    checker.add_argument("name", help="a built set: frames, casme2, samm, smic_hs, casme3, ...")
+    checker.add_argument("--data-dir", type=Path, required=True, help="folder of the built sets")
+    checker.add_argument("--json", type=Path, metavar="OUT", help="write the report there as well")
+    checker.add_argument("--protocol", metavar="P", help="compare with this one's counts only")
+    checker.add_argument(
+        "--corpus",
+        type=Path,
+        metavar="DIR",
+        help="look for the benchmark's subjects in the unlabelled corpus (`frames`) built there",
+    )
+    checker.set_defaults(run=_check)
     return parser
 
 
@@ -142,6 +155,19 @@ def _build_clips(options: argparse.Namespace) -> int:
 def _built(fresh: bool, built: dict) -> None:
     print(f"{'built' if fresh else 'already built'}: {built['folder']}")
     print(_counts(built))
+
+
+def _check(options: argparse.Namespace) -> int:
+    if options.json and (options.json.is_dir() or not options.json.parent.is_dir()):
+        raise UserError(f"--json {options.json}: name a file in a folder that exists")
+    from micron_jax.datasets.check import check
+    from micron_jax.datasets.check_text import lines
+
+    report = check(options.name, options.data_dir, options.protocol, options.corpus)
+    print("\n".join(lines(report)))
+    if options.json:
+        write_json(options.json, report)
+    return 0
 
 
 def _counts(built: dict) -> str:
