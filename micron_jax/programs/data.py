@@ -1,4 +1,4 @@
-"""`micron-jax data`: build data sets, and list them."""
+"""`micron-jax data`: build data sets, list them, and make one with known truth."""
 
 import argparse
 from pathlib import Path
@@ -13,14 +13,14 @@ LINES = 10  # of reasons, before "and N more"
 
 
 def main(argv: list[str]) -> int:
-    """Runs `data list` or `data build`; returns the exit status."""
+    """Runs `data list`, `data build` or `data synth`; returns the exit status."""
     options = _arguments().parse_args(argv)
     return options.run(options)
 
 
 def _arguments() -> Arguments:
     parser = Arguments(prog="micron-jax data", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="(list | build)")
+    commands = parser.add_subparsers(required=True, metavar="(list | build | synth)")
 
     lister = commands.add_parser("list", help="the data sets we can build, and what is built")
     lister.add_argument("--data-dir", type=Path, help="look here for what is built")
@@ -38,6 +38,19 @@ def _arguments() -> Arguments:
         required = default is None
         builder.add_argument(option, type=kind, default=default, required=required, help=text)
     builder.set_defaults(run=_build)
+
+    text = "make a data set with known truth, laid out as CASME II's, from pictures of faces"
+    synth = commands.add_parser("synth", help=text, description=text)
+    for option, kind, default, text in (
+        ("--faces", Path, None, "folder of pictures, each face of which becomes a person"),
+        ("--output", Path, None, "folder to be made"),
+        ("--clips", int, 8, "of each person (%(default)s)"),
+        ("--seed", int, 0, "same seed, same bytes (%(default)s)"),
+    ):
+        required = default is None
+        synth.add_argument(option, type=kind, default=default, required=required, help=text)
+    synth.add_argument("--subjects", type=int, help="how many people (all there are)")
+    synth.set_defaults(run=_synth)
     return parser
 
 
@@ -74,6 +87,30 @@ def _build(options: argparse.Namespace) -> int:
     print(_counts(built))
     _reasons("skipped clips", built["skipped"])
     _reasons("dropped frames (a clip is cut there)", built["dropped"])
+    return 0
+
+
+def _synth(options: argparse.Namespace) -> int:
+    from micron_jax.data.synthetic import make
+
+    made = make(
+        options.faces,
+        options.output,
+        subjects=options.subjects,
+        clips=options.clips,
+        seed=options.seed,
+    )
+    clips = made["clips"]
+    frames, still = sum(clip["frames"] for clip in clips), sum(c["kind"] == "still" for c in clips)
+    splits = [person["split"] for person in made["people"]]
+    parted = ", ".join(f"{splits.count(name)} {name}" for name in ("train", "val", "test"))
+    print(f"made: {options.output}")
+    print(f"people: {len(splits)} ({parted}), clips: {len(clips)}, of these motionless: {still}")
+    print(f"frames: {frames:,}; what moved: {options.output / 'truth.json'}")
+    if not all(splits.count(name) for name in ("train", "val", "test")):
+        print("a split is empty: people of one picture or sub-folder are never parted")
+    left_out = [{"clip": entry["face"], "reason": entry["reason"]} for entry in made["left_out"]]
+    _reasons("faces left out", left_out)
     return 0
 
 
