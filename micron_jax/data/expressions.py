@@ -114,7 +114,8 @@ def _distractors(frames, onset, offset, apex, landmarks, rng) -> tuple[dict, flo
     t, zero = np.arange(frames), np.zeros((warps.CANVAS, warps.CANVAS, 2), np.float32)
     blinks, turns = rng.uniform(size=2) < 0.3
     lids = [bump for side in (-1, 1) for bump in warps.place(warps.LID, side, landmarks, rng)]
-    blink = warps.field(lids, "gaussian", rng.uniform(2.0, 4.5), steepest=0.35) if blinks else zero
+    # An expression (0.35), a blink (0.5) and a turn (0.13) together stay below 1: nothing folds.
+    blink = warps.field(lids, "gaussian", rng.uniform(2.0, 4.5), steepest=0.5) if blinks else zero
     blinking = np.exp(-(((t - rng.uniform(onset, offset)) / rng.uniform(8, 16)) ** 2))
     angle, amplitude = rng.uniform(0, 2 * math.pi), rng.uniform(1.0, 3.0)
     turn = warps.turn_field(landmarks, angle, amplitude) if turns else zero

@@ -214,13 +214,15 @@ def _whole_or_not(output: Path) -> Iterator[Path]:
         handle = os.open(folder, os.O_RDONLY)
     except OSError as error:
         raise UserError(f"--output {output}: cannot write there: {error.strerror}") from None
-    owner = False
+    owner = True
     try:
-        with contextlib.suppress(BlockingIOError):
+        try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process
-            owner = True
-        if not owner:
-            raise UserError(f"--output {output}: another run is writing it; wait for its end")
+        except BlockingIOError:
+            owner = False
+            raise UserError(f"--output {output}: another run is writing it; wait") from None
+        except OSError:
+            pass  # a network file system without locks
         for debris in folder.iterdir():  # of a run that was killed
             shutil.rmtree(debris) if debris.is_dir() else debris.unlink()
         yield folder

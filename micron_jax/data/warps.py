@@ -59,7 +59,7 @@ EMOTIONS = {
     "repression": (("15",),),
     "others": (("4",), ("7",), ("4", "7")),
 }
-LID = Unit("eye", (0.0, -0.10), (0.0, 1.0), (0.24, 0.14))  # the upper lid of a blink
+LID = Unit("eye", (0.0, -0.07), (0.0, 1.0), (0.24, 0.12))  # the upper lid of a blink
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +79,7 @@ def canvas_grid() -> np.ndarray:
 
 
 def field(
-    bumps: Sequence[Bump], family: str, amplitude: float, steepest: float = 0.4
+    bumps: Sequence[Bump], family: str, amplitude: float, steepest: float = 0.35
 ) -> np.ndarray:
     """The sum of kernels of one family, its largest displacement being `amplitude` px.
 

@@ -172,3 +172,9 @@ def test_intensity():
     assert np.abs(np.diff(intensity)).max() < 0.2
     assert clip.onset > 0
     assert clip.offset < clip.frames - 1
+
+
+def test_nothing_folds_where_all_comes_together():
+    for number in range(40):
+        clip = draw(("others", "disgust", "elsewhere", "happiness")[number % 4], number)
+        assert warps.steepness(clip.motion.field(clip.apex)) < 0.85

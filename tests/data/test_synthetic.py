@@ -10,7 +10,7 @@ import numpy as np
 import openpyxl
 import pytest
 
-from micron_jax.data import expressions, faces, images, synthetic
+from micron_jax.data import expressions, faces, images, samples, synthetic
 from micron_jax.data.synthetic import make
 from micron_jax.errors import UserError
 
@@ -254,3 +254,19 @@ def test_two_runs_at_once_are_refused(pictures, tmp_path):
         pytest.raises(UserError, match="another run is writing it"),
     ):
         make(pictures, tmp_path / "out", clips=1)
+
+
+@pytest.mark.slow
+def test_of_real_faces(tmp_path, monkeypatch):
+    """A data set of ten people, in whose frames the detector finds the face where it belongs."""
+    monkeypatch.undo()
+    samples.fetch(tmp_path / "stills", samples.STILLS)
+    index = make(tmp_path / "stills", tmp_path / "out", clips=1)
+    assert len(index["people"]) == 10
+    detect = faces.face_detector()
+    for clip in index["clips"]:
+        path = tmp_path / "out" / "CASME2-RAW" / clip["clip"] / f"img{clip['onset']}.jpg"
+        found = detect(images.decode_jpeg(path.read_bytes()))
+        misfit = faces.canonical_transform(found, 224) - np.eye(2, 3)
+        assert np.abs(misfit[:, :2]).max() < 0.15
+        assert np.abs(misfit @ (112, 112, 1)).max() < 8

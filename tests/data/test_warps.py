@@ -89,8 +89,8 @@ def test_nothing_tears():
         rng = np.random.default_rng(seed)
         bumps = warps.place(warps.UNITS["7"], 1, LANDMARKS, rng)
         for family in warps.FAMILIES:
-            assert warps.steepness(warps.field(bumps, family, 3.0)) <= 0.4
-    assert warps.steepness(warps.turn_field(LANDMARKS, 1.0, 3.0)) < 0.2
+            assert warps.steepness(warps.field(bumps, family, 3.0)) <= 0.35
+    assert warps.steepness(warps.turn_field(LANDMARKS, 1.0, 3.0)) < 0.15
 
 
 def test_steepness_of_a_known_field():
