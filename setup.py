@@ -34,6 +34,7 @@ setup(
         "ml-collections>=1.0",
         "numpy>=2.0",
         "opencv-python-headless>=4.10,<5",
+        "openpyxl>=3.1",
         "optax>=0.2.5",
         "orbax-checkpoint>=0.11.30",
         "python-calamine>=0.5",

