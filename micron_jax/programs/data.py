@@ -180,6 +180,7 @@ def _check(options: argparse.Namespace) -> int:
     print("\n".join(lines(report)))
     if options.json:
         write_json(options.json, report)
+    return 0
 
 
 def _synth(options: argparse.Namespace) -> int:
