@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -6,6 +7,7 @@ import pytest
 
 from micron_jax.cli import main
 from micron_jax.data import expressions, faces
+from micron_jax.datasets.clips import open_clips
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +40,27 @@ def test_synth(pictures, tmp_path, capsys):
     assert lines[3:] == ["faces left out: 1", "  broken.png: not a whole image"]
     assert "6/6" in err
     assert len(list((tmp_path / "out" / "truth").rglob("*.npz"))) == 6
+
+
+def test_casme2_s_builder_reads_it_back(pictures, tmp_path, capsys):
+    out, data_dir = tmp_path / "out", tmp_path / "data"
+    assert synth(pictures, out, "--clips", "2", "--seed", "1") == 0
+    paths = ["--source", str(out), "--data-dir", str(data_dir)]
+    assert main(["data", "build", "casme2", *paths]) == 0
+    source, samples = open_clips(data_dir, "casme2")
+    made = json.loads((out / "truth.json").read_text())["clips"]
+    assert sorted(sample.clip for sample in samples) == sorted(clip["clip"] for clip in made)
+    assert {sample.subject for sample in samples} == {"01", "02", "03"}
+    for sample, record in zip(samples, source, strict=True):
+        frames = record["frames"]
+        assert list(frames["number"]) == list(range(sample.onset, sample.offset + 1))
+        image = out / "CASME2-RAW" / sample.clip / f"img{sample.apex}.jpg"
+        assert frames["image"][sample.apex - sample.onset] == image.read_bytes()
+    report = tmp_path / "report.json"
+    check = ["data", "check", "casme2", "--data-dir", str(data_dir), "--json", str(report)]
+    assert main(check) == 0
+    told = json.loads(report.read_text())
+    assert (told["clips"], told["subjects"], told["unreadable"]) == (6, 3, [])
 
 
 def test_an_empty_split_is_said(pictures, tmp_path, capsys):
