@@ -50,7 +50,6 @@ setup(
         "torch": ["torch>=2.6"],
         "dev": [
             "chex>=0.1.90",
-            "openpyxl>=3.1",
             "pytest>=8",
             "pytest-xdist>=3.6",
             "ruff>=0.12",

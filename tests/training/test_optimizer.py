@@ -1,5 +1,6 @@
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -64,8 +65,7 @@ def test_clipping_bounds_the_whole_gradient():
     grads = jax.tree.map(jnp.ones_like, params)
     _, once = jax.jit(optimizer.update)(grads, state, params)
     _, more = jax.jit(optimizer.update)(jax.tree.map(lambda g: 7 * g, grads), state, params)
-    for a, b in zip(jax.tree.leaves(once), jax.tree.leaves(more), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-5)
+    chex.assert_trees_all_close(once, more, rtol=1e-5)
 
 
 def test_learning_rate_grows_with_the_batch_warms_up_and_decays():
