@@ -74,7 +74,7 @@ def read_recording(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path}: not a readable .npz recording ({error})") from error
+        raise UserError(f"{path}: not a readable .npz recording; copy it again") from error
     needed = ["config", "salt", *_COMMON, *(f"{m}/{n}" for m in ("full", "diag") for n in _EACH)]
     if missing := [name for name in needed if name not in arrays]:
         raise UserError(f"{path}: a recording without {', '.join(missing)}; record it again")

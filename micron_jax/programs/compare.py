@@ -21,8 +21,9 @@ def main(argv: list[str]) -> int:
     from micron_jax.interop.parity import compare
 
     checks = []
-    print(f"{'check':<30} {'error':>9}  {'bound':>7}")
     for check in compare(arguments.recording):
+        if not checks:
+            print(f"{'check':<30} {'error':>9}  {'bound':>7}")
         verdict = "ok" if check.ok else "FAILS"
         print(f"{check.name:<30} {check.error:9.2e}  {check.bound:7.0e}  {verdict}", flush=True)
         checks.append(check)

@@ -1,13 +1,16 @@
 """What a run remembers on disk: its config once, its state and place in the data every so often."""
 
+import contextlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import grain
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from absl import logging
 from flax.traverse_util import flatten_dict
 
 from micron_jax.errors import UserError
@@ -82,7 +85,7 @@ def read_weights(workdir: Path) -> tuple[int, dict]:
     step = max(steps)
     path = (folder / str(step) / "state").absolute()
     try:
-        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
+        with _quiet(), ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
             metadata = reader.metadata(path).item_metadata
             if metadata is None:
                 raise ValueError("its metadata cannot be read")
@@ -93,6 +96,17 @@ def read_weights(workdir: Path) -> tuple[int, dict]:
             return step, reader.restore(path, args=args)
     except (OSError, ValueError, KeyError) as error:
         raise _damaged(folder / str(step), error) from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Orbax's warning of a metadata file that our checkpoints do not need."""
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def _damaged(checkpoint: Path, error: Exception) -> UserError:
