@@ -9,7 +9,7 @@ PROGRAMS = {
     "pretrain": "learn from an unlabelled corpus, on one device or many",
     "convert": "turn a checkpoint of the PyTorch release into a folder of ours",
     "compare": "check our numbers against a recording of the PyTorch release",
-    "data": "build, list and check data sets, or make one with known truth",
+    "data": "build, list and check data sets, crop faces, or make a set with known truth",
     "demo": "fetch sample clips, build a corpus, pretrain a tiny model",
 }
 

@@ -43,7 +43,7 @@ def corpus(tmp_path_factory) -> Path:
             cv2.imwrite(str(source / f"clip{clip}" / f"{t}.png"), image)
     data_dir = tmp_path_factory.mktemp("data")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(faces, "face_detector", lambda: lambda image: faces.CANONICAL * 48)
+        patch.setattr(faces, "all_faces_detector", lambda: lambda image: faces.CANONICAL[None] * 48)
         build(source, data_dir, size=32)
     return data_dir
 

@@ -26,7 +26,12 @@ LAYOUT = "brow to chin"
 _ARCFACE = np.array([(38.29, 51.70), (73.53, 51.50), (56.03, 71.74), (41.55, 92.37), (70.73, 92.2)])
 CANONICAL = (_ARCFACE - (56.0, 51.6)) / 112.0 * 0.85 + (0.5, 0.36)
 
-Detector = Callable[[np.ndarray], np.ndarray | None]
+# RGB uint8 [H, W, 3] -> landmarks [N, 5, 2] in pixels of all N faces, largest first.
+Detector = Callable[[np.ndarray], np.ndarray]
+
+# From one look to the next the same face moves by less than this part of its crop's side (1.5
+# pupil distances); two people's faces, side by side, are farther apart.
+STRAYED = 0.4
 
 
 def similarity(points: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -73,42 +78,54 @@ def warp(frame: np.ndarray, transform: np.ndarray, size: int) -> np.ndarray:
 def find_landmarks(
     frames: Iterable[np.ndarray], detect: Detector, *, wanted: int = 5, patience: int = 1000
 ) -> np.ndarray | None:
-    """The median of the landmarks in a clip's first frames that show a face.
+    """The median of one person's landmarks in a clip's first frames that show that face.
 
-    The first 10 frames are all looked at, then every 10th, until `wanted` of them had a face or
-    `patience` frames have gone by.
+    The first 10 frames are all looked at, then every 10th, until a face was seen in `wanted` of
+    them or `patience` frames have gone by. Faces are followed from frame to frame, so that two
+    people are never averaged; of those seen about equally often it is the one whom `detect`
+    puts first, as the largest, on average.
 
     Returns:
       [5, 2] pixels, or None: no face.
     """
-    found = []
+    tracks: list[list[tuple[int, np.ndarray]]] = []  # of one face: (rank in a frame, landmarks)
     for number, frame in enumerate(itertools.islice(frames, patience)):
         if number >= 10 and number % 10:
             continue
-        if (landmarks := detect(frame)) is not None:
-            found.append(landmarks)
-            if len(found) == wanted:
-                break
-    return np.median(found, axis=0) if found else None
+        _follow(tracks, detect(frame))
+        if max(map(len, tracks), default=0) == wanted:
+            break
+    # Half as often as the most seen: a passer-by, or a pattern taken for a face once, is none.
+    often = max(map(len, tracks), default=0) / 2
+    steady = [tuple(zip(*track, strict=True)) for track in tracks if len(track) >= often]
+    if not steady:
+        return None
+    _, landmarks = min(steady, key=lambda track: np.mean(track[0]))
+    return np.median(landmarks, axis=0)
 
 
-def face_detector(*, score: float = 0.7, side: int = 640) -> Detector:
-    """YuNet as a function: RGB uint8 [H, W, 3] -> landmarks [5, 2] of the largest face, or None.
+def _follow(tracks: list[list[tuple[int, np.ndarray]]], found: np.ndarray) -> None:
+    """Adds faces [N, 5, 2] to the tracks whose last one is nearest; a new track for others."""
+    gaps = [
+        (np.linalg.norm(face - last, axis=1).mean() / _side(last), t, f)
+        for f, face in enumerate(found)
+        for t, last in enumerate(track[-1][1] for track in tracks)
+    ]
+    taken_tracks, placed = set(), set()
+    for gap, t, f in sorted(gaps):
+        if gap <= STRAYED and t not in taken_tracks and f not in placed:
+            tracks[t].append((f, found[f]))
+            taken_tracks.add(t)
+            placed.add(f)
+    tracks.extend([(f, face)] for f, face in enumerate(found) if f not in placed)
 
-    Args: see `all_faces_detector`.
-    """
-    every = all_faces_detector(score=score, side=side)
 
-    def detect(frame: np.ndarray) -> np.ndarray | None:
-        found = every(frame)
-        return found[0] if len(found) else None
-
-    return detect
+def _side(landmarks: np.ndarray) -> float:
+    """The side, in pixels of the frame, of the crop that a face would have."""
+    return 1 / math.hypot(*canonical_transform(landmarks, 1)[:, 0])
 
 
-def all_faces_detector(
-    *, score: float = 0.7, side: int = 640
-) -> Callable[[np.ndarray], np.ndarray]:
+def all_faces_detector(*, score: float = 0.7, side: int = 640) -> Detector:
     """YuNet as a function: RGB uint8 [H, W, 3] -> landmarks [N, 5, 2] in pixels, largest first.
 
     Args:

@@ -24,6 +24,8 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 VIDEOS = (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
+CROPS, SHEET = "crops.json", "contact_sheet.png"  # what `data faces` writes beside its crops
+
 
 class Unreadable(Exception):
     """A file, or one frame of a clip, that cannot be decoded; the message is the reason."""
@@ -84,6 +86,8 @@ def find_clips(root: Path) -> list[ClipFiles]:
     for folder, below, names in os.walk(root):
         below[:] = [name for name in below if not name.startswith(".")]
         images = image_bytes = 0
+        if CROPS in names and SHEET in names:  # of `data faces`: not a frame, whatever it shows
+            names.remove(SHEET)
         for name in names:
             path, suffix = Path(folder, name), Path(name).suffix.lower()
             if name.startswith(".") or suffix not in VIDEOS + IMAGES or not path.is_file():
@@ -128,10 +132,15 @@ def read_frames(clip: ClipFiles) -> Iterator[tuple[int, np.ndarray | Unreadable]
         yield number, frame
 
 
-def _folder(folder: Path) -> Iterator[tuple[int, np.ndarray | Unreadable]]:
+def frame_names(folder: Path) -> list[str]:
+    """The images of a folder that is a clip, in order: by the last integer in their names."""
     names = [name for name in os.listdir(folder) if not name.startswith(".")]
     names = [name for name in names if Path(name).suffix.lower() in IMAGES]
-    for number, name in enumerate(sorted(names, key=lambda name: (number_in(name), name))):
+    return sorted(names, key=lambda name: (number_in(name), name))
+
+
+def _folder(folder: Path) -> Iterator[tuple[int, np.ndarray | Unreadable]]:
+    for number, name in enumerate(frame_names(folder)):
         try:
             yield number, decode_jpeg((folder / name).read_bytes())
         except (Unreadable, OSError) as error:

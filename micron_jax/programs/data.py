@@ -1,4 +1,4 @@
-"""`micron-jax data`: build data sets, list and check them, make one with known truth."""
+"""`micron-jax data`: build data sets, list and check them, crop faces, make a set with truth."""
 
 import argparse
 from pathlib import Path
@@ -15,14 +15,16 @@ LINES = 10  # of reasons, before "and N more"
 
 
 def main(argv: list[str]) -> int:
-    """Runs `data list`, `build`, `check` or `synth`; returns the exit status."""
+    """Runs `data list`, `build`, `check`, `faces` or `synth`; returns the exit status."""
     options = _arguments().parse_args(argv)
     return options.run(options)
 
 
 def _arguments() -> Arguments:
     parser = Arguments(prog="micron-jax data", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="(list | build | check | synth)")
+    commands = parser.add_subparsers(
+        required=True, metavar="(list | build | check | faces | synth)"
+    )
 
     lister = commands.add_parser("list", help="the data sets we can build, and what is built")
     lister.add_argument("name", nargs="?", help="a benchmark: where to ask for it, where to put it")
@@ -65,6 +67,25 @@ def _arguments() -> Arguments:
         help="look for the benchmark's subjects in the unlabelled corpus (`frames`) built there",
     )
     checker.set_defaults(run=_check)
+
+    text = "crop the face out of every clip: one crop a clip, held, as a folder of JPEGs"
+    cropper = commands.add_parser("faces", help=text, description=text)
+    for option, kind, default, text in (
+        ("--source", Path, None, "folder of videos or image folders"),
+        ("--output", Path, None, "folder to be made, or gone on with"),
+        ("--size", int, 224, "side of the crops, in pixels (%(default)s)"),
+    ):
+        required = default is None
+        cropper.add_argument(option, type=kind, default=default, required=required, help=text)
+    cropper.add_argument(
+        "--crop",
+        choices=("ours", "release"),
+        default="ours",
+        help="ours: aligned, brow to chin; release: the whole frame, resized to a square as the "
+        "PyTorch release reads it (%(default)s)",
+    )
+    cropper.add_argument("--sheet", action="store_true", help="make contact_sheet.png, too")
+    cropper.set_defaults(run=_faces)
 
     text = "make a data set with known truth, laid out as CASME II's, from pictures of faces"
     synth = commands.add_parser("synth", help=text, description=text)
@@ -180,6 +201,32 @@ def _check(options: argparse.Namespace) -> int:
     print("\n".join(lines(report)))
     if options.json:
         write_json(options.json, report)
+    return 0
+
+
+def _faces(options: argparse.Namespace) -> int:
+    from micron_jax.data.cropping import crop_all
+    from micron_jax.data.images import CROPS, SHEET
+
+    made = crop_all(
+        options.source,
+        options.output,
+        size=options.size,
+        kind=options.crop,
+        sheet=options.sheet,
+    )
+    clips = made["clips"]
+    print(f"crops: {options.output}")
+    print(
+        f"clips: {len(clips):,} (of these just now: {made['fresh']:,}), "
+        f"frames: {sum(clip['frames'] for clip in clips):,}"
+    )
+    print(f"where the faces were: {options.output / CROPS}")
+    if options.sheet:
+        print(f"to look at: {options.output / SHEET}")
+    _reasons("skipped clips", made["skipped"])
+    dropped = [{"clip": c["clip"], "reason": d["reason"]} for c in clips for d in c["dropped"]]
+    _reasons("dropped frames", dropped)
     return 0
 
 

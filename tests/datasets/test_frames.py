@@ -29,13 +29,13 @@ def frame(level, marked=True):
 
 
 def stub_detector():
-    landmarks = faces.CANONICAL * 48 + (8, 0)
-    return lambda image: landmarks if image[2, 2].min() > 200 else None
+    landmarks = (faces.CANONICAL * 48 + (8, 0))[None]
+    return lambda image: landmarks if image[2, 2].min() > 200 else landmarks[:0]
 
 
 @pytest.fixture(autouse=True)
 def _stub(monkeypatch):
-    monkeypatch.setattr(faces, "face_detector", stub_detector)
+    monkeypatch.setattr(faces, "all_faces_detector", stub_detector)
 
 
 def write_folder(folder, levels):
@@ -88,7 +88,7 @@ def test_built_frames_can_be_read_in_order(source, tmp_path):
 def test_crops_are_the_clips_one_warp(source, tmp_path):
     build_small(source, tmp_path / "data", quality=100)
     records, _ = open_frames(tmp_path / "data")
-    matrix = faces.canonical_transform(stub_detector()(frame(0)), SIZE)
+    matrix = faces.canonical_transform(stub_detector()(frame(0))[0], SIZE)
     wanted = faces.warp(frame(90), matrix, SIZE)
     stored = images.decode_jpeg(records[5]["image"])
     assert np.abs(stored.astype(int) - wanted).max() < 8
@@ -247,7 +247,7 @@ def test_a_killed_build_is_cleared_by_the_next(source, tmp_path):
                 os.kill(os.getpid(), signal.SIGKILL)
             return warp(*arguments)
         faces.warp = deadly
-        faces.face_detector = lambda: lambda image: faces.CANONICAL * 48
+        faces.all_faces_detector = lambda: lambda image: faces.CANONICAL[None] * 48
         build({str(source)!r}, {str(tmp_path / "data")!r}, size={SIZE})
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)])

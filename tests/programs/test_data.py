@@ -21,7 +21,9 @@ def source(tmp_path):
 
 @pytest.fixture(autouse=True)
 def _stub(monkeypatch):
-    monkeypatch.setattr(faces, "face_detector", lambda: lambda image: faces.CANONICAL * 40)
+    monkeypatch.setattr(
+        faces, "all_faces_detector", lambda: lambda image: faces.CANONICAL[None] * 40
+    )
 
 
 def build(source, data_dir, *more):

@@ -68,7 +68,7 @@ class Frames(tfds.core.ShardBasedBuilder):
         return {SPLIT: [functools.partial(self._shard, shard) for shard in shards]}
 
     def _download_and_prepare(self, dl_manager, download_config=None) -> None:
-        self._detect = faces.face_detector()
+        self._detect = faces.all_faces_detector()
         self._lengths = [images.clip_facts(clip)[1] for clip in self._sources]
         total = sum(self._lengths)
         with tqdm(total=total, unit=" frames", desc="frames", mininterval=1.0) as self._bar:
