@@ -1,15 +1,12 @@
-"""The folder of `data faces`: what is finished in it, one writer at a time, files whole or not."""
+"""The folder of `data faces`: what is finished in it, and where things go."""
 
-import contextlib
-import fcntl
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from micron_jax.data import images
 from micron_jax.errors import UserError
+from micron_jax.files import write_whole
 
 MARK = ".crop.json"  # in a clip's folder, which is finished then
 
@@ -78,32 +75,5 @@ def facts(clip: images.ClipFiles) -> dict[str, int]:
     return {"files": clip.files, "bytes": clip.bytes}
 
 
-@contextlib.contextmanager
-def sole_writer(output: Path) -> Iterator[None]:
-    """Holds `output` for this process; afterwards takes away the folders that stayed empty."""
-    made = [path for path in (output, *output.parents) if not path.exists()]
-    output.mkdir(parents=True, exist_ok=True)
-    handle = os.open(output, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process
-        except BlockingIOError:
-            raise UserError(f"--output {output}: another run is writing it; wait") from None
-        except OSError:
-            pass  # a network file system without locks
-        yield
-    finally:
-        os.close(handle)
-        with contextlib.suppress(OSError):  # the first that is not empty
-            for path in made:
-                path.rmdir()
-
-
 def write_json(path: Path, value: Any) -> None:
-    write(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
-
-
-def write(path: Path, data: bytes) -> None:
-    scratch = path.with_name(f".{path.name}.partial")
-    scratch.write_bytes(data)
-    os.replace(scratch, path)  # whole or not at all
+    write_whole(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from micron_jax.data import contact_sheet, crop_folder, faces, images
 from micron_jax.errors import UserError
+from micron_jax.files import sole_writer, write_whole
 
 KINDS = ("ours", "release")
 QUALITY = 95  # of the JPEGs
@@ -90,7 +91,8 @@ def crop_all(
     settings = {"crop": kind, "size": size, "layout": layout, "quality": QUALITY}
     detect = faces.all_faces_detector() if kind == "ours" else None
     try:
-        with crop_folder.sole_writer(output):
+        busy = f"--output {output}: another run is writing it; wait"
+        with sole_writer(output, busy=busy):
             report = crop_folder.earlier(output, settings)
             done = {entry["clip"]: entry for entry in report["clips"]}
             # The settings are there before the first crop is, for the run after one that is killed.
@@ -106,7 +108,7 @@ def crop_all(
             report |= {"clips": entries, "skipped": skipped}
             crop_folder.write_json(output / images.CROPS, report)
             if sheet:
-                crop_folder.write(output / images.SHEET, contact_sheet.png(output, entries))
+                write_whole(output / images.SHEET, contact_sheet.png(output, entries))
     except OSError as error:
         raise UserError(f"--output {output}: cannot write it: {error.strerror}") from None
     return report | {"fresh": fresh}

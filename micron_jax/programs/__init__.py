@@ -1,13 +1,12 @@
 """One file a subcommand; each has `main(argv) -> int`, the exit status."""
 
 import argparse
-import contextlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from micron_jax.errors import UserError
+from micron_jax.files import write_whole
 
 
 class Arguments(argparse.ArgumentParser):
@@ -23,11 +22,7 @@ def write_json(path: Path, value: Any) -> None:
     Raises:
       UserError: the file cannot be written.
     """
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        scratch.write_text(json.dumps(value, indent=2) + "\n")
-        os.replace(scratch, path)
+        write_whole(path, (json.dumps(value, indent=2) + "\n").encode())
     except OSError as error:
-        with contextlib.suppress(OSError):
-            scratch.unlink()
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error

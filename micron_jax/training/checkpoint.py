@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from absl import logging
 from flax.traverse_util import flatten_dict
 
 from micron_jax.errors import UserError
+from micron_jax.files import write_whole
 
 CONFIG_FILE = "config.json"
 
@@ -141,9 +141,7 @@ def claim_workdir(workdir: Path, config: dict, *, free: set[str]) -> None:
             )
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_suffix(".tmp")
-        scratch.write_text(json.dumps(config, indent=2) + "\n")
-        os.replace(scratch, path)
+        write_whole(path, (json.dumps(config, indent=2) + "\n").encode())
     except OSError as error:
         raise UserError(f"{workdir}: cannot be written ({error.strerror})") from error
 

@@ -1,5 +1,6 @@
 """Pictures of a run: what the network sees, makes and attends to; and the curves."""
 
+import io
 from pathlib import Path
 
 import matplotlib
@@ -8,6 +9,8 @@ import numpy as np
 matplotlib.use("Agg")  # no screen on a training machine
 
 import matplotlib.pyplot as plt
+
+from micron_jax.files import write_whole
 
 COLUMNS = ("frame t", "frame t+δ", "swapped", "reconstruction", "DMA heat map")
 
@@ -67,7 +70,7 @@ def draw_curves(path: Path, metrics: list[dict], *, title: str) -> None:
 
 def _save(figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.tmp")
-    figure.savefig(scratch, format="png", dpi=100)
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=100)
     plt.close(figure)
-    scratch.replace(path)
+    write_whole(path, png.getvalue())

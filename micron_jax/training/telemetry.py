@@ -9,6 +9,8 @@ from pathlib import Path
 import tensorboardX
 import tqdm
 
+from micron_jax.files import write_whole
+
 METRICS_FILE = "metrics.jsonl"
 
 
@@ -41,9 +43,8 @@ class Telemetry:
         self._since = (time.perf_counter(), start)
         if active:
             kept = [row for row in read_metrics(workdir) if row["step"] <= start]
-            scratch = workdir / f"{METRICS_FILE}.tmp"
-            scratch.write_text("".join(json.dumps(row) + "\n" for row in kept))
-            scratch.replace(workdir / METRICS_FILE)
+            lines = "".join(json.dumps(row) + "\n" for row in kept)
+            write_whole(workdir / METRICS_FILE, lines.encode())
             self._lines = (workdir / METRICS_FILE).open("a")
             self._board = tensorboardX.SummaryWriter(
                 str(workdir / "tensorboard"), purge_step=start + 1

@@ -1,0 +1,60 @@
+"""Files and folders written whole or not at all, by one process at a time."""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from micron_jax.errors import UserError
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes a file that is never seen in part; what stood there before stays until then.
+
+    Raises:
+      OSError: it cannot be written; nothing is left behind.
+    """
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        scratch.write_bytes(data)
+        os.replace(scratch, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            scratch.unlink()
+        raise
+
+
+def lock(handle: int, *, busy: str) -> None:
+    """Holds an open folder for this process until `handle` is closed, however the process ends.
+
+    Raises:
+      UserError: another process holds it; the message is `busy`.
+    """
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(busy) from None
+    except OSError:
+        pass  # a network file system without locks
+
+
+@contextlib.contextmanager
+def sole_writer(folder: Path, *, busy: str) -> Iterator[None]:
+    """Makes and holds a folder; afterwards takes away those that it made and that stayed empty.
+
+    Raises:
+      OSError: it cannot be made.
+      UserError: see `lock`.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        lock(handle, busy=busy)
+        yield
+    finally:
+        os.close(handle)
+        with contextlib.suppress(OSError):  # the first that is not empty
+            for path in made:
+                path.rmdir()
