@@ -9,10 +9,11 @@ import csv
 import dataclasses
 import io
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from micron_jax.datasets.catalogue import SETS
+from micron_jax.datasets.protocols import Protocol
 from micron_jax.errors import UserError
 from micron_jax.files import write_whole
 
@@ -78,12 +79,14 @@ def write_csv(path: Path, predictions: Sequence[Prediction]) -> None:
     write_text(path, text.getvalue())
 
 
-def read(path: Path, classes: Sequence[str] | None = None) -> list[Prediction]:
+def read(path: Path, protocol: Protocol | None = None) -> list[Prediction]:
     """Reads a CSV, a log of MEGC2019, or the `predictions.csv` of a run's workdir.
 
     Args:
       path: a file, or a workdir.
-      classes: of the protocol; the numbers in a log are indices into them. MEGC2019's by default.
+      protocol: whose classes and sets there may be. Class names are then spelled as it does, and
+        a table that names no set is of the protocol's only one. The numbers in a log are places
+        in its classes (MEGC2019's by default).
 
     Raises:
       UserError: it cannot be read, or a row cannot be used; the message names the row.
@@ -96,9 +99,10 @@ def read(path: Path, classes: Sequence[str] | None = None) -> list[Prediction]:
     if len(lines[0].split()) == 2 and not set(",;") & set(lines[0]):
         from micron_jax.evaluation.megc import parse_log
 
-        found = list(parse_log(path, text, classes))
+        rows = parse_log(path, text, protocol.classes if protocol else None)
     else:
-        found = list(_rows(path, text, max(",;\t", key=lines[0].count)))
+        rows = _rows(path, text, max(",;\t", key=lines[0].count))
+    found = [(row, _fitted(path, row, one, protocol)) for row, one in rows]
     if not found:
         raise UserError(f"{path}: there is a header, but no row below it")
     _refuse_doubles(path, found)
@@ -129,13 +133,12 @@ def combine(runs: Sequence[tuple[Path, Sequence[Prediction]]]) -> list[Predictio
             tested[seed] = path, {one.key: one.label for one in run if one.seed == seed}
     first, (at, clips) = next(iter(tested.items()))
     for seed, (path, others) in tested.items():
-        difference = _difference(clips, others)
-        if difference:
-            raise UserError(f"seeds {first} ({at}) and {seed} ({path}) differ: {difference}")
+        if what := difference(clips, others):
+            raise UserError(f"seeds {first} ({at}) and {seed} ({path}) differ: {what}")
     return [one for _, run in runs for one in run]
 
 
-def _difference(ours: Mapping[tuple, str], theirs: Mapping[tuple, str]) -> str:
+def difference(ours: Mapping[tuple, str], theirs: Mapping[tuple, str]) -> str:
     """What keeps two runs from being compared, or nothing."""
     for here, there, which in ((ours, theirs, "first"), (theirs, ours, "second")):
         only = [key for key in here if key not in there]
@@ -239,6 +242,34 @@ def _prediction(path: Path, row: int, cells: Mapping[str, str]) -> Prediction:
     )
 
 
+def _fitted(path: Path, row: int, one: Prediction, protocol: Protocol | None) -> Prediction:
+    """A row in the protocol's words; without a protocol, columns p_CLASS say which classes are."""
+    classes, name = tuple(one.probabilities), "the columns p_CLASS"
+    if protocol is not None:
+        if classes and set(classes) != set(protocol.classes):
+            wanted = ", ".join(PROBABILITY + known for known in protocol.classes)
+            raise refused(path, row, f"protocol {protocol.name} has the columns {wanted}")
+        classes, name = protocol.classes, f"protocol {protocol.name}"
+        if not one.set and len(protocol.sets) > 1:
+            several = f"{name} has {len(protocol.sets)} sets, whose subjects share numbers"
+            raise refused(path, row, f"{several}: add a column `set` ({', '.join(protocol.sets)})")
+        if not one.set:
+            one = dataclasses.replace(one, set="".join(protocol.sets))
+        elif protocol.sets and one.set not in protocol.sets:
+            known = ", ".join(protocol.sets)
+            raise refused(path, row, f"set {one.set!r} is not of {name}, which has: {known}")
+    if not classes:
+        return one
+    spelled = {known.casefold(): known for known in classes}
+    for column in ("label", "prediction"):
+        said = getattr(one, column)
+        if said.casefold() not in spelled:
+            known = ", ".join(classes)
+            raise refused(path, row, f"{column} {said!r} is not of {name}, which has: {known}")
+        one = dataclasses.replace(one, **{column: spelled[said.casefold()]})
+    return one
+
+
 def _refuse_doubles(path: Path, rows: Sequence[tuple[int, Prediction]]) -> None:
     """Refuses a clip that is tested twice under one seed, and two people under one id."""
     seen: dict[tuple, int] = {}
@@ -272,8 +303,3 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
-
-
-def seeds_of(predictions: Iterable[Prediction]) -> list[int]:
-    """The seeds there are, ascending."""
-    return sorted({one.seed for one in predictions})
