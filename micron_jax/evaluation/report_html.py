@@ -12,10 +12,13 @@ from micron_jax import __version__
 from micron_jax.evaluation import plots
 from micron_jax.evaluation.published import PAPER
 from micron_jax.evaluation.report_markdown import (
+    COMPARISON,
     NAMES,
     headline,
     leaky,
+    mcnemar,
     notes,
+    probability,
     protocol_differences,
     share,
     span,
@@ -110,19 +113,14 @@ def _against(comparison: Mapping) -> str:
             text,
             f"{comparison[name]['difference']:+.4f}",
             "{:+.4f} to {:+.4f}".format(*comparison[name]["interval"]),
-            f"{comparison[name]['p']:.4f}",
+            probability(comparison[name]["p"]),
         ]
         for name, text in NAMES.items()
     ]
-    header = ["here − there", "difference", "95 % interval", "p (paired bootstrap)"]
-    out = f"<p>{escape(comparison['file'])}</p>{_table(header, rows)}"
-    if pairs := comparison["mcnemar"]:
-        out += (
-            f'<p class="soft">McNemar, exact: {pairs["only_ours"]} clips right here alone, '
-            f"{pairs['only_theirs']} there alone, p = {pairs['p']:.4f}, as if clips of one subject "
-            "were independent.</p>"
-        )
-    return out
+    return (
+        f"<p>{escape(comparison['file'])}</p>{_table(COMPARISON, rows)}"
+        f'<p class="soft">{escape(mcnemar(comparison["mcnemar"]))}</p>'
+    )
 
 
 def _protocol(summary: Mapping, run: Run) -> str:

@@ -7,6 +7,7 @@ from micron_jax.evaluation.published import CAVEAT, PAPER
 from micron_jax.evaluation.run import Run
 
 NAMES = {"uf1": "UF1", "uar": "UAR", "accuracy": "accuracy"}
+COMPARISON = ("here − there", "difference", "95 % interval", "p (paired bootstrap)")
 SUBJECTS = 5  # fewer make an interval that says little
 
 
@@ -116,20 +117,33 @@ def _against(comparison: Mapping) -> list[str]:
             NAMES[name],
             f"{comparison[name]['difference']:+.4f}",
             "{:+.4f} to {:+.4f}".format(*comparison[name]["interval"]),
-            f"{comparison[name]['p']:.4f}",
+            probability(comparison[name]["p"]),
         ]
         for name in NAMES
     ]
-    header = [f"here − {comparison['file']}", "difference", "95 % interval", "p (paired bootstrap)"]
-    out, pairs = table(header, rows), comparison["mcnemar"]
-    if pairs is None:
-        return [*out, "", "McNemar's test is for one seed against one: choose with --seed."]
     return [
-        *out,
+        f"Against {comparison['file']}:",
         "",
-        f"McNemar, exact: {pairs['only_ours']} clips right here alone, {pairs['only_theirs']} "
-        f"there alone, p = {pairs['p']:.4f}, as if clips of one subject were independent.",
+        *table(COMPARISON, rows),
+        "",
+        mcnemar(comparison["mcnemar"]),
     ]
+
+
+def mcnemar(pairs: Mapping[str, Any] | None) -> str:
+    """The line on McNemar's test."""
+    if pairs is None:
+        return "McNemar's test is for one seed against one: choose with --seed."
+    p = probability(pairs["p"])
+    return (
+        f"McNemar, exact: {pairs['only_ours']} clips right here alone, {pairs['only_theirs']} "
+        f"there alone, p {p if p.startswith('<') else f'= {p}'}, as if clips of one subject were independent."
+    )
+
+
+def probability(p: float) -> str:
+    """A p value."""
+    return f"{p:.4f}" if p >= 0.0001 else "< 0.0001"
 
 
 def _per_set(sets: Mapping[str, Mapping]) -> list[str]:
