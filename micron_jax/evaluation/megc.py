@@ -17,7 +17,7 @@ from pathlib import Path
 
 from micron_jax.datasets.protocols import THREE
 from micron_jax.errors import UserError
-from micron_jax.evaluation.predictions import Prediction, refused, write_text
+from micron_jax.evaluation.prediction import Prediction, refused, write_text
 
 # Our set -> the log's name, its subject's prefix, the digits of the number in the log and in ours.
 NAMES = {

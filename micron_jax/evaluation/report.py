@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from micron_jax.errors import UserError
-from micron_jax.evaluation.predictions import combine, read, write_text
+from micron_jax.evaluation.prediction import write_text
+from micron_jax.evaluation.predictions import combine, read
 from micron_jax.evaluation.report_html import page
 from micron_jax.evaluation.report_markdown import escaped, lines
 from micron_jax.evaluation.run import Run, protocol_of, read_run

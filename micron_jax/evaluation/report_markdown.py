@@ -44,8 +44,8 @@ def notes(summary: Mapping[str, Any]) -> list[str]:
     bounds, out = summary["intervals"], []
     if bounds:
         out.append(
-            f"Intervals: {bounds['level']:.0%} percentile bootstrap over subjects, within each "
-            f"set; {bounds['resamples']:,} resamples."
+            f"Intervals: {100 * bounds['level']:g} %, percentile bootstrap over subjects, within "
+            f"each set; {bounds['resamples']:,} resamples."
         )
     if summary["subjects"] < SUBJECTS:
         out.append(f"Subjects: {summary['subjects']}. So few tell next to nothing about others.")
@@ -61,11 +61,10 @@ def notes(summary: Mapping[str, Any]) -> list[str]:
 
 
 def leaky(numbers: Mapping[str, Any]) -> str:
-    """The line on what a choice on the test subjects would have given."""
-    return (
-        f"LEAKY, for comparison only ({numbers['label']}): UF1 {share(numbers['uf1'])}, "
-        f"UAR {share(numbers['uar'])}"
-    )
+    """The line on what a choice on the test subjects would have given; it says that it leaks."""
+    label = numbers["label"]
+    warned = label if "leaky" in label.casefold() else f"LEAKY, for comparison only: {label}"
+    return f"{warned}: UF1 {share(numbers['uf1'])}, UAR {share(numbers['uar'])}"
 
 
 def share(value: float | None) -> str:
@@ -135,9 +134,10 @@ def mcnemar(pairs: Mapping[str, Any] | None) -> str:
     if pairs is None:
         return "McNemar's test is for one seed against one: choose with --seed."
     p = probability(pairs["p"])
+    is_p = p if p.startswith("<") else f"= {p}"
     return (
         f"McNemar, exact: {pairs['only_ours']} clips right here alone, {pairs['only_theirs']} "
-        f"there alone, p {p if p.startswith('<') else f'= {p}'}, as if clips of one subject were independent."
+        f"there alone, p {is_p}, as if clips of one subject were independent."
     )
 
 

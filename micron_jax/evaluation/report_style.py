@@ -31,7 +31,7 @@ p { margin: .5rem 0; max-width: 46rem; }
   padding: .9rem 1rem .6rem; }
 .card .name { color: var(--soft); font-size: .9rem; }
 .card .number { font-size: 2.1rem; font-weight: 600; line-height: 1.2; }
-.card .beside { font-size: .9rem; min-height: 2.9em; }
+.card .beside { min-height: 3em; }
 .card svg { margin-top: .4rem; }
 .note { border-left: 3px solid var(--line); padding: .1rem 0 .1rem .9rem; }
 .warn { background: var(--warn-panel); border: 1px solid var(--warn-line); color: var(--warn);
@@ -88,7 +88,9 @@ pre { background: var(--panel); border: 1px solid var(--line); border-radius: .5
   main { padding: 1.2rem 1rem 3rem; }
   h1 { font-size: 1.4rem; }
   .matrix td { min-width: 3.4rem; }
-  th, td { padding: .3rem .5rem; }
+  .card .beside { min-height: 0; }
+  table { font-size: .84rem; }
+  th, td { padding: .3rem .42rem; }
   dl { grid-template-columns: 1fr; gap: 0; }
   dd { margin-bottom: .5rem; }
 }

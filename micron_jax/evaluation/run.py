@@ -13,7 +13,7 @@ import numpy as np
 
 from micron_jax.datasets.protocols import Counts, Protocol
 from micron_jax.errors import UserError
-from micron_jax.evaluation.predictions import read_text
+from micron_jax.evaluation.prediction import read_text
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,8 @@ import numpy as np
 
 from micron_jax.errors import UserError
 from micron_jax.evaluation.intervals import METRICS, RESAMPLES, draw, percentiles, resampled
-from micron_jax.evaluation.predictions import Prediction, difference, name_of
+from micron_jax.evaluation.prediction import Prediction, name_of
+from micron_jax.evaluation.predictions import difference
 from micron_jax.evaluation.tally import classes_of, tally
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from micron_jax.datasets.protocols import Protocol
 from micron_jax.evaluation.intervals import LEVEL, METRICS, RESAMPLES, intervals
 from micron_jax.evaluation.metrics import scores
-from micron_jax.evaluation.predictions import Prediction
+from micron_jax.evaluation.prediction import Prediction
 from micron_jax.evaluation.published import PUBLISHED
 from micron_jax.evaluation.tally import Tally, classes_of, tally
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from micron_jax.evaluation.metrics import confusion_matrix
-from micron_jax.evaluation.predictions import Prediction
+from micron_jax.evaluation.prediction import Prediction
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ def main(argv: list[str]) -> int:
     from micron_jax.datasets.protocols import find
     from micron_jax.evaluation.predictions import write_csv
     from micron_jax.evaluation.report_markdown import lines
-    from micron_jax.evaluation.run import protocol_of, read_run
+    from micron_jax.evaluation.run import Run, protocol_of, read_run
     from micron_jax.evaluation.significance import compare
     from micron_jax.evaluation.summary import summarise
 
@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
             {"file": str(path)} | compare(predictions, other, classes, resamples=options.resamples)
             for path, other in others.items()
         ]
-    run = read_run(first)
+    run = read_run(first) if len(options.predictions) == 1 else Run()
     print("\n".join(lines(summary, run)))
     if options.json:
         write_json(options.json, summary)
@@ -97,6 +97,9 @@ def _check_outputs(options: argparse.Namespace) -> None:
     """Refuses before anything is computed what could not be written, or would overwrite input."""
     if options.resamples < 100:
         raise UserError(f"--resamples {options.resamples}: give at least 100")
+    resolved = [path.resolve() for path in options.predictions]
+    if len(set(resolved)) < len(resolved):
+        raise UserError("one of the predictions is given twice: each is a seed of its own")
     given = {path.resolve() for path in (*options.predictions, *options.against)}
     given |= {path / "predictions.csv" for path in given if path.is_dir()}
     for name in ("json", "csv", "megc"):

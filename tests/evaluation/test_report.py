@@ -95,7 +95,7 @@ def test_the_page_says_what_there_is_to_say(workdir):
         "442 clips of 68 subjects, 3 classes, 3 seeds, protocol composite",
         "published: 0.8903",
         CAVEAT,
-        "LEAKY, for comparison only (best epoch on the test subject): UF1 0.9100, UAR 0.9000",
+        "LEAKY, for comparison only: best epoch on the test subject: UF1 0.9100, UAR 0.9000",
         "As published.",
         "Median and range over 12 trainings",
         f"SAMM_Micro_FACS_Codes_v2.xlsx, sha256 {'cd' * 32}",

@@ -101,6 +101,7 @@ def test_differences_from_the_protocol_are_printed(tmp_path, capsys):
         (["--report", "{theirs}"], "is a file: name a folder"),
         (["--megc", "{folder}/log"], "a MEGC log names the data set: add a column `set`"),
         (["--against", "{folder}/none.csv"], "none.csv does not exist"),
+        (["{theirs}"], "one of the predictions is given twice"),
         (["{folder}"], "predictions.csv does not exist"),
     ],
 )
