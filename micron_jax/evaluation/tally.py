@@ -69,7 +69,6 @@ def tally(predictions: Sequence[Prediction], classes: Sequence[str] | None = Non
     index = {name: n for n, name in enumerate(names)}
     if missing := said - set(names):
         raise ValueError(f"no class {', '.join(sorted(missing))}; there are {', '.join(names)}")
-    # One matrix over (seed, person, class) pairs would be large: each has its own.
     cells: list[tuple[list[int], list[int]]] = [([], []) for _ in place]
     for one in predictions:
         truth, guess = cells[place[one.seed, *one.person]]

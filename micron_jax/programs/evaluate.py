@@ -38,7 +38,7 @@ def main(argv: list[str]) -> int:
     if options.megc:
         from micron_jax.evaluation.megc import write_log
 
-        write_log(options.megc, predictions, summary["classes"])
+        write_log(options.megc, predictions, protocol.classes if protocol else None)
     if options.report:
         from micron_jax.evaluation.report import write_pages
 

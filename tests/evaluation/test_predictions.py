@@ -96,6 +96,10 @@ def test_a_log_of_another_protocol(tmp_path):
 def test_what_a_log_cannot_hold(tmp_path):
     for table, message in (
         ([*ours(), *ours(seed=1)], "here are 2: choose with --seed"),
+        (
+            [dataclasses.replace(ours()[0], label="fear")],
+            "'fear' is none of negative, .*--protocol",
+        ),
         ([dataclasses.replace(ours()[0], set="")], "add a column `set`"),
         ([dataclasses.replace(ours()[0], set="mine", clip="a b")], "'a b': .* with spaces"),
     ):

@@ -99,7 +99,10 @@ def test_differences_from_the_protocol_are_printed(tmp_path, capsys):
         (["--json", "none/out.json"], "--json none/out.json: name a file in a folder that exists"),
         (["--csv", "{theirs}"], "would overwrite what is read"),
         (["--report", "{theirs}"], "is a file: name a folder"),
-        (["--megc", "{folder}/log"], "a MEGC log names the data set: add a column `set`"),
+        (
+            ["--megc", "{folder}/log"],
+            "is none of negative, positive, surprise: a MEGC log needs --prot",
+        ),
         (["--against", "{folder}/none.csv"], "none.csv does not exist"),
         (["{theirs}"], "one of the predictions is given twice"),
         (["{folder}"], "predictions.csv does not exist"),
