@@ -47,6 +47,9 @@ def notes(summary: Mapping[str, Any]) -> list[str]:
             f"Intervals: {100 * bounds['level']:g} %, percentile bootstrap over subjects, within "
             f"each set; {bounds['resamples']:,} resamples."
         )
+    always = summary["largest"]
+    numbers = ", ".join(f"{text} {share(always[name])}" for name, text in NAMES.items())
+    out.append(f"Always {always['class']}, the largest class: {numbers}.")
     if summary["subjects"] < SUBJECTS:
         out.append(f"Subjects: {summary['subjects']}. So few tell next to nothing about others.")
     left_out = [name for name, row in summary["per_class"].items() if not row["counted"]]

@@ -28,11 +28,11 @@ p { margin: .5rem 0; max-width: 46rem; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr));
   gap: .9rem; margin: 1.4rem 0 1rem; }
 .card { background: var(--panel); border: 1px solid var(--line); border-radius: .5rem;
-  padding: .9rem 1rem .6rem; }
+  padding: .9rem 1rem .6rem; display: flex; flex-direction: column; }
 .card .name { color: var(--soft); font-size: .9rem; }
 .card .number { font-size: 2.1rem; font-weight: 600; line-height: 1.2; }
-.card .beside { min-height: 3em; }
-.card svg { margin-top: .4rem; }
+.card .beside { margin-bottom: .4rem; }
+.card svg { margin-top: auto; }
 .note { border-left: 3px solid var(--line); padding: .1rem 0 .1rem .9rem; }
 .warn { background: var(--warn-panel); border: 1px solid var(--warn-line); color: var(--warn);
   border-radius: .5rem; padding: .6rem .9rem; margin: 1rem 0; max-width: none; }
@@ -88,7 +88,6 @@ pre { background: var(--panel); border: 1px solid var(--line); border-radius: .5
   main { padding: 1.2rem 1rem 3rem; }
   h1 { font-size: 1.4rem; }
   .matrix td { min-width: 3.4rem; }
-  .card .beside { min-height: 0; }
   table { font-size: .84rem; }
   th, td { padding: .3rem .42rem; }
   dl { grid-template-columns: 1fr; gap: 0; }

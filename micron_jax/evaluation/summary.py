@@ -38,7 +38,8 @@ def summarise(
       "per_subject": [{"set", "subject", "samples", "correct": mean over seeds}], "seeds": {"count",
       "runs": [{"seed", "uf1", "uar", "accuracy"}], "spread": {metric: {"std", "min", "max"}}},
       "protocol": {"name", "found", "expected", "differences"} or None, "published": {"uf1", "uar"}
-      or None}.
+      or None, "largest": {"class", "uf1", "uar", "accuracy"} of always predicting the most frequent
+      label}.
     """
     known = classes_of(predictions, protocol.classes if protocol else None)
     whole = tally(predictions, known)
@@ -57,6 +58,7 @@ def summarise(
         "seeds": _seeds(whole),
         "protocol": _fit(protocol, whole) if protocol else None,
         "published": _published(protocol),
+        "largest": _largest(whole),
     }
 
 
@@ -166,6 +168,16 @@ def _fit(protocol: Protocol, whole: Tally) -> dict[str, Any]:
         "expected": expected,
         "differences": differences(protocol, found),
     }
+
+
+def _largest(whole: Tally) -> dict[str, Any]:
+    """What needs no face: the bar below which nothing was learnt."""
+    labelled = whole.confusion[0].sum((0, 2))
+    always = np.zeros((len(labelled),) * 2)
+    always[:, labelled.argmax()] = labelled
+    result = scores(always, whole.counted)
+    values = {name: float(getattr(result, name)) for name in METRICS}
+    return {"class": whole.classes[labelled.argmax()], **values}
 
 
 def _published(protocol: Protocol | None) -> dict[str, float] | None:

@@ -12,7 +12,9 @@ def main(argv: list[str]) -> int:
     _check_outputs(options)
 
     from micron_jax.datasets.protocols import find
+    from micron_jax.evaluation.megc import write_log
     from micron_jax.evaluation.predictions import write_csv
+    from micron_jax.evaluation.report import write_pages
     from micron_jax.evaluation.report_markdown import lines
     from micron_jax.evaluation.run import Run, protocol_of, read_run
     from micron_jax.evaluation.significance import compare
@@ -30,20 +32,17 @@ def main(argv: list[str]) -> int:
             for path, other in others.items()
         ]
     run = read_run(first) if len(options.predictions) == 1 else Run()
-    print("\n".join(lines(summary, run)))
+    told = lines(summary, run)
     if options.json:
         write_json(options.json, summary)
     if options.csv:
         write_csv(options.csv, predictions)
     if options.megc:
-        from micron_jax.evaluation.megc import write_log
-
         write_log(options.megc, predictions, protocol.classes if protocol else None)
     if options.report:
-        from micron_jax.evaluation.report import write_pages
-
-        title = ", ".join(path.name or str(path.resolve().name) for path in options.predictions)
-        print(f"\nreport: {write_pages(options.report, summary, run, title=title)}")
+        title = ", ".join(path.resolve().name for path in options.predictions)
+        told += ["", f"report: {write_pages(options.report, summary, run, title=title)}"]
+    print("\n".join(told))
     return 0
 
 

@@ -36,6 +36,9 @@ def test_what_scripts_rely_on(one_seed):
     alone = [one for one in composite() if one.set == "samm"]
     assert sets["samm"]["uf1"] == summarise(alone, protocols.find("samm_3"))["uf1"]
     assert one_seed["published"] == {"uf1": 0.8903, "uar": 0.8842}
+    assert one_seed["largest"] == pytest.approx(
+        {"class": "negative", "uf1": 500 / 692 / 3, "uar": 1 / 3, "accuracy": 250 / 442}
+    )
     assert one_seed["seeds"]["count"] == 1
     assert one_seed["seeds"]["spread"]["uf1"]["std"] is None
 
