@@ -49,7 +49,7 @@ def main(argv: list[str]) -> int:
 def _arguments() -> Arguments:
     parser = Arguments(
         prog="micron-jax evaluate",
-        description="UF1, UAR and accuracy of predictions, pooled over folds, with 95 %% intervals "
+        description="UF1, UAR and accuracy of predictions, pooled over folds, with 95 % intervals "
         "over subjects. A CSV needs the columns clip, subject, label, prediction; set, seed, fold "
         "and p_CLASS are read, too. A log of MEGC2019 and the workdir of `micron-jax finetune` "
         "are read as well.",
