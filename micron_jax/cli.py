@@ -1,6 +1,7 @@
 """`micron-jax SUBCOMMAND`: finds the program, nothing else."""
 
 import importlib
+import os
 import sys
 
 from micron_jax.errors import UserError
@@ -45,9 +46,14 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if name not in PROGRAMS:
             raise UserError(f"no command {name!r}; the commands are {', '.join(PROGRAMS)}")
-        return importlib.import_module(f"micron_jax.programs.{name}").main(rest)
+        status = importlib.import_module(f"micron_jax.programs.{name}").main(rest)
+        sys.stdout.flush()
+        return status
     except UserError as error:
         print(f"micron-jax: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # of `| head`: whoever read has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
