@@ -31,7 +31,7 @@ def infer_config(path: Path, state: dict, args: dict) -> ModelConfig:
 
     def depth(prefix):
         numbers = [re.match(rf"{prefix}\.(\d{{1,6}})\.", name) for name in state]
-        return 1 + max((int(n[1]) for n in numbers if n), default=-1)
+        return 1 + max((int(n[1]) for n in numbers if n), default=0)
 
     def heads(name):
         if type(args[name]) is not int:
@@ -48,15 +48,17 @@ def infer_config(path: Path, state: dict, args: dict) -> ModelConfig:
         mlp_ratio=shape("backbone.blocks.0.mlp.fc1.weight", 2)[0] / max(width, 1),
         dma_diagonal=bool(args.get("diag_att", False)),
     )
-    if "decoder_pos_embed" in state:
+    if any(name.startswith("decoder_") for name in state):
         fields["decoder_width"] = shape("decoder_pos_embed", 3)[2]
         fields["decoder_depth"] = depth("decoder_blocks")
-    if "student.head.last_layer.weight_v" in state:
+    if any(name.startswith(("student.head.", "teacher.")) for name in state):
         outputs, bottleneck = shape("student.head.last_layer.weight_v", 2)
         fields["projection_dim"] = outputs
         fields["projection_bottleneck"] = bottleneck
         fields["projection_hidden"] = shape("student.head.mlp.0.weight", 2)[0]
     small = SIZES["small"]
+    if args.get("model_name") == RELEASE_MODEL:  # then a block that is missing is missed
+        fields |= small
     is_small = all(fields.get(k, v) == v for k, v in small.items() if not k.endswith("heads"))
     for field, name in (("heads", "num_heads"), ("decoder_heads", "decoder_num_heads")):
         if name in args:

@@ -88,7 +88,7 @@ def _code(value: Any, storages: list[np.ndarray], keys: dict[int, int]):
             yield from of(b"}", *items(value))
         case argparse.Namespace():
             yield from of(_ORDERED_DICT, *items(vars(value)), vars(value), b"b")
-        case np.ndarray():
+        case np.ndarray() if value.dtype in STORAGE_OF:
             if id(value) not in keys:
                 keys[id(value)] = len(storages)
                 storages.append(value)

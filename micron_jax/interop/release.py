@@ -107,7 +107,9 @@ def read_checkpoint(path: Path) -> Weights:
         info = {"source": path.name, "epoch": checkpoint.get("epoch"), "args": args}
     try:
         shapes = shapes_of(
-            config, decoder="decoder_pos_embed" in state, aux_cls="fc.weight" in state
+            config,
+            decoder=any(name.startswith("decoder_") for name in state),
+            aux_cls=any(name.startswith("fc.") for name in state),
         )
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
@@ -207,13 +209,14 @@ def _without_copies(path: Path, state: dict) -> dict:
 
 def _gather(path: Path, state: dict, shapes: dict, patch_size: int) -> dict:
     """Our flat tree from the release's state, every tensor used and every shape right."""
-    missing, tensors = [], {}
-    for ours, expected in shapes.items():
-        name = release_name(ours)
-        if name not in state:
-            missing.append(name)
-            continue
-        blank = np.broadcast_to(np.float32(0), expected.shape)
+    names = {ours: release_name(ours) for ours in shapes}
+    if missing := [name for name in names.values() if name not in state]:
+        raise UserError(f"{path}: lacks {_some(missing)}; not a whole Micron-BERT checkpoint")
+    if unknown := [name for name in state if name not in names.values()]:
+        raise UserError(f"{path}: holds {_some(unknown)}, unknown to Micron-BERT")
+    tensors = {}
+    for ours, name in names.items():
+        blank = np.broadcast_to(np.float32(0), shapes[ours].shape)
         here, there = state[name].shape, to_release(ours, blank, patch_size=patch_size).shape
         if here != there:
             transposed = ", transposed" if here == there[::-1] else ""
@@ -223,13 +226,8 @@ def _gather(path: Path, state: dict, shapes: dict, patch_size: int) -> dict:
             )
         if state[name].dtype.kind not in "fV":  # V: bfloat16
             raise UserError(f"{path}: {name} is {state[name].dtype}, which no weight is")
-        value = from_release(ours, state.pop(name).astype(np.float32))
-        check_finite(path, name, value)
-        tensors[ours] = value
-    if missing:
-        raise UserError(f"{path}: lacks {_some(missing)}; not a whole Micron-BERT checkpoint")
-    if state:
-        raise UserError(f"{path}: holds {_some(list(state))}, unknown to Micron-BERT")
+        tensors[ours] = from_release(ours, state[name].astype(np.float32))
+        check_finite(path, name, tensors[ours])
     return tensors
 
 
