@@ -195,11 +195,16 @@ def read(path: Path) -> dict | None:
         raise UserError(f"{path}: not a readable .npz recording; copy it again") from error
 
 
+def checksum(array: np.ndarray) -> int:
+    """Of its bytes in row-major order, as `release_process.py` takes it."""
+    return zlib.crc32(array.tobytes())
+
+
 def check_same_weights(weights: Weights, checksums: dict[str, int], source: str) -> None:
     """Raises:
     UserError: the two sides do not hold the same float32 numbers under the same names.
     """
-    ours = {n: zlib.crc32(x.tobytes()) for n, x in release.state_dict(weights).items()}
+    ours = {name: checksum(array) for name, array in release.state_dict(weights).items()}
     differing = [n for n in {**checksums, **ours} if ours.get(n) != checksums.get(n)]
     if differing:
         raise UserError(
