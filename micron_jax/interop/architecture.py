@@ -95,6 +95,7 @@ def release_args(weights: Weights) -> dict:
     came_with = info.get("args")
     return (
         dict(
+            model_name=RELEASE_MODEL if is_release_size(config) else "MaskedAutoencoderViT",
             att_loss=False,
             local_crops_number=8,
             warmup_teacher_temp=0.04,
@@ -105,7 +106,6 @@ def release_args(weights: Weights) -> dict:
         )
         | (came_with if isinstance(came_with, dict) else {})
         | dict(
-            model_name=RELEASE_MODEL if is_release_size(config) else "MaskedAutoencoderViT",
             img_size=config.img_size,
             diag_att=config.dma_diagonal,
             has_decoder="decoder" in weights.params,

@@ -62,7 +62,7 @@ tokens = model.features(frames)
 
 ## Parity
 
-Writing them changed no bit: they are the float32 numbers they were before. Whether the network
+The weights are float32; those that were float32 before were copied bit for bit. Whether the network
 computes with them what the PyTorch release does has not been measured for this file; to do so:
 `micron-jax compare --checkpoint {name} --release CHECKOUT`. How well they recognise anything is
 not said here, because it is not known here.

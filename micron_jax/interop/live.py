@@ -14,15 +14,13 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import jax
 import numpy as np
 
-from micron_jax.data import images
-from micron_jax.data.views import normalise
+from micron_jax.data.images import number_in
 from micron_jax.errors import UserError
 from micron_jax.files import write_whole
 from micron_jax.interop import layers, release
@@ -40,7 +38,6 @@ _DEPTH = (
     "loss", "patch_embed", "cls_token", "tokens", "block", "norm", "last_attention", "dma", "heat",
     "decoder/embed", "decoder/block", "decoder/norm", "decoder/pred", "projection", "head",
 )  # fmt: skip
-MOST_FRAMES = 5  # the layers of a pair take 100 MB at the release's size
 _PROCESS = Path(__file__).with_name("release_process.py")
 
 
@@ -52,66 +49,6 @@ class Layer(Check):
     cosine: float
 
 
-def read_images(paths: Sequence[Path], side: int) -> np.ndarray:
-    """Images, or all those of folders, in order: uint8 RGB [N, side, side, 3].
-
-    Of more than `MOST_FRAMES` the first are taken. They are resized whole to a square, as the
-    release's `load_image` does (micron_bert.py, line 27).
-
-    Raises:
-      UserError: a file is missing or no image, or there are fewer than two.
-    """
-    files: list[Path] = []
-    for path in paths:
-        try:
-            below = sorted(path.iterdir(), key=lambda p: (images.number_in(p.name), p.name))
-        except NotADirectoryError:
-            files.append(path)
-        except OSError as error:
-            raise UserError(f"{path}: {error.strerror}") from error
-        else:
-            files += [file for file in below if file.suffix.lower() in images.IMAGES]
-    if len(files) < 2:
-        raise UserError(f"--input: {len(files)} images; a pair of frames is compared, give two")
-    return np.stack([cv2.resize(_decoded(file), (side, side)) for file in files[:MOST_FRAMES]])
-
-
-def made_images(side: int) -> np.ndarray:
-    """Two smooth frames of which one has a patch moved, uint8 [2, side, side, 3]."""
-    rng = np.random.RandomState(0)
-    coarse = rng.randint(0, 256, (7, 7, 3)).astype(np.uint8)
-    first = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
-    third = side // 3
-    second = first.copy()
-    second[third : 2 * third, third : 2 * third] = np.roll(first, 2, 0)[
-        third : 2 * third, third : 2 * third
-    ]
-    return np.stack([first, second])
-
-
-def make_views(frames: np.ndarray, config) -> dict[str, np.ndarray]:
-    """What both sides are fed, normalised floats: as `layers.outputs` takes them.
-
-    Frame i is paired with frame i + 1. Which crops a training would draw does not matter here:
-    these are the second frame, its mirror image, and two quarters of it.
-    """
-    cur, ref = frames[:-1], frames[1:]
-    grid, patch = config.grid, config.patch_size
-    swapped = np.random.RandomState(1).rand(len(cur), grid, grid) < 0.5
-    swapped = swapped.repeat(patch, 1).repeat(patch, 2)[..., None]
-    half, small = config.img_size // 2, max(1, grid * 3 // 7) * patch  # 96 px of 224
-    corners = (ref[:, :half, :half], ref[:, -half:, -half:])
-    local = [[cv2.resize(image, (small, small)) for image in corner] for corner in corners]
-    views = {
-        "rep": np.where(swapped, ref, cur),
-        "ref": ref,
-        "cur": cur,
-        "global": np.stack([ref, ref[:, :, ::-1]], 1),
-        "local": np.stack(local, 1),
-    }
-    return {name: np.asarray(normalise(view)) for name, view in views.items()}
-
-
 def record(weights: Weights, checkpoint: Path, checkout: Path, views: dict) -> dict:
     """Runs the release's own code in another process.
 
@@ -119,7 +56,7 @@ def record(weights: Weights, checkpoint: Path, checkout: Path, views: dict) -> d
       weights: of the checkpoint, as ours reads it.
       checkpoint: a `.pth`, which torch reads.
       checkout: the folder of the release that holds `models/mae.py`.
-      views: see `make_views`.
+      views: see `frames.make_views`.
 
     Returns:
       The recording: arrays by name.
@@ -188,10 +125,12 @@ def read(path: Path) -> dict | None:
         with np.load(path, allow_pickle=False) as file:
             if "format" not in file or str(file["format"]) != FORMAT:
                 return None
-            return {name: file[name] for name in file.files}
+            recording = {name: file[name] for name in file.files}
+            json.loads(str(recording["weights"]))
+            return recording
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path}: not a readable .npz recording; copy it again") from error
 
 
@@ -213,13 +152,6 @@ def check_same_weights(weights: Weights, checksums: dict[str, int], source: str)
         )
 
 
-def _decoded(path: Path) -> np.ndarray:
-    try:
-        return images.decode_jpeg(path.read_bytes())
-    except (OSError, images.Unreadable) as error:
-        raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
-
-
 def _under(recording: dict, prefix: str) -> dict[str, np.ndarray]:
     return {n.removeprefix(prefix): x for n, x in recording.items() if n.startswith(prefix)}
 
@@ -228,7 +160,7 @@ def _depth(name: str) -> tuple:
     """Sorts by where a layer stands in the network."""
     name = name.replace("gradient/", "")
     place = [*(name.startswith(part) for part in _DEPTH), True].index(True)
-    return place, images.number_in(name), name
+    return place, number_in(name), name
 
 
 def _group(name: str) -> str:

@@ -42,6 +42,9 @@ def main(argv: list[str]) -> int:
     for option in ("input", "record"):
         if arguments.recording and getattr(arguments, option):
             parser.error(f"--{option} goes with --release")
+    for path in filter(None, (arguments.record, arguments.json, arguments.plot)):
+        if not path.parent.is_dir():  # not after minutes of work
+            parser.error(f"{path}: there is no folder {path.parent}")
 
     checks = _recorded(arguments) if arguments.recording else _live(arguments)
     return _report(checks, arguments)
@@ -69,13 +72,15 @@ def _recorded(arguments) -> Iterable:
 
 def _live(arguments) -> Iterable:
     from micron_jax import pretrained
-    from micron_jax.interop import live, release
+    from micron_jax.interop import frames, live, release
 
     checkpoint = Path(arguments.checkpoint)
     weights = pretrained.read(checkpoint)
     side = weights.config.img_size
-    frames = live.read_images(arguments.input, side) if arguments.input else None
-    views = live.make_views(live.made_images(side) if frames is None else frames, weights.config)
+    pictures = (
+        frames.read_images(arguments.input, side) if arguments.input else frames.made_images(side)
+    )
+    views = frames.make_views(pictures, weights.config)
     with tempfile.TemporaryDirectory() as scratch:
         if not checkpoint.is_file():  # the release reads a .pth; the user's own is given as it is
             checkpoint = Path(scratch, "checkpoint.pth")

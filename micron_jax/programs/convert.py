@@ -12,7 +12,8 @@ def main(argv: list[str]) -> int:
         description="Turn a checkpoint of the PyTorch release (.pth), a run's workdir or a "
         "converted folder into a folder with config.json and model.safetensors or, where DST ends "
         "in .pth, into a checkpoint that the PyTorch release loads. A model card is written with "
-        "it. Needs no torch, runs no code of the checkpoint, and changes no bit of the weights.",
+        "it. Needs no torch, runs no code of the checkpoint, and copies float32 weights bit for "
+        "bit.",
         epilog="examples: micron-jax convert release.pth weights/ | micron-jax convert runs/demo "
         "demo.pth | micron-jax convert --weights teacher runs/demo weights/",
         allow_abbrev=False,

@@ -23,7 +23,7 @@ from drawn_weights import draw_weights
 
 import micron_jax
 from micron_jax.cli import main
-from micron_jax.interop import folder, live
+from micron_jax.interop import folder, frames, live
 from micron_jax.models.config import SIZES, ModelConfig
 
 pytestmark = pytest.mark.release
@@ -138,8 +138,8 @@ def test_the_release_s_get_model(checkout, tmp_path):
     config = ModelConfig(**SIZES["small"], projection_dim=128)
     folder.save(draw_weights(config), tmp_path / "ours")
     assert main(["convert", str(tmp_path / "ours"), str(tmp_path / "ours.pth")]) == 0
-    frames = live.made_images(224)
-    image = live.make_views(frames, config)["cur"]
+    pictures = frames.made_images(224)
+    image = frames.make_views(pictures, config)["cur"]
     np.savez(tmp_path / "io.npz", image=np.moveaxis(image, -1, 1))
     tree = ast.parse((checkout / "micron_bert.py").read_text())
     (function,) = [x for x in tree.body if getattr(x, "name", None) == "get_model"]
@@ -147,7 +147,7 @@ def test_the_release_s_get_model(checkout, tmp_path):
     script(GET_MODEL, *paths, ast.unparse(function))
     with np.load(tmp_path / "io.npz") as theirs:
         assert theirs["size"] == 224
-        ours = np.asarray(micron_jax.load(tmp_path / "ours").features(frames[:1]))
+        ours = np.asarray(micron_jax.load(tmp_path / "ours").features(pictures[:1]))
         error = np.abs(ours - theirs["features"]).max() / np.abs(theirs["features"]).max()
     print(f"features beside get_model's: {error:.1e}")
     assert error < 1e-5

@@ -11,7 +11,7 @@ from drawn_weights import draw_weights
 
 from micron_jax.cli import main
 from micron_jax.errors import UserError
-from micron_jax.interop import folder, layers, live, release
+from micron_jax.interop import folder, frames, layers, live, release
 from micron_jax.models.layers import patchify
 from micron_jax.models.micron_bert import MicronBertModule
 from micron_jax.programs import compare
@@ -24,7 +24,7 @@ WEIGHTS = draw_weights(dataclasses.replace(tiny.RELEASE, projection_dim=0))
 @pytest.fixture(scope="module")
 def recording():
     """What a release that computes exactly as we do would have answered."""
-    views = live.make_views(live.made_images(32), tiny.RELEASE)
+    views = frames.make_views(frames.made_images(32), tiny.RELEASE)
     theirs = layers.outputs(WEIGHTS, views) | layers.training(WEIGHTS, views)
     theirs = {f"theirs/{n}": x for n, x in theirs.items() if not n.endswith("pos_embed")}  # frozen
     checksums = {n: live.checksum(x) for n, x in release.state_dict(WEIGHTS).items()}
@@ -61,7 +61,7 @@ def test_every_layer_is_compared_in_order_of_depth(recording, computed):
 
 
 def test_layers_are_what_the_network_computes(computed):
-    views = live.make_views(live.made_images(32), WEIGHTS.config)
+    views = frames.make_views(frames.made_images(32), WEIGHTS.config)
     tokens = MicronBertModule(WEIGHTS.config).apply(
         {"params": WEIGHTS.params}, views["ref"], method="encode"
     )
@@ -145,14 +145,14 @@ def test_a_recording_wants_its_checkpoint_and_a_formula_none(recording, tmp_path
 
 
 def test_what_is_fed_to_both_sides(tmp_path):
-    frames = np.random.default_rng(0).integers(0, 256, (7, 20, 30, 3)).astype(np.uint8)
-    for i, frame in enumerate(frames):
+    pictures = np.random.default_rng(0).integers(0, 256, (7, 20, 30, 3)).astype(np.uint8)
+    for i, frame in enumerate(pictures):
         cv2.imwrite(str(tmp_path / f"img{i}.png"), frame[..., ::-1])
     (tmp_path / "notes.txt").write_text("not a frame")
-    read = live.read_images([tmp_path], 32)
+    read = frames.read_images([tmp_path], 32)
     assert read.shape == (5, 32, 32, 3)
-    np.testing.assert_array_equal(read[1], cv2.resize(frames[1], (32, 32)))
-    views = live.make_views(read, tiny.RELEASE)
+    np.testing.assert_array_equal(read[1], cv2.resize(pictures[1], (32, 32)))
+    views = frames.make_views(read, tiny.RELEASE)
     assert {n: x.shape for n, x in views.items()} == {
         "rep": (4, 32, 32, 3), "ref": (4, 32, 32, 3), "cur": (4, 32, 32, 3),
         "global": (4, 2, 32, 32, 3), "local": (4, 2, 8, 8, 3),
@@ -160,7 +160,7 @@ def test_what_is_fed_to_both_sides(tmp_path):
     swapped = (views["rep"] == views["ref"]).all(-1)
     assert ((views["rep"] == views["cur"]).all(-1) | swapped).all()
     assert 0.2 < swapped.mean() < 0.8
-    made = live.made_images(32)
+    made = frames.made_images(32)
     assert (made[0] != made[1]).any()
 
 
@@ -178,7 +178,7 @@ def test_images_that_are_none(names, message, tmp_path):
     (tmp_path / "text.png").write_text("text")
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=message):
-        live.read_images([tmp_path / name for name in names], 32)
+        frames.read_images([tmp_path / name for name in names], 32)
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def test_what_the_other_process_misses(checkout, packages, message, tmp_path, ca
 
 
 def test_what_is_no_checkout_and_no_model_of_the_release(tmp_path):
-    views = live.make_views(live.made_images(32), tiny.RELEASE)
+    views = frames.make_views(frames.made_images(32), tiny.RELEASE)
     with pytest.raises(UserError, match=r"no models/mae\.py in it, so not a checkout"):
         live.record(WEIGHTS, tmp_path / "x.pth", tmp_path, views)
     with pytest.raises(UserError, match="dma_query='ref', dma_key='rep'"):
@@ -235,6 +235,7 @@ def test_what_is_no_checkout_and_no_model_of_the_release(tmp_path):
         (["--release", "x", "--recording", "y"], "give either --release"),
         (["--release", "x"], "--release needs --checkpoint"),
         (["--recording", "x", "--record", "y"], "--record goes with --release"),
+        (["--recording", "x", "--json", "no/y"], "no/y: there is no folder no"),
     ],
 )
 def test_options_that_do_not_go_together(arguments, message, capsys):
