@@ -23,7 +23,7 @@ def text(weights: Weights, name: str) -> str:
     for path, array in weights.flat().items():
         part = "/".join(path.split("/")[:2])
         sizes[part] = sizes.get(part, 0) + np.size(array)
-    return f"""---
+    card = f"""---
 library_name: micron_jax
 license: unknown
 tags: [micro-expression, self-supervised, jax]
@@ -73,6 +73,7 @@ None is given with these weights. The PyTorch release has no licence, and what i
 its checkpoints stays under the terms of their owner; weights trained on a data set may be bound by
 its terms. micron_jax's own licence, Apache-2.0, covers its code and not these numbers.
 """
+    return card.encode("utf-8", "replace").decode()  # settings of a file may hold half a character
 
 
 def _table(head: str, rows) -> str:

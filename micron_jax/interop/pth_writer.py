@@ -72,7 +72,9 @@ def _code(value: Any, storages: list[np.ndarray], keys: dict[int, int]):
             yield b"\x88" if value else b"\x89"
         case int():
             digits = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
-            yield b"\x8a" + struct.pack("B", len(digits)) + digits
+            long = len(digits) > 255
+            yield struct.pack("<ci" if long else "<cB", b"\x8b" if long else b"\x8a", len(digits))
+            yield digits
         case float():
             yield b"G" + struct.pack(">d", value)
         case str():

@@ -1,5 +1,6 @@
 """The PyTorch release's names and layouts, and ours, both ways."""
 
+import contextlib
 import json
 import re
 from argparse import Namespace
@@ -84,7 +85,7 @@ def from_release(path: str, array: np.ndarray) -> np.ndarray:
 def read_checkpoint(path: Path) -> Weights:
     """Reads a checkpoint of the release: `model`, `args` and `epoch`, `module.` prefix or not.
 
-    One that `write_checkpoint` wrote becomes again what it was written from.
+    One that `save` wrote becomes again what it was written from.
 
     Raises:
       UserError: it is damaged, would run code, or is not a checkpoint of Micron-BERT.
@@ -167,9 +168,11 @@ def save(weights: Weights, path: Path) -> None:
             raise UserError(f"{file}: exists already; name a new file or remove it")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, encode_checkpoint(weights))
         write_whole(beside, card.text(weights, path.name).encode())
+        write_whole(path, encode_checkpoint(weights))
     except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
 
 
@@ -186,10 +189,14 @@ def _plain(path: Path, value: Any) -> Any:
         nodes += 1
         if nodes > 100_000 or depth > 50:
             raise UserError(f"{path}: its args are more than settings; save it with plain ones")
+        part = vars(part) if isinstance(part, Namespace) else part
         if isinstance(part, dict | list | tuple):
             parts = part.values() if isinstance(part, dict) else part
             below.extend((inner, depth + 1) for inner in parts)
-    return json.loads(json.dumps(value, default=str))
+    try:
+        return json.loads(json.dumps(value, default=str))
+    except ValueError as error:  # an integer of thousands of digits
+        raise UserError(f"{path}: its args cannot be kept ({error})") from error
 
 
 def _without_copies(path: Path, state: dict) -> dict:

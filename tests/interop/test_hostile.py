@@ -20,6 +20,7 @@ from micron_jax.models.config import SIZES, ModelConfig
 ARGS = {"num_heads": 2, "decoder_num_heads": 2, "diag_att": False}
 WEIGHTS = draw_weights(tiny.RELEASE)
 STATE = release.state_dict(WEIGHTS)
+LONG = Code(b"\x8b" + struct.pack("<i", 5000) + b"\1" * 5000)  # a number of 12,000 digits
 PATCHES = "params/encoder/patch_embed/kernel"
 
 
@@ -121,12 +122,22 @@ def bomb():
         (namespace(ARGS | {"num_heads": "2; import os"}), "num_heads='2; import os'"),
         (namespace(ARGS | {"num_heads": 0}), "describes no possible model"),
         (namespace(ARGS | {"note": bomb()}), "more than settings"),
+        (namespace(ARGS | {"note": namespace({"a": bomb()})}), "more than settings"),
+        (namespace(ARGS | {"note": LONG}), "cannot be kept"),
         (namespace(ARGS | {"hook": call("os", "system", "touch touched")}), "os.system"),
     ],
 )
 def test_pth_of_hostile_args(args, message, tmp_path, refusal, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert message in refusal(write_pth(tmp_path / "x.pth", STATE, args=args, epoch=1))
+
+
+def test_odd_text_in_args_is_no_harm(tmp_path):
+    args = namespace(ARGS | {"note": "| \ud800\n# heading"})
+    path = write_pth(tmp_path / "x.pth", STATE, args=args, epoch=1)
+    assert main(["convert", str(path), str(tmp_path / "folder")]) == 0
+    assert main(["convert", str(tmp_path / "folder"), str(tmp_path / "back.pth")]) == 0
+    assert "\n# heading" not in (tmp_path / "back.md").read_text()
 
 
 def test_a_zip_bomb(tmp_path, refusal):

@@ -16,6 +16,7 @@ CHECKPOINT = {
     "args": argparse.Namespace(model_name="µ", lr=1e-3, betas=(0.9, [None, True, {}]), size=224),
     "epoch": -(2**40),
     3: False,
+    "long": 7**1000,
 }
 
 
@@ -31,6 +32,7 @@ def test_our_reader_reads_it(path):
     assert {k: v for k, v in read.items() if k not in ("model", "args")} == {
         "epoch": -(2**40),
         3: False,
+        "long": 7**1000,
     }
     assert dict(read["args"]) == vars(CHECKPOINT["args"])
     assert list(read["model"]) == list(CHECKPOINT["model"])
@@ -65,6 +67,7 @@ def test_what_has_no_place(value):
 @pytest.mark.parametrize("mmap", [False, True])
 def test_torch_reads_it_and_trusts_it(path, mmap):
     torch = pytest.importorskip("torch")
+    path.write_bytes(pth_writer.encode({k: v for k, v in CHECKPOINT.items() if k != "long"}))
     read = torch.load(path, weights_only=True, mmap=mmap)
     for name, array in CHECKPOINT["model"].items():
         tensor = read["model"][name]
