@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import cv2
+import jax
 import numpy as np
 import pytest
 import tiny
@@ -25,7 +26,11 @@ WEIGHTS = draw_weights(dataclasses.replace(tiny.RELEASE, projection_dim=0))
 def recording():
     """What a release that computes exactly as we do would have answered."""
     views = frames.make_views(frames.made_images(32), tiny.RELEASE)
-    theirs = layers.outputs(WEIGHTS, views) | layers.training(WEIGHTS, views)
+    jax.config.update("jax_disable_most_optimizations", True)  # compiles in half the time
+    try:
+        theirs = layers.outputs(WEIGHTS, views) | layers.training(WEIGHTS, views)
+    finally:
+        jax.config.update("jax_disable_most_optimizations", False)
     theirs = {f"theirs/{n}": x for n, x in theirs.items() if not n.endswith("pos_embed")}  # frozen
     checksums = {n: live.checksum(x) for n, x in release.state_dict(WEIGHTS).items()}
     rest = {"format": np.array(live.FORMAT), "weights": np.array(json.dumps(checksums))}
