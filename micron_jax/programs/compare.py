@@ -72,10 +72,14 @@ def _recorded(arguments) -> Iterable:
 
 def _live(arguments) -> Iterable:
     from micron_jax import pretrained
+    from micron_jax.errors import UserError
     from micron_jax.interop import frames, live, release
+    from micron_jax.interop.architecture import differences
 
     checkpoint = Path(arguments.checkpoint)
     weights = pretrained.read(checkpoint)
+    if differing := differences(weights.config):
+        raise UserError(f"{checkpoint}: no model that the release can run. {differing[0]}")
     side = weights.config.img_size
     pictures = (
         frames.read_images(arguments.input, side) if arguments.input else frames.made_images(side)

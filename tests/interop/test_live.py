@@ -149,6 +149,12 @@ def test_a_recording_wants_its_checkpoint_and_a_formula_none(recording, tmp_path
             compare.main([str(argument) for argument in arguments])
 
 
+def test_a_lone_array_is_no_recording(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros(3))
+    with pytest.raises(UserError, match="not a readable"):
+        compare.main(["--recording", str(tmp_path / "x.npy")])
+
+
 def test_what_is_fed_to_both_sides(tmp_path):
     pictures = np.random.default_rng(0).integers(0, 256, (7, 20, 30, 3)).astype(np.uint8)
     for i, frame in enumerate(pictures):
@@ -229,8 +235,9 @@ def test_what_is_no_checkout_and_no_model_of_the_release(tmp_path):
     views = frames.make_views(frames.made_images(32), tiny.RELEASE)
     with pytest.raises(UserError, match=r"no models/mae\.py in it, so not a checkout"):
         live.record(WEIGHTS, tmp_path / "x.pth", tmp_path, views)
-    with pytest.raises(UserError, match="dma_query='ref', dma_key='rep'"):
-        live.record(draw_weights(tiny.PAPER), tmp_path / "x.pth", tmp_path, views)
+    folder.save(draw_weights(tiny.PAPER), tmp_path / "paper")
+    with pytest.raises(UserError, match=r"paper: no model .*dma_query='ref'"):
+        compare.main(["--checkpoint", str(tmp_path / "paper"), "--release", str(tmp_path)])
 
 
 @pytest.mark.parametrize(
