@@ -1,6 +1,7 @@
 """`micron-jax data`: build data sets, list and check them, crop faces, make a set with truth."""
 
 import argparse
+import os
 from pathlib import Path
 
 from micron_jax.datasets.catalogue import SETS, builder_class
@@ -34,14 +35,38 @@ def _arguments() -> Arguments:
     builder = commands.add_parser("build", help="build a data set")
     builder.add_argument("name", help=f"one of: {', '.join(DATASETS)}")
     for option, kind, default, text in (
-        ("--source", Path, None, "folder of videos or image folders; of a benchmark: as unpacked"),
-        ("--data-dir", Path, None, "folder of the built sets"),
-        ("--size", int, 224, "frames: side of the face crops, in pixels (%(default)s)"),
+        (
+            "--source",
+            Path,
+            None,
+            "frames: folder of videos or image folders, or a list of clips (.csv with columns path "
+            "and, as wanted, first, last, fps, name); benchmark: the folder as unpacked",
+        ),
+        ("--data-dir", str, None, "folder of the built sets"),
+        ("--size", int, 224, "frames: side of the crops, in pixels (%(default)s)"),
         ("--fps", float, 30.0, "frames: rate of image folders (%(default)s)"),
         ("--quality", int, 95, "frames: of the stored JPEGs, 1 to 100 (%(default)s)"),
     ):
         required = default is None
         builder.add_argument(option, type=kind, default=default, required=required, help=text)
+    builder.add_argument(
+        "--crop",
+        choices=("face", "whole"),
+        default="face",
+        help="frames: face, aligned, brow to chin; whole: all of each frame, resized, for sources "
+        "that are crops of faces already (%(default)s)",
+    )
+    builder.add_argument(
+        "--exclude",
+        type=Path,
+        metavar="FILE",
+        help="frames: clips to leave out: what data check NAME --corpus DIR --json wrote, or a "
+        "text of one clip or pattern (*/depth) a line",
+    )
+    builder.add_argument(
+        "--workers", type=int, default=os.cpu_count(), help="frames: processes (%(default)s)"
+    )
+    builder.add_argument("--json", type=Path, metavar="OUT", help="frames: write the report there")
     for option, text in (
         ("--sheet", "benchmark: the workbook, where several fit"),
         ("--frames", "benchmark: the folder of frames, where several fit (raw, cropped)"),
@@ -137,6 +162,7 @@ def _known(name: str) -> None:
 
 
 def _build_frames(options: argparse.Namespace) -> int:
+    _writable(options.json)
     from micron_jax.datasets.frames import describe
     from micron_jax.datasets.frames.builder import build
 
@@ -146,11 +172,18 @@ def _build_frames(options: argparse.Namespace) -> int:
         size=options.size,
         fps=options.fps,
         quality=options.quality,
+        crop=options.crop,
+        exclude=options.exclude,
+        workers=options.workers,
     )
     built = describe(options.data_dir)
     _built(fresh, built)
+    if built["excluded"]:
+        print(f"left out (--exclude): {len(built['excluded']):,} clips")
     _reasons("skipped clips", built["skipped"])
-    _reasons("dropped frames (a clip is cut there)", built["dropped"])
+    _reasons("gaps in clips (a clip is cut there)", built["dropped"])
+    if options.json:
+        write_json(options.json, built | {"folder": str(built["folder"])})
     return 0
 
 
@@ -160,7 +193,7 @@ def _build_clips(options: argparse.Namespace) -> int:
     fresh = build_clips(
         builder_class(options.name),
         options.source,
-        options.data_dir,
+        Path(options.data_dir),
         keep=options.keep,
         strict=options.strict,
         sheet=options.sheet,
@@ -192,8 +225,7 @@ def _built(fresh: bool, built: dict) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    if options.json and (options.json.is_dir() or not options.json.parent.is_dir()):
-        raise UserError(f"--json {options.json}: name a file in a folder that exists")
+    _writable(options.json)
     from micron_jax.datasets.check import check
     from micron_jax.datasets.check_text import lines
 
@@ -254,6 +286,11 @@ def _synth(options: argparse.Namespace) -> int:
     return 0
 
 
+def _writable(report: Path | None) -> None:
+    if report and (report.is_dir() or not report.parent.is_dir()):
+        raise UserError(f"--json {report}: name a file in a folder that exists")
+
+
 def _counts(built: dict) -> str:
     return f"clips: {built['clips']:,}, frames: {built['frames']:,}, bytes: {built['bytes']:,}"
 
@@ -262,6 +299,9 @@ def _reasons(what: str, entries: list[dict]) -> None:
     if entries:
         print(f"{what}: {len(entries):,}")
     for entry in entries[:LINES]:
-        print(f"  {entry['clip']}: {entry['reason']}")
+        more = (
+            f", and {entry['frames'] - 1:,} frames after it" if entry.get("frames", 1) > 1 else ""
+        )
+        print(f"  {entry['clip']}: {entry['reason']}{more}")
     if len(entries) > LINES:
         print(f"  and {len(entries) - LINES:,} more")

@@ -1,0 +1,89 @@
+"""Shards built side by side, by processes of this machine, or one after another in this one."""
+
+import concurrent.futures
+import multiprocessing
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import Connection
+
+from tqdm import tqdm
+
+from micron_jax.datasets.frames import shard as shards
+from micron_jax.datasets.frames.plan import Shard
+from micron_jax.errors import UserError
+
+POLL = 0.5  # seconds between two looks at the count of frames
+
+
+def build_here(todo: Sequence[Shard], bar: tqdm) -> None:
+    """Builds the shards in this process; `bar` counts frames.
+
+    Raises:
+      UserError: the face detector is not installed.
+      OSError, RuntimeError: a shard cannot be written.
+    """
+    detect = shards.detector(todo[0].recipe["crop"])
+    for shard in todo:
+        shards.build_shard(shard, detect, bar.update)
+
+
+def build_in_pool(todo: Sequence[Shard], bar: tqdm, workers: int) -> None:
+    """The same by `workers` processes, none of which outlives this one, however it ends.
+
+    Raises:
+      UserError: a process died.
+      OSError, RuntimeError: a shard cannot be written.
+    """
+    context = multiprocessing.get_context("spawn")
+    frames = context.Value("q", 0)
+    ours, theirs = context.Pipe(duplex=False)[::-1]
+    start = bar.n
+    pool = concurrent.futures.ProcessPoolExecutor(
+        workers, context, _prepare, (todo[0].recipe["crop"], frames, theirs)
+    )
+    try:
+        waiting = {pool.submit(_build, shard) for shard in todo}
+        while waiting:
+            done, waiting = concurrent.futures.wait(
+                waiting, POLL, concurrent.futures.FIRST_COMPLETED
+            )
+            for future in done:
+                future.result()
+            bar.update(start + frames.value - bar.n)
+    except BrokenProcessPool:
+        raise UserError(
+            "a worker process died (was there memory for --workers "
+            f"{workers}?); start again, with fewer: finished shards are kept"
+        ) from None
+    finally:
+        ours.close()  # workers in the middle of a shard end here
+        pool.shutdown(cancel_futures=True)
+
+
+_state: dict = {}  # of a worker process
+
+
+def _prepare(crop: str, frames, parent: Connection) -> None:
+    os.environ["OPENCV_FFMPEG_THREADS"] = "1"
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    _state["detect"] = shards.detector(crop)
+
+    def tick(count: int) -> None:
+        with frames.get_lock():
+            frames.value += count
+
+    _state["tick"] = tick
+
+
+def _end_with(parent: Connection) -> None:
+    """A shard that nobody waits for must not go on: the next build would write it, too."""
+    try:
+        parent.recv()
+    except (EOFError, OSError):
+        os._exit(1)
+
+
+def _build(shard: Shard) -> None:
+    shards.build_shard(shard, _state["detect"], _state["tick"])
