@@ -5,9 +5,10 @@ the same, byte for byte, as if nothing had happened. Nor does it depend on who b
 """
 
 import contextlib
+import functools
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ def build(
     crop: str = "face",
     exclude: str | Path | None = None,
     workers: int = 1,
+    beam: str | None = None,
 ) -> bool:
     """Builds the set, or goes on with a build that was stopped; it is there once it is whole.
 
@@ -58,6 +60,7 @@ def build(
         that are crops of faces already.
       exclude: file of clips to leave out; see `sources.read_patterns`.
       workers: processes; 1 is this one.
+      beam: options of Apache Beam, which then builds the shards; see `beam.parse`.
 
     Returns:
       True if it was built, False if it was already there, of the same source and settings.
@@ -100,16 +103,21 @@ def build(
         _remove(folder / plan.PROGRESS)  # killed between the last two steps
         return False
     detector(crop)  # what is missing is said before anything is written
+    run = functools.partial(pool.build_shards, workers=workers)
+    if beam is not None:
+        from micron_jax.datasets.frames.beam import build_with_beam, parse
+
+        run = functools.partial(build_with_beam, options=parse(beam, workers))
     try:
         with _sole(folder.parent), quiet():
-            _build(clips, folder, recipe, excluded, workers)
+            _build(clips, folder, recipe, excluded, run)
     except (OSError, RuntimeError) as error:
         raise refusal(error, data_dir) from None
     return True
 
 
 def _build(
-    clips: list, folder: epath.Path, recipe: dict[str, Any], excluded: list[str], workers: int
+    clips: list, folder: epath.Path, recipe: dict[str, Any], excluded: list[str], run: Callable
 ) -> None:
     lengths = _begin(clips, folder, recipe)
     shards = list(plan.shards(clips, lengths, str(folder), recipe))
@@ -119,11 +127,8 @@ def _build(
         with tqdm(
             total=sum(lengths), initial=done, unit=" frames", desc="frames", mininterval=1.0
         ) as bar:
-            workers = min(workers, len(todo))
-            if workers > 1:
-                pool.build_in_pool(todo, bar, workers)
-            elif todo:
-                pool.build_here(todo, bar)
+            if todo:
+                run(todo, bar)
     except BaseException:
         if not plan.any_finished(folder):
             _remove(folder)  # there is nothing to go on with

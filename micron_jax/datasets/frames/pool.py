@@ -17,25 +17,28 @@ from micron_jax.errors import UserError
 POLL = 0.5  # seconds between two looks at the count of frames
 
 
-def build_here(todo: Sequence[Shard], bar: tqdm) -> None:
-    """Builds the shards in this process; `bar` counts frames.
+def build_shards(todo: Sequence[Shard], bar: tqdm, workers: int) -> None:
+    """Builds the shards by `workers` processes; none of them outlives this one, however it ends.
+
+    Args:
+      todo: shards, at least one.
+      bar: counts frames.
+      workers: 1, or a single shard, is done in this process.
 
     Raises:
-      UserError: the face detector is not installed.
+      UserError: a process died, or the face detector is not installed.
       OSError, RuntimeError: a shard cannot be written.
     """
+    workers = min(workers, len(todo))
+    if workers > 1:
+        _side_by_side(todo, bar, workers)
+        return
     detect = shards.detector(todo[0].recipe["crop"])
     for shard in todo:
         shards.build_shard(shard, detect, bar.update)
 
 
-def build_in_pool(todo: Sequence[Shard], bar: tqdm, workers: int) -> None:
-    """The same by `workers` processes, none of which outlives this one, however it ends.
-
-    Raises:
-      UserError: a process died.
-      OSError, RuntimeError: a shard cannot be written.
-    """
+def _side_by_side(todo: Sequence[Shard], bar: tqdm, workers: int) -> None:
     context = multiprocessing.get_context("spawn")
     frames = context.Value("q", 0)
     ours, theirs = context.Pipe(duplex=False)[::-1]
