@@ -125,7 +125,7 @@ def _check(options: argparse.Namespace) -> int:
     from micron_jax.datasets.check import check
     from micron_jax.datasets.check_text import lines
 
-    report = check(options.name, options.data_dir, options.protocol, options.corpus)
+    report = check(options.name, options.data_dir, options.protocol, options.corpus, options.sample)
     print("\n".join(lines(report)))
     if options.json:
         write_json(options.json, report)

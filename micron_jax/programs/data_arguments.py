@@ -1,5 +1,6 @@
 """The options of `micron-jax data`."""
 
+import argparse
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -77,6 +78,13 @@ def arguments(datasets: Iterable[str]) -> Arguments:
     checker = commands.add_parser("check", help="what a built set holds, and what is wrong with it")
     checker.add_argument("name", help="a built set: frames, casme2, samm, smic_hs, casme3, ...")
     checker.add_argument("--data-dir", type=Path, required=True, help="folder of the built sets")
+    checker.add_argument(
+        "--sample",
+        type=_sample,
+        default="200000",
+        metavar="(N | all)",
+        help="frames: how many of a corpus to decode (%(default)s)",
+    )
     checker.add_argument("--json", type=Path, metavar="OUT", help="write the report there as well")
     checker.add_argument("--protocol", metavar="P", help="compare with this one's counts only")
     checker.add_argument(
@@ -116,3 +124,12 @@ def arguments(datasets: Iterable[str]) -> Arguments:
         synth.add_argument(option, type=kind, default=default, required=required, help=text)
     synth.add_argument("--subjects", type=int, help="how many people (all there are)")
     return parser
+
+
+def _sample(text: str) -> int | None:
+    """A number of frames; None: all."""
+    if text == "all":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: needed is 1 or more, or `all`")
+    return int(text)
