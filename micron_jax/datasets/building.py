@@ -50,7 +50,9 @@ def refusal(error: Exception, data_dir: str | Path) -> Exception:
     """What to raise when a set could not be written: for people, where the disk is to blame."""
     number = getattr(error, "errno", None)
     if number in FULL or "No space left" in str(error):
-        return UserError(f"--data-dir {data_dir}: no space left on its disk")
+        return UserError(
+            f"--data-dir {data_dir}: no space left on its disk; make room, start again"
+        )
     if number in (errno.EROFS, errno.EACCES, errno.EPERM):
         return UserError(f"--data-dir {data_dir}: cannot be written: {error.strerror}")
     return error
