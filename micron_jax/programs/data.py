@@ -10,7 +10,7 @@ from micron_jax.programs import write_json
 from micron_jax.programs.data_arguments import arguments
 
 DATASETS = {
-    "frames": "unlabelled face video, to pretrain on: any folder of videos or image folders"
+    "frames": "unlabelled face video, to pretrain on: folders of videos or of images, or a list"
 } | {name: spec.title for name, spec in SETS.items()}
 LINES = 10  # of reasons, before "and N more"
 

@@ -192,6 +192,16 @@ def test_something_else_is_refused(source, tmp_path):
         build_small(source, tmp_path / "data")
 
 
+def test_a_set_of_another_version_is_refused(source, tmp_path):
+    build_small(source, tmp_path / "data")
+    path = tmp_path / "data" / "frames" / "1.0.0" / "metadata.json"
+    metadata = json.loads(path.read_text())
+    del metadata["recipe"]["crop"]
+    path.write_text(json.dumps(metadata))
+    with pytest.raises(UserError, match="by another version of this program; remove"):
+        build_small(source, tmp_path / "data")
+
+
 def test_a_foreign_folder_in_the_place_is_refused(source, tmp_path):
     folder = tmp_path / "data" / "frames" / "1.0.0"
     folder.mkdir(parents=True)

@@ -196,6 +196,8 @@ def _finish(
 def _check_same(recipe: dict, earlier: dict, folder: epath.Path, what: str) -> None:
     """Refuses what was built, or begun, of something else or in another way."""
     mend = f"remove {folder} to build anew, or name another --data-dir"
+    if recipe.keys() != earlier.keys():
+        raise UserError(f"{folder} was {what} by another version of this program; {mend}")
     differ = [name for name in recipe if name != "source" and recipe[name] != earlier[name]]
     if differ == ["fingerprint"]:
         same = recipe["source"] == earlier["source"]

@@ -3,6 +3,7 @@
 import concurrent.futures
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -70,6 +71,7 @@ _state: dict = {}  # of a worker process
 
 def _prepare(crop: str, frames, parent: Connection) -> None:
     os.environ["OPENCV_FFMPEG_THREADS"] = "1"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, and that suffices
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _state["detect"] = shards.detector(crop)
 
