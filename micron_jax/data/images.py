@@ -182,7 +182,12 @@ def picture_names(names: Iterable[str]) -> list[str]:
 
 
 def _folder(clip: ClipFiles) -> Iterator[tuple[int, np.ndarray | Unreadable]]:
-    for number, name in enumerate(frame_names(clip.path)):
+    try:
+        names = frame_names(clip.path)
+    except OSError as error:
+        yield 0, Unreadable(f"cannot be opened: {error.strerror}")
+        return
+    for number, name in enumerate(names):
         if not clip.holds(number_in(name)):
             continue
         try:

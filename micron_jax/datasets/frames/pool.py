@@ -41,11 +41,12 @@ def build_shards(todo: Sequence[Shard], bar: tqdm, workers: int) -> None:
 
 def _side_by_side(todo: Sequence[Shard], bar: tqdm, workers: int) -> None:
     context = multiprocessing.get_context("spawn")
-    frames = context.Value("q", 0)
+    # A number each, without a lock that a worker could die with.
+    frames, taken = context.RawArray("q", workers), context.Value("i", 0)
     ours, theirs = context.Pipe(duplex=False)[::-1]
     start = bar.n
     pool = concurrent.futures.ProcessPoolExecutor(
-        workers, context, _prepare, (todo[0].recipe["crop"], frames, theirs)
+        workers, context, _prepare, (todo[0].recipe["crop"], frames, taken, theirs)
     )
     try:
         waiting = {pool.submit(_build, shard) for shard in todo}
@@ -55,7 +56,7 @@ def _side_by_side(todo: Sequence[Shard], bar: tqdm, workers: int) -> None:
             )
             for future in done:
                 future.result()
-            bar.update(start + frames.value - bar.n)
+            bar.update(start + sum(frames) - bar.n)
     except BrokenProcessPool:
         raise UserError(
             "a worker process died (was there memory for --workers "
@@ -69,15 +70,17 @@ def _side_by_side(todo: Sequence[Shard], bar: tqdm, workers: int) -> None:
 _state: dict = {}  # of a worker process
 
 
-def _prepare(crop: str, frames, parent: Connection) -> None:
+def _prepare(crop: str, frames, taken, parent: Connection) -> None:
     os.environ["OPENCV_FFMPEG_THREADS"] = "1"
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, and that suffices
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _state["detect"] = shards.detector(crop)
+    with taken.get_lock():
+        place = taken.value
+        taken.value += 1
 
     def tick(count: int) -> None:
-        with frames.get_lock():
-            frames.value += count
+        frames[place] += count
 
     _state["tick"] = tick
 
