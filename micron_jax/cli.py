@@ -1,12 +1,14 @@
 """`micron-jax SUBCOMMAND`: finds the program, nothing else."""
 
 import importlib
+import os
 import sys
 
 from micron_jax.errors import UserError
 
 PROGRAMS = {
     "pretrain": "learn from an unlabelled corpus, on one device or many",
+    "evaluate": "metrics, intervals and a report of predictions, ours or anyone's",
     "convert": "turn a checkpoint of the PyTorch release into a folder of ours",
     "compare": "check our numbers against a recording of the PyTorch release",
     "data": "build, list and check data sets, crop faces, or make a set with known truth",
@@ -44,9 +46,14 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if name not in PROGRAMS:
             raise UserError(f"no command {name!r}; the commands are {', '.join(PROGRAMS)}")
-        return importlib.import_module(f"micron_jax.programs.{name}").main(rest)
+        status = importlib.import_module(f"micron_jax.programs.{name}").main(rest)
+        sys.stdout.flush()
+        return status
     except UserError as error:
         print(f"micron-jax: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # of `| head`: whoever read has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141

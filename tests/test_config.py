@@ -4,7 +4,7 @@ import pytest
 
 from micron_jax import config
 from micron_jax.errors import UserError
-from micron_jax.pretraining import parse
+from micron_jax.training.recipe import parse
 
 
 @pytest.mark.parametrize("name", ["pretrain_demo", "pretrain_paper", "pretrain_release"])

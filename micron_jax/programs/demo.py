@@ -24,8 +24,9 @@ def main(argv: list[str]) -> int:
     from micron_jax import config as configs
     from micron_jax.data import samples
     from micron_jax.datasets.frames.builder import build
-    from micron_jax.pretraining import parse, pretrain
+    from micron_jax.pretraining import pretrain
     from micron_jax.training.checkpoint import Checkpoints
+    from micron_jax.training.recipe import parse
 
     clips, corpus = workdir / "clips", workdir / "corpus"
     settings = [f"--config.data.data_dir={corpus}"]

@@ -17,7 +17,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--workdir", required=True, type=Path, help="checkpoints, curves, pictures")
     arguments, settings = parser.parse_known_args(argv)
 
-    from micron_jax import config, pretraining
+    from micron_jax import config
+    from micron_jax.pretraining import pretrain
+    from micron_jax.training.recipe import parse
 
     values = config.override(config.load(arguments.config), settings)
-    return pretraining.pretrain(pretraining.parse(values), arguments.workdir)
+    return pretrain(parse(values), arguments.workdir)

@@ -144,12 +144,3 @@ def claim_workdir(workdir: Path, config: dict, *, free: set[str]) -> None:
         write_whole(path, (json.dumps(config, indent=2) + "\n").encode())
     except OSError as error:
         raise UserError(f"{workdir}: cannot be written ({error.strerror})") from error
-
-
-def shapes_with_shardings(shapes, shardings):
-    """What `Checkpoints.restore` wants: shapes from `eval_shape`, each with its sharding."""
-    return jax.tree.map(
-        lambda shape, sharding: jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding),
-        shapes,
-        shardings,
-    )

@@ -1,0 +1,105 @@
+"""A recipe: all settings of a pretraining, in sections, each checked."""
+
+import dataclasses
+
+from micron_jax import config as configs
+from micron_jax.data.views import ViewsConfig
+from micron_jax.errors import UserError
+from micron_jax.models.config import ModelConfig
+from micron_jax.training.losses import ObjectiveConfig
+from micron_jax.training.optimizer import OptimizerConfig
+from micron_jax.training.sharding import MeshConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """The corpus and how pairs are drawn from it.
+
+    Attributes:
+      data_dir: where `micron-jax data build frames` put it.
+      delta_min, delta_max: distance δ of a pair, frames at 30 fps, both included (ours).
+      workers: reader processes; 0 reads in threads of this one.
+      threads: that read ahead, a batch each.
+    """
+
+    data_dir: str
+    delta_min: int = 5
+    delta_max: int = 11
+    workers: int = 0
+    threads: int = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainConfig:
+    """All settings of a pretraining.
+
+    Attributes:
+      data, model, views, objective, optimizer, mesh: sections, see their classes.
+      seed: of everything random.
+      batch_size: pairs a step, over all devices.
+      epochs: passes over all pairs of the corpus.
+      log_every, picture_every, checkpoint_every: in steps.
+      keep: checkpoints that are kept.
+    """
+
+    data: DataConfig
+    model: ModelConfig
+    views: ViewsConfig
+    objective: ObjectiveConfig
+    optimizer: OptimizerConfig
+    mesh: MeshConfig
+    seed: int = 0
+    batch_size: int = 256
+    epochs: int = 200
+    log_every: int = 50
+    picture_every: int = 1000
+    checkpoint_every: int = 1000
+    keep: int = 3
+
+    def __post_init__(self):
+        for field in (
+            "batch_size", "epochs", "log_every", "picture_every", "checkpoint_every", "keep",
+        ):  # fmt: skip
+            if getattr(self, field) < 1:
+                raise UserError(f"config.{field}={getattr(self, field)}: must be at least 1")
+        needs = {"dino": ("global_crops", 2), "mse": ("local_crops", 1)}
+        if self.objective.agreement in needs:
+            field, least = needs[self.objective.agreement]
+            if getattr(self.views, field) < least:
+                raise UserError(
+                    f"config.views.{field}={getattr(self.views, field)}: "
+                    f"objective.agreement={self.objective.agreement!r} needs {least}"
+                )
+        if (self.objective.agreement == "dino") != (self.model.projection_dim > 0):
+            raise UserError(
+                f"config.model.projection_dim={self.model.projection_dim}: the projection head "
+                "belongs to objective.agreement='dino', and only to that"
+            )
+        if self.objective.agreement == "dino" and self.views.global_crops != 2:
+            raise UserError(f"config.views.global_crops={self.views.global_crops}: dino takes 2")
+        if self.views.local_crops and self.views.local_size % self.model.patch_size:
+            raise UserError(
+                f"config.views.local_size={self.views.local_size}: "
+                f"not a multiple of model.patch_size={self.model.patch_size}"
+            )
+
+
+# What may change when a run goes on: none of it reaches the parameters.
+FREE = {
+    "log_every", "picture_every", "checkpoint_every", "keep",
+    "data.data_dir", "data.workers", "data.threads", "mesh.data", "mesh.fsdp",
+}  # fmt: skip
+
+
+def parse(values: dict) -> PretrainConfig:
+    """The config from nested dicts; `model.size` stands for the fields of that size.
+
+    Raises:
+      UserError: an unknown or missing field, a bad value.
+    """
+    model = dict(values.get("model", {}))
+    size = model.pop("size", None)
+    if size is not None:
+        named = dataclasses.asdict(ModelConfig.of_size(size))
+        model = named | model
+    return configs.build(PretrainConfig, values | {"model": model})
