@@ -1,4 +1,8 @@
-"""Shards built by Apache Beam (the extra `beam`), by whichever of its runners is asked for."""
+"""Shards built by Apache Beam (the extra `beam`), by whichever of its runners is asked for.
+
+Only where it is asked for, even if it is installed: the result is the same, and of a worker that
+was killed the pool says so, while Beam 2.77's DirectRunner waits for it for ever.
+"""
 
 import contextlib
 import io
