@@ -144,6 +144,7 @@ def _begin(clips: list, folder: epath.Path, recipe: dict[str, Any]) -> list[int]
         for debris in (folder / plan.PROGRESS).glob("*.incomplete"):  # of a build that was killed
             debris.unlink()
         return begun["lengths"]
+    _remove(folder)  # what a build left behind that was killed in its first shards
     lengths = plan.count_frames(clips)
     (folder / plan.PROGRESS).mkdir(parents=True, exist_ok=True)
     _write(folder / plan.PROGRESS / "plan.json", {"recipe": recipe, "lengths": lengths})

@@ -99,11 +99,9 @@ def _clip(
                 if run is None:
                     runs += 1
                     name = clip.name if runs == 1 else f"{clip.name}#{runs}"
-                    run, gap = (
-                        {"name": name, "first": report["frames"], "count": 0, "fps": fps},
-                        None,
-                    )
+                    run = {"name": name, "first": report["frames"], "count": 0, "fps": fps}
                     report["clips"].append(run)
+                    gap = None
                 crop = faces.warp(frame, transform, recipe["size"])
                 jpeg = images.encode_jpeg(crop, recipe["quality"])
                 run["count"] += 1
