@@ -12,7 +12,7 @@ PROGRAMS = {
     "convert": "turn a checkpoint of the PyTorch release into a folder of ours, or back",
     "compare": "check our numbers against the PyTorch release, live or recorded",
     "data": "build, list and check data sets, crop faces, or make a set with known truth",
-    "demo": "fetch sample clips, build a corpus, pretrain a tiny model",
+    "demo": "fetch sample clips, build a corpus and a labelled set, pretrain a tiny model",
 }
 
 HELP = """usage: micron-jax COMMAND [options]
