@@ -7,7 +7,9 @@ from micron_jax.errors import UserError
 from micron_jax.training.recipe import parse
 
 
-@pytest.mark.parametrize("name", ["pretrain_demo", "pretrain_paper", "pretrain_release"])
+@pytest.mark.parametrize(
+    "name", ["pretrain_demo", "pretrain_paper", "pretrain_pod", "pretrain_release"]
+)
 def test_shipped_recipes_are_whole(name):
     values = config.override(config.load(name), ["--config.data.data_dir=d"])
     parsed = parse(values)
