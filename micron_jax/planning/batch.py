@@ -42,7 +42,7 @@ def _next(fits: dict, fails: dict, low: int, high: int | None) -> int:
     else:
         near = sorted(known, key=lambda point: abs(point[1] - available))[:2]
         (a, need_a), (b, need_b) = sorted(near)
-        slope = max((need_b - need_a) / (b - a), 1.0)
-        guess = int(a + (available - need_a) / slope)
+        slope = (need_b - need_a) / (b - a)
+        guess = int(a + (available - need_a) / slope) if slope > 0 else 2 * b
     guess = max(guess, low + 1)
     return guess if high is None else min(guess, high - 1)

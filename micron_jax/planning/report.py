@@ -68,6 +68,11 @@ def table(report: dict, topology: Topology) -> str:
     """The report for people."""
     memory, floors_, run = report["memory"], report["floors"], report["pretraining"]
     mesh, chip = report["mesh"], topology.chip
+    floor_of = {
+        "compute": "its arithmetic",
+        "hbm": "its memory traffic (of which what stays on the chip is free)",
+        "interconnect": "its interconnect",
+    }
     rows = [
         (
             "devices",
@@ -93,7 +98,7 @@ def table(report: dict, topology: Topology) -> str:
     rows += [
         (
             "a step takes",
-            f"{1e3 * report['floor_seconds']:8.2f} ms or more, by its {report['bound_by']}; "
+            f"{1e3 * report['floor_seconds']:8.2f} ms or more, by {floor_of[report['bound_by']]}; "
             f"MFU {report['mfu_at_floor']:.0%} or less",
         ),
         (
