@@ -34,6 +34,10 @@ def test_the_two_settings_differ_as_the_paper_and_the_release_do():
         assert getattr(release.model, field) == getattr(paper.model, field)
 
 
+def test_the_pod_has_the_papers_setting_but_for_the_batch():
+    assert config.load("pretrain_pod") == config.load("pretrain_paper") | {"batch_size": 4096}
+
+
 def test_overrides():
     values = {"a": 1, "model": {"depth": 2}}
     changed = config.override(

@@ -3,7 +3,7 @@
 import collections
 
 from micron_jax.planning.chips import GIB, Topology
-from micron_jax.planning.steps import Step
+from micron_jax.planning.steps import Step, TooLarge
 from micron_jax.training.flops import train_flops
 from micron_jax.training.recipe import PretrainConfig
 
@@ -64,6 +64,24 @@ def make_report(config: PretrainConfig, topology: Topology, step: Step, *, frame
     }
 
 
+def refusal_report(config: PretrainConfig, topology: Topology, refusal: TooLarge) -> dict:
+    """The plan of a step that the compiler could not place: what is not known is None."""
+    return {
+        "topology": topology.name,
+        "devices": topology.count,
+        "method": "compiled",
+        "fits": False,
+        "hbm_bytes": refusal.available,
+        "peak_bytes": refusal.needed,
+        "batch_size": config.batch_size,
+        "batch_per_device": config.batch_size // topology.count,
+        "flops": None,
+        "bytes": None,
+        "collectives": [],
+        "floor_seconds": None,
+    }
+
+
 def table(report: dict, topology: Topology) -> str:
     """The report for people."""
     memory, floors_, run = report["memory"], report["floors"], report["pretraining"]
@@ -116,5 +134,6 @@ def table(report: dict, topology: Topology) -> str:
         "compiled for it"
         if report["method"] == "compiled"
         else "AN ESTIMATE by formulas, nothing was compiled"
+        + (", as if NVLink joined all nodes" if topology.count > 8 else "")
     )
     return "\n".join([title, *(f"{name:<20}{value}" for name, value in rows)])

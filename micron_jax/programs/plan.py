@@ -40,7 +40,7 @@ def main(argv: list[str]) -> int:
     config = parse(configs.override(configs.load(arguments.config), [*anywhere, *settings]))
 
     from micron_jax.planning import batch, steps
-    from micron_jax.planning.report import make_report, table
+    from micron_jax.planning.report import make_report, refusal_report, table
 
     steps.prepare(topology)
     devices = steps.devices_of(topology)
@@ -73,15 +73,7 @@ def main(argv: list[str]) -> int:
     else:
         step = attempt(config)
     if isinstance(step, steps.TooLarge):
-        report = {
-            "topology": topology.name,
-            "devices": topology.count,
-            "method": "compiled",
-            "fits": False,
-            "hbm_bytes": step.available,
-            "peak_bytes": step.needed,
-            "batch_size": config.batch_size,
-        }
+        report = refusal_report(config, topology, step)
         print("does not fit: lower config.batch_size, or let --find-batch look for one that does")
     else:
         report |= make_report(config, topology, step, frames=arguments.frames)

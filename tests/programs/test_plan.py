@@ -6,6 +6,7 @@ import json
 import pytest
 
 from micron_jax.cli import main
+from micron_jax.planning import steps
 
 TINY = """
 import ml_collections
@@ -57,6 +58,25 @@ def test_a_tpu_program_is_compiled_without_a_tpu(recipe, tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "compiling for v5e:2x2, 2 samples a device" in shown
     assert "ESTIMATE" not in shown
+
+
+def test_what_the_compiler_refuses_does_not_fit(recipe, tmp_path, monkeypatch, capsys):
+    refusal = steps.TooLarge(needed=20 * 2**30, available=15 * 2**30)
+    monkeypatch.setattr(steps, "prepare", lambda topology: None)
+    monkeypatch.setattr(steps, "devices_of", lambda topology: [])
+    monkeypatch.setattr(steps, "compile_step", lambda *_: refusal)
+    out = tmp_path / "plan.json"
+    arguments = ["plan", "--config", recipe, "--topology", "v5e:2x2"]
+    assert main([*arguments, "--json", str(out)]) == 0
+    plan = json.loads(out.read_text())
+    assert plan.keys() >= DESIGNED
+    assert (plan["fits"], plan["peak_bytes"]) == (False, 20 * 2**30)
+    shown = capsys.readouterr().out
+    assert "needs 20.0 GiB, too much" in shown
+    assert "--find-batch" in shown
+    monkeypatch.setattr(steps, "compile_step", lambda *_: refusal)
+    assert main([*arguments, "--find-batch"]) == 2
+    assert "not even one sample" in capsys.readouterr().err
 
 
 def test_a_gpu_is_an_estimate(tmp_path, capsys):
