@@ -15,7 +15,8 @@ from micron_jax.interop import folder, hub, release
 from micron_jax.interop.weights import Weights, check_finite
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.micron_bert import MicronBertModule
-from micron_jax.training.checkpoint import CONFIG_FILE, Checkpoints, read_weights
+from micron_jax.training.checkpoint import Checkpoints, read_weights
+from micron_jax.training.workdir import CONFIG_FILE
 
 
 def load(checkpoint: str | Path, *, weights: str = "student") -> "MicronBert":
