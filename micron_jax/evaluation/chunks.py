@@ -78,16 +78,16 @@ def train_runs(
       todo: which of them to train.
       backbone, samples, labels: what they share; see `loso.Program`.
       epochs: of each run.
-      at_once: runs of a chunk, rounded up to a multiple of the devices; the last chunk is filled
-        up with repeats, so that every chunk is the same program.
+      at_once: runs of a chunk, rounded up to a multiple of the devices. A chunk that is not full
+        is filled up with repeats: every chunk is the same program, and gives a run the same bits.
       stopped: asked after every epoch; an unfinished chunk is then given up.
       tick: called after every epoch with how many runs it trained, and their metrics [R].
     """
     mesh = jax.make_mesh((jax.device_count(),), ("runs",), axis_types=(AxisType.Auto,))
     apart, everywhere = NamedSharding(mesh, P("runs")), NamedSharding(mesh, P())
-    width = -(-min(at_once, len(todo)) // mesh.size) * mesh.size if len(todo) else 0
+    width = -(-at_once // mesh.size) * mesh.size
     backbone, samples, labels = jax.device_put((backbone, samples, labels), everywhere)
-    for begin in range(0, len(todo), width or 1):
+    for begin in range(0, len(todo), width):
         chunk = list(todo[begin : begin + width])
         filled = np.array(chunk + [chunk[0]] * (width - len(chunk)))
         part = jax.device_put(jax.tree.map(lambda a, at=filled: a[at], runs), apart)
@@ -116,7 +116,10 @@ def train_runs(
 
 
 def fitting(program: Program, runs: Runs, backbone: dict, samples: dict, labels) -> int:
-    """How many runs train at once in the memory there is: from what the compiler needs for one."""
+    """How many runs train at once in the memory there is: from what the compiler needs for one.
+
+    At most all of them.
+    """
     one = jax.tree.map(lambda a: a[:1], runs)
     state = jax.eval_shape(program.init, one, backbone, samples)
     compiled = program.epoch.lower(state, 0, one, backbone, samples, labels).compile()
