@@ -8,6 +8,8 @@ from micron_jax.errors import UserError
 PROGRAMS = {
     "pretrain": "learn from an unlabelled corpus, on one device or many",
     "finetune": "train and test a classifier on a benchmark, all folds side by side",
+    "evaluate": "metrics, intervals and a report of predictions, ours or anyone's",
+    "bench": "measure on this machine: folds side by side against one by one",
     "convert": "turn a checkpoint of the PyTorch release into a folder of ours",
     "compare": "check our numbers against a recording of the PyTorch release",
     "data": "build, list and check data sets, crop faces, or make a set with known truth",

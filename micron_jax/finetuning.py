@@ -19,6 +19,8 @@ from micron_jax.evaluation import baselines, chunks, features, loso, outputs
 from micron_jax.evaluation.backbone import Start, starting_point
 from micron_jax.evaluation.partition import partition, shared_ids
 from micron_jax.evaluation.recipe import FREE, FinetuneConfig
+from micron_jax.evaluation.report import write_report
+from micron_jax.evaluation.summary import summarise
 from micron_jax.models.config import ModelConfig
 from micron_jax.stopping import stop_signals
 from micron_jax.training.checkpoint import claim_workdir
@@ -150,6 +152,14 @@ def finetune(config: FinetuneConfig, workdir: Path) -> int:
     outputs.write_json(
         workdir / "provenance.json", outputs.provenance(checkpoint, opened.sheets, started)
     )
+    report = write_report(workdir)
+    summary = summarise(rows, protocol)
+    for name in ("uf1", "uar"):
+        low, high = summary["intervals"][name] if summary["intervals"] else (0.0, 1.0)
+        print(f"{name.upper()} {summary[name]:.3f} (95 % over subjects: {low:.3f} to {high:.3f})")
+    if config.report_leaky:
+        print(f"{leaky['label']}: UF1 {leaky['uf1']:.3f}, UAR {leaky['uar']:.3f}")
+    print(f"report: {report}")
     return 0
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from micron_jax.datasets.protocols import THREE
 from micron_jax.errors import UserError
-from micron_jax.evaluation.predictions import Prediction, refused, write_text
+from micron_jax.evaluation.prediction import Prediction, refused, write_text
 
 # Our set -> the log's name, its subject's prefix, the digits of the number in the log and in ours.
 NAMES = {
@@ -62,12 +62,23 @@ def parse_log(
             )
 
 
-def write_log(path: Path, predictions: Sequence[Prediction], classes: Sequence[str]) -> None:
+def write_log(
+    path: Path, predictions: Sequence[Prediction], classes: Sequence[str] | None = None
+) -> None:
     """Writes predictions of one seed as a log, whole or not at all; subjects in their order.
 
+    Args:
+      classes: of the protocol, whose places are the log's numbers; MEGC2019's three by default.
+
     Raises:
-      UserError: a log cannot hold this: several seeds, a set without name, a name with a space.
+      UserError: a log cannot hold this: several seeds, a set without name, a name with a space,
+        a class that is not among `classes`.
     """
+    classes = THREE if classes is None else classes
+    for name in {one.label for one in predictions} | {one.prediction for one in predictions}:
+        if name not in classes:
+            known = ", ".join(classes)
+            raise UserError(f"class {name!r} is none of {known}: a MEGC log needs --protocol")
     seeds = {one.seed for one in predictions}
     if len(seeds) > 1:
         raise UserError(f"a MEGC log holds one run, here are {len(seeds)}: choose with --seed")

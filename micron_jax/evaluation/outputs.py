@@ -1,5 +1,6 @@
 """What fine-tuning leaves in its workdir, for `evaluate`, the report and the reader."""
 
+import collections
 import csv
 import datetime
 import io
@@ -16,11 +17,11 @@ import numpy as np
 import micron_jax
 from micron_jax.datasets.annotations import Sample
 from micron_jax.datasets.census import compare
-from micron_jax.datasets.protocols import Protocol
+from micron_jax.datasets.protocols import Counts, Protocol, apply
 from micron_jax.evaluation import metrics, predictions
 from micron_jax.evaluation.chunks import Result
 from micron_jax.evaluation.partition import Part
-from micron_jax.evaluation.predictions import Prediction
+from micron_jax.evaluation.prediction import Prediction
 from micron_jax.files import write_whole
 
 LEAKY = (
@@ -69,16 +70,23 @@ def write_protocol(workdir: Path, protocol: Protocol, samples: Sequence[Sample])
             for name, of in counts.items()
         }
 
-    comparison = compare(protocol, samples)
+    found = {}
+    labelled = apply(protocol, samples)
+    for name in protocol.sets:
+        own = [(sample, label) for sample, label in labelled if sample.dataset == name]
+        number = collections.Counter(protocol.classes[label] for _, label in own)
+        people = {sample.subject for sample, _ in own}
+        found[name] = Counts({label: number[label] for label in protocol.classes}, len(people))
+    differences = compare(protocol, samples).differences
     content = {
         "name": protocol.name,
         "classes": list(protocol.classes),
         "expected": plain(protocol.expected),
-        "found": plain(comparison.counts),
-        "differences": comparison.differences,
+        "found": plain(found),
+        "differences": differences,
     }
     write_json(workdir / "protocol.json", content)
-    return comparison.differences
+    return differences
 
 
 def write_curves(workdir: Path, results: Results, parts: Sequence[Part]) -> None:

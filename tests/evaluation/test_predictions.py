@@ -2,6 +2,7 @@ import dataclasses
 
 import pytest
 
+from micron_jax.datasets import protocols
 from micron_jax.datasets.protocols import THREE
 from micron_jax.errors import UserError
 from micron_jax.evaluation.megc import write_log
@@ -83,11 +84,11 @@ def test_a_megc_log_is_read_by_our_names_and_goes_round(tmp_path):
 
 
 def test_a_log_of_another_protocol(tmp_path):
-    classes = ("happy", "anger", "disgust", "fear", "sad")
+    protocol = protocols.find("casme3_7")
     table = [Prediction("spNO.1/a", "1", "sad", "fear", set="casme3", fold="casme3/1")]
-    write_log(tmp_path / "log", table, classes)
+    write_log(tmp_path / "log", table, protocol.classes)
     assert (tmp_path / "log").read_text() == "casme3 1\nspNO.1/a 4 3\n"
-    assert read(tmp_path / "log", classes) == table
+    assert read(tmp_path / "log", protocol) == table
     with pytest.raises(UserError, match="row 2: class '4' is not known; there are: 0 negative, 1"):
         read(tmp_path / "log")
 
@@ -95,6 +96,10 @@ def test_a_log_of_another_protocol(tmp_path):
 def test_what_a_log_cannot_hold(tmp_path):
     for table, message in (
         ([*ours(), *ours(seed=1)], "here are 2: choose with --seed"),
+        (
+            [dataclasses.replace(ours()[0], label="fear")],
+            "'fear' is none of negative, .*--protocol",
+        ),
         ([dataclasses.replace(ours()[0], set="")], "add a column `set`"),
         ([dataclasses.replace(ours()[0], set="mine", clip="a b")], "'a b': .* with spaces"),
     ):
@@ -154,6 +159,47 @@ def test_files_that_cannot_be_read(tmp_path):
         read(tmp_path)
     with pytest.raises(UserError, match="cannot be written"):
         write_csv(tmp_path / "no" / "folder.csv", ours())
+
+
+def test_a_protocol_spells_the_classes_and_names_the_set(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(HEAD + "a,1,Happiness,SURPRISE\n")
+    (one,) = read(path, protocols.find("casme2_5"))
+    assert one == Prediction("a", "1", "happiness", "surprise", set="casme2")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (HEAD + "a,1,negative,positive\n", "row 2: protocol composite has 3 sets, whose subjects"),
+        ("clip,subject,set,label,prediction\na,1,mmew,negative,positive\n", "row 2: set 'mmew' is"),
+        (
+            "clip,subject,set,label,prediction\na,1,samm,anger,positive\n",
+            "row 2: label 'anger' is not of protocol composite, which has: negative, positive, sur",
+        ),
+        (
+            "clip,subject,set,label,prediction\na,1,samm,negative,1\n",
+            "row 2: prediction '1' is not of protocol composite",
+        ),
+        (
+            "clip,subject,set,label,prediction,p_negative\na,1,samm,negative,negative,1\n",
+            "row 2: protocol composite has the columns p_negative, p_positive, p_surprise",
+        ),
+    ],
+)
+def test_what_a_protocol_refuses(tmp_path, text, message):
+    path = tmp_path / "bad.csv"
+    path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        read(path, protocols.COMPOSITE)
+    assert message in str(caught.value)
+
+
+def test_columns_of_probabilities_name_the_classes(tmp_path):
+    path = tmp_path / "bad.csv"
+    path.write_text("clip,subject,label,prediction,p_x,p_y\na,1,x,y,0,1\nb,1,z,x,1,0\n")
+    with pytest.raises(UserError, match="row 3: label 'z' is not of the columns p_CLASS, which"):
+        read(path)
 
 
 def test_the_same_number_in_two_sets_is_two_people(tmp_path):
