@@ -78,14 +78,14 @@ def train_runs(
       todo: which of them to train.
       backbone, samples, labels: what they share; see `loso.Program`.
       epochs: of each run.
-      at_once: runs of a chunk, rounded up to a multiple of the devices. A chunk that is not full
-        is filled up with repeats: every chunk is the same program, and gives a run the same bits.
+      at_once: runs of a chunk, at most all, rounded up to a multiple of the devices. A chunk that
+        is not full is filled up with repeats: all are one program, and a run gets the same bits.
       stopped: asked after every epoch; an unfinished chunk is then given up.
       tick: called after every epoch with how many runs it trained, and their metrics [R].
     """
     mesh = jax.make_mesh((jax.device_count(),), ("runs",), axis_types=(AxisType.Auto,))
     apart, everywhere = NamedSharding(mesh, P("runs")), NamedSharding(mesh, P())
-    width = -(-at_once // mesh.size) * mesh.size
+    width = -(-min(at_once, len(runs.key)) // mesh.size) * mesh.size
     backbone, samples, labels = jax.device_put((backbone, samples, labels), everywhere)
     for begin in range(0, len(todo), width):
         chunk = list(todo[begin : begin + width])

@@ -93,10 +93,13 @@ def write_curves(workdir: Path, results: Results, parts: Sequence[Part]) -> None
     """Writes `curves.csv`, a row an epoch of each fold."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    names = list(next(iter(results.values())).curves)
+    found = next(iter(results.values())).curves
+    first = ["train_loss", "train_accuracy"]
+    names = [*first, *(name for name in found if name not in first)]
     writer.writerow(["seed", "fold", "epoch", *names])
     for (seed, fold), result in results.items():
-        for epoch, values in enumerate(zip(*result.curves.values(), strict=True), 1):
+        columns = [result.curves[name] for name in names]
+        for epoch, values in enumerate(zip(*columns, strict=True), 1):
             writer.writerow([seed, parts[fold].name, epoch, *(f"{v:.6g}" for v in values)])
     write_whole(workdir / "curves.csv", text.getvalue().encode())
 
