@@ -65,6 +65,8 @@ class Outer:
     name: str = "x"
     span: tuple[float, float] = (0.0, 1.0)
     on: bool = False
+    many: int | str = "auto"
+    more: dict = dataclasses.field(default_factory=dict)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +81,7 @@ class Outer:
         ({"inner": 3}, r"config\.inner=3: a section, not a value"),
         ({"inner": {"count": 1}, "span": 2}, r"config\.span=2: expected 2 values"),
         ({"inner": {"count": 1}, "on": "yes"}, r"config\.on='yes': expected bool"),
+        ({"inner": {"count": 1}, "many": 1.5}, r"config\.many=1\.5: expected int or str"),
     ],
 )
 def test_what_does_not_fit_is_named(values, message):
