@@ -19,7 +19,7 @@ def get_config() -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
     config.protocol = "synthetic"
     config.data = dict(crop="whole", registered=True)  # the set's frames are aligned crops
-    config.classifier = dict(features="heat", pooling="grid", cells=14)
+    config.classifier = dict(features="cosine", pooling="grid", cells=14)
     config.augment = dict(flip=True, shift=0.03, crop=0.92, brightness=0.15, copies=1)
     config.tuning = dict(epochs=40, batch_size=32, learning_rate=3e-3, weight_decay=0.5)
     return config

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -21,6 +22,7 @@ from micron_jax.evaluation.partition import partition, shared_ids
 from micron_jax.evaluation.recipe import FREE, FinetuneConfig
 from micron_jax.evaluation.report import write_report
 from micron_jax.evaluation.summary import summarise
+from micron_jax.files import write_whole
 from micron_jax.models.config import ModelConfig
 from micron_jax.stopping import stop_signals
 from micron_jax.training.checkpoint import claim_workdir
@@ -42,6 +44,11 @@ def finetune(config: FinetuneConfig, workdir: Path) -> int:
     protocol = protocols.find(config.protocol)
     opened = open_protocol(config.data.data_dir, protocol)
     labelled = protocols.apply(protocol, opened.samples)
+    if config.shuffle_labels:
+        order = np.random.default_rng(config.seed).permutation(len(labelled))
+        labelled = [
+            (sample, labelled[i][1]) for (sample, _), i in zip(labelled, order, strict=True)
+        ]
     parts = partition(labelled, protocol, config.split, seed=config.seed)
     start = _start(config)
     size = config.data.size or start.model.img_size
@@ -91,11 +98,6 @@ def finetune(config: FinetuneConfig, workdir: Path) -> int:
     )["features"]
 
     labels = np.array([label for _, label in labelled], np.int32)
-    if config.shuffle_labels:
-        labels = np.random.default_rng(config.seed).permutation(labels)
-        labelled = [
-            (sample, int(label)) for (sample, _), label in zip(labelled, labels, strict=True)
-        ]
     setting = loso.Setting(
         model=start.model,
         classifier=config.classifier,
@@ -117,7 +119,7 @@ def finetune(config: FinetuneConfig, workdir: Path) -> int:
     todo = [number for number, name in enumerate(names) if results[name] is None]
     at_once = config.folds_at_once
     if at_once == "auto":
-        at_once = chunks.fitting(program, runs, *shared) if len(todo) > 1 else 1
+        at_once = _kept(workdir, lambda: chunks.fitting(program, runs, *shared)) if todo else 1
     with (
         stop_signals() as stopped_by,
         bar(total=len(todo) * config.tuning.epochs, desc="epochs of folds", unit="") as progress,
@@ -181,7 +183,15 @@ def _same_origin(workdir: Path, origin: dict) -> None:
             "use a new --workdir"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    outputs.write_whole(path, digest.encode())
+    write_whole(path, digest.encode())
+
+
+def _kept(workdir: Path, count: Callable[[], int]) -> int:
+    """How many folds train at once: as when the run began, or a fold's last bits would differ."""
+    path = workdir / chunks.FOLDER / "at_once"
+    if not path.is_file():
+        write_whole(path, str(count()).encode())
+    return int(path.read_text())
 
 
 def _tell(config, start, labelled, parts, differences) -> None:

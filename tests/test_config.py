@@ -97,7 +97,7 @@ def test_whole_numbers_serve_as_floats_and_lists_as_tuples():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "no such file; the shipped recipes are pretrain_demo"),
+        (None, "no such file; the shipped recipes are .*pretrain_demo"),
         ("x = 1", "defines no get_config"),
         ("def get_config(): return {}", "does not return an ml_collections.ConfigDict"),
         ("def get_config(:", "SyntaxError"),

@@ -13,7 +13,7 @@ from micron_jax.models.layers import dense
 from micron_jax.models.micron_bert import MicronBertModule
 
 _CHOICES = {
-    "features": ("p_dma", "difference", "heat", "cls"),
+    "features": ("p_dma", "difference", "heat", "cosine", "cls"),
     "pooling": ("mean", "grid", "attention", "heat"),
     "query": ("onset", "apex"),
     "key": ("onset", "apex"),
@@ -27,8 +27,10 @@ class ClassifierConfig:
 
     Attributes:
       features: `p_dma`, the micro-attention's output; `difference`, the apex's patch tokens less
-        the onset's; `heat`, the symmetric heat, one number a patch; `cls`, the CLS token of the
-        apex less that of the onset (there is nothing to pool then).
+        the onset's; `heat`, the symmetric heat, one number a patch; `cosine`, the logarithm of
+        the tokens' cosine distance, one number a patch: how much changed, whatever the skin there
+        looks like; `cls`, the CLS token of the apex less that of the onset (there is nothing to
+        pool then).
       pooling: over the patches: `mean`; `grid`, means of `cells` × `cells` parts of the face, one
         after the other, so that the place of a motion is kept; `attention`, a learned softmax
         over the patches; `heat`, a mean weighted by the symmetric heat where it is positive.
@@ -128,6 +130,9 @@ class PairFeatures(nn.Module):
             return (tokens["apex"] - tokens["onset"])[:, 1:]
         if c.features == "heat":
             return self._heat(tokens)[..., None]
+        if c.features == "cosine":
+            distance = self.backbone.heat(tokens["apex"], tokens["onset"], "cosine")
+            return jnp.log(jnp.maximum(distance, 0) + 1e-5)[..., None]
         query, key, value = (tokens[frame][:, 1:] for frame in (c.query, c.key, c.value))
         scores = self.backbone.poi(tokens["apex"]) if self.model.poi == "cosine" else None
         return self.backbone.dma(query, key, value, scores)

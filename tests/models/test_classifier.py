@@ -63,6 +63,7 @@ def test_what_does_not_move_is_nothing(params, frames):
         (dict(pooling="grid", cells=2), (3, 1, 128)),
         (dict(pooling="attention"), (3, 16, 32)),
         (dict(features="cls", pooling="attention"), (3, 1, 32)),
+        (dict(features="cosine", pooling="grid", cells=4), (3, 1, 16)),
     ],
 )
 def test_shapes(params, frames, config, shape):
