@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import os
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def read(path: Path) -> Result | None:
         with np.load(path) as arrays:
             curves = {n.removeprefix("curve_"): arrays[n] for n in arrays if n.startswith("curve_")}
             return Result(arrays["probabilities"], curves, arrays.get("watched"))
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return None
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def cached(
             arrays = dict(file)
             if str(arrays.pop("key")) == text:
                 return arrays
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         pass  # none yet, or not whole
     arrays = make()
     data = io.BytesIO()

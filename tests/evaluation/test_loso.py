@@ -40,7 +40,7 @@ def make(selection="schedule", watch=False, tokens=1, **tuning):
     """(setting, parts, features) of heads on frozen features."""
     parts = partition(LABELLED, PROTOCOL, SplitConfig(selection=selection), seed=0)
     tuning = TuningConfig(
-        **dict(epochs=EPOCHS, batch_size=4, learning_rate=0.05, warmup_epochs=1.0) | tuning
+        **dict(epochs=EPOCHS, batch_size=4, learning_rate=0.3, warmup_epochs=1.0) | tuning
     )
     pooling = "attention" if tokens > 1 else "mean"
     setting = loso.Setting(
@@ -175,7 +175,7 @@ def test_a_backbone_that_learns_sees_no_test_frame():
         tuning=tuning,
         augment=AugmentConfig(),
         classifier=ClassifierConfig(features="difference"),
-        steps_per_epoch=3,
+        steps_per_epoch=4,
     )
     program = loso.make_program(setting)
     weights = jax.jit(init_params, static_argnums=0)(PAPER, jax.random.key(0))
