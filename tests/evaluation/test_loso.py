@@ -182,13 +182,13 @@ def test_a_backbone_that_learns_sees_no_test_frame():
     backbone = {part: weights[part] for part in ("encoder", "dma")}
     frames = np.random.default_rng(0).uniform(0, 255, (2, COUNT, 32, 32, 3)).astype(np.float32)
     runs = loso.make_runs(parts, [0], np.ones((COUNT, 1, 1, 32)), LABELS, setting)
-    run = jax.tree.map(lambda a: a[1], runs)
+    run, labels = jax.tree.map(lambda a: jnp.asarray(a[1]), runs), jnp.asarray(LABELS)
 
     @jax.jit
     def gradient(onset, apex):
         def loss(samples):
             state = program.init(run, backbone, samples)
-            state, metrics = program.epoch(state, 0, run, backbone, samples, LABELS)
+            state, metrics = program.epoch(state, 0, run, backbone, samples, labels)
             moved = {path: leaf for path, leaf in state.params.items() if "block_0" in path}
             return metrics["train_loss"], moved
 
