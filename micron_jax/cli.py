@@ -9,6 +9,7 @@ PROGRAMS = {
     "pretrain": "learn from an unlabelled corpus, on one device or many",
     "convert": "turn a checkpoint of the PyTorch release into a folder of ours",
     "compare": "check our numbers against a recording of the PyTorch release",
+    "extract": "features of images, videos or a data set, into one file",
     "data": "build, list and check data sets, crop faces, or make a set with known truth",
     "demo": "fetch sample clips, build a corpus, pretrain a tiny model",
 }

@@ -116,20 +116,28 @@ def clip_facts(clip: ClipFiles) -> tuple[float | None, int]:
 
 
 def read_frames(clip: ClipFiles) -> Iterator[tuple[int, np.ndarray | Unreadable]]:
-    """Yields (number in the clip, frame), one at a time and in order.
+    """Yields (number in the clip, frame), one at a time and in order; see `read_timed_frames`."""
+    for number, _, frame in read_timed_frames(clip):
+        yield number, frame
 
-    Images of a folder are ordered by the last integer in their names. In place of a frame stands
-    `Unreadable` where an image cannot be decoded, where its size differs from the first one's,
-    or, last, where a video breaks off long before its end.
+
+def read_timed_frames(
+    clip: ClipFiles,
+) -> Iterator[tuple[int, float | None, np.ndarray | Unreadable]]:
+    """Yields (number in the clip, seconds from its beginning, frame), one at a time and in order.
+
+    Images of a folder are ordered by the last integer in their names; their times are unknown:
+    None. In place of a frame stands `Unreadable` where an image cannot be decoded, where its size
+    differs from the first one's, or, last, where a video breaks off long before its end.
     """
     size = None
-    for number, frame in _folder(clip.path) if clip.path.is_dir() else _video(clip):
+    for number, seconds, frame in _folder(clip.path) if clip.path.is_dir() else _video(clip):
         if not isinstance(frame, Unreadable):
             size = size or frame.shape
             if frame.shape != size:
                 (h, w, _), (h0, w0, _) = frame.shape, size
                 frame = Unreadable(f"frame {number} is {w}x{h}, the first one {w0}x{h0}")
-        yield number, frame
+        yield number, seconds, frame
 
 
 def frame_names(folder: Path) -> list[str]:
@@ -139,30 +147,36 @@ def frame_names(folder: Path) -> list[str]:
     return sorted(names, key=lambda name: (number_in(name), name))
 
 
-def _folder(folder: Path) -> Iterator[tuple[int, np.ndarray | Unreadable]]:
+def read_image(path: Path) -> np.ndarray | Unreadable:
+    """An image file -> RGB uint8 [H, W, 3], or why it cannot be decoded; see `decode_jpeg`."""
+    try:
+        return decode_jpeg(path.read_bytes())
+    except (Unreadable, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        return Unreadable(f"{path.name}: {reason}")
+
+
+def _folder(folder: Path) -> Iterator[tuple[int, None, np.ndarray | Unreadable]]:
     for number, name in enumerate(frame_names(folder)):
-        try:
-            yield number, decode_jpeg((folder / name).read_bytes())
-        except (Unreadable, OSError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            yield number, Unreadable(f"{name}: {reason}")
+        yield number, None, read_image(folder / name)
 
 
-def _video(clip: ClipFiles) -> Iterator[tuple[int, np.ndarray | Unreadable]]:
+def _video(clip: ClipFiles) -> Iterator[tuple[int, float | None, np.ndarray | Unreadable]]:
     video = cv2.VideoCapture(str(clip.path))
     video.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
     number = 0
     try:
         while (frame := video.read()[1]) is not None:
-            yield number, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+            seconds = video.get(cv2.CAP_PROP_POS_MSEC) / 1000  # a phone's frames come unevenly
+            yield number, seconds, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
             number += 1
     finally:
         video.release()
     promised = clip_facts(clip)[1]
     if number == 0:
-        yield 0, Unreadable("no frame can be decoded")
+        yield 0, None, Unreadable("no frame can be decoded")
     elif number < 0.9 * promised:  # the promised count is itself an estimate
-        yield number, Unreadable(f"breaks off after {number} of {promised} frames")
+        yield number, None, Unreadable(f"breaks off after {number} of {promised} frames")
 
 
 def _name(path: Path, root: Path) -> str:

@@ -6,12 +6,11 @@ from pathlib import Path
 from micron_jax.datasets.catalogue import SETS, builder_class
 from micron_jax.datasets.clips import KEEPS, built_keep, describe_clips
 from micron_jax.errors import UserError
-from micron_jax.programs import Arguments, write_json
+from micron_jax.programs import Arguments, print_reasons, write_json
 
 DATASETS = {
     "frames": "unlabelled face video, to pretrain on: any folder of videos or image folders"
 } | {name: spec.title for name, spec in SETS.items()}
-LINES = 10  # of reasons, before "and N more"
 
 
 def main(argv: list[str]) -> int:
@@ -149,8 +148,8 @@ def _build_frames(options: argparse.Namespace) -> int:
     )
     built = describe(options.data_dir)
     _built(fresh, built)
-    _reasons("skipped clips", built["skipped"])
-    _reasons("dropped frames (a clip is cut there)", built["dropped"])
+    print_reasons("skipped clips", built["skipped"])
+    print_reasons("dropped frames (a clip is cut there)", built["dropped"])
     return 0
 
 
@@ -224,9 +223,9 @@ def _faces(options: argparse.Namespace) -> int:
     print(f"where the faces were: {options.output / CROPS}")
     if options.sheet:
         print(f"to look at: {options.output / SHEET}")
-    _reasons("skipped clips", made["skipped"])
+    print_reasons("skipped clips", made["skipped"])
     dropped = [{"clip": c["clip"], "reason": d["reason"]} for c in clips for d in c["dropped"]]
-    _reasons("dropped frames", dropped)
+    print_reasons("dropped frames", dropped)
     return 0
 
 
@@ -250,18 +249,9 @@ def _synth(options: argparse.Namespace) -> int:
     if not all(splits.count(name) for name in ("train", "val", "test")):
         print("a split is empty: people of one picture or sub-folder are never parted")
     left_out = [{"clip": entry["face"], "reason": entry["reason"]} for entry in made["left_out"]]
-    _reasons("faces left out", left_out)
+    print_reasons("faces left out", left_out)
     return 0
 
 
 def _counts(built: dict) -> str:
     return f"clips: {built['clips']:,}, frames: {built['frames']:,}, bytes: {built['bytes']:,}"
-
-
-def _reasons(what: str, entries: list[dict]) -> None:
-    if entries:
-        print(f"{what}: {len(entries):,}")
-    for entry in entries[:LINES]:
-        print(f"  {entry['clip']}: {entry['reason']}")
-    if len(entries) > LINES:
-        print(f"  and {len(entries) - LINES:,} more")
