@@ -1,0 +1,169 @@
+"""Registration of a pair: what the head and the light did is taken off, the expression stays.
+
+Between the two frames of a micro-expression the head moves about as far as the face does, and the
+light changes. Points are tracked all over the frame (pyramidal Lucas-Kanade) and one affine
+transform is fitted to the majority of them (RANSAC), so that neither an expression nor a blink
+pulls it along; then one gain and one offset of the levels are fitted to the pixels that agree.
+"""
+
+import dataclasses
+
+import cv2
+import numpy as np
+
+POINTS = 400  # tracked at most
+ENOUGH = 12  # that must agree on a transform
+BACK = 0.3  # px: a point tracked there and back ends nearer than this to where it began
+AGREE = 0.35  # px: of two frames of a face at 224 px; expressions move their region by more
+FARTHEST = 0.1  # of the side: a larger motion of the frame is no face that is held still
+SMOOTH = 1.5  # px, standard deviation: matches are judged without noise, which resampling hides
+
+
+@dataclasses.dataclass(frozen=True)
+class Registration:
+    """What was done to the moving frame.
+
+    Attributes:
+      transform: [2, 3] float64, from pixels (x, y) of the reference to those of the moving frame.
+      gain, offset: grey levels of the registered frame are gain · level + offset.
+      before, after: mean absolute difference from the reference in grey levels, of the half of
+        the smoothed pixels that differ least.
+      refused: why the transform is the identity; empty where one was found.
+    """
+
+    transform: np.ndarray
+    gain: float
+    offset: float
+    before: float
+    after: float
+    refused: str = ""
+
+
+def register(moving: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, Registration]:
+    """Moves a frame onto a reference of the same face, and matches its light.
+
+    Transform and light are each left out where they do not bring the frames nearer: the result is
+    never farther from the reference, in the sense of `Registration.after`, than the frame was.
+
+    Args:
+      moving: RGB uint8 [H, W, 3].
+      reference: RGB uint8 [H, W, 3].
+
+    Returns:
+      The moving frame in the reference's place and light, uint8 [H, W, 3] (beyond its border that
+      goes on), and what was done to it. Frames that need nothing come back as they were.
+
+    Raises:
+      ValueError: not two uint8 frames of one size.
+    """
+    for frame in (moving, reference):
+        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape != reference.shape:
+            raise ValueError(
+                f"frames are {moving.dtype} {moving.shape} and {reference.dtype} "
+                f"{reference.shape}; expected uint8 [H, W, 3] twice"
+            )
+    target = _smooth(reference)
+    identity = np.array([[1.0, 0, 0], [0, 1, 0]])
+    before = difference(_smooth(moving), target)
+    best = (before, identity, (1.0, 0.0), moving)
+    transform, refused = estimate_affine(moving, reference)
+    for candidate in (identity, transform):
+        if candidate is None:
+            continue
+        moved = moving if candidate is identity else warp_back(moving, candidate)
+        for light in ((1.0, 0.0), match_light(_smooth(moved), target)):
+            lit = moved if light == (1.0, 0.0) else _relight(moved, *light)
+            after = difference(_smooth(lit), target)
+            if after < best[0]:
+                best = (after, candidate, light, lit)
+    after, chosen, (gain, offset), registered = best
+    if chosen is identity and not refused:
+        refused = "no transform brings the frames nearer"
+    return registered, Registration(chosen, gain, offset, before, after, refused)
+
+
+def estimate_affine(moving: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray | None, str]:
+    """The affine motion of the majority of points between two frames, uint8 [H, W, 3].
+
+    Returns:
+      ([2, 3] float64, from pixels of the reference to those of the moving frame, ""), or (None,
+      why there is none).
+    """
+    grey, grey_moving = (cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in (reference, moving))
+    side = max(grey.shape)
+    points = cv2.goodFeaturesToTrack(grey, POINTS, 1e-3, max(3, side / 50))
+    if points is None or len(points) < ENOUGH:
+        return None, "too little texture to track"
+    settings = dict(
+        winSize=(2 * (side // 22) + 1,) * 2,
+        maxLevel=3,
+        criteria=(cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, 0.003),
+    )
+    there, seen, _ = cv2.calcOpticalFlowPyrLK(grey, grey_moving, points, None, **settings)
+    back, seen_back, _ = cv2.calcOpticalFlowPyrLK(grey_moving, grey, there, None, **settings)
+    steady = (np.linalg.norm(back - points, axis=-1) < BACK) & (seen == 1) & (seen_back == 1)
+    points, there = points[steady], there[steady]
+    if len(points) < ENOUGH:
+        return None, "too few points could be tracked"
+    tolerance = AGREE * max(side / 224, 0.5)
+    cv2.setRNGSeed(0)  # the same frames give the same bits
+    transform, agree = cv2.estimateAffine2D(
+        points, there, method=cv2.RANSAC, ransacReprojThreshold=tolerance, maxIters=2000
+    )
+    if transform is None or agree.sum() < max(ENOUGH, len(points) / 4):
+        return None, "the tracked points agree on no affine motion"
+    height, width = grey.shape
+    corners = np.array([(0, 0), (width, 0), (0, height), (width, height)], np.float64)
+    moved = corners @ transform[:, :2].T + transform[:, 2]
+    if np.linalg.norm(moved - corners, axis=-1).max() > FARTHEST * side:
+        return None, f"it would move the frame by more than {FARTHEST:.0%} of its side"
+    return transform, ""
+
+
+def warp_back(moving: np.ndarray, transform: np.ndarray) -> np.ndarray:
+    """The moving frame seen in the reference's place: uint8 [H, W, 3], transform [2, 3]."""
+    return cv2.warpAffine(
+        moving,
+        transform,
+        (moving.shape[1], moving.shape[0]),
+        flags=cv2.INTER_LANCZOS4 | cv2.WARP_INVERSE_MAP,  # the sharpest: blur looks like motion
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+
+
+def match_light(moving: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
+    """(gain, offset) that take grey levels of one frame to the other's, float32 [H, W] twice.
+
+    Least squares over the three quarters of pixels that fit best, found anew three times; (1, 0)
+    where the fit makes no sense.
+    """
+    x, y = moving.ravel().astype(np.float64), reference.ravel().astype(np.float64)
+    error = np.abs((y - np.median(y)) - (x - np.median(x)))
+    gain, offset = 1.0, 0.0
+    for _ in range(3):
+        fit = error <= np.quantile(error, 0.75)
+        mean_x, mean_y = x[fit].mean(), y[fit].mean()
+        spread = np.mean((x[fit] - mean_x) ** 2)
+        if spread < 1:  # a flat frame has a level and no contrast
+            return 1.0, 0.0
+        gain = np.mean((x[fit] - mean_x) * (y[fit] - mean_y)) / spread
+        offset = mean_y - gain * mean_x
+        error = np.abs(gain * x + offset - y)
+    return (float(gain), float(offset)) if 0.5 < gain < 2 else (1.0, 0.0)
+
+
+def difference(moving: np.ndarray, reference: np.ndarray) -> float:
+    """Mean absolute difference of the half of the pixels that differ least, float32 [H, W]."""
+    apart = np.abs(moving - reference).ravel()
+    half = (apart.size + 1) // 2
+    return float(np.partition(apart, half - 1)[:half].mean())
+
+
+def _smooth(frame: np.ndarray) -> np.ndarray:
+    grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    return cv2.GaussianBlur(grey, (0, 0), SMOOTH)
+
+
+def _relight(frame: np.ndarray, gain: float, offset: float) -> np.ndarray:
+    levels = np.clip(np.rint(np.arange(256) * gain + offset), 0, 255)
+    return cv2.LUT(frame, levels.astype(np.uint8))
