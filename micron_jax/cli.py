@@ -10,6 +10,7 @@ PROGRAMS = {
     "convert": "turn a checkpoint of the PyTorch release into a folder of ours",
     "compare": "check our numbers against a recording of the PyTorch release",
     "extract": "features of images, videos or a data set, into one file",
+    "visualize": "look at what moved between two frames, and when in a video",
     "data": "build, list and check data sets, crop faces, or make a set with known truth",
     "demo": "fetch sample clips, build a corpus, pretrain a tiny model",
 }

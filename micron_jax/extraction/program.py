@@ -17,7 +17,7 @@ from micron_jax.datasets.inputs import CROPS, InputClip
 from micron_jax.errors import UserError
 from micron_jax.extraction.store import Store
 from micron_jax.extraction.stream import WHAT, Batch, batches, features, make_step
-from micron_jax.interop.folder import Weights
+from micron_jax.pretrained import Weights
 from micron_jax.training.sharding import MeshConfig, make_mesh
 
 CHUNK = 64 << 20  # bytes of features that are held before they are written

@@ -16,9 +16,8 @@ from micron_jax.datasets.inputs import cut_of, find_inputs
 from micron_jax.errors import UserError
 from micron_jax.extraction import program, store
 from micron_jax.interop import folder
-from micron_jax.interop.folder import Weights
 from micron_jax.models.micron_bert import MicronBertModule
-from micron_jax.pretrained import MicronBert
+from micron_jax.pretrained import MicronBert, Weights
 from micron_jax.training.state import init_params
 
 ALL = ("tokens", "cls", "pooled", "dma")
