@@ -20,6 +20,9 @@ PARTS = {
     "chin": _MOUTH + np.array([[-0.1, 0.16], [0, 0.17], [0.1, 0.16]]),
 }
 
+CENTRE, HALF = (0.5, 0.48), (0.33, 0.46)  # of the oval that a face fills
+BOX = (np.subtract(CENTRE, HALF), np.add(CENTRE, HALF))  # around it: left and top, right and bottom
+
 
 def _centres(grid: int) -> np.ndarray:
     """(x, y) of each patch's centre, [grid, grid, 2], in units of the side."""
@@ -30,7 +33,7 @@ def _centres(grid: int) -> np.ndarray:
 @functools.cache
 def oval(grid: int) -> np.ndarray:
     """Which patches lie on the face, bool [grid, grid]; the rest is wall, hair and collar."""
-    x, y = np.moveaxis((_centres(grid) - (0.5, 0.48)) / (0.33, 0.46), -1, 0)
+    x, y = np.moveaxis((_centres(grid) - CENTRE) / HALF, -1, 0)
     return x**2 + y**2 <= 1
 
 

@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 from matplotlib.figure import Figure
 
-from micron_jax.data.registration import Registration, register
+from micron_jax.data.registration import Registration, register, warp_back
 from micron_jax.pretrained import MicronBert
+from micron_jax.visualisation.layout import BOX
 from micron_jax.visualisation.overlay import LABELS, legend, show_face, show_heat, top_of
 
 
@@ -71,6 +72,30 @@ def shrink(frames: np.ndarray, size: int) -> np.ndarray:
     return np.stack(resized)
 
 
+def register_crops(
+    moving: np.ndarray, reference: np.ndarray, *, faces: bool = True
+) -> tuple[np.ndarray, Registration]:
+    """`registration.register` of two crops, by what lies in the faces' box alone.
+
+    A wall behind a head stands still and has many corners; left in, it holds the head's motion
+    back from being taken off.
+
+    Args:
+      moving, reference: uint8 [V, V, 3].
+      faces: the crops are aligned faces; if not, all of them counts.
+    """
+    if not faces:
+        return register(moving, reference)
+    (left, top), (right, bottom) = np.rint(np.multiply(BOX, len(moving))).astype(int)
+    inside = np.s_[top:bottom, left:right]
+    _, done = register(*(np.ascontiguousarray(crop[inside]) for crop in (moving, reference)))
+    transform = done.transform.copy()
+    transform[:, 2] += (left, top) - transform[:, :2] @ (left, top)
+    levels = np.clip(np.rint(np.arange(256) * done.gain + done.offset), 0, 255).astype(np.uint8)
+    moved = moving if done.refused else warp_back(moving, transform)
+    return cv2.LUT(moved, levels), dataclasses.replace(done, transform=transform)
+
+
 def residual_flow(frame: np.ndarray, registered: np.ndarray, grid: int, size: int) -> np.ndarray:
     """Length of the optical flow (Farnebäck) between two registered frames, a mean per patch.
 
@@ -89,7 +114,12 @@ def residual_flow(frame: np.ndarray, registered: np.ndarray, grid: int, size: in
 
 
 def look_at_pair(
-    model: MicronBert, frame: np.ndarray, reference: np.ndarray, *, heat: str = "symmetric"
+    model: MicronBert,
+    frame: np.ndarray,
+    reference: np.ndarray,
+    *,
+    heat: str = "symmetric",
+    faces: bool = True,
 ) -> PairView:
     """Registers the reference onto the frame and asks the network for all it tells of the two.
 
@@ -97,6 +127,7 @@ def look_at_pair(
       model: from `micron_jax.load`.
       frame, reference: crops of one face, uint8 [V, V, 3], V a multiple of the network's input.
       heat: `symmetric`, `cosine` or `release`.
+      faces: the crops are aligned faces, and registered by what lies in the faces' box.
 
     Raises:
       ValueError: frames of another dtype or shape, no such heat.
@@ -107,7 +138,7 @@ def look_at_pair(
             f"frames are {frame.shape} and {reference.shape}; expected uint8 [V, V, 3] twice, V a "
             f"multiple of {size}"
         )
-    registered, registration = register(reference, frame)
+    registered, registration = register_crops(reference, frame, faces=faces)
     small, small_reference = shrink(np.stack([frame, registered]), size)[:, None]
     reconstruction = model.reconstruct(small, small_reference)
     return PairView(

@@ -63,15 +63,14 @@ def visualise(
     cuts = [_cut(clip, crop, view_size(model), detect) for clip in clips]
     with _whole_or_not(output) as folder:
         if pair:
-            (frame, reference), aspect = _two_images(clips, cuts), cuts[0].aspect
-            return _pair(model, frame, reference, folder, heat or PAIRS, _title(clips), aspect)
+            frame, reference = _two_images(clips, cuts)
+            return _pair(model, frame, reference, folder, heat or PAIRS, clips, cuts[0])
         (clip,), (cut,) = clips, cuts
         first = [crop for _, _, crop in _crops(clip, cut, limit=3)]
         if len(first) == 1:
             raise UserError(f"{clip.name}: one frame only, and nothing to compare it with")
         if len(first) == 2:
-            title = _title(clips)
-            return _pair(model, first[1], first[0], folder, heat or PAIRS, title, cut.aspect)
+            return _pair(model, first[1], first[0], folder, heat or PAIRS, clips, cut)
         return _clip(model, clip, cut, folder, heat or OVER_TIME)
 
 
@@ -103,9 +102,18 @@ def _two_images(clips: list[InputClip], cuts: list[Cut]) -> list[np.ndarray]:
     return [cut(frame) for cut, frame in zip(cuts, frames, strict=True)]
 
 
-def _pair(model, frame, reference, folder: Path, heat: str, title: str, aspect: float) -> PairView:
-    view = look_at_pair(model, frame, reference, heat=heat)
-    _save(draw_pair(view, title=title, aspect=aspect), folder / "pair.png")
+def _pair(
+    model: MicronBert,
+    frame: np.ndarray,
+    reference: np.ndarray,
+    folder: Path,
+    heat: str,
+    clips: list[InputClip],
+    cut: Cut,
+) -> PairView:
+    view = look_at_pair(model, frame, reference, heat=heat, faces=cut.kind == "face")
+    title = " and ".join(Path(clip.name).name for clip in clips)
+    _save(draw_pair(view, title=title, aspect=cut.aspect), folder / "pair.png")
     np.savez_compressed(folder / "pair.npz", **view.arrays())
     return view
 
@@ -119,8 +127,8 @@ def _clip(model: MicronBert, clip: InputClip, cut: Cut, folder: Path, heat: str)
                 bar.update()
                 yield crop
 
-        fps = clip.fps or ASSUMED
-        timeline = watch(model, counted(), fps=fps, heat=heat, faces=cut.kind == "face")
+        fps, face = clip.fps or ASSUMED, cut.kind == "face"
+        timeline = watch(model, counted(), fps=fps, heat=heat, faces=face)
     apex = moments(timeline)[0].apex
     before = max(0, apex - timeline.delta)
     wanted = {n for m in moments(timeline) for n in (m.onset, m.apex, m.offset)} | {before}
@@ -134,7 +142,7 @@ def _clip(model: MicronBert, clip: InputClip, cut: Cut, folder: Path, heat: str)
     video.close()
     _save(draw_timeline(timeline, title=name), folder / "timeline.png")
     _save(draw_moments(timeline, kept, title=name, aspect=cut.aspect), folder / "moments.png")
-    view = look_at_pair(model, kept[apex], kept[before], heat=heat)
+    view = look_at_pair(model, kept[apex], kept[before], heat=heat, faces=face)
     told = f"{name}: {timeline.seconds[apex]:.2f} s against {timeline.seconds[before]:.2f} s"
     _save(draw_pair(view, title=told, aspect=cut.aspect), folder / "top_moment.png")
     _tables(timeline, folder)
@@ -180,10 +188,6 @@ def _csv(path: Path, header, lines) -> None:
 
 def _save(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=110, bbox_inches="tight")
-
-
-def _title(clips: list[InputClip]) -> str:
-    return " and ".join(Path(clip.name).name for clip in clips)
 
 
 @contextlib.contextmanager

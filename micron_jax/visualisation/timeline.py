@@ -13,10 +13,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from scipy.signal import find_peaks, peak_widths
 
-from micron_jax.data.registration import register
 from micron_jax.pretrained import MicronBert
 from micron_jax.visualisation.layout import oval, part_of
-from micron_jax.visualisation.pairs import residual_flow, shrink
+from micron_jax.visualisation.pairs import register_crops, residual_flow, shrink
 
 SHORTEST, LONGEST = 1 / 25, 1 / 2  # seconds, of a micro-expression
 DELTA = LONGEST / 2  # seconds between the frames of a pair
@@ -106,7 +105,7 @@ def watch(
     maps, flows = [], []
     # The release's heat is relative to the largest diagonal of a batch: one pair, then.
     batch = 1 if heat == "release" else batch
-    for group in _grouped(_pairs(noted(), delta), batch):
+    for group in _grouped(_pairs(noted(), delta, faces), batch):
         now, other = (np.stack(side) for side in zip(*group, strict=True))
         flows += [residual_flow(*pair, grid, size) for pair in group]
         short = [(0, batch - len(group)), (0, 0), (0, 0), (0, 0)]
@@ -193,19 +192,21 @@ def find_intervals(energy: np.ndarray, fps: float) -> list[Interval]:
     return sorted(intervals, key=lambda interval: -interval.strength)
 
 
-def _pairs(crops: Iterator[np.ndarray], delta: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _pairs(
+    crops: Iterator[np.ndarray], delta: int, faces: bool
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(frame, the other one registered onto it), in the order that `transient` wants."""
     window = deque(maxlen=delta + 1)
     for crop in crops:
         window.append(crop)
-        yield crop, _onto(window[0], crop)
+        yield crop, _onto(window[0], crop, faces)
     rest = [*window][-delta:]
     for crop in rest:
-        yield crop, _onto(rest[-1], crop)
+        yield crop, _onto(rest[-1], crop, faces)
 
 
-def _onto(moving: np.ndarray, crop: np.ndarray) -> np.ndarray:
-    return crop if moving is crop else register(moving, crop)[0]
+def _onto(moving: np.ndarray, crop: np.ndarray, faces: bool) -> np.ndarray:
+    return crop if moving is crop else register_crops(moving, crop, faces=faces)[0]
 
 
 def _grouped(pairs: Iterator, size: int) -> Iterator[list]:

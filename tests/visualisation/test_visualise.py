@@ -118,23 +118,42 @@ def test_a_pair_is_registered_and_shown(checkpoint, weights, tmp_path, capsys):
     assert sorted(path.name for path in out.iterdir()) == ["pair.npz", "pair.png"]
 
 
-def test_in_python_the_same(weights):
-    model = MicronBert(weights)
-    frame = cv2.resize(drawn.face(3), (224, 224))
-    same = look_at_pair(model, frame, frame)
-    np.testing.assert_allclose(same.heat, 0, atol=1e-3)
-    assert same.flow.max() < 0.01
-    assert np.isclose(same.cls_attention.sum(axis=(1, 2)), 1, atol=0.2).all()
-    assert np.abs(same.interest).max() <= 1
-    figure = draw_pair(same, title="the same", aspect=0.5)
-    assert len(figure.axes) > 10
-    # A face half as wide as high is drawn so: nothing is stretched.
-    assert figure.axes[0].get_aspect() == 2
+def test_a_figure_stretches_nothing():
+    rng = np.random.default_rng(0)
+    image, heat = drawn.texture(1, (64, 64)), rng.random((4, 4))
+    _, registration = pairs.register_crops(image, image)
+    view = pairs.PairView(
+        image, image, image, registration, "cosine", heat, heat, heat, rng.random((2, 4, 4)), None
+    )
+    figure = draw_pair(view, title="half as wide as high", aspect=0.5)
+    assert {axis.get_aspect() for axis in figure.axes if axis.images} == {2.0}
+
+
+def test_a_checkpoint_without_decoder_and_frames_of_no_size(weights):
     without = {name: part for name, part in weights.params.items() if name != "decoder"}
     bare = MicronBert(Weights(weights.config, without, {}, weights.center, {}))
+    frame = drawn.texture(1, (200, 200))
     assert bare.reconstruct(frame[None, :32, :32], frame[None, :32, :32]) is None
     with pytest.raises(ValueError, match="a multiple of 32"):
-        look_at_pair(model, frame[:200], frame[:200])
+        look_at_pair(bare, frame, frame)
+
+
+def test_a_head_is_registered_although_the_wall_stands_still():
+    def scene(shift):
+        image = cv2.resize(drawn.texture(9, (75, 75), grain=1), (224, 224))  # many corners
+        x, y = np.meshgrid(np.arange(224), np.arange(224))
+        head = ((x - 112) / 74) ** 2 + ((y - 108) / 103) ** 2 <= 1
+        face = cv2.resize(drawn.face(3), (224, 224))
+        return np.where(head[..., None], np.roll(face, shift, axis=1), image)
+
+    still, moved = scene(0), scene(3)
+    registered, done = pairs.register_crops(moved, still)
+    assert not done.refused
+    centre = done.transform @ (112, 108, 1) - (112, 108)
+    np.testing.assert_allclose(centre, [3, 0], atol=0.5)
+    inside = np.s_[60:160, 70:150]
+    apart = np.abs(registered[inside].astype(int) - still[inside]).mean()
+    assert apart < 0.3 * np.abs(moved[inside].astype(int) - still[inside]).mean()
 
 
 def test_flow_is_in_px_of_the_network_s_input():
