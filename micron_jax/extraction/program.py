@@ -20,7 +20,7 @@ from micron_jax.extraction.stream import WHAT, Batch, batches, features, make_st
 from micron_jax.pretrained import Weights
 from micron_jax.training.sharding import MeshConfig, make_mesh
 
-CHUNK = 64 << 20  # bytes of features that are held before they are written
+CHUNK = 32 << 20  # bytes of features that are held before they are written
 
 
 def extract(

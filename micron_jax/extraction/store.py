@@ -13,7 +13,6 @@ safetensors bytes (`safetensors.numpy.load`): the same of one row, `dma` where i
 """
 
 import contextlib
-import io
 import json
 import os
 import shutil
@@ -112,9 +111,10 @@ class Store:
         """
         name = f"{len(self._chunks):05d}"
         if self._output.suffix == ".npz":
-            held = io.BytesIO()
-            np.savez(held, **arrays)
-            write_whole(self._folder / f"{name}.npz", held.getbuffer())
+            scratch = self._folder / "incomplete"
+            with open(scratch, "wb") as file:  # not by way of memory: a chunk is large
+                np.savez(file, **arrays)
+            os.replace(scratch, self._folder / f"{name}.npz")
         else:
             _write_records(self._folder / f"{name}.array_record", arrays, self.place.rows)
         chunk = {**notes, "place": vars(place), "pairs": len(arrays.get("dma_rows", ()))}

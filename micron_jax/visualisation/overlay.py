@@ -28,6 +28,14 @@ def overlay(face: np.ndarray, heat: np.ndarray, top: float) -> np.ndarray:
     return np.rint((1 - alpha) * face + alpha * colours).astype(np.uint8)
 
 
+def tint(face: np.ndarray, values: np.ndarray, low: float, high: float, colours: str) -> np.ndarray:
+    """A face in the colours of a map that has no zero, on the scale low..high; see `overlay`."""
+    part = np.clip((values - low) / (high - low), 0, 1).astype(np.float32)
+    large = cv2.resize(part, face.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    coloured = 255 * matplotlib.colormaps[colours](large)[..., :3]
+    return np.rint((face + coloured) / 2).astype(np.uint8)
+
+
 def show_face(axis, face: np.ndarray, title: str, aspect: float = 1.0):
     """A square crop, drawn with the aspect (width over height) of what it shows."""
     axis.set_axis_off()

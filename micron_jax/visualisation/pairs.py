@@ -4,12 +4,14 @@ import dataclasses
 
 import cv2
 import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from micron_jax.data.registration import Registration, register, warp_back
 from micron_jax.pretrained import MicronBert
 from micron_jax.visualisation.layout import BOX
-from micron_jax.visualisation.overlay import LABELS, legend, show_face, show_heat, top_of
+from micron_jax.visualisation.overlay import LABELS, legend, show_face, show_heat, tint, top_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,13 +187,11 @@ def draw_pair(view: PairView, *, title: str = "", aspect: float = 1.0) -> Figure
     shown = heat(upper[4], view.flow, top, "optical flow left\n(no network)")
     legend(figure, upper[4], shown, "px of the network's input")
 
-    show_face(lower[0], face, "Patch of Interest", aspect)
-    low, high = np.percentile(view.interest, (1, 99))
-    scale = dict(
-        vmin=low, vmax=max(high, low + 1e-6), cmap="viridis", alpha=0.55, interpolation="bilinear"
-    )
-    shown = lower[0].imshow(view.interest, **scale)
-    lower[0].set_aspect(1 / aspect)
+    low, high = (float(level) for level in np.percentile(view.interest, (1, 99)))
+    high = max(high, low + 1e-6)
+    tinted = tint(face, view.interest, low, high, "viridis")
+    show_face(lower[0], tinted, "Patch of Interest", aspect)
+    shown = ScalarMappable(Normalize(low, high), "viridis")
     legend(figure, lower[0], shown, "cosine with the CLS token")
     top = float(view.cls_attention.max())
     for head, (axis, values) in enumerate(zip(lower[1:], view.cls_attention, strict=False), 1):
