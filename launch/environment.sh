@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the launchers: setup_environment EXTRAS makes $VENV and installs the package into it.
 VENV=${VENV:-.venv}
 PYTHON=${PYTHON:-python3}

@@ -1,18 +1,21 @@
 """`micron-jax SUBCOMMAND`: finds the program, nothing else."""
 
 import importlib
+import os
 import sys
 
 from micron_jax.errors import UserError
 
 PROGRAMS = {
     "pretrain": "learn from an unlabelled corpus, on one device or many",
-    "convert": "turn a checkpoint of the PyTorch release into a folder of ours",
-    "compare": "check our numbers against a recording of the PyTorch release",
+    "evaluate": "metrics, intervals and a report of predictions, ours or anyone's",
+    "convert": "turn a checkpoint of the PyTorch release into a folder of ours, or back",
+    "compare": "check our numbers against the PyTorch release, live or recorded",
     "extract": "features of images, videos or a data set, into one file",
     "visualize": "look at what moved between two frames, and when in a video",
     "data": "build, list and check data sets, crop faces, or make a set with known truth",
-    "demo": "fetch sample clips, build a corpus, pretrain a tiny model",
+    "plan": "what a pretraining will need of TPUs or GPUs that are not here",
+    "demo": "fetch sample clips, build a corpus and a labelled set, pretrain a tiny model",
 }
 
 HELP = """usage: micron-jax COMMAND [options]
@@ -46,9 +49,14 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if name not in PROGRAMS:
             raise UserError(f"no command {name!r}; the commands are {', '.join(PROGRAMS)}")
-        return importlib.import_module(f"micron_jax.programs.{name}").main(rest)
+        status = importlib.import_module(f"micron_jax.programs.{name}").main(rest)
+        sys.stdout.flush()
+        return status
     except UserError as error:
         print(f"micron-jax: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # of `| head`: whoever read has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141

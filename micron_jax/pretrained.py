@@ -11,8 +11,8 @@ import numpy as np
 from micron_jax.config import build
 from micron_jax.data.views import denormalise, normalise
 from micron_jax.errors import UserError
-from micron_jax.interop import folder, release
-from micron_jax.interop.folder import Weights
+from micron_jax.interop import folder, hub, release
+from micron_jax.interop.weights import Weights, check_finite
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.layers import patchify, unpatchify
 from micron_jax.models.micron_bert import MicronBertModule
@@ -21,30 +21,39 @@ from micron_jax.training.checkpoint import CONFIG_FILE, Checkpoints, read_weight
 from micron_jax.training.losses import patch_moments
 
 
-def load(checkpoint: str | Path) -> "MicronBert":
+def load(checkpoint: str | Path, *, weights: str = "student") -> "MicronBert":
     """Loads whatever checkpoint a user has, ready to be called.
 
     Args:
-      checkpoint: a run's workdir, a folder that `micron-jax convert` wrote, or a `.pth` of the
-        PyTorch release.
+      checkpoint: a run's workdir, a folder that `micron-jax convert` wrote, a `.pth` of the
+        PyTorch release, or the name of such a folder on the Hugging Face Hub, `OWNER/NAME` or
+        `OWNER/NAME@REVISION`. What lies on this machine goes before what has its name on the Hub.
+      weights: `student`, the network that was trained, or `teacher`, its moving average, of
+        checkpoints trained with DINO.
 
     Raises:
-      UserError: it is none of these, or damaged.
+      UserError: it is none of these, or damaged, or there is no teacher in it.
     """
-    return MicronBert(read(Path(checkpoint)))
+    return MicronBert(read(checkpoint, weights=weights))
 
 
-def read(checkpoint: Path) -> Weights:
+def read(checkpoint: str | Path, *, weights: str = "student") -> Weights:
     """The same, not yet on a device; see `load`."""
+    return _read(Path(checkpoint)).chosen(weights)
+
+
+def _read(checkpoint: Path) -> Weights:
     if checkpoint.is_file():
         return release.read_checkpoint(checkpoint)
     if Checkpoints.folder(checkpoint).is_dir():
         return _read_run(checkpoint)
     if checkpoint.is_dir():
         return folder.read(checkpoint)
+    if hub.is_name(str(checkpoint)):
+        return folder.read(hub.fetch(str(checkpoint)))
     raise UserError(
-        f"{checkpoint}: no such file or folder; expected a run's workdir, a converted folder or "
-        "a .pth of the release"
+        f"{checkpoint}: no such file or folder; expected a run's workdir, a converted folder, "
+        "a .pth of the release, or OWNER/NAME on the Hugging Face Hub"
     )
 
 
@@ -58,7 +67,10 @@ def _read_run(workdir: Path) -> Weights:
     step, tree = read_weights(workdir)
     center = np.zeros((1, 0), np.float32) if tree["center"] is None else tree["center"]
     info = {"source": f"pretraining, step {step}", "config": settings}
-    return Weights(config, tree["params"], tree["teacher"] or {}, center, info)
+    weights = Weights(config, tree["params"], tree["teacher"] or {}, center, info)
+    for name, value in weights.flat().items():
+        check_finite(f"{workdir}, step {step}", name, value)
+    return weights
 
 
 class MicronBert:

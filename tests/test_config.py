@@ -7,7 +7,9 @@ from micron_jax.errors import UserError
 from micron_jax.training.recipe import parse
 
 
-@pytest.mark.parametrize("name", ["pretrain_demo", "pretrain_paper", "pretrain_release"])
+@pytest.mark.parametrize(
+    "name", ["pretrain_demo", "pretrain_paper", "pretrain_pod", "pretrain_release"]
+)
 def test_shipped_recipes_are_whole(name):
     values = config.override(config.load(name), ["--config.data.data_dir=d"])
     parsed = parse(values)
@@ -30,6 +32,10 @@ def test_the_two_settings_differ_as_the_paper_and_the_release_do():
     same = ("width", "depth", "heads", "patch_size", "img_size", "decoder_width", "mlp_ratio")
     for field in same:
         assert getattr(release.model, field) == getattr(paper.model, field)
+
+
+def test_the_pod_has_the_papers_setting_but_for_the_batch():
+    assert config.load("pretrain_pod") == config.load("pretrain_paper") | {"batch_size": 4096}
 
 
 def test_overrides():

@@ -1,6 +1,7 @@
 """What every builder of ours does: one at a time, quietly, whole or not at all."""
 
 import contextlib
+import errno
 import io
 import shutil
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from absl import logging
 
 from micron_jax.errors import UserError
 from micron_jax.files import sole_writer
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def group(counts: list[int], limit: int) -> list[range]:
@@ -41,6 +44,18 @@ def sole_builder(folder: Path) -> Iterator[None]:
         for debris in folder.glob("incomplete.*"):
             shutil.rmtree(debris)
         yield
+
+
+def refusal(error: Exception, data_dir: str | Path) -> Exception:
+    """What to raise when a set could not be written: for people, where the disk is to blame."""
+    number = getattr(error, "errno", None)
+    if number in FULL or "No space left" in str(error):
+        return UserError(
+            f"--data-dir {data_dir}: no space left on its disk; make room, start again"
+        )
+    if number in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return UserError(f"--data-dir {data_dir}: cannot be written: {error.strerror}")
+    return error
 
 
 @contextlib.contextmanager

@@ -16,23 +16,38 @@ from micron_jax.datasets import frames, leakage
 from micron_jax.datasets.annotations import Sample
 from micron_jax.datasets.census import compare, compare_set
 from micron_jax.datasets.protocols import PROTOCOLS, Protocol, find
-from micron_jax.datasets.survey import CHUNK, Survey, digest, images_in, numbers_in, shared, survey
+from micron_jax.datasets.survey import (
+    CHUNK,
+    Survey,
+    digest,
+    draw_sample,
+    images_in,
+    numbers_in,
+    shared,
+    survey,
+)
 from micron_jax.errors import UserError
 
 Part = tuple[int, Sequence[int], Sequence[bytes]]  # of what `survey` takes
+SAMPLE = 200_000  # frames of a corpus that are decoded: minutes, where all of them take hours
 COMPARABLE = 1_000_000  # frames of a corpus; beyond that, reading them all is no check but a job
 
 
 def check(
-    name: str, data_dir: Path, protocol: str | None = None, corpus: Path | None = None
+    name: str,
+    data_dir: Path,
+    protocol: str | None = None,
+    corpus: Path | None = None,
+    sample: int | None = SAMPLE,
 ) -> dict[str, Any]:
-    """Opens a built set and looks at all of it.
+    """Opens a built set and looks at it: at all of a benchmark, at `sample` frames of `frames`.
 
     Args:
       name: of a benchmark, or `frames`.
       data_dir: where the built sets lie.
       protocol: compare this one's counts only; by default, of all that use the set.
       corpus: a data_dir with `frames`: look there for the benchmark's subjects.
+      sample: how many frames of `frames` to look at; None: at all.
 
     Raises:
       UserError: no such set or protocol, or it is not built; a record is not as built.
@@ -42,7 +57,7 @@ def check(
             if value is not None:
                 raise UserError(f"{option} is for benchmarks; `{name}` has no subjects")
         source, clips = frames.open_frames(data_dir)
-        return check_frames(source, clips, frames.describe(data_dir))
+        return check_frames(source, clips, frames.describe(data_dir), sample)
     from micron_jax.datasets.clips import describe_clips, open_clips
 
     wanted = _protocols(name, protocol)
@@ -100,17 +115,22 @@ def check_clips(
     return report
 
 
-def check_frames(source: Any, clips: Sequence[Clip], described: Mapping) -> dict[str, Any]:
+def check_frames(
+    source: Any, clips: Sequence[Clip], described: Mapping, sample: int | None = None
+) -> dict[str, Any]:
     """The report on the unlabelled corpus.
 
     Args:
       source: its records; `source.__getitems__` reads several.
       clips: its index.
       described: what `frames.describe` says.
+      sample: how many frames to look at, of a larger corpus; None: at all.
     """
     misplaced: list[dict] = []
-    bar = tqdm(total=len(source), unit=" frames", desc=frames.NAME)
-    seen = survey(_frame_parts(source, clips, misplaced, bar))
+    chosen = draw_sample(clips, len(source) if sample is None else sample)
+    looked_at = len(source) if chosen is None else len(chosen)
+    bar = tqdm(total=looked_at, unit=" frames", desc=frames.NAME)
+    seen = survey(_frame_parts(source, clips, chosen, misplaced, bar))
     lengths = np.array([clip.count for clip in clips] or [0])
     report = {
         "set": frames.NAME,
@@ -123,6 +143,8 @@ def check_frames(source: Any, clips: Sequence[Clip], described: Mapping) -> dict
         },
         "fps": dict(collections.Counter(f"{clip.fps:g}" for clip in clips).most_common()),
         **_facts(seen, [clip.name for clip in clips]),
+        "frames": len(source),
+        "looked_at": looked_at,
         "misplaced": misplaced,
         "skipped": list(described["skipped"]),
         "dropped": list(described["dropped"]),
@@ -203,19 +225,27 @@ def _clip_parts(source: Any, bare: list[int], bar: tqdm) -> Iterator[Part]:
 
 
 def _frame_parts(
-    source: Any, clips: Sequence[Clip], misplaced: list[dict], bar: tqdm
+    source: Any,
+    clips: Sequence[Clip],
+    chosen: np.ndarray | None,
+    misplaced: list[dict],
+    bar: tqdm,
 ) -> Iterator[Part]:
     with bar:
         for number, clip in enumerate(clips):
-            for first in range(0, clip.count, CHUNK):
-                size = min(CHUNK, clip.count - first)
-                records = _read(source, range(clip.first + first, clip.first + first + size))
+            numbers = range(clip.first, clip.first + clip.count)
+            if chosen is not None:
+                start, stop = np.searchsorted(chosen, (numbers.start, numbers.stop))
+                numbers = chosen[start:stop].tolist()
+            for first in range(0, len(numbers), CHUNK):
+                part = numbers[first : first + CHUNK]
+                records = _read(source, part)
                 for record in records:
                     if (name := _text(record["clip"])) != clip.name:
                         misplaced.append({"clip": clip.name, "record": name})
                 blobs = [record["image"] for record in records]
-                yield number, range(first, first + size), blobs
-                bar.update(size)
+                yield number, [n - clip.first for n in part], blobs
+                bar.update(len(part))
 
 
 def _leakage(
@@ -252,7 +282,7 @@ def _equal_clips(seen: Survey, source: Any, clips: Sequence[Clip]) -> dict[str, 
     return equal
 
 
-def _read(source: Any, numbers: range) -> list[dict]:
+def _read(source: Any, numbers: Sequence[int]) -> list[dict]:
     many: Callable | None = getattr(source, "__getitems__", None)
     return list(many(list(numbers))) if many else [source[number] for number in numbers]
 

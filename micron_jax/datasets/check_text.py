@@ -19,6 +19,11 @@ def lines(report: Mapping[str, Any]) -> list[str]:
             f"half of them {length['median']:,.0f} or more"
         )
         out.append(f"clips of a frame rate: {_pairs(report['fps'])}")
+        if report["looked_at"] < report["frames"]:
+            out.append(
+                f"looked at {report['looked_at']:,} of the frames, the first of each clip and "
+                "others by chance; what follows is of these (--sample all looks at each)"
+            )
     out.append(f"frame sizes: {_pairs(report['frame_sizes'])}")
     for title, entries in (
         ("unreadable frames", map(_broken, report["unreadable"])),

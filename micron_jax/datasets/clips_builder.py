@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import errno
 import functools
 import shutil
 import tempfile
@@ -15,14 +14,13 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from micron_jax.data.images import Unreadable, decode_jpeg
-from micron_jax.datasets.building import Info, group, quiet, sole_builder
+from micron_jax.datasets.building import Info, group, quiet, refusal, sole_builder
 from micron_jax.datasets.clips import KEEPS, SPLIT, VERSION, set_folder
 from micron_jax.datasets.clipset import ClipSet
 from micron_jax.datasets.planning import Plan, Planned, plan
 from micron_jax.errors import UserError
 
 BYTES_PER_SHARD = 256 << 20
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class ClipBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
@@ -179,12 +177,7 @@ def build_clips(
             builder = kind(plan=todo, recipe=recipe, strict=strict, **settings)
             builder.download_and_prepare(download_dir=scratch)
     except (OSError, RuntimeError) as error:
-        number = getattr(error, "errno", None)
-        if number in FULL or "No space left" in str(error):
-            raise UserError(f"--data-dir {data_dir}: no space left on its disk") from None
-        if number in (errno.EROFS, errno.EACCES, errno.EPERM):
-            raise UserError(f"--data-dir {data_dir}: cannot be written: {error.strerror}") from None
-        raise
+        raise refusal(error, data_dir) from None
     return True
 
 

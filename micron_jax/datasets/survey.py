@@ -1,4 +1,4 @@
-"""Looks at every stored frame once: can it be decoded, how large is it, is it there twice."""
+"""Looks at stored frames, each once: can it be decoded, how large is it, is it there twice."""
 
 import array
 import collections
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from micron_jax.data import images
+from micron_jax.data.pairs import Clip
 
 CHUNK = 256  # frames decoded at a time
 IMAGE_KEYS = ("image", "images", "frame", "frames")  # whose bytes are images, damaged or not
@@ -96,6 +97,25 @@ def shared(digests: np.ndarray, owners: np.ndarray) -> dict[tuple[int, int], int
     pairs = np.stack([first, owners], 1)[first != owners]
     pairs, counts = np.unique(pairs, axis=0, return_counts=True)
     return {(int(a), int(b)): int(n) for (a, b), n in zip(pairs, counts, strict=True)}
+
+
+def draw_sample(clips: Sequence[Clip], count: int) -> np.ndarray | None:
+    """`count` frames to look at, always the same ones: records in order; None: all there are.
+
+    The first frame of each clip is among them, by which a clip that is there twice shows itself;
+    where there are more clips than that, the first frames of some.
+    """
+    total = sum(clip.count for clip in clips)
+    if total <= count:
+        return None
+    rng = np.random.default_rng(0)
+    first = np.array([clip.first for clip in clips], np.int64)
+    if len(first) >= count:
+        return np.sort(rng.choice(first, count, replace=False))
+    rest = np.ones(total, bool)
+    rest[first] = False
+    rest = np.flatnonzero(rest)  # 8 bytes a frame
+    return np.sort(np.concatenate([first, rng.choice(rest, count - len(first), replace=False)]))
 
 
 def _blobs(value: Any) -> list[bytes] | None:

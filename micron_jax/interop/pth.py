@@ -37,6 +37,7 @@ _KINDS = (  # torch's storage, torch's dtype, ours
 )
 _STORAGES = {f"torch.{storage}": np.dtype(ours) for storage, _, ours in _KINDS}
 _DTYPES = {f"torch.{dtype}": np.dtype(ours) for _, dtype, ours in _KINDS}
+STORAGE_OF = {np.dtype(ours): storage for storage, _, ours in _KINDS}
 _BUILDERS = (
     "collections.OrderedDict",
     "argparse.Namespace",

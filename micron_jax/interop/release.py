@@ -1,16 +1,23 @@
 """The PyTorch release's names and layouts, and ours, both ways."""
 
+import contextlib
 import json
 import re
+from argparse import Namespace
+from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
 from micron_jax.errors import UserError
-from micron_jax.interop import pth
-from micron_jax.interop.folder import Weights, shapes_of
-from micron_jax.models.config import SIZES, ModelConfig
+from micron_jax.files import write_whole
+from micron_jax.interop import card, pth, pth_writer
+from micron_jax.interop.architecture import infer_config, release_args
+from micron_jax.interop.weights import Weights, check_finite, read_description, shapes_of
+
+OURS = "micron_jax"  # a checkpoint's entry that the release passes over
 
 # Our path -> the release's name; the first pattern that fits is followed, then the last part of
 # the name is set by `_LEAVES`. Trees are {"params", "teacher", "center"}, as in `Weights`.
@@ -78,31 +85,118 @@ def from_release(path: str, array: np.ndarray) -> np.ndarray:
 def read_checkpoint(path: Path) -> Weights:
     """Reads a checkpoint of the release: `model`, `args` and `epoch`, `module.` prefix or not.
 
+    One that `save` wrote becomes again what it was written from.
+
     Raises:
       UserError: it is damaged, would run code, or is not a checkpoint of Micron-BERT.
     """
     checkpoint = pth.read(path)
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("model"), dict):
         raise UserError(f"{path}: holds no 'model', so it is not a checkpoint of the release")
-    if "args" not in checkpoint:
+    if not isinstance(checkpoint.get("args"), dict | Namespace):
         raise UserError(
             f"{path}: holds no 'args', which say how the model was built; "
             "save {'model', 'args', 'epoch'} as the release does"
         )
     args = checkpoint["args"] if isinstance(checkpoint["args"], dict) else vars(checkpoint["args"])
-    state = {name.replace("module.", ""): value for name, value in checkpoint["model"].items()}
+    state = {str(k).replace("module.", ""): value for k, value in checkpoint["model"].items()}
     state = _without_copies(path, state)
-    config = infer_config(path, state, args)
-    shapes = shapes_of(config, decoder="decoder_pos_embed" in state, aux_cls="fc.weight" in state)
-    tree = unflatten_dict(_gather(path, state, shapes), sep="/")
-    info = {"source": path.name, "epoch": checkpoint.get("epoch"), "args": args}
+    if OURS in checkpoint:
+        config, info = read_description(path, _plain(path, checkpoint[OURS]))
+    else:
+        config = infer_config(path, state, args)
+        info = {"source": path.name, "epoch": checkpoint.get("epoch"), "args": args}
+    try:
+        shapes = shapes_of(
+            config,
+            decoder=any(name.startswith("decoder_") for name in state),
+            aux_cls=any(name.startswith("fc.") for name in state),
+        )
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    if config.dma_tied:  # see `state_dict`
+        state = {name: value for name, value in state.items() if not name.startswith("att.to_k.")}
+    tree = unflatten_dict(_gather(path, state, shapes, config.patch_size), sep="/")
     return Weights(
         config,
         tree["params"],
         tree.get("teacher", {}),
         tree.get("center", np.zeros((1, 0), np.float32)),
-        json.loads(json.dumps(info, default=str)),
+        _plain(path, info),
     )
+
+
+def state_dict(weights: Weights) -> dict[str, np.ndarray]:
+    """What the release's `state_dict()` holds of these weights, float32.
+
+    `student.backbone` is `backbone` itself, and of tied queries and keys (ours) both are written:
+    such arrays stand twice, and share their storage in a file.
+    """
+    state = {
+        release_name(path): to_release(path, array, patch_size=weights.config.patch_size)
+        for path, array in weights.flat().items()
+    }
+    if weights.config.dma_tied:
+        state |= {name.replace("to_q", "to_k"): x for name, x in state.items() if ".to_q." in name}
+    if weights.config.projection_dim:
+        state |= {f"student.{name}": x for name, x in state.items() if name.startswith("backbone.")}
+    return state
+
+
+def encode_checkpoint(weights: Weights) -> bytes:
+    """A `.pth` as the release saves it: `model`, `args` and `epoch`; and how to read it back."""
+    info = weights.info
+    epoch = info.get("epoch")
+    checkpoint = {
+        "model": OrderedDict(state_dict(weights)),
+        "args": Namespace(**release_args(weights)),
+        "epoch": epoch if isinstance(epoch, int) else 0,
+        OURS: weights.described(),
+    }
+    return pth_writer.encode(checkpoint)
+
+
+def save(weights: Weights, path: Path) -> None:
+    """Writes `encode_checkpoint` and, beside it, the model card as NAME.md; whole or not at all.
+
+    Raises:
+      UserError: one of the two is there already, or cannot be written.
+    """
+    beside = path.with_suffix(".md")
+    for file in (path, beside):
+        if file.exists():
+            raise UserError(f"{file}: exists already; name a new file or remove it")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(beside, card.text(weights, path.name).encode())
+        write_whole(path, encode_checkpoint(weights))
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _plain(path: Path, value: Any) -> Any:
+    """`value` as JSON knows it; what JSON does not know becomes text.
+
+    Raises:
+      UserError: there is more of it than settings are. A few shared lists in a file can unfold to
+        more than any memory holds.
+    """
+    nodes, below = 0, [(value, 0)]
+    while below:
+        part, depth = below.pop()
+        nodes += 1
+        if nodes > 100_000 or depth > 50:
+            raise UserError(f"{path}: its args are more than settings; save it with plain ones")
+        part = vars(part) if isinstance(part, Namespace) else part
+        if isinstance(part, dict | list | tuple):
+            parts = part.values() if isinstance(part, dict) else part
+            below.extend((inner, depth + 1) for inner in parts)
+    try:
+        return json.loads(json.dumps(value, default=str))
+    except ValueError as error:  # an integer of thousands of digits
+        raise UserError(f"{path}: its args cannot be kept ({error})") from error
 
 
 def _without_copies(path: Path, state: dict) -> dict:
@@ -120,85 +214,30 @@ def _without_copies(path: Path, state: dict) -> dict:
     return kept
 
 
-def _gather(path: Path, state: dict, shapes: dict) -> dict:
+def _gather(path: Path, state: dict, shapes: dict, patch_size: int) -> dict:
     """Our flat tree from the release's state, every tensor used and every shape right."""
-    missing, tensors = [], {}
-    for ours, expected in shapes.items():
-        name = release_name(ours)
-        if name not in state:
-            missing.append(name)
-            continue
-        value = from_release(ours, state.pop(name).astype(np.float32))
-        if value.shape != expected.shape:
-            raise UserError(
-                f"{path}: {name} has the wrong shape for this model "
-                f"({value.shape} in our layout, expected {expected.shape})"
-            )
-        tensors[ours] = value
-    if missing:
+    names = {ours: release_name(ours) for ours in shapes}
+    if missing := [name for name in names.values() if name not in state]:
         raise UserError(f"{path}: lacks {_some(missing)}; not a whole Micron-BERT checkpoint")
-    if state:
-        raise UserError(f"{path}: holds {_some(list(state))}, unknown to Micron-BERT")
+    if unknown := [name for name in state if name not in names.values()]:
+        raise UserError(f"{path}: holds {_some(unknown)}, unknown to Micron-BERT")
+    tensors = {}
+    for ours, name in names.items():
+        blank = np.broadcast_to(np.float32(0), shapes[ours].shape)
+        here, there = state[name].shape, to_release(ours, blank, patch_size=patch_size).shape
+        if here != there:
+            transposed = ", transposed" if here == there[::-1] else ""
+            raise UserError(
+                f"{path}: {name} has the wrong shape for this model ({here}{transposed}, not "
+                f"{there})"
+            )
+        if state[name].dtype.kind not in "fV":  # V: bfloat16
+            raise UserError(f"{path}: {name} is {state[name].dtype}, which no weight is")
+        tensors[ours] = from_release(ours, state[name].astype(np.float32))
+        check_finite(path, name, tensors[ours])
     return tensors
 
 
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more
-
-
-def infer_config(path: Path, state: dict, args: dict) -> ModelConfig:
-    """The architecture, from the tensors' shapes and, where shapes are silent, from `args`.
-
-    Shapes do not tell the number of heads: a checkpoint of another size than the release's own
-    must say `num_heads` and `decoder_num_heads` in its `args`.
-    """
-
-    def shape(name, rank):
-        if name not in state:
-            raise UserError(f"{path}: lacks {name}, so it is not a checkpoint of Micron-BERT")
-        if state[name].ndim != rank:
-            raise UserError(f"{path}: {name} has shape {state[name].shape}, not {rank} axes")
-        return state[name].shape
-
-    def depth(prefix):
-        numbers = [re.match(rf"{prefix}\.(\d+)\.", name) for name in state]
-        return 1 + max((int(n[1]) for n in numbers if n), default=-1)
-
-    width, _, patch_size, _ = shape("backbone.patch_embed.proj.weight", 4)
-    patches = shape("backbone.pos_embed", 3)[1] - 1
-    fields = dict(
-        img_size=round(max(patches, 0) ** 0.5) * patch_size,
-        patch_size=patch_size,
-        width=width,
-        depth=depth(r"backbone\.blocks"),
-        mlp_ratio=shape("backbone.blocks.0.mlp.fc1.weight", 2)[0] / width,
-        dma_diagonal=bool(args.get("diag_att", False)),
-    )
-    if "decoder_pos_embed" in state:
-        fields["decoder_width"] = shape("decoder_pos_embed", 3)[2]
-        fields["decoder_depth"] = depth("decoder_blocks")
-    if "student.head.last_layer.weight_v" in state:
-        outputs, bottleneck = shape("student.head.last_layer.weight_v", 2)
-        fields["projection_dim"] = outputs
-        fields["projection_bottleneck"] = bottleneck
-        fields["projection_hidden"] = shape("student.head.mlp.0.weight", 2)[0]
-    small = SIZES["small"]
-    is_small = all(fields.get(k, v) == v for k, v in small.items() if not k.endswith("heads"))
-    for field, name in (("heads", "num_heads"), ("decoder_heads", "decoder_num_heads")):
-        if name in args:
-            fields[field] = int(args[name])
-        elif is_small:
-            fields[field] = small[field]
-        elif field == "heads" or "decoder_width" in fields:
-            raise UserError(
-                f"{path}: width {width} and depth {fields['depth']} are not the release's, and "
-                f"its args do not say {name}: add it to args and save again"
-            )
-    if "decoder_width" not in fields:
-        # No decoder to describe; the decoder of the config is never built.
-        fields |= {k: v for k, v in small.items() if k.startswith("decoder_")}
-    try:
-        return ModelConfig(**fields)
-    except UserError as error:
-        raise UserError(f"{path}: describes no possible model: {error}") from error

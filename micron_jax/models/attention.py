@@ -19,12 +19,19 @@ def attend(q, k, v, *, implementation: str = "auto"):
     Returns:
       [B, N, H, D] in the dtype of `q`; the softmax is taken in float32.
     """
-    if implementation == "auto":
-        single_cpu = jax.default_backend() == "cpu" and jax.device_count() == 1
-        implementation = "per_head" if single_cpu else "xla"
+    implementation = settle(
+        implementation, platform=jax.default_backend(), devices=jax.device_count()
+    )
     if implementation == "per_head":
         return _attend_per_head(q, k, v)
     return jax.nn.dot_product_attention(q, k, v, implementation=implementation)
+
+
+def settle(implementation: str, *, platform: str, devices: int) -> str:
+    """What `auto` stands for on so many devices of a platform (`cpu`, `gpu`, `tpu`)."""
+    if implementation != "auto":
+        return implementation
+    return "per_head" if platform == "cpu" and devices == 1 else "xla"
 
 
 def attention_weights(q, k, *, scale: float):

@@ -35,6 +35,9 @@ def print_reasons(what: str, entries: list[dict]) -> None:
     if entries:
         print(f"{what}: {len(entries):,}")
     for entry in entries[:LINES]:
-        print(f"  {entry['clip']}: {entry['reason']}")
+        more = (
+            f", and {entry['frames'] - 1:,} frames after it" if entry.get("frames", 1) > 1 else ""
+        )
+        print(f"  {entry['clip']}: {entry['reason']}{more}")
     if len(entries) > LINES:
         print(f"  and {len(entries) - LINES:,} more")

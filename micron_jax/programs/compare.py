@@ -1,6 +1,9 @@
 """`micron-jax compare`: our numbers beside the PyTorch release's."""
 
 import dataclasses
+import sys
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from micron_jax.programs import Arguments, write_json
@@ -9,27 +12,114 @@ from micron_jax.programs import Arguments, write_json
 def main(argv: list[str]) -> int:
     parser = Arguments(
         prog="micron-jax compare",
-        description="Compute what a recording of the PyTorch release holds, from the same weights "
-        "and images, and compare: outputs, gradients, training curves, final state. Ends with 1 "
-        "where a check fails.",
+        usage="micron-jax compare --checkpoint CKPT --release CHECKOUT [--input IMAGES ...] "
+        "[--record OUT.npz] [--plot PNG] [--json OUT]\n       micron-jax compare --recording "
+        "FILE.npz [--checkpoint CKPT] [--plot PNG] [--json OUT]",
+        description="Run a checkpoint through a checkout of the PyTorch release and through ours, "
+        "and compare every layer, the losses and the gradients; or compare with what a recording "
+        "holds of such a run. Error is max |ours - theirs| / max |theirs|. Ends with 1 where a "
+        "check fails.",
+        epilog="example: git clone https://github.com/uark-cviu/Micron-BERT && pip install "
+        "'micron-jax[torch]' && pip install --no-deps timm==0.4.12 && micron-jax compare "
+        "--checkpoint release.pth --release Micron-BERT",
         allow_abbrev=False,
     )
-    parser.add_argument("--recording", required=True, type=Path, metavar="FILE.npz")
+    parser.add_argument("--checkpoint", metavar="CKPT", help="what `micron_jax.load` takes")
+    parser.add_argument("--release", type=Path, metavar="CHECKOUT", help="its folder; needs torch")
+    parser.add_argument("--recording", type=Path, metavar="FILE.npz", help="in place of --release")
+    parser.add_argument(
+        "--input", type=Path, nargs="+", metavar="IMAGES", help="frames or folders of them, in "
+        "order, of which 5 are taken; made ones where left out"
+    )  # fmt: skip
+    parser.add_argument("--record", type=Path, metavar="OUT.npz", help="kept for --recording")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the checks there as well")
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw error by depth")
     arguments = parser.parse_args(argv)
+    if bool(arguments.release) == bool(arguments.recording):
+        parser.error("give either --release, with --checkpoint, or --recording")
+    if arguments.release and not arguments.checkpoint:
+        parser.error("--release needs --checkpoint")
+    for option in ("input", "record"):
+        if arguments.recording and getattr(arguments, option):
+            parser.error(f"--{option} goes with --release")
+    for path in filter(None, (arguments.record, arguments.json, arguments.plot)):
+        if not path.parent.is_dir():  # not after minutes of work
+            parser.error(f"{path}: there is no folder {path.parent}")
 
-    from micron_jax.interop.parity import compare
+    checks = _recorded(arguments) if arguments.recording else _live(arguments)
+    return _report(checks, arguments)
 
-    checks = []
-    for check in compare(arguments.recording):
-        if not checks:
-            print(f"{'check':<30} {'error':>9}  {'bound':>7}")
+
+def _recorded(arguments) -> Iterable:
+    from micron_jax import pretrained
+    from micron_jax.errors import UserError
+    from micron_jax.interop import live, parity
+
+    recording = live.read(arguments.recording)
+    if recording is None:
+        if arguments.checkpoint:
+            raise UserError(
+                f"{arguments.recording}: makes its weights by a formula; leave out --checkpoint"
+            )
+        return parity.compare(arguments.recording)
+    if not arguments.checkpoint:
+        raise UserError(
+            f"{arguments.recording}: says what a checkpoint computed; name it with --checkpoint"
+        )
+    weights = pretrained.read(arguments.checkpoint)
+    return live.compare(weights, recording, str(arguments.recording))
+
+
+def _live(arguments) -> Iterable:
+    from micron_jax import pretrained
+    from micron_jax.errors import UserError
+    from micron_jax.interop import frames, live, release
+    from micron_jax.interop.architecture import differences
+
+    checkpoint = Path(arguments.checkpoint)
+    weights = pretrained.read(checkpoint)
+    if differing := differences(weights.config):
+        raise UserError(f"{checkpoint}: no model that the release can run. {differing[0]}")
+    side = weights.config.img_size
+    pictures = (
+        frames.read_images(arguments.input, side) if arguments.input else frames.made_images(side)
+    )
+    views = frames.make_views(pictures, weights.config)
+    with tempfile.TemporaryDirectory() as scratch:
+        if not checkpoint.is_file():  # the release reads a .pth; the user's own is given as it is
+            checkpoint = Path(scratch, "checkpoint.pth")
+            release.save(weights, checkpoint)
+        print("running the release's code ...", file=sys.stderr, flush=True)
+        recording = live.record(weights, checkpoint, arguments.release, views)
+    if arguments.record:
+        live.save(recording, arguments.record)
+    return live.compare(weights, recording, str(arguments.release))
+
+
+def _report(checks: Iterable, arguments) -> int:
+    """Prints the table as it comes, writes what was asked for; the exit status."""
+    done = []
+    for check in checks:
+        measured = [f"{check.error:9.2e}"]
+        heads = ["    error"]
+        if hasattr(check, "cosine"):
+            measured = [f"{check.largest:9.2e}", *measured, f"{check.cosine:12.9f}"]
+            heads = ["  largest", *heads, "      cosine"]
+        if not done:
+            print(f"{'check':<30} {'  '.join(heads)}    bound")
         verdict = "ok" if check.ok else "FAILS"
-        print(f"{check.name:<30} {check.error:9.2e}  {check.bound:7.0e}  {verdict}", flush=True)
-        checks.append(check)
-    failed = [check.name for check in checks if not check.ok]
-    print(f"{len(checks) - len(failed)} of {len(checks)} checks within their bounds")
+        print(f"{check.name:<30} {'  '.join(measured)}  {check.bound:7.0e}  {verdict}", flush=True)
+        done.append(check)
+    failed = [check for check in done if not check.ok]
+    print(f"{len(done) - len(failed)} of {len(done)} checks within their bounds")
+    if failed:
+        print(f"the first that differs: {failed[0].name}, {failed[0].error:.2e}")
+    if arguments.plot:
+        from micron_jax.interop.error_plot import draw
+
+        draw(done, arguments.plot)
     if arguments.json:
-        rows = [dataclasses.asdict(check) | {"ok": check.ok} for check in checks]
+        names = ("name", "error", "bound")
+        rows = [{n: dataclasses.asdict(c)[n] for n in names} | {"ok": c.ok} for c in done]
         write_json(arguments.json, {"ok": not failed, "checks": rows})
     return 1 if failed else 0

@@ -1,4 +1,4 @@
-"""`micron-jax convert`: a checkpoint becomes an interchange folder."""
+"""`micron-jax convert`: a checkpoint becomes an interchange folder, or a `.pth` again."""
 
 from pathlib import Path
 
@@ -8,27 +8,48 @@ from micron_jax.programs import Arguments
 def main(argv: list[str]) -> int:
     parser = Arguments(
         prog="micron-jax convert",
-        description="Turn a checkpoint of the PyTorch release (.pth), or a run's workdir, into a "
-        "folder with config.json and model.safetensors. Needs no torch and runs no code of the "
-        "checkpoint.",
+        usage="micron-jax convert [--weights student|teacher] SRC DST",
+        description="Turn a checkpoint of the PyTorch release (.pth), a run's workdir or a "
+        "converted folder into a folder with config.json and model.safetensors or, where DST ends "
+        "in .pth, into a checkpoint that the PyTorch release loads. A model card is written with "
+        "it. Needs no torch, runs no code of the checkpoint, and copies float32 weights bit for "
+        "bit.",
+        epilog="examples: micron-jax convert release.pth weights/ | micron-jax convert runs/demo "
+        "demo.pth | micron-jax convert --weights teacher runs/demo weights/",
         allow_abbrev=False,
     )
-    parser.add_argument("source", type=Path, metavar="SRC", help="RELEASE.pth or a run's workdir")
-    parser.add_argument("folder", type=Path, metavar="DST", help="the folder to write, new")
+    parser.add_argument("source", metavar="SRC", help="what `micron_jax.load` takes")
+    parser.add_argument("target", type=Path, metavar="DST", help="a new folder, or NEW.pth")
+    parser.add_argument(
+        "--weights",
+        choices=("student", "teacher"),
+        default="student",
+        help="whose encoder and head to write: the network that was trained (student, the "
+        "default), or its moving average, where training was with DINO",
+    )
     arguments = parser.parse_args(argv)
 
     from micron_jax import pretrained
     from micron_jax.errors import UserError
-    from micron_jax.interop import folder
+    from micron_jax.interop import folder, release
+    from micron_jax.interop.architecture import differences
 
-    if arguments.folder.suffix in (".pth", ".safetensors"):
-        raise UserError(f"{arguments.folder}: only folders are written; name one without a suffix")
-    weights = pretrained.read(arguments.source)
-    folder.save(weights, arguments.folder)
+    target = arguments.target
+    if target.suffix == ".safetensors":
+        raise UserError(
+            f"{target}: the settings have to stand beside the weights; name a folder, which gets "
+            "config.json and model.safetensors"
+        )
+    weights = pretrained.read(arguments.source, weights=arguments.weights)
+    save = release.save if target.suffix == ".pth" else folder.save
+    save(weights, target)
     config = weights.config
     parts = ", ".join([*weights.params, *(["teacher"] if weights.teacher else [])])
     print(
-        f"{arguments.folder}: {config.img_size} px, patch {config.patch_size}, width "
+        f"{target}: {config.img_size} px, patch {config.patch_size}, width "
         f"{config.width}, depth {config.depth}, {config.heads} heads; {parts}"
     )
+    if target.suffix == ".pth":
+        for sentence in differences(config):
+            print(f"note: {sentence}")
     return 0

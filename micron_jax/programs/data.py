@@ -6,99 +6,19 @@ from pathlib import Path
 from micron_jax.datasets.catalogue import SETS, builder_class
 from micron_jax.datasets.clips import KEEPS, built_keep, describe_clips
 from micron_jax.errors import UserError
-from micron_jax.programs import Arguments, print_reasons, write_json
+from micron_jax.programs import print_reasons, write_json
+from micron_jax.programs.data_arguments import arguments
 
 DATASETS = {
-    "frames": "unlabelled face video, to pretrain on: any folder of videos or image folders"
+    "frames": "unlabelled face video, to pretrain on: folders of videos or of images, or a list"
 } | {name: spec.title for name, spec in SETS.items()}
 
 
 def main(argv: list[str]) -> int:
     """Runs `data list`, `build`, `check`, `faces` or `synth`; returns the exit status."""
-    options = _arguments().parse_args(argv)
-    return options.run(options)
-
-
-def _arguments() -> Arguments:
-    parser = Arguments(prog="micron-jax data", description=__doc__)
-    commands = parser.add_subparsers(
-        required=True, metavar="(list | build | check | faces | synth)"
-    )
-
-    lister = commands.add_parser("list", help="the data sets we can build, and what is built")
-    lister.add_argument("name", nargs="?", help="a benchmark: where to ask for it, where to put it")
-    lister.add_argument("--data-dir", type=Path, help="look here for what is built")
-    lister.set_defaults(run=_list)
-
-    builder = commands.add_parser("build", help="build a data set")
-    builder.add_argument("name", help=f"one of: {', '.join(DATASETS)}")
-    for option, kind, default, text in (
-        ("--source", Path, None, "folder of videos or image folders; of a benchmark: as unpacked"),
-        ("--data-dir", Path, None, "folder of the built sets"),
-        ("--size", int, 224, "frames: side of the face crops, in pixels (%(default)s)"),
-        ("--fps", float, 30.0, "frames: rate of image folders (%(default)s)"),
-        ("--quality", int, 95, "frames: of the stored JPEGs, 1 to 100 (%(default)s)"),
-    ):
-        required = default is None
-        builder.add_argument(option, type=kind, default=default, required=required, help=text)
-    for option, text in (
-        ("--sheet", "benchmark: the workbook, where several fit"),
-        ("--frames", "benchmark: the folder of frames, where several fit (raw, cropped)"),
-    ):
-        builder.add_argument(option, type=Path, help=text)
-    builder.add_argument(
-        "--keep", choices=KEEPS, default="clip", help="benchmark: all frames, or onset and apex"
-    )
-    builder.add_argument(
-        "--strict", action="store_true", help="benchmark: refuse rows that cannot be used"
-    )
-    builder.set_defaults(run=_build)
-
-    checker = commands.add_parser("check", help="what a built set holds, and what is wrong with it")
-    checker.add_argument("name", help="a built set: frames, casme2, samm, smic_hs, casme3, ...")
-    checker.add_argument("--data-dir", type=Path, required=True, help="folder of the built sets")
-    checker.add_argument("--json", type=Path, metavar="OUT", help="write the report there as well")
-    checker.add_argument("--protocol", metavar="P", help="compare with this one's counts only")
-    checker.add_argument(
-        "--corpus",
-        type=Path,
-        metavar="DIR",
-        help="look for the benchmark's subjects in the unlabelled corpus (`frames`) built there",
-    )
-    checker.set_defaults(run=_check)
-
-    text = "crop the face out of every clip: one crop a clip, held, as a folder of JPEGs"
-    cropper = commands.add_parser("faces", help=text, description=text)
-    for option, kind, default, text in (
-        ("--source", Path, None, "folder of videos or image folders"),
-        ("--output", Path, None, "folder to be made, or gone on with"),
-        ("--size", int, 224, "side of the crops, in pixels (%(default)s)"),
-    ):
-        required = default is None
-        cropper.add_argument(option, type=kind, default=default, required=required, help=text)
-    cropper.add_argument(
-        "--crop",
-        choices=("ours", "release"),
-        default="ours",
-        help="ours: aligned, brow to chin; release: the whole frame, resized to a square as the "
-        "PyTorch release reads it (%(default)s)",
-    )
-    cropper.add_argument("--sheet", action="store_true", help="make contact_sheet.png, too")
-    cropper.set_defaults(run=_faces)
-
-    text = "make a data set with known truth, laid out as CASME II's, from pictures of faces"
-    synth = commands.add_parser("synth", help=text, description=text)
-    for option, kind, default, text in (
-        ("--faces", Path, None, "folder of pictures, each face of which becomes a person"),
-        ("--output", Path, None, "folder to be made"),
-        ("--clips", int, 8, "of each person (%(default)s)"),
-        ("--seed", int, 0, "same seed, same bytes (%(default)s)"),
-    ):
-        required = default is None
-        synth.add_argument(option, type=kind, default=default, required=required, help=text)
-    synth.add_argument("--subjects", type=int, help="how many people (all there are)")
-    synth.set_defaults(run=_synth)
-    return parser
+    options = arguments(DATASETS).parse_args(argv)
+    run = {"list": _list, "build": _build, "check": _check, "faces": _faces, "synth": _synth}
+    return run[options.command](options)
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -136,6 +56,7 @@ def _known(name: str) -> None:
 
 
 def _build_frames(options: argparse.Namespace) -> int:
+    _writable(options.json)
     from micron_jax.datasets.frames import describe
     from micron_jax.datasets.frames.builder import build
 
@@ -145,11 +66,19 @@ def _build_frames(options: argparse.Namespace) -> int:
         size=options.size,
         fps=options.fps,
         quality=options.quality,
+        crop=options.crop,
+        exclude=options.exclude,
+        workers=options.workers,
+        beam=options.beam_pipeline_options,
     )
     built = describe(options.data_dir)
     _built(fresh, built)
+    if built["excluded"]:
+        print(f"left out (--exclude): {len(built['excluded']):,} clips")
     print_reasons("skipped clips", built["skipped"])
-    print_reasons("dropped frames (a clip is cut there)", built["dropped"])
+    print_reasons("gaps in clips (a clip is cut there)", built["dropped"])
+    if options.json:
+        write_json(options.json, built | {"folder": str(built["folder"])})
     return 0
 
 
@@ -159,7 +88,7 @@ def _build_clips(options: argparse.Namespace) -> int:
     fresh = build_clips(
         builder_class(options.name),
         options.source,
-        options.data_dir,
+        Path(options.data_dir),
         keep=options.keep,
         strict=options.strict,
         sheet=options.sheet,
@@ -191,12 +120,11 @@ def _built(fresh: bool, built: dict) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    if options.json and (options.json.is_dir() or not options.json.parent.is_dir()):
-        raise UserError(f"--json {options.json}: name a file in a folder that exists")
+    _writable(options.json)
     from micron_jax.datasets.check import check
     from micron_jax.datasets.check_text import lines
 
-    report = check(options.name, options.data_dir, options.protocol, options.corpus)
+    report = check(options.name, options.data_dir, options.protocol, options.corpus, options.sample)
     print("\n".join(lines(report)))
     if options.json:
         write_json(options.json, report)
@@ -251,6 +179,11 @@ def _synth(options: argparse.Namespace) -> int:
     left_out = [{"clip": entry["face"], "reason": entry["reason"]} for entry in made["left_out"]]
     print_reasons("faces left out", left_out)
     return 0
+
+
+def _writable(report: Path | None) -> None:
+    if report and (report.is_dir() or not report.parent.is_dir()):
+        raise UserError(f"--json {report}: name a file in a folder that exists")
 
 
 def _counts(built: dict) -> str:

@@ -1,3 +1,4 @@
+import dataclasses
 import struct
 
 import cv2
@@ -104,6 +105,35 @@ def test_folder_frames_come_in_natural_order_and_name_the_bad_ones(tmp_path):
     assert [frames[0][0, 0, 0], frames[2][0, 0, 0]] == [1, 10]
     assert str(frames[1]) == "img2.png: not a whole image"
     assert str(frames[3]) == "frame 3 is 9x8, the first one 8x8"
+
+
+def test_a_folder_that_cannot_be_opened(tmp_path, monkeypatch):
+    write_image(tmp_path / "1.png", gradient())
+    clip = only_clip(tmp_path)
+
+    def refuse(folder):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(images.os, "listdir", refuse)
+    ((_, frame),) = images.read_frames(clip)
+    assert str(frame) == "cannot be opened: Permission denied"
+
+
+def test_parts_of_clips(tmp_path):
+    for number in range(5, 15):
+        write_image(tmp_path / "f" / f"img{number}.png", np.full((8, 8, 3), number, np.uint8))
+    write_video(tmp_path / "v.mp4", [np.full((32, 48, 3), 20 * i, np.uint8) for i in range(10)])
+    folder, video = images.find_clips(tmp_path)
+    part = dataclasses.replace(folder, first=7, last=9, fps=200.0)
+    assert images.clip_facts(part) == (200.0, 3)
+    assert [(n, int(f[0, 0, 0])) for n, f in images.read_frames(part)] == [(2, 7), (3, 8), (4, 9)]
+    part = dataclasses.replace(video, first=3, last=5)
+    assert images.clip_facts(part) == (25.0, 3)
+    numbers, frames = zip(*images.read_frames(part), strict=True)
+    assert numbers == (3, 4, 5)
+    assert np.abs(frames[0].mean() - 60) < 4
+    ((_, frame),) = images.read_frames(dataclasses.replace(folder, first=90))
+    assert str(frame) == "none of its frames is there"
 
 
 def test_video_frames_come_in_order(tmp_path):

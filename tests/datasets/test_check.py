@@ -16,7 +16,7 @@ from micron_jax.datasets.check import check_clips, check_frames
 from micron_jax.datasets.check_text import lines
 from micron_jax.datasets.frames.builder import build
 from micron_jax.datasets.protocols import PROTOCOLS
-from micron_jax.datasets.survey import images_in, numbers_in, shared
+from micron_jax.datasets.survey import draw_sample, images_in, numbers_in, shared
 from micron_jax.errors import UserError
 
 
@@ -210,6 +210,32 @@ def test_a_corpus_with_faults():
     assert "  gone.mp4: no face" in text
 
 
+def test_a_sample_of_a_corpus():
+    index = [Clip("a", 0, 30, 30.0), Clip("b", 30, 2, 30.0), Clip("c", 32, 8, 30.0)]
+    records = Records(
+        {"image": b"%d" % i + BLOBS[i], "clip": clip.name.encode()}
+        for clip in index
+        for i in range(clip.first, clip.first + clip.count)
+    )
+    records[32] = {"image": records[0]["image"], "clip": b"c"}
+    described = {"recipe": {"source": "s"}, "skipped": [], "dropped": []}
+    report = check_frames(records, index, described, sample=10)
+    assert (report["frames"], report["looked_at"]) == (40, 10)
+    assert sum(report["frame_sizes"].values()) + len(report["unreadable"]) == 10
+    assert report["duplicates"] == [{"clips": ["a", "c"], "frames": 1}]
+    assert "looked at 10 of the frames, the first of each clip" in "\n".join(lines(report))
+    whole = check_frames(records, index, described, sample=40)
+    assert whole["looked_at"] == 40
+    assert "looked at" not in "\n".join(lines(whole))
+    chosen = draw_sample(index, 10)
+    assert {0, 30, 32} < set(chosen.tolist())
+    assert len(set(chosen.tolist())) == 10
+    np.testing.assert_array_equal(chosen, draw_sample(index, 10))
+    assert len(set(draw_sample(index, 2)) & {0, 30, 32}) == 2
+    numbers = [entry["frame"] for entry in report["unreadable"] if entry["clip"] == "c"]
+    assert all(0 <= number < 8 for number in numbers)
+
+
 # The command.
 
 
@@ -248,6 +274,8 @@ def test_check_frames_by_command(built, tmp_path, capsys):
     out = tmp_path / "report.json"
     assert main(["data", "check", "frames", "--data-dir", str(built), "--json", str(out)]) == 0
     assert "frames: clips: 2, frames: 8" in capsys.readouterr().out
+    assert main(["data", "check", "frames", "--data-dir", str(built), "--sample", "3"]) == 0
+    assert "frame sizes: 32x32 3" in capsys.readouterr().out
     report = json.loads(out.read_text())
     assert report["frame_sizes"] == {"32x32": 8}
     assert report["unreadable"] == report["misplaced"] == report["duplicates"] == []
@@ -280,6 +308,8 @@ def test_check_a_benchmark_by_command(built, clips, tmp_path, capsys):
         (["casme3", "--protocol", "seven"], "no protocol 'seven'; there are: composite"),
         (["casme3", "--corpus", "nowhere"], "no data set `frames` in nowhere"),
         (["frames", "--protocol", "casme3_4"], "--protocol is for benchmarks"),
+        (["frames", "--sample", "0"], "--sample: '0': needed is 1 or more, or `all`"),
+        (["frames", "--sample", "some"], "--sample: 'some': needed is"),
         (["casme3", "--json", "gone/out.json"], "--json gone/out.json: name a file"),
     ],
 )

@@ -196,7 +196,7 @@ def one_tensor_short(path):
         (truncated, "model.safetensors: damaged"),
         (of_another_format, "format 'other 2'"),
         (with_unknown_setting, "colour"),
-        (without_params, "model.safetensors: a has shape"),
+        (without_params, "model.safetensors: holds a, unknown"),
         (one_tensor_short, "params/dma/to_q/bias"),
     ],
 )

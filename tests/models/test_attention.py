@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from micron_jax.models.attention import attend
+from micron_jax.models.attention import attend, settle
 
 
 def dense(q, k, v):
@@ -22,6 +22,21 @@ def qkv():
 def test_every_implementation_is_softmax_attention(qkv, implementation):
     ours = jax.jit(lambda *qkv: attend(*qkv, implementation=implementation))(*qkv)
     np.testing.assert_allclose(ours, dense(*qkv.astype(np.float64)), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("implementation", "platform", "devices", "settled"),
+    [
+        ("auto", "cpu", 1, "per_head"),
+        ("auto", "cpu", 8, "xla"),
+        ("auto", "tpu", 1, "xla"),
+        ("auto", "gpu", 1, "xla"),
+        ("cudnn", "gpu", 1, "cudnn"),
+        ("per_head", "tpu", 4, "per_head"),
+    ],
+)
+def test_what_auto_stands_for(implementation, platform, devices, settled):
+    assert settle(implementation, platform=platform, devices=devices) == settled
 
 
 def test_gradients_do_not_depend_on_the_implementation(qkv):

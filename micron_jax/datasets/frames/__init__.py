@@ -3,19 +3,21 @@
 from pathlib import Path
 from typing import Any
 
+from etils import epath
+
 from micron_jax.data.pairs import Clip
 from micron_jax.errors import UserError
 
 NAME, VERSION, SPLIT = "frames", "1.0.0", "train"
 
 
-def set_folder(data_dir: Path) -> Path:
+def set_folder(data_dir: str | Path) -> epath.Path:
     """Where below `data_dir` the set lies, or will."""
-    return Path(data_dir) / NAME / VERSION
+    return epath.Path(data_dir) / NAME / VERSION
 
 
-def is_built(data_dir: Path) -> bool:
-    """Whether a complete set lies there: TFDS renames the folder into place at the very end."""
+def is_built(data_dir: str | Path) -> bool:
+    """Whether a complete set lies there: this file is put in place last."""
     return (set_folder(data_dir) / "dataset_info.json").is_file()
 
 
@@ -24,9 +26,10 @@ def describe(data_dir: str | Path) -> dict[str, Any] | None:
 
     Returns:
       {"folder": Path, "clips": runs of frames, "frames", "bytes", "skipped": [{"clip", "reason"}]
-      of whole clips, "dropped": the same of single frames, "recipe": how it was built}.
+      of whole clips, "dropped": [{"clip", "reason", "frames"}] of gaps in clips, "excluded": clips
+      left out as was asked, "recipe": how it was built}.
     """
-    if not is_built(Path(data_dir)):
+    if not is_built(data_dir):
         return None
     import tensorflow_datasets as tfds
 
@@ -51,7 +54,7 @@ def open_frames(data_dir: str | Path) -> tuple[Any, list[Clip]]:
     Raises:
       UserError: `data_dir` holds no such set.
     """
-    if not is_built(Path(data_dir)):
+    if not is_built(data_dir):
         raise UserError(
             f"no data set `{NAME}` in {data_dir}; build it: "
             f"micron-jax data build {NAME} --source FOLDER_OF_VIDEOS --data-dir {data_dir}"

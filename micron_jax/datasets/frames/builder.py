@@ -1,132 +1,39 @@
-"""Builds the data set `frames`: a folder of videos and of image folders -> aligned face crops.
+"""Builds the data set `frames`: videos and folders of images -> aligned face crops, in shards.
 
-A `ShardBasedBuilder`: frames stream to disk in order. TFDS's `GeneratorBasedBuilder` sorts the
-examples first, in memory up to 1 GB and beyond that with TensorFlow.
+Finished shards are kept: after a kill the same call goes on with the others, and the set is then
+the same, byte for byte, as if nothing had happened. Nor does it depend on who builds the shards.
 """
 
+import contextlib
 import functools
-import hashlib
-import tempfile
-from collections.abc import Callable, Iterator
+import json
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import tensorflow_datasets as tfds
+from etils import epath
 from tqdm import tqdm
 
-from micron_jax.data import faces, images
-from micron_jax.datasets.building import Info, group, quiet, sole_builder
-from micron_jax.datasets.frames import SPLIT, VERSION, set_folder
+from micron_jax.data import faces
+from micron_jax.datasets.building import quiet, refusal, sole_builder
+from micron_jax.datasets.frames import (
+    NAME,
+    SPLIT,
+    VERSION,
+    is_built,
+    plan,
+    pool,
+    set_folder,
+    sources,
+)
+from micron_jax.datasets.frames.remote import is_remote
+from micron_jax.datasets.frames.shard import CROPS, detector, features
 from micron_jax.errors import UserError
+from micron_jax.files import write_whole
 
-FRAMES_PER_SHARD = 16_384  # about 400 MB at 224 px
-
-
-def fingerprint(clips: list[images.ClipFiles]) -> str:
-    """What a source folder holds, whatever it is called: names, numbers of files, sizes."""
-    lines = [f"{clip.name}\t{clip.files}\t{clip.bytes}\n" for clip in clips]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-class Frames(tfds.core.ShardBasedBuilder):
-    """Unlabelled face video: aligned crops, a clip's frames in order and next to each other."""
-
-    VERSION = tfds.core.Version(VERSION)
-
-    def __init__(self, *, clips: list[images.ClipFiles], recipe: dict, **kwargs):
-        """Prepares to build; `build` below is the way in.
-
-        Args:
-          clips: what to read, in this order.
-          recipe: how, see `build`; stored with the data.
-          **kwargs: TFDS's own, as `data_dir` and `file_format`.
-        """
-        self._sources, self._recipe, self._size = clips, recipe, recipe["size"]
-        self._index, self._skipped, self._dropped, self._count = [], [], [], 0
-        super().__init__(**kwargs)
-
-    def _info(self) -> tfds.core.DatasetInfo:
-        shape = (self._size, self._size, 3)
-        features = tfds.features.FeaturesDict(
-            {
-                "image": tfds.features.Image(shape=shape, encoding_format="jpeg"),
-                "clip": tfds.features.Text(),
-                "frame": tfds.features.Scalar(np.int64),
-            }
-        )
-        return Info(
-            builder=self,
-            description=self.__doc__,
-            features=features,
-            metadata=tfds.core.MetadataDict(),
-            disable_shuffling=True,
-        )
-
-    def _shard_iterators_per_split(self, dl_manager) -> dict[str, list[Callable[[], Iterator]]]:
-        del dl_manager
-        shards = group(self._lengths, FRAMES_PER_SHARD)
-        return {SPLIT: [functools.partial(self._shard, shard) for shard in shards]}
-
-    def _download_and_prepare(self, dl_manager, download_config=None) -> None:
-        self._detect = faces.all_faces_detector()
-        self._lengths = [images.clip_facts(clip)[1] for clip in self._sources]
-        total = sum(self._lengths)
-        with tqdm(total=total, unit=" frames", desc="frames", mininterval=1.0) as self._bar:
-            super()._download_and_prepare(dl_manager, download_config)
-        if not self._count:
-            reasons = "; ".join(f"{skip['clip']}: {skip['reason']}" for skip in self._skipped[:3])
-            raise UserError(f"none of the {len(self._sources)} clips can be used ({reasons})")
-        self.info.metadata.update(
-            recipe=self._recipe, clips=self._index, skipped=self._skipped, dropped=self._dropped
-        )
-
-    def _shard(self, numbers: range) -> Iterator[tuple[int, dict]]:
-        for number in numbers:
-            try:
-                yield from self._clip(self._sources[number])
-            except images.Unreadable as error:
-                self._skipped.append({"clip": self._sources[number].name, "reason": str(error)})
-                self._bar.total -= self._lengths[number]
-
-    def _clip(self, clip: images.ClipFiles) -> Iterator[tuple[int, dict]]:
-        transform = self._align(clip)
-        fps = images.clip_facts(clip)[0] or self._recipe["fps"]
-        run, runs = None, 0
-        for number, frame in images.read_frames(clip):
-            self._bar.update()
-            if isinstance(frame, images.Unreadable):
-                # What follows a gap is a run of its own: in a run, frames are equally spaced.
-                self._dropped.append({"clip": clip.name, "reason": str(frame)})
-                run = None
-                continue
-            if run is None:
-                runs += 1
-                name = clip.name if runs == 1 else f"{clip.name}#{runs}"
-                run = {"name": name, "first": self._count, "count": 0, "fps": fps}
-                self._index.append(run)
-            crop = faces.warp(frame, transform, self._size)
-            jpeg = images.encode_jpeg(crop, self._recipe["quality"])
-            yield self._count, {"image": jpeg, "clip": run["name"], "frame": number}
-            run["count"] += 1
-            self._count += 1
-
-    def _align(self, clip: images.ClipFiles) -> np.ndarray:
-        """The clip's one transform, [2, 3].
-
-        Raises:
-          Unreadable: not a frame can be read, or none shows a face.
-        """
-
-        def readable() -> Iterator[np.ndarray]:
-            frames = (frame for _, frame in images.read_frames(clip))
-            return (frame for frame in frames if not isinstance(frame, images.Unreadable))
-
-        landmarks = faces.find_landmarks(readable(), self._detect)
-        if landmarks is None:
-            if next(readable(), None) is None:
-                raise next(images.read_frames(clip))[1]
-            raise images.Unreadable("no face")
-        return faces.canonical_transform(landmarks, self._size)
+INFO = "dataset_info.json"
 
 
 def build(
@@ -136,66 +43,188 @@ def build(
     size: int = 224,
     fps: float = 30.0,
     quality: int = 95,
+    crop: str = "face",
+    exclude: str | Path | None = None,
+    workers: int = 1,
+    beam: str | None = None,
 ) -> bool:
-    """Builds the set, whole or not at all; what a killed build left behind is cleared first.
+    """Builds the set, or goes on with a build that was stopped; it is there once it is whole.
 
     Args:
-      source: folder, searched with all folders below it; see `images.find_clips`.
+      source: folder, searched with all folders below it, or a list of clips; see `sources.find`.
       data_dir: where data sets lie; this one goes to `data_dir/frames/1.0.0`.
       size: side of the square crops, in pixels.
       fps: frame rate of clips whose files do not tell theirs, as of image folders.
       quality: of the stored JPEGs, 1..100.
+      crop: `face`, aligned (see `faces`), or `whole`: all of each frame, resized, for sources
+        that are crops of faces already.
+      exclude: file of clips to leave out; see `sources.read_patterns`.
+      workers: processes; 1 is this one.
+      beam: options of Apache Beam, which then builds the shards; see `beam.parse`.
 
     Returns:
       True if it was built, False if it was already there, of the same source and settings.
 
     Raises:
       UserError: the source is no folder, or nothing in it can be used; another set lies in
-        `data_dir`, or another build writes there; its disk is full; a setting is out of range.
+        `data_dir`, whole or begun, or another build writes there; its disk is full or cannot be
+        written; a setting is out of range.
     """
     for name, value, low, high in (
         ("size", size, 16, 4096),
         ("fps", fps, 1, 2000),
         ("quality", quality, 1, 100),
+        ("workers", workers, 1, 1024),
     ):
         if not low <= value <= high:
             raise UserError(f"--{name} {value:g}: needed is {low} to {high}")
-    source, folder = Path(source), set_folder(Path(data_dir))
-    clips = images.find_clips(source)
+    if crop not in CROPS:
+        raise UserError(f"--crop {crop}: needed is {' or '.join(CROPS)}")
+    patterns = sources.read_patterns(Path(exclude)) if exclude else []
+    found = sources.find(Path(source))
+    clips, excluded, idle = sources.leave_out(found, patterns)
+    for pattern in idle:
+        print(f"--exclude {exclude}: no clip is called {pattern}", file=sys.stderr)
+    if not clips:
+        raise UserError(f"--exclude {exclude} leaves none of the {len(found):,} clips")
     recipe = {
-        "source": str(source.resolve()),
-        "fingerprint": fingerprint(clips),
-        "layout": faces.LAYOUT,
+        "source": str(Path(source).resolve()),
+        "fingerprint": plan.fingerprint(found),
+        "excluded": plan.digest(excluded),
+        "crop": crop,
+        "layout": faces.LAYOUT if crop == "face" else None,
         "size": size,
         "fps": fps,
         "quality": quality,
     }
-    if folder.exists():
-        _check_same(recipe, folder)
+    folder = set_folder(data_dir)
+    if is_built(data_dir):
+        _check_same(recipe, _recipe_of(folder), folder, "built")
+        _remove(folder / plan.PROGRESS)  # killed between the last two steps
         return False
+    detector(crop)  # what is missing is said before anything is written
+    run = functools.partial(pool.build_shards, workers=workers)
+    if beam is not None:
+        from micron_jax.datasets.frames.beam import build_with_beam, parse
+
+        run = functools.partial(build_with_beam, options=parse(beam, workers))
     try:
-        with sole_builder(folder.parent), quiet(), tempfile.TemporaryDirectory() as scratch:
-            builder = Frames(
-                clips=clips, recipe=recipe, data_dir=data_dir, file_format="array_record"
-            )
-            builder.download_and_prepare(download_dir=scratch)
+        with _sole(folder.parent), quiet():
+            _build(clips, folder, recipe, excluded, run)
     except (OSError, RuntimeError) as error:
-        if "No space left" in str(error):
-            raise UserError(f"--data-dir {data_dir}: no space left on its disk") from None
-        raise
+        raise refusal(error, data_dir) from None
     return True
 
 
-def _check_same(recipe: dict, folder: Path) -> None:
+def _build(
+    clips: list, folder: epath.Path, recipe: dict[str, Any], excluded: list[str], run: Callable
+) -> None:
+    lengths = _begin(clips, folder, recipe)
+    shards = list(plan.shards(clips, lengths, str(folder), recipe))
+    todo = [shard for shard in shards if not shard.finished()]
+    done = sum(lengths) - sum(sum(shard.lengths) for shard in todo)
+    try:
+        with tqdm(
+            total=sum(lengths), initial=done, unit=" frames", desc="frames", mininterval=1.0
+        ) as bar:
+            if todo:
+                run(todo, bar)
+    except BaseException:
+        if not plan.any_finished(folder):
+            _remove(folder)  # there is nothing to go on with
+        raise
+    _finish(shards, folder, recipe, excluded)
+
+
+def _begin(clips: list, folder: epath.Path, recipe: dict[str, Any]) -> list[int]:
+    """Goes on with an earlier plan, or lays down a new one; -> about how long each clip is."""
+    begun = plan.earlier(folder)
+    if begun:
+        _check_same(recipe, begun["recipe"], folder, "begun")
+        for debris in (folder / plan.PROGRESS).glob("*.incomplete"):  # of a build that was killed
+            debris.unlink()
+        return begun["lengths"]
+    _remove(folder)  # what a build left behind that was killed in its first shards
+    lengths = plan.count_frames(clips)
+    (folder / plan.PROGRESS).mkdir(parents=True, exist_ok=True)
+    _write(folder / plan.PROGRESS / "plan.json", {"recipe": recipe, "lengths": lengths})
+    return lengths
+
+
+def _finish(
+    shards: Sequence[plan.Shard], folder: epath.Path, recipe: dict[str, Any], excluded: list[str]
+) -> None:
+    """Joins the shards' reports to the set's index and puts TFDS's files in place."""
+    index, skipped, dropped, lengths, size = [], [], [], [], 0
+    for shard in shards:
+        report = json.loads(shard.report.read_text())
+        before = sum(lengths)
+        index += [run | {"first": before + run["first"]} for run in report["clips"]]
+        skipped += report["skipped"]
+        dropped += report["dropped"]
+        lengths.append(report["frames"])
+        size += report["bytes"]
+    if not index:
+        _remove(folder)
+        reasons = "; ".join(f"{skip['clip']}: {skip['reason']}" for skip in skipped[:3])
+        raise UserError(f"none of the {len(skipped)} clips can be used ({reasons})")
+    info = tfds.core.DatasetInfo(
+        builder=tfds.core.DatasetIdentity(
+            name=NAME, version=tfds.core.Version(VERSION), data_dir=str(folder), module_name=""
+        ),
+        description="Unlabelled face video: crops, a clip's frames in order and adjacent.",
+        features=features(recipe["size"]),
+        metadata=tfds.core.MetadataDict(
+            recipe=recipe, clips=index, skipped=skipped, dropped=dropped, excluded=excluded
+        ),
+        disable_shuffling=True,
+    )
+    info.set_file_format("array_record")
+    template = tfds.core.ShardedFileTemplate(
+        data_dir=folder, dataset_name=NAME, split=SPLIT, filetype_suffix="array_record"
+    )
+    split = tfds.core.SplitInfo(SPLIT, lengths, size, filename_template=template)
+    info.set_splits(tfds.core.SplitDict([split]))
+    made = folder / plan.PROGRESS / "info"
+    _remove(made)
+    made.mkdir()
+    info.write_to_directory(made)
+    for file in sorted(made.iterdir(), key=lambda file: file.name == INFO):  # that one last
+        file.replace(folder / file.name)
+    _remove(folder / plan.PROGRESS)
+
+
+def _check_same(recipe: dict, earlier: dict, folder: epath.Path, what: str) -> None:
+    """Refuses what was built, or begun, of something else or in another way."""
     mend = f"remove {folder} to build anew, or name another --data-dir"
-    if not (folder / "dataset_info.json").is_file():
-        raise UserError(f"{folder} holds no complete data set; {mend}")
-    built = dict(tfds.builder_from_directory(folder).info.metadata.items())["recipe"]
-    differ = [name for name in recipe if name != "source" and recipe[name] != built[name]]
+    if recipe.keys() != earlier.keys():
+        raise UserError(f"{folder} was {what} by another version of this program; {mend}")
+    differ = [name for name in recipe if name != "source" and recipe[name] != earlier[name]]
     if differ == ["fingerprint"]:
-        same = recipe["source"] == built["source"]
-        what = "what it held then is not what it holds now" if same else "this is another source"
-        raise UserError(f"{folder} was built from {built['source']}, and {what}; {mend}")
+        same = recipe["source"] == earlier["source"]
+        how = "what it held then is not what it holds now" if same else "this is another source"
+        raise UserError(f"{folder} was {what} from {earlier['source']}, and {how}; {mend}")
+    if "excluded" in differ:
+        raise UserError(f"{folder} was {what} with other clips left out (--exclude); {mend}")
     if differ:
-        was = ", ".join(f"{name} {built[name]}" for name in differ)
-        raise UserError(f"{folder} was built with {was}; {mend}")
+        was = ", ".join(f"{name} {earlier[name]}" for name in differ if name != "layout")
+        raise UserError(f"{folder} was {what} with {was}; {mend}")
+
+
+def _recipe_of(folder: epath.Path) -> dict[str, Any]:
+    return dict(tfds.builder_from_directory(folder).info.metadata.items())["recipe"]
+
+
+def _sole(folder: epath.Path) -> contextlib.AbstractContextManager:
+    """Holds the folder for this process; a bucket knows no such thing."""
+    return contextlib.nullcontext() if is_remote(folder) else sole_builder(Path(folder))
+
+
+def _remove(folder: epath.Path) -> None:
+    if folder.exists():
+        folder.rmtree()
+
+
+def _write(path: epath.Path, value: Any) -> None:
+    text = json.dumps(value, ensure_ascii=False).encode()
+    path.write_bytes(text) if is_remote(path) else write_whole(Path(path), text)

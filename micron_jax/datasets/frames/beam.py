@@ -1,0 +1,119 @@
+"""Shards built by Apache Beam (the extra `beam`), by whichever of its runners is asked for.
+
+Only where it is asked for, even if it is installed: the result is the same, and of a worker that
+was killed the pool says so, while Beam 2.77's DirectRunner waits for it for ever.
+"""
+
+import contextlib
+import io
+import pickle
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from etils import epath
+from tqdm import tqdm
+
+from micron_jax.datasets.frames import shard as shards
+from micron_jax.datasets.frames.plan import Shard
+from micron_jax.datasets.frames.remote import is_remote
+from micron_jax.errors import UserError
+
+POLL = 5.0  # seconds between two looks at which shards are finished
+OPTION = "--beam_pipeline_options"
+
+try:
+    import apache_beam as beam
+    from apache_beam.options import pipeline_options
+except ImportError:
+    beam = None
+
+
+def parse(text: str, workers: int) -> Any:
+    """TFDS's own way to write them, `runner=DataflowRunner,project=P,...` -> Beam's options.
+
+    Without a runner it is the DirectRunner, and that works in `workers` processes.
+
+    Raises:
+      UserError: Beam is not installed, or knows no such option.
+    """
+    if beam is None:
+        raise UserError(f"{OPTION}: Apache Beam is not installed: pip install 'micron-jax[beam]'")
+    flags = [f"--{option.strip()}" for option in text.split(",") if option.strip()]
+    options = pipeline_options.PipelineOptions(flags)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            given = options.get_all_options(retain_unknown_options=True)
+    except SystemExit:  # argparse's answer to a value of the wrong kind
+        raise UserError(f"{OPTION} {text}: Beam cannot read a value in it") from None
+    if strange := given.keys() - pipeline_options.PipelineOptions([]).get_all_options().keys():
+        raise UserError(f"{OPTION}: Beam knows no option {min(strange)}")
+    if runner(options) == "DirectRunner":
+        direct = options.view_as(pipeline_options.DirectOptions)
+        if "direct_num_workers" not in text:
+            direct.direct_num_workers = workers
+        if "direct_running_mode" not in text:
+            direct.direct_running_mode = "multi_processing" if workers > 1 else "in_memory"
+        if "log_level" not in text:
+            options.view_as(pipeline_options.WorkerOptions).default_sdk_harness_log_level = "ERROR"
+    return options
+
+
+def runner(options: Any) -> str:
+    """The name of the runner that is asked for."""
+    return options.view_as(pipeline_options.StandardOptions).runner or "DirectRunner"
+
+
+def build_with_beam(todo: Sequence[Shard], bar: tqdm, options: Any) -> None:
+    """Builds the shards; `bar` counts the frames of those that are finished.
+
+    Raises:
+      UserError: the runner's machines cannot see the source, or the set.
+      RuntimeError: a shard cannot be written.
+    """
+    away = runner(options) == "DataflowRunner"
+    for shard in todo if away else ():
+        for option, path in (
+            ("--data-dir", shard.folder),
+            *(("--source: the clip", clip.path) for clip in shard.clips),
+        ):
+            if not is_remote(path):
+                raise UserError(f"{option} {path}: Dataflow's machines see buckets alone (gs://)")
+    # Not the shards themselves: a job's description must stay small.
+    tasks = [shard.report.parent / "tasks" / f"{shard.number:05}" for shard in todo]
+    tasks[0].parent.mkdir(exist_ok=True)
+    for task, shard in zip(tasks, todo, strict=True):
+        task.write_bytes(pickle.dumps(shard))
+    ended = threading.Event()
+    watch = threading.Thread(target=_watch, args=(todo, bar, ended))
+    watch.start()
+    try:
+        with beam.Pipeline(options=options) as pipeline:
+            numbered = pipeline | beam.Create([str(task) for task in tasks])
+            numbered | beam.Reshuffle() | beam.ParDo(_BuildShard())
+    finally:
+        ended.set()
+        watch.join()
+
+
+def _watch(todo: Sequence[Shard], bar: tqdm, ended: threading.Event) -> None:
+    left = {shard.report.name: sum(shard.lengths) for shard in todo}
+    last = False
+    while not last:
+        last = ended.wait(POLL)
+        there = {report.name for report in todo[0].report.parent.glob("[0-9]*.json")}
+        bar.update(sum(left.pop(name) for name in there & left.keys()))
+
+
+class _BuildShard(beam.DoFn if beam else object):
+    """The file of a task -> nothing; the shard and its report are on disk then."""
+
+    def setup(self) -> None:
+        self._detect: dict[str, Any] = {}
+
+    def process(self, task: str) -> None:
+        shard = pickle.loads(epath.Path(task).read_bytes())
+        crop = shard.recipe["crop"]
+        if crop not in self._detect:
+            self._detect[crop] = shards.detector(crop)
+        shards.build_shard(shard, self._detect[crop])

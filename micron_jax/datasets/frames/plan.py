@@ -1,0 +1,130 @@
+"""How a corpus is parted into shards, and what is on disk of a build that goes on.
+
+```
+DATA_DIR/frames/1.0.0/frames-train.array_record-00007-of-00490    a finished shard
+DATA_DIR/frames/1.0.0/.build/plan.json                            settings, frames of each clip
+DATA_DIR/frames/1.0.0/.build/00007.json                           the report of a finished shard
+DATA_DIR/frames/1.0.0/dataset_info.json                           in place last: the set is whole
+```
+The parting depends on the clips alone, and neither on who builds the shards nor in what order.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from etils import epath
+from tqdm import tqdm
+
+from micron_jax.data.images import ClipFiles
+from micron_jax.datasets.building import group
+from micron_jax.datasets.frames import NAME, SPLIT, remote
+from micron_jax.errors import UserError
+
+SHARDS = 64  # at least, where there are so many frames that none is smaller than
+SMALLEST, LARGEST = 256, 16_384  # frames; the largest is about 400 MB at 224 px
+PROGRESS = ".build"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The unit of work: some neighbouring clips, which go to one file.
+
+    Attributes:
+      number: of all `count` shards.
+      clips: what to read.
+      lengths: about how many frames each of them has.
+      folder: of the set.
+      recipe: how to build it; see `builder.build`.
+    """
+
+    number: int
+    count: int
+    clips: tuple[ClipFiles, ...]
+    lengths: tuple[int, ...]
+    folder: str
+    recipe: dict[str, Any]
+
+    @property
+    def file(self) -> epath.Path:
+        name = f"{NAME}-{SPLIT}.array_record-{self.number:05}-of-{self.count:05}"
+        return epath.Path(self.folder) / name
+
+    @property
+    def report(self) -> epath.Path:
+        return epath.Path(self.folder) / PROGRESS / f"{self.number:05}.json"
+
+    def finished(self) -> bool:
+        """Whether its report is there, and the file is as long as that says."""
+        if not (self.report.exists() and self.file.exists()):
+            return False
+        return self.file.stat().length == json.loads(self.report.read_text())["bytes"]
+
+
+def fingerprint(clips: Sequence[ClipFiles]) -> str:
+    """What a source holds, wherever it lies: names, numbers of files, sizes, parts, rates."""
+    digest = hashlib.sha256()
+    for clip in clips:
+        part = "".join(f"\t{value}" for value in (clip.first, clip.last, clip.fps))
+        digest.update(f"{clip.name}\t{clip.files}\t{clip.bytes}{part}\n".encode())
+    return digest.hexdigest()
+
+
+def digest(names: Sequence[str]) -> str:
+    """Stands for a list of names."""
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()
+
+
+def count_frames(clips: Sequence[ClipFiles]) -> list[int]:
+    """About how many frames each clip has."""
+    with (
+        ThreadPoolExecutor(16) as pool,  # opening a video is waiting, mostly
+        tqdm(total=len(clips), unit=" clips", desc="counting", delay=2, leave=False) as bar,
+    ):
+        lengths = []
+        for length in pool.map(remote.length, clips):
+            lengths.append(length)
+            bar.update()
+    return lengths
+
+
+def part(lengths: Sequence[int]) -> list[range]:
+    """Numbers of clips, a range a shard: neighbours, of about the same number of frames."""
+    return group(list(lengths), min(LARGEST, max(SMALLEST, sum(lengths) // SHARDS)))
+
+
+def shards(
+    clips: Sequence[ClipFiles], lengths: Sequence[int], folder: str, recipe: dict[str, Any]
+) -> Iterator[Shard]:
+    """All shards, in the order of the clips."""
+    parts = part(lengths)
+    for number, clip_numbers in enumerate(parts):
+        chosen = slice(clip_numbers.start, clip_numbers.stop)
+        yield Shard(
+            number, len(parts), tuple(clips[chosen]), tuple(lengths[chosen]), folder, recipe
+        )
+
+
+def earlier(folder: epath.Path) -> dict[str, Any] | None:
+    """{"recipe", "lengths"} of a build that got as far as a finished shard; None: there was none.
+
+    Raises:
+      UserError: the folder holds something else.
+    """
+    progress = folder / PROGRESS
+    held = [entry.name for entry in folder.iterdir()] if folder.exists() else []
+    if held and PROGRESS not in held:
+        raise UserError(
+            f"{folder} holds no complete data set; remove it to build anew, "
+            "or name another --data-dir"
+        )
+    path = progress / "plan.json"
+    return json.loads(path.read_text()) if path.exists() and any_finished(folder) else None
+
+
+def any_finished(folder: epath.Path) -> bool:
+    """Whether a shard of an unfinished set is."""
+    return any((folder / PROGRESS).glob("[0-9]*.json"))

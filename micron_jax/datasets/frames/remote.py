@@ -1,0 +1,72 @@
+"""Clips and sets in a bucket (`gs://`, `s3://`), through etils.epath.
+
+OpenCV and array_record know the machine's own disk alone: what is read comes to it first, a clip
+at a time, and a finished shard leaves it for the bucket.
+"""
+
+import contextlib
+import dataclasses
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from etils import epath
+
+from micron_jax.data import images
+
+BYTES_PER_FRAME = 20_000  # of a compressed video, about: a clip is not fetched to be counted
+
+
+def is_remote(path: Any) -> bool:
+    """Whether it names an object of a bucket."""
+    return "://" in os.fspath(path)
+
+
+def clip_at(
+    path: str, name: str, first: int | None, last: int | None, fps: float | None
+) -> images.ClipFiles:
+    """The clip that a video, or a folder of images, in a bucket is.
+
+    Raises:
+      ValueError: it is none; the message starts with the column that says so.
+    """
+    place = epath.Path(path)
+    try:
+        if place.is_dir():
+            found = [place / name for name in images.picture_names(f.name for f in place.iterdir())]
+        else:
+            found = [place] if place.exists() and place.suffix.lower() in images.VIDEOS else []
+        size = sum(file.stat().length for file in found)
+    except Exception as error:  # every bucket's client has its own
+        raise ValueError(f"path: {path} cannot be reached ({error})") from None
+    if not found:
+        raise ValueError(f"path: {path} is neither a video nor a folder of images")
+    return images.ClipFiles(name, place, len(found), size, first, last, fps)
+
+
+def length(clip: images.ClipFiles) -> int:
+    """About how many frames a clip has, wherever it lies."""
+    if not is_remote(clip.path):
+        return images.clip_facts(clip)[1]
+    if clip.last is not None:
+        return clip.last - (clip.first or 0) + 1
+    return max(clip.files, clip.bytes // BYTES_PER_FRAME)
+
+
+@contextlib.contextmanager
+def at_hand(clip: images.ClipFiles) -> Iterator[images.ClipFiles]:
+    """The clip on this machine's disk: itself, or a copy for as long as it is needed."""
+    if not is_remote(clip.path):
+        yield clip
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch, clip.path.name)
+        if clip.path.is_dir():
+            copy.mkdir()
+            for name in images.picture_names(file.name for file in clip.path.iterdir()):
+                (clip.path / name).copy(copy / name)
+        else:
+            clip.path.copy(copy)
+        yield dataclasses.replace(clip, path=copy)

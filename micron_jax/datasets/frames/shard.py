@@ -1,0 +1,186 @@
+"""Builds one shard: clips are read and cropped, their frames written, and a report beside them."""
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tensorflow_datasets as tfds
+from array_record.python.array_record_module import ArrayRecordWriter
+from etils import epath
+from tensorflow_datasets.core.example_serializer import ExampleSerializer
+
+from micron_jax.data import faces, images
+from micron_jax.data.cropping import whole_frame_transform
+from micron_jax.datasets.frames import remote
+from micron_jax.datasets.frames.plan import Shard
+from micron_jax.files import write_whole
+
+CROPS = ("face", "whole")
+
+
+def features(size: int) -> tfds.features.FeaturesDict:
+    """What a record is."""
+    return tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(shape=(size, size, 3), encoding_format="jpeg"),
+            "clip": tfds.features.Text(),
+            "frame": tfds.features.Scalar(np.int64),
+        }
+    )
+
+
+def detector(crop: str) -> faces.Detector | None:
+    """What `build_shard` finds faces with, by the kind of crop.
+
+    Raises:
+      UserError: the detector's weights are not installed.
+    """
+    return faces.all_faces_detector() if crop == "face" else None
+
+
+def build_shard(
+    shard: Shard, detect: faces.Detector | None, tick: Callable[[int], None] = lambda frames: None
+) -> None:
+    """Writes a shard's file and then its report, each whole or not at all.
+
+    The report: {"clips": runs of frames [{"name", "first" in the shard, "count", "fps"}],
+    "frames", "bytes", "skipped": [{"clip", "reason"}], "dropped": [{"clip", "reason",
+    "frames"}]}.
+
+    Args:
+      shard: what to build; equal shards make equal bytes, wherever and whenever.
+      detect: see `detector`.
+      tick: told how many frames went by; in the end, `sum(shard.lengths)`.
+
+    Raises:
+      OSError, RuntimeError: it cannot be written.
+    """
+    report = {"clips": [], "frames": 0, "bytes": 0, "skipped": [], "dropped": []}
+    serialize = _serializer(shard.recipe["size"])
+    with _one_thread(), _scratch(shard) as scratch:
+        writer = ArrayRecordWriter(str(scratch), "group_size:1")
+        try:
+            for clip, length in zip(shard.clips, shard.lengths, strict=True):
+                for record in _counted(_clip(clip, shard.recipe, detect, report), length, tick):
+                    writer.write(serialize(record))
+        finally:
+            writer.close()
+        report["bytes"] = scratch.stat().st_size
+    text = json.dumps(report, ensure_ascii=False).encode()
+    if remote.is_remote(shard.folder):
+        shard.report.write_bytes(text)
+    else:
+        write_whole(Path(shard.report), text)
+
+
+def _clip(
+    clip: images.ClipFiles, recipe: dict, detect: faces.Detector | None, report: dict
+) -> Iterator[dict]:
+    """A clip's records; what becomes of it is added to the report."""
+    try:
+        with remote.at_hand(clip) as held:
+            transform = _transform(held, recipe, detect)
+            fps = images.clip_facts(held)[0] or recipe["fps"]
+            run, gap, runs = None, None, 0
+            for number, frame in images.read_frames(held):
+                if isinstance(frame, images.Unreadable):
+                    # What follows a gap is a run of its own: in a run, frames are equally spaced.
+                    if gap is None:
+                        gap = {"clip": clip.name, "reason": str(frame), "frames": 0}
+                        report["dropped"].append(gap)
+                    gap["frames"] += 1
+                    run = None
+                    continue
+                if run is None:
+                    runs += 1
+                    name = clip.name if runs == 1 else f"{clip.name}#{runs}"
+                    run = {"name": name, "first": report["frames"], "count": 0, "fps": fps}
+                    report["clips"].append(run)
+                    gap = None
+                crop = faces.warp(frame, transform, recipe["size"])
+                jpeg = images.encode_jpeg(crop, recipe["quality"])
+                run["count"] += 1
+                report["frames"] += 1
+                yield {"image": jpeg, "clip": run["name"], "frame": number}
+    except images.Unreadable as error:
+        report["skipped"].append({"clip": clip.name, "reason": str(error)})
+
+
+def _transform(clip: images.ClipFiles, recipe: dict, detect: faces.Detector | None) -> np.ndarray:
+    """The clip's one transform, [2, 3].
+
+    Raises:
+      Unreadable: not a frame can be read, or none shows a face.
+    """
+
+    def readable() -> Iterator[np.ndarray]:
+        frames = (frame for _, frame in images.read_frames(clip))
+        return (frame for frame in frames if not isinstance(frame, images.Unreadable))
+
+    if recipe["crop"] == "whole":
+        first = next(readable(), None)
+        if first is not None:
+            height, width, _ = first.shape
+            return whole_frame_transform(width, height, recipe["size"])
+    else:
+        landmarks = faces.find_landmarks(readable(), detect)
+        if landmarks is not None:
+            return faces.canonical_transform(landmarks, recipe["size"])
+    if next(readable(), None) is None:
+        raise next(images.read_frames(clip))[1]
+    raise images.Unreadable("no face")
+
+
+def _counted(records: Iterator[dict], length: int, tick: Callable) -> Iterator[dict]:
+    """The records; `tick` hears of `length` in all, however many there are."""
+    told = 0
+    for record in records:
+        if told < length:
+            tick(1)
+            told += 1
+        yield record
+    tick(length - told)
+
+
+def _serializer(size: int) -> Callable[[dict], bytes]:
+    described = features(size)
+    serializer = ExampleSerializer(described.get_serialized_info())
+
+    def serialize(record: dict) -> bytes:
+        example = serializer.get_tf_example(described.encode_example(record))
+        # Without it the order of the fields is another one in each process.
+        return example.SerializeToString(deterministic=True)
+
+    return serialize
+
+
+@contextlib.contextmanager
+def _scratch(shard: Shard) -> Iterator[Path]:
+    """Where to write the file; afterwards it takes its place, unless something went wrong."""
+    away = remote.is_remote(shard.folder)
+    with tempfile.TemporaryDirectory() if away else contextlib.nullcontext() as folder:
+        path = Path(folder or shard.report.parent, f"{shard.number:05}.{os.getpid()}.incomplete")
+        try:
+            yield path
+            if away:
+                epath.Path(path).copy(shard.file, overwrite=True)
+            else:
+                os.replace(path, shard.file)
+        finally:
+            path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """OpenCV on one thread: shards are what is done side by side."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)

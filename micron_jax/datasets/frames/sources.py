@@ -1,0 +1,175 @@
+"""Which clips a corpus is made of: those of a folder or of a list, less those to leave out.
+
+A list is a CSV file with a line a clip. Its columns: `path` (a video, or a folder of images; from
+the list's own folder, or from anywhere) and, as wanted, `first` and `last` (frames, both included:
+the numbers in the names of a folder's files, and in a video counted from 0), `fps`, `name`.
+"""
+
+import csv
+import dataclasses
+import fnmatch
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from micron_jax.data import images
+from micron_jax.datasets.frames import remote
+from micron_jax.errors import UserError
+
+COLUMNS = ("path", "first", "last", "fps", "name")
+
+
+def find(source: Path) -> list[images.ClipFiles]:
+    """The clips of a folder, by name (see `images.find_clips`), or of a list, in its order.
+
+    Raises:
+      UserError: there are none, or a line of the list cannot be used.
+    """
+    if source.is_file():
+        if source.suffix.lower() != ".csv":
+            raise UserError(f"--source {source} is neither a folder nor a list of clips (.csv)")
+        return read_list(source)
+    return images.find_clips(source)
+
+
+def read_list(path: Path) -> list[images.ClipFiles]:
+    """The clips of a list.
+
+    Raises:
+      UserError: it cannot be read, or a line cannot be used; the message names row and column.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            _check_columns(path, reader.fieldnames or [])
+            rows = [(reader.line_num, row) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or "it is no CSV text in UTF-8"
+        raise UserError(f"--source {path}: {reason}") from None
+    clips, faults, taken = [], [], {}
+    for number, row in rows:
+        try:
+            clip = _clip(path.parent, row)
+            if clip.name in taken:
+                at = taken[clip.name]
+                raise ValueError(f"name: {clip.name!r} is row {at}'s, too; give each its own name")
+        except ValueError as error:
+            faults.append(f"row {number}, {error}")
+            continue
+        taken[clip.name] = number
+        clips.append(clip)
+    if faults:
+        more = f" (and {len(faults) - 1:,} more rows like it)" if len(faults) > 1 else ""
+        raise UserError(f"--source {path}: {faults[0]}{more}")
+    if not clips:
+        raise UserError(f"--source {path} lists no clip")
+    return clips
+
+
+def read_patterns(path: Path) -> list[str]:
+    """The names to leave out: of a report of `data check --json`, or one a line of a text file.
+
+    Raises:
+      UserError: the file cannot be read, or is another JSON.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if not text.lstrip().startswith("{"):
+            lines = (line.strip() for line in text.splitlines())
+            return [line for line in lines if line and not line.startswith("#")]
+        return [str(name) for name in json.loads(text)["corpus"]["leave_out"]]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+        raise UserError(f"--exclude {path}: {reason}") from None
+    except (ValueError, KeyError, TypeError):
+        raise UserError(
+            f"--exclude {path}: no `corpus.leave_out` in it; needed is what data check NAME "
+            "--corpus DIR --json writes, or a text of one clip or pattern a line"
+        ) from None
+
+
+def leave_out(
+    clips: Sequence[images.ClipFiles], patterns: Sequence[str]
+) -> tuple[list[images.ClipFiles], list[str], list[str]]:
+    """Parts clips by their names; a pattern is a whole name, or has `*`, `?` or `[...]` in it.
+
+    Returns:
+      (clips that stay, names of those that do not, patterns that fit no clip).
+    """
+    names = {clip.name for clip in clips}
+    gone, idle = set(), []
+    for pattern in dict.fromkeys(patterns):
+        fitting = {pattern} & names or set(fnmatch.filter(names, pattern))
+        gone |= fitting
+        if not fitting:
+            idle.append(pattern)
+    kept = [clip for clip in clips if clip.name not in gone]
+    return kept, [clip.name for clip in clips if clip.name in gone], idle
+
+
+def _check_columns(path: Path, columns: Sequence[str]) -> None:
+    known = f"`path` and, as wanted, {', '.join(COLUMNS[1:])}"
+    if "path" not in columns:
+        raise UserError(f"--source {path}: no column `path` in its first line; needed is {known}")
+    strange = [column for column in columns if column not in COLUMNS]
+    if strange:
+        raise UserError(f"--source {path}: column `{strange[0]}` is not known; {known} are")
+
+
+def _clip(folder: Path, row: dict) -> images.ClipFiles:
+    """One line; a ValueError says what is wrong with which of its columns."""
+    if None in row:
+        raise ValueError("path: the row has more fields than the first line")
+    row = {column: (value or "").strip() for column, value in row.items()}
+    if not row["path"]:
+        raise ValueError("path: it is empty")
+    first, last = (_whole(row, column) for column in ("first", "last"))
+    part = "" if first is last is None else f":{first or 0}-{'' if last is None else last}"
+    if first is not None and last is not None and last < first:
+        raise ValueError(f"last: {last} comes before first, {first}")
+    fps = _rate(row)
+    name = row.get("name") or row["path"].strip("/") + part
+    if remote.is_remote(row["path"]):
+        return remote.clip_at(row["path"], name, first, last, fps)
+    path = folder / row["path"]
+    clip = images.clip_at(path, name)
+    if clip is None:
+        what = "holds no image" if path.is_dir() else "is neither a video nor a folder of images"
+        raise ValueError(f"path: {path} {what if path.exists() else 'does not exist'}")
+    if part:
+        _check_part(clip, first, last)
+    return dataclasses.replace(clip, first=first, last=last, fps=fps)
+
+
+def _check_part(clip: images.ClipFiles, first: int | None, last: int | None) -> None:
+    if clip.path.is_dir():
+        end = max(images.number_in(name) for name in images.frame_names(clip.path))
+    else:
+        # What a video says of its length may be a few frames off: only a start beyond it is
+        # certainly wrong, and an end beyond it is told when the clip breaks off.
+        end, last = images.clip_facts(clip)[1] - 1, None
+    for column, value in (("first", first), ("last", last)):
+        if value is not None and value > end:
+            raise ValueError(f"{column}: {value}, but the last frame of {clip.path} is {end}")
+
+
+def _whole(row: dict, column: str) -> int | None:
+    value = row.get(column)
+    if not value:
+        return None
+    if not value.isdecimal():
+        raise ValueError(f"{column}: {value!r} is no frame's number")
+    return int(value)
+
+
+def _rate(row: dict) -> float | None:
+    value = row.get("fps")
+    if not value:
+        return None
+    try:
+        rate = float(value)
+    except ValueError:
+        rate = 0.0
+    if not 1 <= rate <= 2000:
+        raise ValueError(f"fps: {value!r} is no rate; needed is 1 to 2000 frames a second")
+    return rate

@@ -1,0 +1,108 @@
+"""The model card that is written beside converted weights."""
+
+import dataclasses
+import json
+
+import numpy as np
+
+from micron_jax.interop.architecture import (
+    RELEASE_MODEL,
+    class_arguments,
+    differences,
+    is_release_size,
+)
+from micron_jax.interop.weights import Weights
+
+
+def text(weights: Weights, name: str) -> str:
+    """Markdown that says of weights in a file or folder `name` only what they themselves say."""
+    from micron_jax import __version__
+
+    settings = dataclasses.asdict(weights.config)
+    sizes: dict[str, int] = {}
+    for path, array in weights.flat().items():
+        part = "/".join(path.split("/")[:2])
+        sizes[part] = sizes.get(part, 0) + np.size(array)
+    card = f"""---
+library_name: micron_jax
+license: unknown
+tags: [micro-expression, self-supervised, jax]
+---
+# {name}
+
+Weights of Micron-BERT (self-supervised facial micro-expression recognition,
+[arXiv 2304.03195](https://arxiv.org/abs/2304.03195)), written by micron_jax {__version__}.
+
+## Where they come from
+
+{_table("", weights.info.items())}
+
+## Settings
+
+{_table("setting", settings.items())}
+
+## What is inside
+
+{_table("part", ((part, f"{count:,} numbers") for part, count in sizes.items()))}
+
+{_student(weights)}
+
+## Use
+
+In Python, on frames that are square crops of faces, RGB, uint8 [B, H, W, 3]:
+
+```python
+import micron_jax
+
+model = micron_jax.load({json.dumps(name)})
+tokens = model.features(frames)
+```
+
+{_in_the_release(weights)}
+
+## Parity
+
+The weights are float32; those that were float32 before were copied bit for bit. Whether the network
+computes with them what the PyTorch release does has not been measured for this file; to do so:
+`micron-jax compare --checkpoint {name} --release CHECKOUT`. How well they recognise anything is
+not said here, because it is not known here.
+
+## Licence
+
+None is given with these weights. The PyTorch release has no licence, and what is converted from
+its checkpoints stays under the terms of their owner; weights trained on a data set may be bound by
+its terms. micron_jax's own licence, Apache-2.0, covers its code and not these numbers.
+"""
+    return card.encode("utf-8", "replace").decode()  # settings of a file may hold half a character
+
+
+def _table(head: str, rows) -> str:
+    lines = [f"| {head} | |", "|---|---|"]
+    for key, value in rows:
+        if isinstance(value, dict | list):
+            value = f"`{json.dumps(value)}`"
+        cell = str(value).replace("|", "\\|").replace("\n", " ")
+        lines.append(f"| {key} | {cell} |")
+    return "\n".join(lines)
+
+
+def _student(weights: Weights) -> str:
+    if weights.info.get("weights") == "teacher":
+        return "`params/encoder` and `params/head` are the teacher's, the student's moving average."
+    teacher = "; the teacher is its moving average" if weights.teacher else ""
+    return f"`params` are the student's, the network that was trained{teacher}."
+
+
+def _in_the_release(weights: Weights) -> str:
+    if is_release_size(weights.config):
+        how = (
+            f"As a `.pth`, the release's `get_model` (micron_bert.py) builds it, `{RELEASE_MODEL}`."
+        )
+    else:
+        given = ", ".join(f"{k}={v!r}" for k, v in class_arguments(weights).items())
+        how = (
+            "As a `.pth`, the release's class takes it; its `get_model` does not, which knows one "
+            f"size.\n\n```python\nMaskedAutoencoderViT({given}, "
+            "norm_layer=functools.partial(torch.nn.LayerNorm, eps=1e-6))\n```"
+        )
+    return "\n".join([how, *differences(weights.config)])

@@ -1,0 +1,54 @@
+"""Converted folders on the Hugging Face Hub."""
+
+import re
+from pathlib import Path
+
+from micron_jax.errors import UserError
+
+_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?")
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` could be OWNER/NAME or OWNER/NAME@REVISION, and no file's name."""
+    return bool(_NAME.fullmatch(text)) and not text.endswith((".pth", ".safetensors", ".npz"))
+
+
+def fetch(name: str) -> Path:
+    """The folder of a model on the Hub, downloaded unless it was before.
+
+    Only `config.json` and `model.safetensors` are fetched, neither of which can run anything.
+
+    Args:
+      name: OWNER/NAME, with @REVISION behind it or without.
+
+    Raises:
+      UserError: the `hub` extra is missing, there is no such model, or no way to reach it.
+    """
+    here = f"{name}: no such file or folder here"
+    try:
+        import huggingface_hub
+        from huggingface_hub import errors
+    except ImportError as error:
+        raise UserError(
+            f"{here}; to look for it on the Hugging Face Hub: pip install 'micron-jax[hub]'"
+        ) from error
+    repository, _, revision = name.partition("@")
+    wanted = ["config.json", "model.safetensors"]
+    try:
+        found = huggingface_hub.snapshot_download(
+            repository, revision=revision or None, allow_patterns=wanted
+        )
+    except errors.GatedRepoError as error:
+        raise UserError(
+            f"{name}: its owner has to grant you access; ask on its page, then: hf auth login"
+        ) from error
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
+        raise UserError(f"{here}, nor a model or revision of that name on the Hub") from error
+    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
+        raise UserError(
+            f"{here}, and the Hugging Face Hub cannot be reached: go online, or copy the folder"
+        ) from error
+    except (OSError, ValueError, errors.HfHubHTTPError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{name}: cannot be fetched from the Hub ({reason})") from error
+    return Path(found)

@@ -1,0 +1,124 @@
+"""A network at rest, and what a file must say of it to be read back."""
+
+import dataclasses
+import functools
+from pathlib import Path
+
+import jax
+import numpy as np
+from flax.traverse_util import flatten_dict
+
+from micron_jax.config import build
+from micron_jax.errors import UserError
+from micron_jax.models.config import ModelConfig
+from micron_jax.training.state import init_params
+
+FORMAT = "micron_jax 1"
+
+# Beyond these no network is meant: files that ask for one would only fill the memory.
+_MOST_POSITIONS = 2**30  # numbers in the positions' table
+_MOST_BLOCKS = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """A network at rest.
+
+    Attributes:
+      config: its architecture.
+      params: parameters by part (encoder, dma, and what there is of decoder and head).
+      teacher: the teacher's encoder and head, or empty.
+      center: of the teacher's outputs, [1, K], or empty.
+      info: where it comes from; anything JSON can hold.
+    """
+
+    config: ModelConfig
+    params: dict
+    teacher: dict
+    center: np.ndarray
+    info: dict
+
+    def chosen(self, which: str) -> "Weights":
+        """With the encoder and head of the `student` (as they are) or of the `teacher`.
+
+        The teacher is the student's moving average; it has no micro-attention and no decoder of
+        its own, so those stay the student's.
+
+        Raises:
+          UserError: there is no teacher, or no such choice.
+        """
+        if which == "student":
+            return self
+        if which != "teacher":
+            raise UserError(f"weights={which!r}: choose student or teacher")
+        if not self.teacher:
+            raise UserError(
+                "weights='teacher': this checkpoint holds no teacher, which only training with "
+                "DINO makes; leave it out"
+            )
+        info = self.info | {"weights": "teacher"}
+        return dataclasses.replace(self, params=self.params | self.teacher, info=info)
+
+    def flat(self) -> dict[str, np.ndarray]:
+        """All arrays by path: `params/encoder/cls`, `teacher/head/fc1/bias`, `center`."""
+        tree = {"params": self.params, "teacher": self.teacher, "center": self.center}
+        return {path: x for path, x in flatten_dict(tree, sep="/").items() if np.size(x)}
+
+    def described(self) -> dict:
+        """What `config.json`, and a `.pth` of ours, hold beside the arrays."""
+        model = dataclasses.asdict(self.config)
+        return {"format": FORMAT, "model": model, "info": self.info}
+
+
+def read_description(where: str | Path, described: object) -> tuple[ModelConfig, dict]:
+    """Config and info from what `Weights.described` returned and a file carried.
+
+    Raises:
+      UserError: it is of another format, or describes no model.
+    """
+    try:
+        if described["format"] != FORMAT:
+            raise UserError(f"{where}: format {described['format']!r}, not {FORMAT!r}")
+        config = build(ModelConfig, described["model"], section="model")
+        return config, dict(described.get("info", {}))
+    except UserError as error:
+        raise UserError(f"{where}: {str(error).removeprefix(f'{where}: ')}") from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{where}: not a description of ours ({error!r})") from error
+
+
+@functools.cache
+def shapes_of(config: ModelConfig, *, decoder: bool = True, aux_cls: bool = False) -> dict:
+    """Our paths -> `ShapeDtypeStruct`, of all that a checkpoint of this model holds.
+
+    Raises:
+      UserError: the model is larger than any that is meant.
+    """
+    positions = config.grid**2 * max(config.width, config.decoder_width)
+    if positions > _MOST_POSITIONS or max(config.depth, config.decoder_depth) > _MOST_BLOCKS:
+        raise UserError(
+            f"describes a model of {config.depth} + {config.decoder_depth} blocks and "
+            f"{config.grid}x{config.grid} patches, larger than any: damaged, or not ours"
+        )
+    params = jax.eval_shape(functools.partial(init_params, config), jax.random.key(0))
+    tree = {"params": {part: v for part, v in params.items() if decoder or part != "decoder"}}
+    if aux_cls:
+        kernel = jax.ShapeDtypeStruct((config.width, 1), np.float32)
+        bias = jax.ShapeDtypeStruct((1,), np.float32)
+        tree["params"]["aux_cls"] = {"kernel": kernel, "bias": bias}
+    if config.projection_dim:
+        tree["teacher"] = {part: params[part] for part in ("encoder", "head")}
+        tree["center"] = jax.ShapeDtypeStruct((1, config.projection_dim), np.float32)
+    return flatten_dict(tree, sep="/")
+
+
+def check_finite(where: str | Path, name: str, value: np.ndarray) -> None:
+    """Raises:
+    UserError: a weight is NaN or infinite.
+    """
+    if not np.isfinite(value).all():
+        count = int(value.size - np.isfinite(value).sum())
+        raise UserError(
+            f"{where}: {name} holds {count} numbers that are NaN or infinite: the training that "
+            "made it diverged, or the file is damaged; take an earlier checkpoint"
+        )

@@ -1,0 +1,1 @@
+"""What a pretraining will need of its machine, told before anyone pays for it."""

@@ -1,0 +1,238 @@
+"""The train step of a recipe, compiled for TPUs that are not here, or estimated for GPUs."""
+
+import contextlib
+import dataclasses
+import importlib.util
+import os
+import re
+import sys
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+from jax.experimental import topologies
+
+from micron_jax.errors import UserError
+from micron_jax.models import attention
+from micron_jax.planning import formulas, hlo
+from micron_jax.planning.chips import GIB, Topology
+from micron_jax.training.flops import train_flops
+from micron_jax.training.program import Program, make_program
+from micron_jax.training.recipe import PretrainConfig
+from micron_jax.training.sharding import make_mesh
+
+# libtpu asks the network what machine this is unless it is told; it holds the machine's TPU for one
+# process, and there is none to hold.
+_NO_TPU_HERE = {
+    "JAX_PLATFORMS": "cpu",
+    "TPU_SKIP_MDS_QUERY": "1",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-1",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+    "TPU_STDERR_LOG_LEVEL": "3",
+    "TPU_MIN_LOG_LEVEL": "3",
+}
+_MEMORY = ("arguments", "temporaries", "outputs", "aliased", "code")
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One train step on one of the devices.
+
+    Attributes:
+      parameters: of the student, in all.
+      mesh: sizes of `data` and `fsdp`.
+      memory: bytes by kind. Outputs that are aliased lie where their arguments lay.
+      needed: bytes of all kinds together, each counted once.
+      available: bytes that a program can have.
+      flops: of this device.
+      bytes: read and written in memory, by the compiler's count, which takes what its fusions
+        touch to come from there; an estimate counts nothing but arguments and activations.
+      collectives: see `hlo.find_collectives`.
+      compiled: False for an estimate.
+    """
+
+    parameters: int
+    mesh: dict[str, int]
+    memory: dict[str, int]
+    needed: int
+    available: int
+    flops: float
+    bytes: float
+    collectives: list[hlo.Collective]
+    compiled: bool
+
+    @property
+    def fits(self) -> bool:
+        return self.needed <= self.available
+
+
+@dataclasses.dataclass(frozen=True)
+class TooLarge:
+    """What the compiler says of a step that it cannot place: bytes needed, bytes there are."""
+
+    needed: int
+    available: int
+    fits: bool = False
+
+
+def prepare(topology: Topology) -> None:
+    """Readies this process to plan; jax must not have started its backends yet.
+
+    Raises:
+      UserError: libtpu is needed and not installed.
+    """
+    if topology.is_tpu and not importlib.util.find_spec("libtpu"):
+        raise UserError(
+            f"--topology {topology.name}: TPU programs need libtpu; pip install '.[plan]'"
+        )
+    os.environ.update(_NO_TPU_HERE)
+    with contextlib.suppress(RuntimeError):  # started already, as in tests, with what they need
+        jax.config.update("jax_platforms", "cpu")
+        if not topology.is_tpu:
+            jax.config.update("jax_num_cpu_devices", topology.count)
+
+
+def devices_of(topology: Topology) -> list[jax.Device]:
+    """Devices to lay a mesh over: of a TPU those of its compiler, of GPUs stand-ins.
+
+    Raises:
+      UserError: libtpu does not know the topology.
+    """
+    if not topology.is_tpu:
+        return jax.devices("cpu")[: topology.count]
+    options = {}
+    if topology.count == 1:
+        options["chips_per_host_bounds"] = (1, 1, 1)
+    if topology.name.startswith("v4"):
+        options["chip_config_name"] = "megacore"  # one device a chip, as v4 runs by default
+    try:
+        with _quiet():
+            found = topologies.get_topology_desc(
+                platform="tpu", topology_name=topology.name, **options
+            )
+    except (jax.errors.JaxRuntimeError, ValueError) as error:
+        raise UserError(
+            f"--topology {topology.name}: libtpu refuses it ({str(error).splitlines()[0]})"
+        ) from error
+    return found.devices
+
+
+def lay_out(
+    config: PretrainConfig, topology: Topology, devices: list[jax.Device]
+) -> tuple[PretrainConfig, Program, tuple]:
+    """The run's own functions on the mesh, the config as those devices read it, and a batch.
+
+    Returns:
+      (config with `attention` settled, program, (cur, ref) as `ShapeDtypeStruct`s).
+    """
+    mesh = make_mesh(config.mesh, devices=devices)
+    settled = attention.settle(
+        config.model.attention, platform="tpu" if topology.is_tpu else "gpu", devices=mesh.size
+    )
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, attention=settled))
+    program = make_program(config, mesh, steps_per_epoch=1000, total_steps=1000 * config.epochs)
+    side = config.model.img_size
+    frames = jax.ShapeDtypeStruct(
+        (config.batch_size, side, side, 3), jnp.uint8, sharding=program.samples
+    )
+    return config, program, (frames, frames)
+
+
+def compile_step(
+    config: PretrainConfig, topology: Topology, devices: list[jax.Device]
+) -> Step | TooLarge:
+    """Compiles the train step for a TPU topology.
+
+    Raises:
+      UserError: config and topology do not fit.
+    """
+    config, program, batch = lay_out(config, topology, devices)
+    try:
+        with _quiet():
+            compiled = program.train.lower(program.shapes, *batch).compile()
+    except jax.errors.JaxRuntimeError as error:
+        if too_large := read_refusal(str(error)):
+            return too_large
+        raise
+    stats, costs = compiled.memory_analysis(), compiled.cost_analysis()
+    memory = dict(
+        zip(
+            _MEMORY,
+            (
+                stats.argument_size_in_bytes,
+                stats.temp_size_in_bytes,
+                stats.output_size_in_bytes,
+                stats.alias_size_in_bytes,
+                stats.generated_code_size_in_bytes,
+            ),
+            strict=True,
+        )
+    )
+    return Step(
+        parameters=_size(program.shapes.params),
+        mesh=dict(program.samples.mesh.shape),
+        memory=memory,
+        needed=sum(memory.values()) - 2 * memory["aliased"],
+        available=topology.chip.hbm_bytes,
+        flops=costs["flops"],
+        bytes=costs["bytes accessed"],
+        collectives=hlo.find_collectives(compiled.as_text(), devices=topology.count),
+        compiled=True,
+    )
+
+
+def estimate_step(config: PretrainConfig, topology: Topology, devices: list[jax.Device]) -> Step:
+    """The train step by arithmetic.
+
+    Raises:
+      UserError: config and topology do not fit.
+    """
+    config, program, batch = lay_out(config, topology, devices)
+    here = config.batch_size // topology.count
+    state, frames = (formulas.device_bytes(x) for x in (program.shapes, batch))
+    gradients = formulas.device_bytes(program.shapes.params)
+    parameters = _size(program.shapes.params)
+    kept = round(here * formulas.activation_bytes(config))
+    temporaries = kept + gradients
+    mesh = dict(program.samples.mesh.shape)
+    return Step(
+        parameters=parameters,
+        mesh=mesh,
+        memory=dict(zip(_MEMORY, (state + frames, temporaries, state, state, 0), strict=True)),
+        needed=state + frames + temporaries,
+        available=round(0.9 * topology.chip.hbm_bytes),  # CUDA, cuDNN and fragments take theirs
+        flops=here * train_flops(config.model, config.views, config.objective),
+        bytes=2.0 * (state + gradients) + 2.0 * kept,
+        collectives=formulas.exchanged(4 * parameters, mesh),
+        compiled=False,
+    )
+
+
+def read_refusal(message: str) -> TooLarge | None:
+    """The compiler's complaint that memory does not suffice, read; None of another complaint."""
+    found = re.search(r"\(([\d.]+)([KMG])\) exceeds available HBM \(([\d.]+)([KMG])\)", message)
+    if not found:
+        found = re.search(r"Used ([\d.]+)([KMG]) of ([\d.]+)([KMG]) hbm", message)
+    if "RESOURCE_EXHAUSTED" not in message or not found:
+        return None
+    unit = {"K": 2**10, "M": 2**20, "G": GIB}
+    return TooLarge(*(round(float(found[i]) * unit[found[i + 1]]) for i in (1, 3)))
+
+
+def _size(shapes) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(shapes))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what libtpu writes to the process's stderr about the machine it is not on."""
+    sys.stderr.flush()
+    before, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+        os.close(nowhere)

@@ -1,0 +1,135 @@
+"""The options of `micron-jax data`."""
+
+import argparse
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from micron_jax.datasets.clips import KEEPS
+from micron_jax.programs import Arguments
+
+DESCRIPTION = "Build data sets, list and check them, crop faces, make a set with known truth."
+
+
+def arguments(datasets: Iterable[str]) -> Arguments:
+    """The parser; `command` of what it gives is list, build, check, faces or synth."""
+    parser = Arguments(prog="micron-jax data", description=DESCRIPTION)
+    commands = parser.add_subparsers(
+        required=True, dest="command", metavar="(list | build | check | faces | synth)"
+    )
+
+    lister = commands.add_parser("list", help="the data sets we can build, and what is built")
+    lister.add_argument("name", nargs="?", help="a benchmark: where to ask for it, where to put it")
+    lister.add_argument("--data-dir", type=Path, help="look here for what is built")
+
+    builder = commands.add_parser("build", help="build a data set")
+    builder.add_argument("name", help=f"one of: {', '.join(datasets)}")
+    for option, kind, default, text in (
+        (
+            "--source",
+            Path,
+            None,
+            "frames: folder of videos or image folders, or a list of clips (.csv with columns path "
+            "and, as wanted, first, last, fps, name); benchmark: the folder as unpacked",
+        ),
+        ("--data-dir", str, None, "folder of the built sets"),
+        ("--size", int, 224, "frames: side of the crops, in pixels (%(default)s)"),
+        ("--fps", float, 30.0, "frames: rate of image folders (%(default)s)"),
+        ("--quality", int, 95, "frames: of the stored JPEGs, 1 to 100 (%(default)s)"),
+    ):
+        required = default is None
+        builder.add_argument(option, type=kind, default=default, required=required, help=text)
+    builder.add_argument(
+        "--crop",
+        choices=("face", "whole"),
+        default="face",
+        help="frames: face, aligned, brow to chin; whole: all of each frame, resized, for sources "
+        "that are crops of faces already (%(default)s)",
+    )
+    builder.add_argument(
+        "--exclude",
+        type=Path,
+        metavar="FILE",
+        help="frames: clips to leave out: what data check NAME --corpus DIR --json wrote, or a "
+        "text of one clip or pattern (*/depth) a line",
+    )
+    builder.add_argument(
+        "--workers", type=int, default=os.cpu_count(), help="frames: processes (%(default)s)"
+    )
+    builder.add_argument(
+        "--beam_pipeline_options",
+        metavar="OPTION=VALUE,...",
+        help="frames: let Apache Beam build it, instead: runner=DirectRunner, or "
+        "runner=DataflowRunner,project=P,region=R,temp_location=gs://B/tmp, ...",
+    )
+    builder.add_argument("--json", type=Path, metavar="OUT", help="frames: write the report there")
+    for option, text in (
+        ("--sheet", "benchmark: the workbook, where several fit"),
+        ("--frames", "benchmark: the folder of frames, where several fit (raw, cropped)"),
+    ):
+        builder.add_argument(option, type=Path, help=text)
+    builder.add_argument(
+        "--keep", choices=KEEPS, default="clip", help="benchmark: all frames, or onset and apex"
+    )
+    builder.add_argument(
+        "--strict", action="store_true", help="benchmark: refuse rows that cannot be used"
+    )
+
+    checker = commands.add_parser("check", help="what a built set holds, and what is wrong with it")
+    checker.add_argument("name", help="a built set: frames, casme2, samm, smic_hs, casme3, ...")
+    checker.add_argument("--data-dir", type=Path, required=True, help="folder of the built sets")
+    checker.add_argument(
+        "--sample",
+        type=_sample,
+        default="200000",
+        metavar="(N | all)",
+        help="frames: how many of a corpus to decode (%(default)s)",
+    )
+    checker.add_argument("--json", type=Path, metavar="OUT", help="write the report there as well")
+    checker.add_argument("--protocol", metavar="P", help="compare with this one's counts only")
+    checker.add_argument(
+        "--corpus",
+        type=Path,
+        metavar="DIR",
+        help="look for the benchmark's subjects in the unlabelled corpus (`frames`) built there",
+    )
+
+    text = "crop the face out of every clip: one crop a clip, held, as a folder of JPEGs"
+    cropper = commands.add_parser("faces", help=text, description=text)
+    for option, kind, default, text in (
+        ("--source", Path, None, "folder of videos or image folders"),
+        ("--output", Path, None, "folder to be made, or gone on with"),
+        ("--size", int, 224, "side of the crops, in pixels (%(default)s)"),
+    ):
+        required = default is None
+        cropper.add_argument(option, type=kind, default=default, required=required, help=text)
+    cropper.add_argument(
+        "--crop",
+        choices=("ours", "release"),
+        default="ours",
+        help="ours: aligned, brow to chin; release: the whole frame, resized to a square as the "
+        "PyTorch release reads it (%(default)s)",
+    )
+    cropper.add_argument("--sheet", action="store_true", help="make contact_sheet.png, too")
+
+    text = "make a data set with known truth, laid out as CASME II's, from pictures of faces"
+    synth = commands.add_parser("synth", help=text, description=text)
+    for option, kind, default, text in (
+        ("--faces", Path, None, "folder of pictures, each face of which becomes a person"),
+        ("--output", Path, None, "folder to be made"),
+        ("--clips", int, 8, "of each person (%(default)s)"),
+        ("--seed", int, 0, "same seed, same bytes (%(default)s)"),
+    ):
+        required = default is None
+        synth.add_argument(option, type=kind, default=default, required=required, help=text)
+    synth.add_argument("--subjects", type=int, help="how many people (all there are)")
+    return parser
+
+
+def _sample(text: str) -> int | None:
+    """A number of frames; None: all."""
+    if text == "all":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: needed is 1 or more, or `all`")
+    return int(text)

@@ -1,0 +1,83 @@
+"""`micron-jax plan`: what a pretraining will need and cost, before anyone pays."""
+
+import dataclasses
+import math
+import time
+from pathlib import Path
+
+from micron_jax.errors import UserError
+from micron_jax.programs import Arguments, write_json
+
+
+def main(argv: list[str]) -> int:
+    parser = Arguments(
+        prog="micron-jax plan",
+        description="Compile the train step of a recipe for TPUs that are not here, or estimate it "
+        "for GPUs: memory, FLOPs, collectives, the least time a step takes. No device is used.",
+        epilog="Any setting of the config: --config.FIELD=VALUE, e.g. --config.batch_size=4096 "
+        "--config.model.size=base",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", required=True, help="a file, or the name of a shipped recipe")
+    parser.add_argument(
+        "--topology", required=True, help="v5e:16x16, v6e:4x4, v4:2x2x2, v5p:4x4x4, h100:8, ..."
+    )
+    parser.add_argument("--frames", type=float, default=8e6, help="of the corpus (8e6)")
+    parser.add_argument(
+        "--find-batch", action="store_true", help="the largest batch a device that fits"
+    )
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the plan there as well")
+    arguments, settings = parser.parse_known_args(argv)
+    if not 1 <= arguments.frames < math.inf:
+        raise UserError(f"--frames {arguments.frames}: must be at least 1")
+
+    from micron_jax import config as configs
+    from micron_jax.planning.chips import parse_topology
+    from micron_jax.training.recipe import parse
+
+    topology = parse_topology(arguments.topology)
+    anywhere = ["--config.data.data_dir=DIR"]  # no data are read
+    config = parse(configs.override(configs.load(arguments.config), [*anywhere, *settings]))
+
+    from micron_jax.planning import batch, steps
+    from micron_jax.planning.report import make_report, refusal_report, table
+
+    steps.prepare(topology)
+    devices = steps.devices_of(topology)
+    step_of = steps.compile_step if topology.is_tpu else steps.estimate_step
+
+    def sized(samples: int):
+        return dataclasses.replace(config, batch_size=samples * topology.count)
+
+    def attempt(config):
+        begun = time.perf_counter()
+        each = f"{config.batch_size / topology.count:g} samples a device"
+        if topology.is_tpu:
+            print(f"compiling for {topology.name}, {each} ...", end=" ", flush=True)
+        step = step_of(config, topology, devices)
+        if topology.is_tpu:
+            verdict = "fits" if step.fits else f"needs {step.needed / 2**30:.1f} GiB, too much"
+            print(f"{verdict} ({time.perf_counter() - begun:.0f} s)", flush=True)
+        return step
+
+    report = {}
+    if arguments.find_batch:
+        first = max(config.batch_size // topology.count, 1)
+        largest, step = batch.largest_batch(lambda samples: attempt(sized(samples)), first)
+        if not largest:
+            raise UserError(
+                f"{topology.name}: not even one sample a device fits; raise config.mesh.fsdp"
+            )
+        config = sized(largest)
+        report = {"largest_batch_per_device": largest}
+    else:
+        step = attempt(config)
+    if isinstance(step, steps.TooLarge):
+        report = refusal_report(config, topology, step)
+        print("does not fit: lower config.batch_size, or let --find-batch look for one that does")
+    else:
+        report |= make_report(config, topology, step, frames=arguments.frames)
+        print(table(report, topology))
+    if arguments.json:
+        write_json(arguments.json, report)
+    return 0

@@ -1,0 +1,82 @@
+"""Arithmetic of a training sample, from the sizes alone, and what chips can do in a second."""
+
+from micron_jax.data.views import ViewsConfig
+from micron_jax.models.config import ModelConfig
+from micron_jax.training.losses import ObjectiveConfig
+
+# Dense bfloat16 products, FLOP/s, as the makers give them; keys are parts of jax's `device_kind`.
+PEAK_FLOPS = {
+    "TPU v4": 275e12,
+    "TPU v5 lite": 197e12,
+    "TPU v5e": 197e12,
+    "TPU v5p": 459e12,
+    "TPU v5": 459e12,
+    "TPU v6 lite": 918e12,
+    "TPU v6e": 918e12,
+    "A100": 312e12,
+    "L4": 121e12,
+    "H100": 989e12,
+    "H200": 989e12,
+    "B200": 2250e12,
+}
+
+
+def peak_flops(device_kind: str) -> float | None:
+    """bfloat16 FLOP/s of a device, or None if it is not known."""
+    return next((peak for name, peak in PEAK_FLOPS.items() if name in device_kind), None)
+
+
+def _blocks(depth: int, tokens: int, width: int, mlp_ratio: float) -> float:
+    # qkv 3, proj 1 and the MLP's two layers; logits and weighted values.
+    products = 2 * tokens * width**2 * (4 + 2 * mlp_ratio)
+    return depth * (products + 4 * tokens**2 * width)
+
+
+def encode_flops(model: ModelConfig, size: int) -> float:
+    """Of one image of `size` pixels through the encoder, forwards."""
+    patches = (size // model.patch_size) ** 2
+    embed = 2 * patches * 3 * model.patch_size**2 * model.width
+    return embed + _blocks(model.depth, patches + 1, model.width, model.mlp_ratio)
+
+
+def reconstruct_flops(model: ModelConfig) -> float:
+    """Of a pair's tokens through micro-attention and decoder, forwards."""
+    patches, width = model.grid**2, model.decoder_width
+    attended = 2 * patches**2 * model.width * (1 if model.dma_diagonal else 2)
+    dma = 4 * 2 * patches * model.width**2 + attended
+    ends = 2 * patches * width * (model.width + 3 * model.patch_size**2)
+    return dma + ends + _blocks(model.decoder_depth, patches, width, model.mlp_ratio)
+
+
+def head_flops(model: ModelConfig) -> float:
+    """Of one CLS token through the projection head, forwards."""
+    hidden, bottleneck = model.projection_hidden, model.projection_bottleneck
+    return 2 * (
+        model.width * hidden + hidden**2 + hidden * bottleneck + bottleneck * model.projection_dim
+    )
+
+
+def train_flops(model: ModelConfig, views: ViewsConfig, objective: ObjectiveConfig) -> float:
+    """Of one pair in a training step: the model FLOPs of MFU.
+
+    Products of matrices alone, a multiplication and an addition each 1. With E(s) an image of side
+    s through the encoder, R micro-attention and decoder, H the head, G and L the crops:
+
+        forward = 2 E(img) + R + agreement
+        agreement: `mse` L E(local); `dino` G (E(img) + H) + L (E(local) + H)
+        training = 3 · forward + (`dino`, the teacher, forwards only) G (E(img) + H)
+
+    The factor 3 is one forward pass and two products for each on the way back. What `model.remat`
+    and the diagonal's own gradient compute again does not count, nor do norms, softmax, views and
+    optimizer.
+    """
+    whole, part = encode_flops(model, model.img_size), encode_flops(model, views.local_size)
+    forward = 2 * whole + reconstruct_flops(model)
+    teacher = 0.0
+    if objective.agreement == "mse":
+        forward += views.local_crops * part
+    if objective.agreement == "dino":
+        head = head_flops(model)
+        teacher = views.global_crops * (whole + head)
+        forward += teacher + views.local_crops * (part + head)
+    return 3 * forward + teacher

@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+
+from micron_jax.evaluation.metrics import confusion_matrix, scores
+
+
+def test_a_table_counted_by_hand():
+    #             n  n  n  n  p  p  s  s
+    labels = [0, 0, 0, 0, 1, 1, 2, 2]
+    predictions = [0, 0, 0, 1, 1, 0, 2, 0]
+    confusion = confusion_matrix(labels, predictions, 3)
+    assert confusion.tolist() == [[3, 1, 0], [1, 1, 0], [1, 0, 1]]
+    result = scores(confusion)
+    # negative TP 3 FP 2 FN 1, positive TP 1 FP 1 FN 1, surprise TP 1 FP 0 FN 1
+    np.testing.assert_allclose(result.f1, [6 / 9, 2 / 4, 2 / 3], rtol=1e-15)
+    np.testing.assert_allclose(result.recall, [3 / 4, 1 / 2, 1 / 2], rtol=1e-15)
+    np.testing.assert_allclose(result.precision, [3 / 5, 1 / 2, 1], rtol=1e-15)
+    assert result.uf1 == pytest.approx((6 / 9 + 2 / 4 + 2 / 3) / 3, rel=1e-15)
+    assert result.uar == pytest.approx((3 / 4 + 1 / 2 + 1 / 2) / 3, rel=1e-15)
+    assert result.accuracy == 5 / 8
+
+
+def test_always_the_largest_class_of_the_composite():
+    """250 negative of 442: the accuracy that the challenge's guidelines give, 0.565 (0.566)."""
+    result = scores(confusion_matrix([0] * 250 + [1] * 109 + [2] * 83, [0] * 442, 3))
+    assert result.accuracy == 250 / 442
+    assert result.uar == pytest.approx(1 / 3)
+    assert result.uf1 == pytest.approx(500 / 692 / 3)
+
+
+def test_pooled_over_folds_is_not_the_mean_of_folds():
+    folds = [([0, 0, 0], [0, 0, 0]), ([0, 1], [1, 1])]
+    matrices = [confusion_matrix(*fold, 2) for fold in folds]
+    pooled = scores(sum(matrices)).uf1
+    assert pooled == pytest.approx((6 / 7 + 2 / 3) / 2)
+    assert pooled != pytest.approx(np.mean([scores(matrix).uf1 for matrix in matrices]))
+
+
+def test_an_absent_class_stays_if_the_protocol_has_it():
+    confusion = confusion_matrix([0, 0, 1, 1], [0, 2, 1, 0], 3)
+    # F1: class 0 TP 1 FP 1 FN 1, class 1 TP 1 FP 0 FN 1, class 2 FP 1 and no sample.
+    counted = scores(confusion)
+    np.testing.assert_allclose(counted.f1, [1 / 2, 2 / 3, 0])
+    assert counted.uf1 == pytest.approx((1 / 2 + 2 / 3) / 3)
+    assert counted.uar == pytest.approx((1 / 2 + 1 / 2) / 3)
+    left_out = scores(confusion, np.array([True, True, False]))
+    assert left_out.uf1 == pytest.approx((1 / 2 + 2 / 3) / 2)
+    assert left_out.uar == pytest.approx(1 / 2)
+    assert left_out.accuracy == counted.accuracy == 1 / 2
+    # Neither labelled nor predicted: 0 of 0 is 0, and counts.
+    empty = scores(confusion_matrix([0, 1], [0, 1], 3))
+    assert empty.uf1 == empty.uar == pytest.approx(2 / 3)
+
+
+# Labels and predictions by formula; values of scikit-learn 1.9.1: f1_score(average="macro"),
+# balanced_accuracy_score, accuracy_score. Of the last table's 7 classes one has predictions and no
+# label: scikit-learn keeps it in the F1 and leaves it out of the balanced accuracy.
+RECORDED = [
+    (60, 3, 0.7654643252649898, 0.7965367965367965, 0.7833333333333333),
+    (246, 5, 0.6879438288243319, 0.7368564554931836, 0.7357723577235772),
+    (860, 7, 0.6078759329380564, 0.7154615405100024, 0.713953488372093),
+]
+
+
+@pytest.mark.parametrize(("samples", "classes", "f1", "balanced", "accuracy"), RECORDED)
+def test_scikit_learn_agrees_where_definitions_meet(samples, classes, f1, balanced, accuracy):
+    i = np.arange(samples)
+    labels = (i * i + 3 * i) % 17 % classes
+    predictions = np.where(i % 3 == 0, (labels + i // 3) % classes, labels)
+    confusion = confusion_matrix(labels, predictions, classes)
+    there = confusion.sum(1) > 0
+    assert scores(confusion).uf1 == pytest.approx(f1, rel=1e-14)
+    assert scores(confusion, there).uar == pytest.approx(balanced, rel=1e-14)
+    assert scores(confusion).uar == pytest.approx(balanced * there.mean(), rel=1e-14)
+    assert scores(confusion).accuracy == pytest.approx(accuracy, rel=1e-14)
+
+
+def test_many_matrices_at_once():
+    rng = np.random.default_rng(0)
+    many = rng.integers(0, 9, (4, 2, 3, 3))
+    result = scores(many)
+    assert result.uf1.shape == (4, 2)
+    assert result.f1.shape == (4, 2, 3)
+    for at in np.ndindex(4, 2):
+        one = scores(many[at])
+        assert (one.uf1, one.uar, one.accuracy) == (
+            result.uf1[at],
+            result.uar[at],
+            result.accuracy[at],
+        )
+
+
+def test_wrong_indices_are_refused():
+    for labels, predictions in (([0, 3], [0, 0]), ([0, -1], [0, 0]), ([0], [0, 0])):
+        with pytest.raises(ValueError):  # noqa: PT011
+            confusion_matrix(labels, predictions, 3)

@@ -1,0 +1,67 @@
+import base64
+
+import cv2
+import numpy as np
+import pytest
+
+from micron_jax.evaluation.plots import curves, frame, heat_over, nice_ticks, over_epochs, strip
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (0.16, 1.02, [0, 0.25, 0.5, 0.75, 1, 1.25]),
+        (0.0, 1.0, [0, 0.25, 0.5, 0.75, 1]),
+        (3, 41, [0, 10, 20, 30, 40, 50]),
+        (-2, 2, [-2, -1, 0, 1, 2]),
+        (0.001, 0.0031, [0.001, 0.002, 0.003, 0.004]),
+    ],
+)
+def test_ticks(low, high, ticks):
+    assert nice_ticks(low, high) == pytest.approx(ticks)
+
+
+def test_ticks_of_one_value_hold_it():
+    for value in (0.0, 0.3, 1e6):
+        ticks = nice_ticks(value, value)
+        assert ticks[0] <= value <= ticks[-1]
+        assert ticks[0] < ticks[-1]
+
+
+def test_epochs_are_gathered_over_folds_and_seeds():
+    rows = {("0", "a", 1): {"train_loss": 3.0}, ("0", "b", 1): {"train_loss": 1.0}}
+    rows |= {("1", "a", 1): {"train_loss": 2.0}, ("0", "a", 0): {"train_loss": 9.0}}
+    rows |= {("1", "a", 0): {"train_loss": float("nan")}}
+    epochs, low, middle, high = over_epochs(rows, "train_loss")
+    assert epochs == [0, 1]
+    assert (low.tolist(), middle.tolist(), high.tolist()) == ([9, 1], [9, 2], [9, 3])
+    assert over_epochs(rows, "train_accuracy") is None
+    assert "nan" not in curves("loss", [3], [1.0], [1.0], [1.0])  # one epoch
+
+
+def test_a_strip_puts_values_where_they_belong():
+    svg = strip(0.5, (0.25, 0.75), published=1.0)
+    assert '<circle class="value" cx="150.0"' in svg
+    assert '<line class="interval" x1="79.0" x2="221.0"' in svg
+    assert '<circle class="published" cx="292.0"' in svg
+    assert "interval" not in strip(0.5, None)
+
+
+def test_a_frame_is_in_its_address():
+    image = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
+    kind, data = frame(image).split(",")
+    assert kind == "data:image/png;base64"
+    png = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
+    np.testing.assert_array_equal(png[..., ::-1], image)
+    large = frame(np.zeros((400, 200, 3), np.uint8)).split(",")[1]
+    assert cv2.imdecode(np.frombuffer(base64.b64decode(large), np.uint8), 1).shape == (160, 80, 3)
+
+
+def test_heat_lies_where_it_was_and_nowhere_else():
+    image = np.full((8, 8, 3), 100, np.uint8)
+    heat = np.array([[0, 4], [-3, np.nan]], np.float32)
+    shown = heat_over(image, heat, top=4.0)
+    assert (shown[:4, :4] == 100).all()
+    assert (shown[4:] == 100).all()
+    assert (shown[:4, 4:] == shown[0, 4]).all()
+    assert shown[0, 4].tolist()[0] > 200  # inferno's top is pale yellow

@@ -1,0 +1,199 @@
+import html
+import json
+import re
+import shutil
+import subprocess
+import warnings
+from html.parser import HTMLParser
+
+import cv2
+import numpy as np
+import pytest
+from evaluated import NASTY, composite, make_workdir
+
+from micron_jax.errors import UserError
+from micron_jax.evaluation.published import CAVEAT
+from micron_jax.evaluation.report import write_pages, write_report
+from micron_jax.evaluation.report_markdown import table
+from micron_jax.evaluation.run import Run
+from micron_jax.evaluation.significance import compare
+from micron_jax.evaluation.summary import summarise
+
+# A probe that the page itself does not have tells what a browser made of it.
+PROBE = """<script>addEventListener("load", () => {
+  const root = document.documentElement, images = [...document.images];
+  const loaded = performance.getEntriesByType("resource");
+  parent.postMessage({
+    width: root.clientWidth, over: root.scrollWidth - root.clientWidth, images: images.length,
+    shown: images.filter(i => i.complete && i.naturalWidth > 0).length,
+    curves: [...document.querySelectorAll("svg")].filter(s => s.getBBox().width > 100).length,
+    columns: getComputedStyle(document.querySelector(".cards")).gridTemplateColumns.split(" ")
+      .length,
+    loaded: loaded.filter(e => !e.name.startsWith("data:")).length,
+    scripts: document.scripts.length,
+  }, "*");
+});</script>"""
+# Two widths at once; headless windows are no narrower than 500 px, frames are.
+FRAMES = """<!doctype html><script>const told = [];
+addEventListener("message", e => { told.push(e.data); document.title = JSON.stringify(told); });
+</script><title></title>
+<iframe src="probed.html" style="width: 1280px; height: 2000px; border: 0"></iframe>
+<iframe src="probed.html" style="width: 400px; height: 2000px; border: 0"></iframe>"""
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    path = make_workdir(tmp_path_factory.mktemp("reports") / "run <b>")
+    assert write_report(path) == path / "report.html"
+    return path
+
+
+class Tags(HTMLParser):
+    """Counts tags and sees to it that they close in order."""
+
+    VOID = ("meta", "img", "br", "line", "circle", "polygon", "polyline")
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.seen, self.outside = [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.seen.append(tag)
+        values = dict(attributes)
+        self.outside += [
+            v for k, v in values.items() if k in ("src", "href") and not v.startswith("data:image/")
+        ]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.seen.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_needs_nothing_and_runs_nothing(workdir):
+    text = (workdir / "report.html").read_text()
+    tags = Tags(text)
+    assert tags.outside == []
+    assert not {"script", "link", "iframe", "b>"} & set(tags.seen)
+    assert not re.search(r"url\(|@import|https?://", text)
+    assert tags.seen.count("img") == 4 * 3
+    assert NASTY not in text
+    assert text.count("&lt;script&gt;alert(") == 3  # clip, device, config
+    assert "<title>run &lt;b&gt; · micron_jax</title>" in text
+
+
+def test_the_page_says_what_there_is_to_say(workdir):
+    text = html.unescape((workdir / "report.html").read_text())
+    summary = summarise([one for seed in range(3) for one in composite(seed)])
+    assert f'<div class="number">{summary["uf1"]:.4f}</div>' in text
+    for words in (
+        "442 clips of 68 subjects, 3 classes, 3 seeds, protocol composite",
+        "published: 0.8903",
+        CAVEAT,
+        "LEAKY, for comparison only: best epoch on the test subject: UF1 0.9100, UAR 0.9000",
+        "Always negative, the largest class: UF1 0.2408, UAR 0.3333, accuracy 0.5656.",
+        "As published.",
+        "Median and range over 12 trainings",
+        f"SAMM_Micro_FACS_Codes_v2.xlsx, sha256 {'cd' * 32}",
+        f"runs/pretrain, sha256 {'ab' * 32}",
+        "micron-jax finetune --workdir runs/a b",
+        '"batch_size": 32',
+    ):
+        assert words in text
+    low, high = summary["intervals"]["uf1"]
+    assert f"95 % interval {low:.4f} to {high:.4f}" in text
+
+
+def test_the_markdown_beside_it(workdir):
+    text = (workdir / "report.md").read_text()
+    assert text.startswith("# run &lt;b>\n\n442 clips of 68 subjects")
+    assert "LEAKY" in text
+    assert "0.8903" in text
+    assert "Protocol composite: clips and subjects as published." in text
+    assert table(["a|b", "n"], [["<x>", 1.5]]) == [
+        r"| a\|b   |   n |",
+        "| ------ | --: |",
+        "| &lt;x> | 1.5 |",
+    ]
+
+
+def test_bare_predictions_make_a_page_too(tmp_path):
+    table = [one for one in composite() if one.set == "samm"]
+    summary = summarise(table, resamples=200)
+    assert summary["protocol"] is None
+    path = write_pages(tmp_path / "new" / "folder", summary, Run(), title="theirs.csv")
+    text = path.read_text()
+    Tags(text)
+    body = text.split("</style>")[1]
+    for word in ("published", "Training", "Hardest", "LEAKY", "Seeds"):
+        assert word not in body
+    assert "evaluated with" in text
+    with pytest.raises(UserError, match="cannot be made"):
+        write_pages(path / "below", summary, Run(), title="x")
+
+
+def test_comparisons_and_differences_are_shown(tmp_path):
+    from micron_jax.datasets.protocols import COMPOSITE
+
+    table = composite()[1:]
+    other = composite(1)[1:]
+    summary = summarise(table, COMPOSITE, resamples=200)
+    summary["against"] = [{"file": "<other>.csv"} | compare(table, other, resamples=200)]
+    text = write_pages(tmp_path, summary, Run(), title="x").read_text()
+    assert "<p>&lt;other&gt;.csv</p>" in text
+    assert "McNemar, exact:" in text
+    assert "casme2: 24 subjects" not in text
+    assert re.search(r"<li>casme2: \w+ \d+, expected \d+</li>", text)
+    assert re.search(r"<td>\d+ \(expected \d+\)</td>", text)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A function that runs headless Chromium on a page."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        reason = "no Chromium on PATH: the report was NOT opened in a browser"
+        warnings.warn(reason, stacklevel=1)
+        pytest.skip(reason)
+
+    def open_page(page, scratch, width, *options):
+        command = [program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"]
+        command += ["--no-first-run", "--disable-background-networking", "--hide-scrollbars"]
+        command += ["--disable-component-update", "--disable-sync", f"--user-data-dir={scratch}"]
+        command += [f"--window-size={width},3000", *options, page.as_uri()]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+
+    return open_page
+
+
+def test_a_browser_shows_it_on_desktop_and_phone(workdir, chromium, tmp_path):
+    text = (workdir / "report.html").read_text()
+    (tmp_path / "probed.html").write_text(text.replace("</head>", f"{PROBE}</head>"))
+    (tmp_path / "frames.html").write_text(FRAMES)
+    options = ("--dump-dom", "--virtual-time-budget=5000")
+    dom = chromium(tmp_path / "frames.html", tmp_path / "profile", 1400, *options).stdout
+    told = json.loads(re.search(r"<title>(.+)</title>", dom)[1])
+    assert sorted((page["width"], page["columns"]) for page in told) == [(400, 1), (1280, 3)]
+    for page in told:
+        assert page["over"] == 0  # nothing sticks out to the right
+        assert page["images"] == page["shown"] == 12
+        assert page["curves"] == 5
+        assert page["loaded"] == 0
+        assert page["scripts"] == 1  # the probe
+
+
+def test_a_browser_paints_it(workdir, chromium, tmp_path):
+    picture = tmp_path / "page.png"
+    page = workdir / "report.html"
+    chromium(page, tmp_path / "profile", 400, f"--screenshot={picture}")
+    painted = cv2.imread(str(picture))
+    assert painted.shape == (3000, 400, 3)
+    accent = np.abs(painted.astype(int) - (150, 105, 32)).sum(-1) < 12  # BGR
+    assert accent.sum() > 5000  # bars and curves
+    assert (painted[:, :12] > 240).mean() > 0.99  # the margin stays free

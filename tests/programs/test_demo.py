@@ -1,0 +1,46 @@
+"""The demo's order of things; what each of them does is tested with it."""
+
+import drawn
+import pytest
+
+from micron_jax import pretraining
+from micron_jax.cli import main
+from micron_jax.data import expressions, faces, samples
+from micron_jax.datasets.clips import open_clips
+from micron_jax.datasets.frames import open_frames
+from micron_jax.programs import demo
+
+
+@pytest.fixture(autouse=True)
+def _stub(monkeypatch):
+    monkeypatch.setattr(faces, "all_faces_detector", drawn.all_faces_detector)
+    for name, frames in (("LEAD", (1, 2)), ("RISE", (2, 3)), ("FALL", (2, 3)), ("TAIL", (1, 2))):
+        monkeypatch.setattr(expressions, name, frames)
+
+    monkeypatch.setattr(samples, "STILLS", samples.STILLS[:3])
+    monkeypatch.setattr(demo, "CLIPS_OF_A_PERSON", 1)
+
+    def fetch(folder, names=samples.CLIPS):
+        for seed, name in enumerate(names):
+            picture = name if names is samples.STILLS else f"{name}/1.png"
+            drawn.write(folder / picture, seed)
+
+    monkeypatch.setattr(samples, "fetch", fetch)
+
+
+def test_the_demo_leaves_a_labelled_set(tmp_path, monkeypatch, capsys):
+    trained = []
+    monkeypatch.setattr(pretraining, "pretrain", lambda config, workdir: trained.append(config))
+    assert main(["demo", "--workdir", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    people, clips = len(samples.STILLS), len(samples.STILLS) * demo.CLIPS_OF_A_PERSON
+    assert f"casme2: clips: {clips}, subjects: {people}, frames: " in out
+    assert "unreadable or skipped: 0" in out
+    assert len(open_frames(trained[0].data.data_dir)[1]) == len(samples.CLIPS)
+    _, labelled = open_clips(tmp_path / demo.DATA, "casme2")
+    assert len(labelled) == clips
+    assert (tmp_path / demo.SYNTHETIC / "truth.json").is_file()
+
+    monkeypatch.setattr(samples, "STILLS", None)  # nothing is fetched or made again
+    assert main(["demo", "--workdir", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.replace("\n", "") in out.replace("\n", "")

@@ -1,0 +1,117 @@
+import json
+
+import pytest
+from evaluated import composite, make_workdir
+
+from micron_jax.cli import main
+from micron_jax.evaluation.predictions import read, write_csv
+
+SAMPLE = "clip,subject,label,prediction\na,1,x,x\nb,1,y,x\nc,2,x,x\nd,2,y,y\n"
+
+
+@pytest.fixture
+def theirs(tmp_path):
+    path = tmp_path / "theirs.csv"
+    path.write_text(SAMPLE)
+    return path
+
+
+def test_anyones_csv(theirs, tmp_path, capsys):
+    out = tmp_path / "out.json"
+    assert main(["evaluate", str(theirs), "--json", str(out)]) == 0
+    told = json.loads(out.read_text())
+    assert (told["samples"], told["subjects"]) == (4, 2)
+    assert told["confusion"] == [[2, 0], [1, 1]]
+    assert told["uf1"] == pytest.approx((4 / 5 + 2 / 3) / 2)
+    assert (told["uar"], told["accuracy"]) == (0.75, 0.75)
+    assert told["per_set"] == {}
+    printed = capsys.readouterr().out
+    assert printed.startswith("4 clips of 2 subjects, 2 classes, 1 seed, no protocol\n")
+    assert "0.7333" in printed
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.json", "theirs.csv"]
+
+
+def test_a_workdir_with_everything_asked_for(tmp_path, capsys):
+    workdir = make_workdir(tmp_path / "run")
+    other = tmp_path / "other.csv"
+    write_csv(other, composite(9, right=0.2))
+    before = sorted(path.name for path in workdir.iterdir())
+    out, log, table = (tmp_path / name for name in ("out.json", "log.txt", "table.csv"))
+    argv = ["evaluate", str(workdir), "--seed", "1", "--against", str(other), "--json", str(out)]
+    argv += ["--report", str(tmp_path / "report"), "--megc", str(log), "--csv", str(table)]
+    assert main([*argv, "--resamples", "200"]) == 0
+    assert sorted(path.name for path in workdir.iterdir()) == before
+    told = json.loads(out.read_text())
+    assert told["protocol"]["name"] == "composite"
+    assert told["published"] == {"uf1": 0.8903, "uar": 0.8842}
+    assert told["intervals"]["resamples"] == 200
+    (comparison,) = told["against"]
+    assert comparison["uf1"]["p"] < 0.05
+    assert comparison["mcnemar"]["only_ours"] > comparison["mcnemar"]["only_theirs"]
+    assert read(table) == [one for one in read(workdir) if one.seed == 1]
+    said = [
+        {(one.person, one.clip.split("/")[-1]): (one.label, one.prediction) for one in read(file)}
+        for file in (log, table)
+    ]
+    assert said[0] == said[1]
+    assert log.read_text().splitlines()[0].startswith("casme2 sub")
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "Hardest clips" in page
+    assert "Compared with" in page
+    printed = capsys.readouterr().out
+    assert "LEAKY, for comparison only" in printed
+    assert f"report: {tmp_path / 'report' / 'report.html'}" in printed
+
+
+def test_several_files_are_seeds_and_logs_are_read(tmp_path, capsys):
+    paths = []
+    for seed in range(2):
+        paths.append(str(tmp_path / f"{seed}.csv"))
+        write_csv(tmp_path / f"{seed}.csv", composite(seed))
+    assert main(["evaluate", *paths, "--protocol", "composite", "--resamples", "200"]) == 0
+    assert "3 classes, 2 seeds, protocol composite" in capsys.readouterr().out
+    log = str(tmp_path / "log")
+    argv = ["evaluate", paths[0], "--protocol", "composite", "--resamples", "200"]
+    assert main([*argv, "--megc", log]) == 0
+    first = capsys.readouterr().out
+    # The log tells the same clips under the challenge's names.
+    assert main(["evaluate", log, "--protocol", "composite", "--resamples", "200"]) == 0
+    assert capsys.readouterr().out == first
+    assert main([*argv, "--against", log]) == 0
+    assert "McNemar, exact: 0 clips right here alone, 0 there alone" in capsys.readouterr().out
+
+
+def test_differences_from_the_protocol_are_printed(tmp_path, capsys):
+    write_csv(tmp_path / "a.csv", [one for one in composite() if one.set == "samm"][1:])
+    argv = ["evaluate", str(tmp_path / "a.csv"), "--protocol", "samm_3", "--resamples", "200"]
+    assert main(argv) == 0
+    assert "Protocol samm_3 DIFFERS from the published counts:\n- samm:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--protocol", "megc"], "no protocol 'megc'; there are: composite, casme2_3"),
+        (["--protocol", "composite"], "row 2: protocol composite has 3 sets"),
+        (["--protocol", "samm_3"], "row 2: label 'x' is not of protocol samm_3, which has: neg"),
+        (["--seed", "4"], "--seed 4: "),
+        (["--resamples", "3"], "--resamples 3: give at least 100"),
+        (["--json", "none/out.json"], "--json none/out.json: name a file in a folder that exists"),
+        (["--csv", "{theirs}"], "would overwrite what is read"),
+        (["--report", "{theirs}"], "is a file: name a folder"),
+        (
+            ["--megc", "{folder}/log"],
+            "is none of negative, positive, surprise: a MEGC log needs --prot",
+        ),
+        (["--against", "{folder}/none.csv"], "none.csv does not exist"),
+        (["{theirs}"], "one of the predictions is given twice"),
+        (["{folder}"], "predictions.csv does not exist"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(theirs, tmp_path, options, message, capsys):
+    options = [one.format(theirs=theirs, folder=tmp_path) for one in options]
+    assert main(["evaluate", str(theirs), *options]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert theirs.read_text() == SAMPLE
+    assert [path.name for path in tmp_path.iterdir()] == ["theirs.csv"]
