@@ -9,13 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from micron_jax.config import build
-from micron_jax.data.views import normalise
+from micron_jax.data.views import denormalise, normalise
 from micron_jax.errors import UserError
 from micron_jax.interop import folder, hub, release
 from micron_jax.interop.weights import Weights, check_finite
 from micron_jax.models.config import ModelConfig
+from micron_jax.models.layers import patchify, unpatchify
 from micron_jax.models.micron_bert import MicronBertModule
+from micron_jax.models.poi import patch_scores
 from micron_jax.training.checkpoint import Checkpoints, read_weights
+from micron_jax.training.losses import patch_moments
 from micron_jax.training.workdir import CONFIG_FILE
 
 
@@ -98,6 +101,10 @@ class MicronBert:
             kind: jax.jit(functools.partial(heat, kind))
             for kind in ("symmetric", "cosine", "release")
         }
+        norm_pix = weights.info.get("config", {}).get("objective", {}).get("norm_pix", False)
+        self._cls_attention = jax.jit(functools.partial(_cls_attention, module))
+        self._interest = jax.jit(functools.partial(_interest, module))
+        self._reconstruct = jax.jit(functools.partial(_reconstruct, module, norm_pix))
 
     def features(self, frames) -> jax.Array:
         """The encoder's patch tokens: uint8 [B, H, W, 3] -> float32 [B, patches, dim].
@@ -131,9 +138,74 @@ class MicronBert:
         grid = [side // self.config.patch_size for side in frames.shape[1:3]]
         return self._heat[heat](self._params, frames, reference).reshape(-1, *grid)
 
+    def cls_attention(self, frames) -> jax.Array:
+        """What the CLS token attends to in the encoder's last block, head by head.
+
+        Args:
+          frames: uint8 [B, H, W, 3].
+
+        Returns:
+          float32 [B, heads, H / patch, W / patch].
+        """
+        frames = self._checked(frames)
+        grid = [side // self.config.patch_size for side in frames.shape[1:3]]
+        weights = self._cls_attention(self._params, frames)
+        return weights.reshape(*weights.shape[:2], *grid)
+
+    def interest(self, frames) -> jax.Array:
+        """The Patch of Interest scores, whether or not the checkpoint was trained with them.
+
+        Args:
+          frames: uint8 [B, H, W, 3].
+
+        Returns:
+          float32 [B, H / patch, W / patch] in [-1, 1]; see `models.poi.patch_scores`.
+        """
+        frames = self._checked(frames)
+        grid = [side // self.config.patch_size for side in frames.shape[1:3]]
+        return self._interest(self._params, frames).reshape(-1, *grid)
+
+    def reconstruct(self, frames, reference) -> jax.Array | None:
+        """What the decoder makes of frames from their micro-attention to a reference.
+
+        Args:
+          frames: uint8 [B, S, S, 3] with S = `config.img_size`, in the role of frame t.
+          reference: of the same shape, in the role of frame t + δ.
+
+        Returns:
+          uint8 [B, S, S, 3]; None: the checkpoint has no decoder.
+        """
+        if "decoder" not in self._params:
+            return None
+        return self._reconstruct(self._params, self._checked(frames), self._checked(reference))
+
     def _checked(self, frames):
         if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
             raise ValueError(
                 f"frames are {frames.dtype} {tuple(frames.shape)}; expected uint8 [B, H, W, 3]"
             )
         return frames
+
+
+def _cls_attention(module: MicronBertModule, params: dict, frames):
+    attention = module.apply({"params": params}, normalise(frames), method="last_attention")
+    return attention[:, :, 0, 1:].astype(jnp.float32)
+
+
+def _interest(module: MicronBertModule, params: dict, frames):
+    tokens = module.apply({"params": params}, normalise(frames), method="encode")
+    return patch_scores(tokens[:, 1:], tokens[:, 0])
+
+
+def _reconstruct(module: MicronBertModule, norm_pix: bool, params: dict, frames, reference):
+    config, images = module.config, normalise(frames)
+
+    def run(method, *args):
+        return module.apply({"params": params}, *args, method=method)
+
+    latent = run("attend", run("encode", images), run("encode", normalise(reference)))
+    patches = run("decode", latent)
+    if norm_pix:  # it was trained to leave these out
+        mean, deviation = patch_moments(patchify(images, config.patch_size))
+        patches = patches * deviation + mean
+    return denormalise(unpatchify(patches, config.patch_size, (config.grid, config.grid)))

@@ -151,22 +151,31 @@ def clip_facts(clip: ClipFiles) -> tuple[float | None, int]:
 
 
 def read_frames(clip: ClipFiles) -> Iterator[tuple[int, np.ndarray | Unreadable]]:
-    """Yields (number, frame), one at a time and in order; numbers count a clip's files from 0.
+    """Yields (number, frame), one at a time and in order; see `read_timed_frames`."""
+    for number, _, frame in read_timed_frames(clip):
+        yield number, frame
+
+
+def read_timed_frames(
+    clip: ClipFiles,
+) -> Iterator[tuple[int, float | None, np.ndarray | Unreadable]]:
+    """Yields (number, seconds, frame), one at a time and in order; numbers count files from 0.
 
     Images of a folder are ordered by the last integer in their names. In place of a frame stands
     `Unreadable` where an image cannot be decoded, where its size differs from the first one's,
-    or, last, where a video breaks off long before its end.
+    or, last, where a video breaks off long before its end. Seconds are a video's own, from its
+    beginning; those of images are unknown: None.
     """
     size = number = None
-    for number, frame in _folder(clip) if clip.path.is_dir() else _video(clip):
+    for number, seconds, frame in _folder(clip) if clip.path.is_dir() else _video(clip):
         if not isinstance(frame, Unreadable):
             size = size or frame.shape
             if frame.shape != size:
                 (h, w, _), (h0, w0, _) = frame.shape, size
                 frame = Unreadable(f"frame {number} is {w}x{h}, the first one {w0}x{h0}")
-        yield number, frame
+        yield number, seconds, frame
     if number is None:
-        yield 0, Unreadable("none of its frames is there")
+        yield 0, None, Unreadable("none of its frames is there")
 
 
 def frame_names(folder: Path) -> list[str]:
@@ -181,23 +190,27 @@ def picture_names(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: (number_in(name), name))
 
 
-def _folder(clip: ClipFiles) -> Iterator[tuple[int, np.ndarray | Unreadable]]:
+def read_image(path: Path) -> np.ndarray | Unreadable:
+    """An image file -> RGB uint8 [H, W, 3], or why it cannot be decoded; see `decode_jpeg`."""
+    try:
+        return decode_jpeg(path.read_bytes())
+    except (Unreadable, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        return Unreadable(f"{path.name}: {reason}")
+
+
+def _folder(clip: ClipFiles) -> Iterator[tuple[int, None, np.ndarray | Unreadable]]:
     try:
         names = frame_names(clip.path)
     except OSError as error:
-        yield 0, Unreadable(f"cannot be opened: {error.strerror}")
+        yield 0, None, Unreadable(f"cannot be opened: {error.strerror}")
         return
     for number, name in enumerate(names):
-        if not clip.holds(number_in(name)):
-            continue
-        try:
-            yield number, decode_jpeg((clip.path / name).read_bytes())
-        except (Unreadable, OSError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            yield number, Unreadable(f"{name}: {reason}")
+        if clip.holds(number_in(name)):
+            yield number, None, read_image(clip.path / name)
 
 
-def _video(clip: ClipFiles) -> Iterator[tuple[int, np.ndarray | Unreadable]]:
+def _video(clip: ClipFiles) -> Iterator[tuple[int, float | None, np.ndarray | Unreadable]]:
     video = cv2.VideoCapture(str(clip.path))
     video.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
     number = read = 0
@@ -208,7 +221,8 @@ def _video(clip: ClipFiles) -> Iterator[tuple[int, np.ndarray | Unreadable]]:
                 frame = video.retrieve()[1]
                 if frame is None:
                     break
-                yield number, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+                seconds = video.get(cv2.CAP_PROP_POS_MSEC) / 1000  # a phone's frames come unevenly
+                yield number, seconds, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
                 read += 1
             number += 1
     finally:
@@ -217,9 +231,9 @@ def _video(clip: ClipFiles) -> Iterator[tuple[int, np.ndarray | Unreadable]]:
     if clip.last is not None:
         promised = clip.last - (clip.first or 0) + 1
     if number == 0:
-        yield 0, Unreadable("no frame can be decoded")
+        yield 0, None, Unreadable("no frame can be decoded")
     elif read < 0.9 * promised:  # the promised count is itself an estimate
-        yield number, Unreadable(f"breaks off after {read} of {promised} frames")
+        yield number, None, Unreadable(f"breaks off after {read} of {promised} frames")
 
 
 def _name(path: Path, root: Path) -> str:

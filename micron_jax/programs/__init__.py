@@ -8,6 +8,8 @@ from typing import Any
 from micron_jax.errors import UserError
 from micron_jax.files import write_whole
 
+LINES = 10  # of reasons, before "and N more"
+
 
 class Arguments(argparse.ArgumentParser):
     """An `ArgumentParser` whose complaints are one line, as for any other bad input."""
@@ -26,3 +28,16 @@ def write_json(path: Path, value: Any) -> None:
         write_whole(path, (json.dumps(value, indent=2) + "\n").encode())
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def print_reasons(what: str, entries: list[dict]) -> None:
+    """Prints how many entries {"clip", "reason"} there are, if any, and the first of them."""
+    if entries:
+        print(f"{what}: {len(entries):,}")
+    for entry in entries[:LINES]:
+        more = (
+            f", and {entry['frames'] - 1:,} frames after it" if entry.get("frames", 1) > 1 else ""
+        )
+        print(f"  {entry['clip']}: {entry['reason']}{more}")
+    if len(entries) > LINES:
+        print(f"  and {len(entries) - LINES:,} more")

@@ -6,13 +6,12 @@ from pathlib import Path
 from micron_jax.datasets.catalogue import SETS, builder_class
 from micron_jax.datasets.clips import KEEPS, built_keep, describe_clips
 from micron_jax.errors import UserError
-from micron_jax.programs import write_json
+from micron_jax.programs import print_reasons, write_json
 from micron_jax.programs.data_arguments import arguments
 
 DATASETS = {
     "frames": "unlabelled face video, to pretrain on: folders of videos or of images, or a list"
 } | {name: spec.title for name, spec in SETS.items()}
-LINES = 10  # of reasons, before "and N more"
 
 
 def main(argv: list[str]) -> int:
@@ -76,8 +75,8 @@ def _build_frames(options: argparse.Namespace) -> int:
     _built(fresh, built)
     if built["excluded"]:
         print(f"left out (--exclude): {len(built['excluded']):,} clips")
-    _reasons("skipped clips", built["skipped"])
-    _reasons("gaps in clips (a clip is cut there)", built["dropped"])
+    print_reasons("skipped clips", built["skipped"])
+    print_reasons("gaps in clips (a clip is cut there)", built["dropped"])
     if options.json:
         write_json(options.json, built | {"folder": str(built["folder"])})
     return 0
@@ -152,9 +151,9 @@ def _faces(options: argparse.Namespace) -> int:
     print(f"where the faces were: {options.output / CROPS}")
     if options.sheet:
         print(f"to look at: {options.output / SHEET}")
-    _reasons("skipped clips", made["skipped"])
+    print_reasons("skipped clips", made["skipped"])
     dropped = [{"clip": c["clip"], "reason": d["reason"]} for c in clips for d in c["dropped"]]
-    _reasons("dropped frames", dropped)
+    print_reasons("dropped frames", dropped)
     return 0
 
 
@@ -178,7 +177,7 @@ def _synth(options: argparse.Namespace) -> int:
     if not all(splits.count(name) for name in ("train", "val", "test")):
         print("a split is empty: people of one picture or sub-folder are never parted")
     left_out = [{"clip": entry["face"], "reason": entry["reason"]} for entry in made["left_out"]]
-    _reasons("faces left out", left_out)
+    print_reasons("faces left out", left_out)
     return 0
 
 
@@ -189,15 +188,3 @@ def _writable(report: Path | None) -> None:
 
 def _counts(built: dict) -> str:
     return f"clips: {built['clips']:,}, frames: {built['frames']:,}, bytes: {built['bytes']:,}"
-
-
-def _reasons(what: str, entries: list[dict]) -> None:
-    if entries:
-        print(f"{what}: {len(entries):,}")
-    for entry in entries[:LINES]:
-        more = (
-            f", and {entry['frames'] - 1:,} frames after it" if entry.get("frames", 1) > 1 else ""
-        )
-        print(f"  {entry['clip']}: {entry['reason']}{more}")
-    if len(entries) > LINES:
-        print(f"  and {len(entries) - LINES:,} more")

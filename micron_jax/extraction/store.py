@@ -1,0 +1,202 @@
+"""Where features go: chunks, each written whole, that become one file or folder at the end.
+
+```
+OUTPUT.partial/settings.json       what is extracted; a run with other settings is refused
+OUTPUT.partial/00000.npz           a chunk of rows, or of an array_record: 00000.array_record
+OUTPUT.partial/00000.json          what else is known of it; a chunk that has it is finished
+```
+`FILE.npz` holds, of R rows, C clips and Q pairs: `tokens`, `cls`, `pooled` [R, ...], `clip` (which
+of the clips), `frame` and `seconds` [R], `clip_name` and `clip_fps` [C], `clip_transform`
+[C, 2, 3], `dma` [Q, ...] with `dma_rows` [Q, 2] (the rows of frames t and t + δ), and `about`, a
+JSON text. A folder `NAME.array_record` holds `index.json` and records, one a row, each as
+safetensors bytes (`safetensors.numpy.load`): the same of one row, `dma` where it ends a pair.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+from array_record.python import array_record_module
+
+from micron_jax.errors import UserError
+from micron_jax.extraction.stream import Place
+from micron_jax.files import sole_writer, write_whole
+
+KINDS = (".npz", ".array_record")
+SETTINGS, INDEX = "settings.json", "index.json"
+
+
+class Store:
+    """Finished chunks of an output in the making; `hold` it first.
+
+    Attributes:
+      place: where the last chunk ends.
+    """
+
+    def __init__(self, output: Path, settings: dict):
+        """Raises UserError: the output's name has no suffix of `KINDS`."""
+        if output.suffix not in KINDS:
+            raise UserError(f"--output {output}: name a file *.npz or a folder *.array_record")
+        self._output, self._settings = output, settings
+        self._folder = output.with_name(f"{output.name}.partial")
+        self._chunks: list[dict] = []
+
+    @property
+    def place(self) -> Place:
+        return Place(**self._chunks[-1]["place"]) if self._chunks else Place()
+
+    def about(self) -> dict | None:
+        """What a finished output tells of itself; None: there is none.
+
+        Raises:
+          UserError: something else is there, or features of other settings.
+        """
+        if not os.path.lexists(self._output):
+            return None
+        try:
+            if self._output.suffix == ".npz":
+                with np.load(self._output) as held:
+                    about = json.loads(str(held["about"]))
+            else:
+                about = json.loads((self._output / INDEX).read_text())
+            self._compare(about["settings"], self._output)
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            raise UserError(
+                f"--output {self._output} exists and holds no features; remove it, or name another"
+            ) from None
+        shutil.rmtree(self._folder, ignore_errors=True)  # of a run killed at its very end
+        return about
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Makes the folder of chunks, or goes on with the one that is there.
+
+        Raises:
+          UserError: it is of other settings; another run writes it; it cannot be written.
+        """
+        busy = f"--output {self._output}: another run is writing it; wait"
+        try:
+            with sole_writer(self._folder, busy=busy):
+                path = self._folder / SETTINGS
+                if path.is_file():
+                    self._compare(json.loads(path.read_text()), self._folder)
+                self._write_json(SETTINGS, self._settings)
+                while (path := self._folder / f"{len(self._chunks):05d}.json").is_file():
+                    self._chunks.append(json.loads(path.read_text()))
+                try:
+                    yield
+                finally:
+                    if not self._chunks:
+                        shutil.rmtree(self._folder, ignore_errors=True)
+        except OSError as error:
+            reason = error.strerror or error
+            raise UserError(
+                f"--output {self._output}: cannot write it: {reason}; what is finished stays, and "
+                "the same command goes on"
+            ) from None
+
+    def add(self, arrays: dict[str, np.ndarray], notes: dict, place: Place) -> None:
+        """Writes a chunk.
+
+        Args:
+          arrays: of the chunk's rows; `dma_rows` counts rows from the stream's first.
+          notes: "clips", "skipped" and "dropped", lists of entries.
+          place: where the chunk ends.
+        """
+        name = f"{len(self._chunks):05d}"
+        if self._output.suffix == ".npz":
+            scratch = self._folder / "incomplete"
+            with open(scratch, "wb") as file:  # not by way of memory: a chunk is large
+                np.savez(file, **arrays)
+            os.replace(scratch, self._folder / f"{name}.npz")
+        else:
+            _write_records(self._folder / f"{name}.array_record", arrays, self.place.rows)
+        chunk = {**notes, "place": vars(place), "pairs": len(arrays.get("dma_rows", ()))}
+        self._write_json(f"{name}.json", chunk)
+        self._chunks.append(chunk)
+
+    def clear(self) -> list[dict]:
+        """Forgets all chunks; -> what was noted as skipped."""
+        skipped = [entry for chunk in self._chunks for entry in chunk["skipped"]]
+        self._chunks = []
+        return skipped
+
+    def finish(self) -> dict:
+        """Puts the chunks together under the output's name; -> what it tells of itself."""
+        about = {"settings": self._settings, "rows": self.place.rows}
+        about["pairs"] = sum(chunk["pairs"] for chunk in self._chunks)
+        for name in ("clips", "skipped", "dropped"):
+            about[name] = [entry for chunk in self._chunks for entry in chunk[name]]
+        if self._output.suffix == ".npz":
+            joined = self._folder / "joined"
+            self._join(joined, about)
+            os.replace(joined, self._output)
+            shutil.rmtree(self._folder)
+            return about
+        for number in range(len(self._chunks)):
+            (self._folder / f"{number:05d}.json").unlink()
+        self._write_json(INDEX, about)
+        (self._folder / SETTINGS).unlink()
+        os.replace(self._folder, self._output)
+        return about
+
+    def _join(self, path: Path, about: dict) -> None:
+        clips = about["clips"]
+        whole = {
+            "about": np.array(json.dumps(about, ensure_ascii=False)),
+            "clip_name": np.array([clip["clip"] for clip in clips]),
+            "clip_fps": np.array([clip["fps"] or np.nan for clip in clips], np.float64),
+            "clip_transform": np.array([clip["transform"] for clip in clips], np.float64),
+        }
+        chunks = [self._folder / f"{number:05d}.npz" for number in range(len(self._chunks))]
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+            for name, value in whole.items():
+                with archive.open(f"{name}.npy", "w") as entry:
+                    np.lib.format.write_array(entry, value)
+            with np.load(chunks[0]) as first:
+                kinds = {name: (first[name].dtype, first[name].shape[1:]) for name in first.files}
+            for name, (dtype, shape) in kinds.items():
+                count = about["pairs"] if name.startswith("dma") else about["rows"]
+                described = {"shape": (count, *shape), "fortran_order": False}
+                described["descr"] = np.lib.format.dtype_to_descr(dtype)
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                    np.lib.format.write_array_header_2_0(entry, described)
+                    for chunk in chunks:
+                        with np.load(chunk) as held:
+                            entry.write(np.ascontiguousarray(held[name]).tobytes())
+
+    def _compare(self, was: dict, path: Path) -> None:
+        differ = [name for name in self._settings if was.get(name) != self._settings[name]]
+        if differ:
+            raise UserError(
+                f"{path} holds features of other settings ({', '.join(differ)}); give the same, "
+                "remove it, or name another --output"
+            )
+
+    def _write_json(self, name: str, value: dict) -> None:
+        write_whole(self._folder / name, json.dumps(value, ensure_ascii=False).encode())
+
+
+def _write_records(path: Path, arrays: dict[str, np.ndarray], before: int) -> None:
+    scratch = path.with_suffix(".incomplete")
+    writer = array_record_module.ArrayRecordWriter(str(scratch), "group_size:1")
+    paired = {int(last): pair for pair, (_, last) in enumerate(arrays.get("dma_rows", ()))}
+    for row in range(len(arrays["frame"])):
+        record = {
+            name: np.asarray(value[row])
+            for name, value in arrays.items()
+            if not name.startswith("dma")
+        }
+        if (pair := paired.get(before + row)) is not None:
+            record |= {
+                name: np.ascontiguousarray(arrays[name][pair]) for name in ("dma", "dma_rows")
+            }
+        writer.write(safetensors.numpy.save(record))
+    writer.close()
+    os.replace(scratch, path)

@@ -1,0 +1,60 @@
+"""Maps over faces: one scale, one legend, nothing stretched."""
+
+import cv2
+import matplotlib
+import numpy as np
+
+COLOURS = "inferno"
+OPAQUE = 0.8  # where the map is at its top; the face shows where it is at zero
+LABELS = {
+    "symmetric": "symmetric heat, logits",
+    "cosine": "1 − cosine of the tokens",
+    "release": "release's heat, 1 − d / max d",
+}
+LEAST = {"symmetric": 0.1, "cosine": 1e-4, "release": 1.0}  # noise is not stretched to full colour
+
+
+def top_of(heat: np.ndarray, kind: str) -> float:
+    """The end of a map's scale, which starts at zero; a single patch does not set it."""
+    return max(float(np.percentile(heat, 99.5)), LEAST[kind])
+
+
+def overlay(face: np.ndarray, heat: np.ndarray, top: float) -> np.ndarray:
+    """A map over a face: uint8 [V, V, 3], float [h, w], scale 0..top -> uint8 [V, V, 3]."""
+    part = np.clip(heat / top, 0, 1).astype(np.float32)
+    large = cv2.resize(part, face.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    colours = 255 * matplotlib.colormaps[COLOURS](large)[..., :3]
+    alpha = OPAQUE * large[..., None]
+    return np.rint((1 - alpha) * face + alpha * colours).astype(np.uint8)
+
+
+def tint(face: np.ndarray, values: np.ndarray, low: float, high: float, colours: str) -> np.ndarray:
+    """A face in the colours of a map that has no zero, on the scale low..high; see `overlay`."""
+    part = np.clip((values - low) / (high - low), 0, 1).astype(np.float32)
+    large = cv2.resize(part, face.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    coloured = 255 * matplotlib.colormaps[colours](large)[..., :3]
+    return np.rint((face + coloured) / 2).astype(np.uint8)
+
+
+def show_face(axis, face: np.ndarray, title: str, aspect: float = 1.0):
+    """A square crop, drawn with the aspect (width over height) of what it shows."""
+    axis.set_axis_off()
+    axis.set_title(title, fontsize=8)
+    image = axis.imshow(face)
+    axis.set_aspect(1 / aspect)
+    return image
+
+
+def show_heat(
+    axis, face: np.ndarray, heat: np.ndarray, top: float, title: str, aspect: float = 1.0
+):
+    """A map over a face; -> what a colour bar needs."""
+    show_face(axis, overlay(face, heat, top), title, aspect)
+    return matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, top), COLOURS)
+
+
+def legend(figure, axis, shown, label: str) -> None:
+    """A colour bar beside a map."""
+    bar = figure.colorbar(shown, ax=axis, fraction=0.045, pad=0.02)
+    bar.ax.tick_params(labelsize=6)
+    bar.set_label(label, fontsize=7)

@@ -1,0 +1,238 @@
+import json
+
+import cv2
+import drawn
+import jax
+import numpy as np
+import pytest
+import safetensors.numpy
+import tiny
+from array_record.python import array_record_module
+
+from micron_jax.cli import main
+from micron_jax.data import faces
+from micron_jax.data.images import read_image
+from micron_jax.datasets.inputs import cut_of, find_inputs
+from micron_jax.errors import UserError
+from micron_jax.extraction import program, store
+from micron_jax.interop import folder
+from micron_jax.models.micron_bert import MicronBertModule
+from micron_jax.pretrained import MicronBert, Weights
+from micron_jax.training.state import init_params
+
+ALL = ("tokens", "cls", "pooled", "dma")
+
+
+@pytest.fixture(scope="module")
+def weights():
+    """Of a network of chance: what is asked is which numbers come where."""
+    rng = np.random.default_rng(0)
+    shapes = jax.eval_shape(lambda: init_params(tiny.PAPER, jax.random.key(0)))
+    params = jax.tree.map(lambda leaf: 0.1 * rng.normal(size=leaf.shape).astype("f4"), shapes)
+    return Weights(tiny.PAPER, params, {}, np.zeros((1, 0), np.float32), {})
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """Two clips of 11 and 7 frames, one file of them broken, and a photograph of another size."""
+    root = tmp_path_factory.mktemp("source")
+    for clip, count in (("a", 11), ("b", 7)):
+        (root / clip).mkdir()
+        for t in range(count):
+            image = drawn.texture(t + 100 * count, (40, 40))
+            cv2.imwrite(str(root / clip / f"img{t + 8}.png"), image)
+    (root / "a" / "img12.png").write_bytes(b"")
+    cv2.imwrite(str(root / "photo.png"), drawn.texture(7, (30, 50)))
+    return root
+
+
+@pytest.fixture(scope="module")
+def clips(source):
+    return find_inputs([source / "photo.png", source / "a", source / "b"], fps=50)
+
+
+def extract(weights, clips, output, **settings):
+    settings = {"what": ALL, "delta": 3, "crop": "whole", "batch": 8} | settings
+    return program.extract(weights, clips, output, **settings)
+
+
+@pytest.fixture(scope="module")
+def whole(weights, clips, tmp_path_factory):
+    """What an extraction in one go gives."""
+    path = tmp_path_factory.mktemp("whole") / "out.npz"
+    about = extract(weights, clips, path)
+    assert (about["rows"], about["fresh"]) == (18, 18)
+    return path
+
+
+def test_rows_are_the_model_s_own(weights, clips, whole):
+    with np.load(whole) as held:
+        held = dict(held)
+    assert list(held["clip_name"]) == [clip.name for clip in clips]
+    assert list(held["clip"]) == [0] + 10 * [1] + 7 * [2]
+    assert list(held["frame"]) == [0, 8, 9, 10, 11, 13, 14, 15, 16, 17, 18, *range(8, 15)]
+    np.testing.assert_array_equal(held["clip_fps"], [np.nan, 50, 50])
+    np.testing.assert_allclose(held["seconds"][[1, 5, 11]], [0, 5 / 50, 0])
+    assert np.isnan(held["seconds"][0])
+
+    model = MicronBert(weights)
+    cuts = [cut_of(clip, "whole", 32, None) for clip in clips]
+    crops = [cut(frame) for clip, cut in zip(clips, cuts, strict=True) for frame in clip.readable()]
+    tokens = model.features(np.stack(crops))
+    np.testing.assert_allclose(held["tokens"], tokens, atol=2e-5)
+    np.testing.assert_allclose(held["pooled"], held["tokens"].mean(axis=1), atol=1e-6)
+    encoded = model._tokens(model._params, np.stack(crops[:1]))
+    np.testing.assert_allclose(held["cls"][0], encoded[0, 0], atol=2e-5)
+
+
+def test_pairs_stay_in_their_clip_and_span_no_gap(weights, whole):
+    with np.load(whole) as held:
+        rows, dma, tokens, cls = (held[name] for name in ("dma_rows", "dma", "tokens", "cls"))
+        clip, frame = held["clip"][rows], held["frame"][rows]
+    assert (clip[:, 0] == clip[:, 1]).all()
+    assert (frame[:, 1] - frame[:, 0] == 3).all()
+    # Of the frames 8-11 and 13-18: 8 and 13-15; of 8-14: 8-11.
+    assert list(frame[:, 0]) == [8, 13, 14, 15, 8, 9, 10, 11]
+    both = np.concatenate([cls[:, None], tokens], axis=1)
+    module = MicronBertModule(tiny.PAPER)
+    earlier, later = both[rows[:, 0]], both[rows[:, 1]]
+    expected = module.apply({"params": weights.params}, earlier, later, method="attend")
+    np.testing.assert_allclose(dma, expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("stop_at", [1, 2, 3])
+def test_a_stopped_extraction_goes_on_to_the_same_end(
+    weights, clips, whole, tmp_path, monkeypatch, stop_at
+):
+    monkeypatch.setattr(program, "CHUNK", 1)  # a chunk a batch
+    add, done = store.Store.add, []
+
+    def stopping(self, *chunk):
+        if len(done) == stop_at - 1:
+            raise KeyboardInterrupt
+        done.append(add(self, *chunk))
+
+    output = tmp_path / "deep" / "out.npz"
+    with monkeypatch.context() as patch:
+        patch.setattr(store.Store, "add", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            extract(weights, clips, output)
+    assert not output.exists()
+    assert output.with_name("out.npz.partial").is_dir() == (stop_at > 1)
+    with monkeypatch.context() as patch:
+        if stop_at > 1:
+            with pytest.raises(UserError, match=r"other settings \(delta\)"):
+                extract(weights, clips, output, delta=2)
+    about = extract(weights, clips, output)
+    assert about["fresh"] == 18 - 8 * (stop_at - 1)
+    assert [entry["frame"] for entry in about["dropped"]] == [12]
+    assert [path.name for path in output.parent.iterdir()] == ["out.npz"]
+    with np.load(whole) as one, np.load(output) as other:
+        assert one.files == other.files
+        assert json.loads(str(one["about"])) == json.loads(str(other["about"]))
+        assert list(one["clip_name"]) == list(other["clip_name"])
+        for name in ("clip_fps", "clip", "frame", "seconds", "dma_rows", *ALL):
+            np.testing.assert_allclose(one[name], other[name], atol=1e-6)
+    assert extract(weights, clips, output)["fresh"] == 0
+    with pytest.raises(UserError, match=r"other settings \(what, delta\)"):
+        extract(weights, clips, output, what=("cls",))
+
+
+def test_array_records_hold_the_same(weights, clips, whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(program, "CHUNK", 1)
+    output = tmp_path / "out.array_record"
+    about = extract(weights, clips, output)
+    assert json.loads((output / "index.json").read_text())["rows"] == about["rows"] == 18
+    shards = sorted(output.glob("*.array_record"))
+    assert len(shards) == 3
+    assert len(list(output.iterdir())) == 4
+    records = []
+    for shard in shards:
+        reader = array_record_module.ArrayRecordReader(str(shard))
+        records += [safetensors.numpy.load(record) for record in reader.read_all()]
+    with np.load(whole) as held:
+        for name in ("tokens", "cls", "pooled", "clip", "frame"):
+            np.testing.assert_allclose([r[name] for r in records], held[name], atol=1e-6)
+        pairs = [record for record in records if "dma" in record]
+        np.testing.assert_allclose([r["dma"] for r in pairs], held["dma"], atol=1e-6)
+        np.testing.assert_array_equal([r["dma_rows"] for r in pairs], held["dma_rows"])
+    assert extract(weights, clips, output)["fresh"] == 0
+
+
+def test_bfloat16_is_near(weights, clips, whole, tmp_path):
+    extract(weights, clips, tmp_path / "out.npz", what=("pooled",), dtype="bfloat16")
+    with np.load(whole) as one, np.load(tmp_path / "out.npz") as other:
+        assert other["pooled"].dtype == np.float32
+        assert 0 < np.abs(one["pooled"] - other["pooled"]).max() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (dict(what=("cls", "nose")), "--what cls,nose"),
+        (dict(delta=0), "--delta 0"),
+        (dict(batch=0), "--batch 0"),
+        (dict(crop="ears"), "--crop ears"),
+        (dict(output="out.zip"), "name a file"),
+        (dict(output="other.npz"), "holds no features"),
+        (dict(crop="face"), "none of the 3 inputs can be used .*no face.*--crop whole"),
+    ],
+)
+def test_bad_settings(weights, clips, tmp_path, monkeypatch, settings, message):
+    monkeypatch.setattr(faces, "all_faces_detector", drawn.all_faces_detector)
+    (tmp_path / "other.npz").write_bytes(b"what is mine")
+    with pytest.raises(UserError, match=message):
+        extract(weights, clips, tmp_path / settings.pop("output", "out.npz"), **settings)
+    assert [path.name for path in tmp_path.iterdir()] == ["other.npz"]
+
+
+def test_the_command(weights, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(faces, "all_faces_detector", drawn.all_faces_detector)
+    folder.save(weights, tmp_path / "ckpt")
+    drawn.write(tmp_path / "photos" / "one.png", 1)
+    cv2.imwrite(str(tmp_path / "photos" / "sixteen.png"), np.full((9, 9), 700, np.uint16))
+    cv2.imwrite(str(tmp_path / "photos" / "speck.png"), np.zeros((1, 1, 4), np.uint8))
+    command = ["extract", "--checkpoint", str(tmp_path / "ckpt"), "--output"]
+    command += [str(tmp_path / "out.npz"), "--input", str(tmp_path / "photos"), "--stills"]
+    assert main(command) == 0
+    out, bar = capsys.readouterr()
+    assert out.splitlines() == [
+        f"features: {tmp_path}/out.npz",
+        "clips: 1, frames: 1 (of these just now: 1)",
+        "skipped: 2",
+        f"  {tmp_path}/photos/sixteen.png: no face",
+        f"  {tmp_path}/photos/speck.png: no face",
+    ]
+    assert "frames/s" in bar
+    with np.load(tmp_path / "out.npz") as held:
+        assert sorted(held.files)[-3:] == ["frame", "pooled", "seconds"]
+        assert held["cls"].shape == (1, 32)
+    image = read_image(tmp_path / "photos" / "sixteen.png")
+    assert image.shape == (9, 9, 3)
+    assert image.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give --input PATH ..., or --set NAME"),
+        (["--input", "x.png", "--set", "casme2"], "give --input PATH ..., or --set NAME"),
+        (["--input", "gone.mp4"], "gone.mp4: no such file"),
+        (["--input", "notes.txt"], "notes.txt: neither a video nor an image"),
+        (["--input", "x.png", "x.png"], "x.png: given twice"),
+        (["--input", "x.png", "--data-dir", "d"], "--data-dir goes with --set"),
+        (["--input", "x.png", "--fps", "0"], "--fps 0: needed is"),
+        (["--set", "casme2"], "--set goes with --data-dir"),
+        (["--set", "casme2", "--data-dir", "d"], "no data set `casme2`"),
+        (["--input", "x.png"], "ckpt: no such file or folder"),
+    ],
+)
+def test_bad_words_are_one_line(tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    for name in ("x.png", "notes.txt"):
+        (tmp_path / name).write_bytes(b"")
+    assert main(["extract", "--checkpoint", "ckpt", "--output", "out.npz", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    (line,) = err.splitlines()
+    assert message in line
