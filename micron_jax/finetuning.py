@@ -24,8 +24,8 @@ from micron_jax.evaluation.report import write_report
 from micron_jax.evaluation.summary import summarise
 from micron_jax.files import write_whole
 from micron_jax.models.config import ModelConfig
-from micron_jax.stopping import stop_signals
-from micron_jax.training.checkpoint import claim_workdir
+from micron_jax.training.hosts import StopSignals
+from micron_jax.training.workdir import claim_workdir
 
 
 def finetune(config: FinetuneConfig, workdir: Path) -> int:
@@ -121,7 +121,7 @@ def finetune(config: FinetuneConfig, workdir: Path) -> int:
     if at_once == "auto":
         at_once = _kept(workdir, lambda: chunks.fitting(program, runs, *shared)) if todo else 1
     with (
-        stop_signals() as stopped_by,
+        StopSignals() as stop,
         bar(total=len(todo) * config.tuning.epochs, desc="epochs of folds", unit="") as progress,
     ):
         for number, result in chunks.train_runs(
@@ -131,7 +131,7 @@ def finetune(config: FinetuneConfig, workdir: Path) -> int:
             *shared,
             epochs=config.tuning.epochs,
             at_once=at_once,
-            stopped=lambda: bool(stopped_by),
+            stopped=lambda: bool(stop.agreed()),
             tick=lambda count, _: progress.update(count),
         ):
             results[names[number]] = result
@@ -142,7 +142,7 @@ def finetune(config: FinetuneConfig, workdir: Path) -> int:
             "goes on",
             file=sys.stderr,
         )
-        return 128 + stopped_by[0]
+        return 128 + stop.agreed()
 
     rows = outputs.write_predictions(workdir, results, parts, labelled, protocol.classes)
     outputs.write_curves(workdir, results, parts)
