@@ -18,7 +18,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.protocol = "composite"
     config.seeds = 3
     config.data = dict(crop="face", registered=True)
-    config.classifier = dict(features="difference", pooling="grid", cells=7)
+    config.classifier = dict(features="cosine", pooling="grid", cells=14)
     config.augment = dict(flip=True, shift=0.03, crop=0.92, brightness=0.15, copies=8)
     config.tuning = dict(epochs=60, batch_size=32, learning_rate=3e-3, weight_decay=0.5)
     config.split = dict(kind="sets")

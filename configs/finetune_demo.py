@@ -6,8 +6,9 @@
         --config.data.data_dir=data --config.checkpoint=runs/demo
 
 Leave one subject out, three classes, a linear head on the frozen network of the demo. It shows the
-machinery: a network that has seen two faces for minutes tells the classes apart hardly better than
-chance, as random weights do; `--config.baseline=flow` shows what is there to be found.
+machinery: a network that has seen two faces for minutes is hardly better than random weights
+(leave `--config.checkpoint` out, give `--config.model.size=tiny --config.model.img_size=112`), and
+what there is to be found is shown by `--config.baseline=flow`.
 
 Hardware: 2 CPU cores.
 """
