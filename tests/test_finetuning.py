@@ -153,14 +153,17 @@ def test_another_checkpoint_does_not_go_on(recipe, finished, capsys):
 
 
 def test_a_signal_keeps_what_is_done(recipe, tmp_path, monkeypatch, capsys):
-    original = chunks.save
+    original, sent = chunks.save, []
 
     def save(path, result):
         original(path, result)
-        os.kill(os.getpid(), signal.SIGTERM)
+        if not sent:  # a second one kills
+            sent.append(path)
+            os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(chunks, "save", save)
-    settings = ["baseline=frame_difference", "seeds=3", "data.size=16"]  # no network
+    settings = ["baseline=frame_difference", "data.size=16"]  # no network
+    settings += ["seeds=3", "folds_at_once=8"]
     assert finetune(recipe, tmp_path / "run", *settings) == 128 + signal.SIGTERM
     assert "8 of 12 folds are kept" in capsys.readouterr().err
     assert not (tmp_path / "run" / "predictions.csv").exists()
