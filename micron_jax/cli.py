@@ -13,6 +13,7 @@ PROGRAMS = {
     "compare": "check our numbers against the PyTorch release, live or recorded",
     "extract": "features of images, videos or a data set, into one file",
     "visualize": "look at what moved between two frames, and when in a video",
+    "app": "a page in the browser: drop two pictures or a video, see what moved",
     "data": "build, list and check data sets, crop faces, or make a set with known truth",
     "plan": "what a pretraining will need of TPUs or GPUs that are not here",
     "demo": "fetch sample clips, build a corpus and a labelled set, pretrain a tiny model",
