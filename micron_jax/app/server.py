@@ -16,7 +16,7 @@ import ipaddress
 import json
 import threading
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -87,9 +87,6 @@ def make_app(model: MicronBert, *, name: str, limits: Limits, loopback: bool = T
                 pass
             told = f"files of {int(declared) / 1e6:,.1f} MB; at most {limits.megabytes:g} MB"
             return _answer({"error": f"{told} are taken (--max-mb)"}, 413)
-        if len(unfinished) >= MOST_UNFINISHED:
-            return _answer({"error": "busy with other files; try again in a minute"}, 503)
-        form = None
         try:
             form = await request.form(max_files=2, max_fields=2)
             files = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
@@ -102,11 +99,14 @@ def make_app(model: MicronBert, *, name: str, limits: Limits, loopback: bool = T
         except UserError as error:
             await form.close()
             return _answer({"error": str(error)}, 400)
+        if len(unfinished) >= MOST_UNFINISHED:
+            await form.close()
+            return _answer({"error": "busy with other files; try again in a minute"}, 503)
         job = Job(model, files, {"crop": crop, "heat": heat, "limits": limits}, stopping)
-        return StreamingResponse(_lines(job), media_type="application/x-ndjson", headers=HEADERS)
+        lines = _lines(job, *_start(job))
+        return StreamingResponse(lines, media_type="application/x-ndjson", headers=HEADERS)
 
-    async def _lines(job: Job) -> AsyncIterator[str]:
-        """What becomes of a job, a JSON object a line: progress, then a result or an error."""
+    def _start(job: Job) -> tuple[asyncio.Queue, Future]:
         loop, messages = asyncio.get_running_loop(), asyncio.Queue()
 
         def send(message: dict) -> None:
@@ -114,10 +114,14 @@ def make_app(model: MicronBert, *, name: str, limits: Limits, loopback: bool = T
                 loop.call_soon_threadsafe(messages.put_nowait, message)
 
         if unfinished:
-            yield json.dumps({"doing": "waiting for other files", "done": 0, "total": 0}) + "\n"
+            messages.put_nowait({"doing": "waiting for other files"})
         unfinished.add(job)
         future = worker.submit(job.run, send)
         future.add_done_callback(lambda _: unfinished.discard(job))
+        return messages, future
+
+    async def _lines(job: Job, messages: asyncio.Queue, future: Future) -> AsyncIterator[str]:
+        """What becomes of a job, a JSON object a line: progress, then a result or an error."""
         try:
             message = {"doing": ""}
             while "doing" in message:

@@ -24,6 +24,8 @@ uvicorn = pytest.importorskip("uvicorn", reason="the extra `app` is not installe
 pytest.importorskip("python_multipart", reason="the extra `app` is not installed")
 pytest.importorskip("starlette", reason="the extra `app` is not installed")
 
+from micron_jax.app import job, server  # noqa: E402
+
 
 @pytest.fixture(scope="module")
 def temporary(tmp_path_factory):
@@ -93,19 +95,20 @@ def files(tmp_path_factory):
     return path
 
 
-def post(port, files, names, headers=(), **fields):
-    """-> (status, the lines of the answer)."""
+def form(files, names, **fields):
+    """(body, headers) of an upload."""
     parts = [(f'name="files"; filename="{name}"', (files / name).read_bytes()) for name in names]
     parts += [(f'name="{name}"', value.encode()) for name, value in fields.items()]
-    body = b"".join(
-        f"--mark\r\nContent-Disposition: form-data; {head}\r\n\r\n".encode()
-        + data
-        + b"\r\n"
-        for head, data in parts
-    )
-    kind = {"Content-Type": "multipart/form-data; boundary=mark"}
+    head = "--mark\r\nContent-Disposition: form-data; {}\r\n\r\n"
+    body = b"".join(head.format(told).encode() + data + b"\r\n" for told, data in parts)
+    return body + b"--mark--\r\n", {"Content-Type": "multipart/form-data; boundary=mark"}
+
+
+def post(port, files, names, headers=(), **fields):
+    """-> (status, the lines of the answer)."""
+    body, kind = form(files, names, **fields)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-    connection.request("POST", "/look", body + b"--mark--\r\n", kind | dict(headers))
+    connection.request("POST", "/look", body, kind | dict(headers))
     answer = connection.getresponse()
     lines = [json.loads(line) for line in answer.read().splitlines()]
     connection.close()
@@ -155,6 +158,71 @@ def test_what_cannot_be_used_is_one_line(port, files, temporary, names, fields, 
 def test_other_pages_are_kept_out(port, files, headers, status):
     headers = {name: value.format(port=port) for name, value in headers.items()}
     assert post(port, files, [], headers)[0] == status
+
+
+def test_one_computes_at_a_time_and_few_wait(port, files, temporary, monkeypatch):
+    go, together, counts, answers = threading.Event(), [], [], []
+
+    def slow(model, paths, output, *, tell, **settings):
+        together.append(paths)
+        counts.append(len(together))
+        tell("looking", 1, 2)
+        go.wait(60)
+        together.remove(paths)
+        return {"names": [path.name for path in paths]}
+
+    monkeypatch.setattr(job, "look", slow)
+    threads = [
+        threading.Thread(target=lambda: answers.append(post(port, files, ["9.png", "0.png"])))
+        for _ in range(server.MOST_UNFINISHED + 1)
+    ]
+    for thread in threads:
+        thread.start()
+    while not answers:  # the one that is refused
+        time.sleep(0.01)
+    go.set()
+    for thread in threads:
+        thread.join()
+    assert answers[0] == (503, [{"error": "busy with other files; try again in a minute"}])
+    assert counts == [1] * server.MOST_UNFINISHED
+    assert all(lines[-1] == {"result": {"names": ["9.png", "0.png"]}} for _, lines in answers[1:])
+    assert sum(lines[0]["doing"].startswith("waiting") for _, lines in answers[1:]) == 3
+    assert list(temporary.iterdir()) == []
+
+
+def test_who_leaves_is_not_computed_for(port, files, temporary, monkeypatch):
+    ended = threading.Event()
+
+    def endless(model, paths, output, *, tell, **settings):
+        try:
+            while True:
+                tell("looking", 1, 2)
+                time.sleep(0.01)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(job, "look", endless)
+    body, kind = form(files, ["9.png", "0.png"])
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("POST", "/look", body, kind)
+    answer = connection.getresponse()
+    assert json.loads(answer.readline())["doing"] == "looking"
+    answer.close()
+    connection.close()
+    assert ended.wait(60)
+    while [*temporary.iterdir()]:
+        time.sleep(0.01)
+
+
+def test_our_fault_is_one_line_too(port, files, temporary, monkeypatch, capfd):
+    def broken(*_, **__):
+        raise ZeroDivisionError("of a secret file")
+
+    monkeypatch.setattr(job, "look", broken)
+    _, lines = post(port, files, ["9.png", "0.png"])
+    assert lines == [{"error": "our fault (ZeroDivisionError): the terminal tells more"}]
+    assert "of a secret file" in capfd.readouterr().err
+    assert list(temporary.iterdir()) == []
 
 
 def test_an_upload_that_breaks_off_leaves_nothing(port, files, temporary):
@@ -234,25 +302,6 @@ def sticks_out(page, width):
     return page.evaluate(f"{root}.scrollWidth - {root}.clientWidth")
 
 
-def test_two_pictures_in_a_browser(page, files, temporary, tmp_path):
-    page.wait_for_selector("text=at most 1 MB; videos up to 1 s")
-    give(page, files, "9.png")
-    assert page.is_disabled("#go")  # a second one is missing
-    give(page, files, "0.png")
-    assert page.locator("#chosen li").all_inner_texts()[1].startswith("compared with: 0.png")
-    page.click("#go")
-    page.wait_for_selector("#result")
-    images = page.eval_on_selector_all("#result img", "all => all.map(image => image.naturalWidth)")
-    assert len(images) == 4
-    assert min(images) >= 224
-    assert page.inner_text("#title") == "9.png and 0.png"
-    assert page.is_hidden("#clip")
-    assert sticks_out(page, 1280) == sticks_out(page, 390) == 0
-    page.screenshot(path=tmp_path / "phone.png", full_page=True)
-    assert cv2.imread(str(tmp_path / "phone.png")).std() > 20
-    assert list(temporary.iterdir()) == []
-
-
 def test_a_video_in_a_browser(page, files, temporary):
     def wait_for_time(seconds):
         page.wait_for_selector(f'#time:text-is("{seconds} s")')
@@ -280,6 +329,27 @@ def test_a_video_in_a_browser(page, files, temporary):
     names = zipfile.ZipFile(download.value.path()).namelist()
     assert {"annotated.mp4", "energy.csv", "timeline.npz"} <= {*names}
     assert list(temporary.glob("micron-app-*")) == []
+
+
+def test_two_pictures_in_a_browser(page, files, temporary, tmp_path):
+    page.wait_for_selector("text=at most 1 MB; videos up to 1 s")
+    give(page, files, "9.png")
+    assert page.is_disabled("#go")  # a second one is missing
+    give(page, files, "0.png")
+    assert page.locator("#chosen li").all_inner_texts()[1].startswith("compared with: 0.png")
+    page.select_option("#heat", "cosine")
+    page.click("#go")
+    page.wait_for_selector("#result")
+    images = page.eval_on_selector_all("#result img", "all => all.map(image => image.naturalWidth)")
+    assert len(images) == 4
+    assert min(images) >= 224
+    assert page.inner_text("#title") == "9.png and 0.png"
+    assert page.inner_text("#label") == "1 − cosine of the tokens"
+    assert page.is_hidden("#clip")
+    assert sticks_out(page, 1280) == sticks_out(page, 390) == 0
+    page.screenshot(path=tmp_path / "phone.png", full_page=True)
+    assert cv2.imread(str(tmp_path / "phone.png")).std() > 20
+    assert list(temporary.iterdir()) == []
 
 
 def test_the_page_says_what_cannot_be_used(page, files):

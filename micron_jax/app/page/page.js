@@ -116,7 +116,7 @@ function fail(line) {
 function show(result, names) {
   const clip = result.kind === "clip", { colours, top, label } = result.legend;
   $("title").textContent = names;
-  $("clip").hidden = !clip;
+  $("clip").hidden = $("controls").hidden = !clip;
   $("pair").hidden = clip;
   $("pair").replaceChildren(...(result.pictures ?? []).map(
     ({ title, src }) => picture(title, src, result.aspect)));
