@@ -14,8 +14,6 @@ from micron_jax.app.look import look
 from micron_jax.errors import UserError
 from micron_jax.pretrained import MicronBert
 
-PREFIX = "micron-app-"  # of the temporary folders
-
 
 class Gone(Exception):
     """Nobody waits for the result any more."""
@@ -43,14 +41,14 @@ class Job:
             send({"doing": what, "done": done, "total": total})
 
         try:
-            with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
+            with tempfile.TemporaryDirectory(prefix="micron-app-") as folder:
                 paths = self._store(Path(folder))
                 result = look(self._model, paths, Path(folder, "seen"), tell=tell, **self._settings)
             send({"result": result})
         except UserError as error:
             send({"error": str(error)})
         except Gone:
-            send({"error": "stopped"})
+            send({"error": "the server was stopped"})
         except Exception as error:
             traceback.print_exc()
             send({"error": f"our fault ({type(error).__name__}): the terminal tells more"})

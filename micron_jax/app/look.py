@@ -96,7 +96,7 @@ def _pair(view: PairView, aspect: float) -> dict[str, Any]:
     top = top_of(view.heat, view.kind)
     pictures = {
         "frame": view.frame,
-        "reference, registered": view.registered,
+        f"reference{'' if view.registration.refused else ', registered'}": view.registered,
         "what moved": overlay(view.frame, view.heat, top),
     }
     return {

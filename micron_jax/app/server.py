@@ -56,24 +56,31 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def make_app(model: MicronBert, *, name: str, limits: Limits, loopback: bool = True) -> Starlette:
+def make_app(
+    model: MicronBert,
+    *,
+    name: str,
+    limits: Limits,
+    stopping: threading.Event,
+    loopback: bool = True,
+) -> Starlette:
     """The page as an ASGI application.
 
     Args:
       model: from `micron_jax.load`.
       name: of the checkpoint, for the page.
       limits: of files.
+      stopping: once it is set, all work ends at its next step.
       loopback: it is reached from this machine alone: a Host that is no loopback is refused.
     """
     worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="look")
-    stopping = threading.Event()
     unfinished: set[Job] = set()
 
     @contextlib.asynccontextmanager
     async def lifespan(_):
         yield
         stopping.set()
-        worker.shutdown(cancel_futures=True)  # waits for one step of the work at most
+        worker.shutdown(cancel_futures=True)  # waits for a step of the work
 
     async def facts(_):
         return _answer({"name": name, "megabytes": limits.megabytes, "seconds": limits.seconds})

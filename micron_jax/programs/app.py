@@ -3,6 +3,7 @@
 import argparse
 import importlib.util
 import socket
+import threading
 from pathlib import Path
 
 from micron_jax.errors import UserError
@@ -79,16 +80,24 @@ def _serve(listener: socket.socket, options: argparse.Namespace) -> int:
 
     faces.all_faces_detector()  # complains now, not at the first upload
     address, port = listener.getsockname()[:2]
+    stopping = threading.Event()
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig, frame):
+            stopping.set()  # before it waits for the answers that are under way
+            super().handle_exit(sig, frame)
+
     app = make_app(
         micron_jax.load(options.checkpoint),
         name=options.checkpoint.resolve().name,
         limits=Limits(options.max_mb, options.max_seconds),
+        stopping=stopping,
         loopback=is_loopback(address),
     )
     shown = f"[{address}]" if ":" in address else address
     print(f"the page: http://{shown}:{port} (Ctrl-C ends it)", flush=True)
     if not is_loopback(address):
         print("whoever reaches this machine can use it: there is no password", flush=True)
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
-    uvicorn.Server(config).run(sockets=[listener])
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=60)
+    Server(config).run(sockets=[listener])
     return 0
