@@ -8,15 +8,17 @@ from micron_jax.errors import UserError
 
 PROGRAMS = {
     "pretrain": "learn from an unlabelled corpus, on one device or many",
+    "finetune": "train and test a classifier on a benchmark, all folds side by side",
     "evaluate": "metrics, intervals and a report of predictions, ours or anyone's",
+    "extract": "features of images, videos or a data set, into one file",
+    "visualize": "what moved between two frames, and when in a video",
+    "app": "the same on a page in the browser: drop two pictures or a video",
     "convert": "turn a checkpoint of the PyTorch release into a folder of ours, or back",
     "compare": "check our numbers against the PyTorch release, live or recorded",
-    "extract": "features of images, videos or a data set, into one file",
-    "visualize": "look at what moved between two frames, and when in a video",
-    "app": "a page in the browser: drop two pictures or a video, see what moved",
     "data": "build, list and check data sets, crop faces, or make a set with known truth",
     "plan": "what a pretraining will need of TPUs or GPUs that are not here",
-    "demo": "fetch sample clips, build a corpus and a labelled set, pretrain a tiny model",
+    "bench": "measure on this machine: folds side by side against one by one",
+    "demo": "everything once, in minutes: corpus, pretraining, fine-tuning, report",
 }
 
 HELP = """usage: micron-jax COMMAND [options]

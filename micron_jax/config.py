@@ -96,7 +96,7 @@ def build(kind: type, values: dict, *, section: str = "config"):
     for name in fields.keys() - built.keys():
         if dataclasses.is_dataclass(hints[name]):
             built[name] = build(hints[name], {}, section=f"{section}.{name}")
-        elif fields[name].default is dataclasses.MISSING:
+        elif fields[name].default is fields[name].default_factory is dataclasses.MISSING:
             raise UserError(f"{section}.{name} is missing; give it as --{section}.{name}=VALUE")
     return kind(**built)
 
@@ -113,6 +113,8 @@ def _convert(hint, value, name: str):
         return tuple(_convert(*pair, name) for pair in zip(parts, value, strict=True))
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if type(value) is not hint:
-        raise UserError(f"{name}={value!r}: expected {hint.__name__}")
+    kinds = typing.get_args(hint) or (hint,)  # `int | str` has two
+    if type(value) not in kinds:
+        expected = " or ".join(kind.__name__ for kind in kinds)
+        raise UserError(f"{name}={value!r}: expected {expected}")
     return value

@@ -17,8 +17,9 @@ from micron_jax.models.config import ModelConfig
 from micron_jax.models.layers import patchify, unpatchify
 from micron_jax.models.micron_bert import MicronBertModule
 from micron_jax.models.poi import patch_scores
-from micron_jax.training.checkpoint import CONFIG_FILE, Checkpoints, read_weights
+from micron_jax.training.checkpoint import Checkpoints, read_weights
 from micron_jax.training.losses import patch_moments
+from micron_jax.training.workdir import CONFIG_FILE
 
 
 def load(checkpoint: str | Path, *, weights: str = "student") -> "MicronBert":

@@ -71,6 +71,8 @@ class Outer:
     name: str = "x"
     span: tuple[float, float] = (0.0, 1.0)
     on: bool = False
+    many: int | str = "auto"
+    more: dict = dataclasses.field(default_factory=dict)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +87,7 @@ class Outer:
         ({"inner": 3}, r"config\.inner=3: a section, not a value"),
         ({"inner": {"count": 1}, "span": 2}, r"config\.span=2: expected 2 values"),
         ({"inner": {"count": 1}, "on": "yes"}, r"config\.on='yes': expected bool"),
+        ({"inner": {"count": 1}, "many": 1.5}, r"config\.many=1\.5: expected int or str"),
     ],
 )
 def test_what_does_not_fit_is_named(values, message):
@@ -100,7 +103,7 @@ def test_whole_numbers_serve_as_floats_and_lists_as_tuples():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "no such file; the shipped recipes are pretrain_demo"),
+        (None, "no such file; the shipped recipes are .*pretrain_demo"),
         ("x = 1", "defines no get_config"),
         ("def get_config(): return {}", "does not return an ml_collections.ConfigDict"),
         ("def get_config(:", "SyntaxError"),

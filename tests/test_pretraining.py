@@ -1,80 +1,19 @@
 """Pretraining as a user runs it: a whole run, kills and resumes, bad input."""
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 
 import chex
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 import pytest
+from runs import arrays_of, curve, finish, start, wait_for_step
 
 from micron_jax.cli import main
 from micron_jax.training.telemetry import read_metrics
 
 LONG = ["--config.epochs=32", "--config.checkpoint_every=20", "--config.picture_every=1000000"]
-
-
-def command(config, workdir, *more):
-    program = [sys.executable, "-m", "micron_jax", "pretrain", "--config", str(config)]
-    return [*program, "--workdir", str(workdir), *more]
-
-
-def environment(devices):
-    flags = f"--xla_force_host_platform_device_count={devices}"
-    return os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
-
-
-def start(config, workdir, *more, devices=8):
-    return subprocess.Popen(
-        command(config, workdir, *more),
-        env=environment(devices),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def wait_for_step(process, workdir, step):
-    """Until the run has logged the step."""
-    deadline = time.monotonic() + 240
-    while process.poll() is None and time.monotonic() < deadline:
-        rows = read_metrics(workdir)
-        if rows and rows[-1]["step"] >= step:
-            return
-        time.sleep(0.01)
-    process.kill()
-    pytest.fail(f"never reached step {step}: {process.communicate()[0][-2000:]}")
-
-
-def finish(process):
-    out, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, out[-2000:]
-
-
-def arrays_of(workdir):
-    """Every array of the last checkpoint, optimizer and all, and the place in the data."""
-    # A kill in the middle of a save leaves a folder that is no checkpoint.
-    steps = sorted(int(p.name) for p in (workdir / "checkpoints").iterdir() if p.name.isdigit())
-    folder = workdir / "checkpoints" / str(steps[-1])
-    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
-        tree = reader.metadata(folder.absolute() / "state").item_metadata.tree
-        args = ocp.args.PyTreeRestore(
-            tree,
-            restore_args=jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree),
-        )
-        state = reader.restore(folder.absolute() / "state", args=args)
-    return steps[-1], state, (folder / "data" / "metadata").read_text()
-
-
-def curve(workdir):
-    names = ("step", "loss", "reconstruction", "agreement", "grad_norm", "learning_rate")
-    return [[row[name] for name in names] for row in read_metrics(workdir)]
 
 
 @pytest.fixture(scope="module")

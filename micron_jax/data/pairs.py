@@ -5,6 +5,7 @@ recordings: in a clip of f frames per second it stands for `max(1, round(delta *
 Memory grows with the number of clips, not of frames.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,36 @@ class Clip:
 def deltas_at(fps: np.ndarray, delta: int) -> np.ndarray:
     """A delta in frames at 30 fps -> int64 frames at `fps` (any shape), at least 1."""
     return np.maximum(1, np.rint(delta * np.asarray(fps, np.float64) / 30)).astype(np.int64)
+
+
+def hold_out(
+    clips: Sequence[Clip], share: float, *, delta_min: int, seed: int
+) -> tuple[list[Clip], list[Clip]]:
+    """Parts the clips in those to learn from and those to validate on.
+
+    Which ones is a matter of seed and name: on every host and at every start the same. Runs of
+    frames that share a name stay together, and clips too short for a pair are not chosen.
+
+    Args:
+      clips: the data set's index.
+      share: of the names, 0 .. 1; rounded to whole ones, and never all.
+      delta_min: see `Pairs`.
+      seed: of the choice.
+
+    Returns:
+      (kept, held out), each in the order of `clips`.
+    """
+    usable = {clip.name for clip in clips if clip.count > deltas_at(clip.fps, delta_min)}
+
+    def place(name):
+        return hashlib.sha256(f"{seed}:{name}".encode()).digest()
+
+    count = min(round(share * len(usable)), max(len(usable) - 1, 0))
+    chosen = set(sorted(usable, key=place)[:count])
+    return (
+        [clip for clip in clips if clip.name not in chosen],
+        [clip for clip in clips if clip.name in chosen],
+    )
 
 
 class Pairs:

@@ -182,6 +182,39 @@ def make_pairs(
     return PairIterator(batches, identity, workers, threads)
 
 
+def held_out_batches(
+    source: Any,
+    clips: Sequence[Clip],
+    *,
+    batches: int,
+    batch_size: int,
+    delta_min: int,
+    delta_max: int,
+    seed: int,
+    process_index: int = 0,
+    process_count: int = 1,
+    threads: int = 4,
+) -> grain.IterDataset:
+    """The same few batches each time it is iterated: pairs spread evenly over the clips.
+
+    Each frame keeps one partner, drawn from `seed`. Where there are fewer pairs than places, some
+    come more than once. The arguments are those of `make_pairs`.
+    """
+    pairs = Pairs(clips, delta_min, delta_max)
+    count = batches * batch_size
+    numbers = np.arange(count) * len(pairs) // count
+    # A partner belongs to its pair, so that another number of batches changes none.
+    uniform = np.random.Generator(np.random.Philox(key=[seed, 0])).random(len(pairs))
+    share = batch_size // process_count
+    mine = numbers.reshape(batches, batch_size)[:, process_index * share :][:, :share]
+
+    def read(number: int) -> Batch:
+        return read_pairs(source, *pairs.draw(mine[number], uniform[mine[number]]))
+
+    ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)
+    return grain.MapDataset.range(batches).map(read).to_iter_dataset(ahead)
+
+
 @dataclass(frozen=True)
 class _ReadBatch:
     """Batch number -> this process's rows of it. A class, as workers must be able to pickle it."""

@@ -23,6 +23,7 @@ _CHOICES = {
     "poi": ("none", "cosine"),
     "attention": ("auto", "xla", "cudnn", "per_head"),
     "dtype": ("float32", "bfloat16"),
+    "remat": ("none", "dots", "blocks"),
 }
 
 
@@ -51,6 +52,9 @@ class ModelConfig:
       projection_hidden, projection_bottleneck: its hidden and bottleneck widths.
       attention: how softmax attention is computed; see `attention.attend`.
       dtype: of the computation, `float32` or `bfloat16`; parameters are always float32.
+      remat: what the backward pass computes again instead of keeping it: `none`; `dots`, of each
+        block all but the products with weights; `blocks`, each block from its input on, which
+        takes the least memory and about a third more arithmetic.
     """
 
     img_size: int = 224
@@ -73,6 +77,7 @@ class ModelConfig:
     projection_bottleneck: int = 256
     attention: str = "auto"
     dtype: str = "float32"
+    remat: str = "none"
 
     def __post_init__(self):
         for field, choices in _CHOICES.items():

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from micron_jax.models.config import ModelConfig
-from micron_jax.models.layers import Block, dense, layer_norm, sincos_positions
+from micron_jax.models.layers import block_of, dense, layer_norm, sincos_positions
 
 
 class Decoder(nn.Module):
@@ -25,6 +25,9 @@ class Decoder(nn.Module):
         )
         x = x + jax.lax.stop_gradient(positions[:, 1:]).astype(x.dtype)
         for i in range(c.decoder_depth):
-            x = Block(c.decoder_heads, c.mlp_ratio, c.attention, dtype, name=f"block_{i}")(x)
+            block = block_of(c.remat)(
+                c.decoder_heads, c.mlp_ratio, c.attention, dtype, name=f"block_{i}"
+            )
+            x = block(x, False)
         x = layer_norm("norm", dtype)(x)
         return dense(c.patch_size**2 * 3, "pred", dtype)(x).astype(jnp.float32)

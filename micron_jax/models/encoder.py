@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.layers import (
-    Block,
+    block_of,
     dense,
     layer_norm,
     patchify,
@@ -28,7 +28,7 @@ class Encoder(nn.Module):
         # Fixed, yet a parameter: checkpoints carry it and the teacher's average covers it.
         self.positions = self.param("positions", lambda _: jnp.asarray(self._fixed_positions()))
         self.blocks = [
-            Block(c.heads, c.mlp_ratio, c.attention, dtype, name=f"block_{i}")
+            block_of(c.remat)(c.heads, c.mlp_ratio, c.attention, dtype, name=f"block_{i}")
             for i in range(c.depth)
         ]
         self.norm = layer_norm("norm", dtype)
@@ -60,12 +60,12 @@ class Encoder(nn.Module):
         """
         x = self._embed(images)
         for block in self.blocks:
-            x = block(x)
+            x = block(x, False)
         return self.norm(x)
 
     def last_attention(self, images):
         """Attention of the last block, [B, H, 1 + N, 1 + N] (`get_last_selfattention`)."""
         x = self._embed(images)
         for block in self.blocks[:-1]:
-            x = block(x)
-        return self.blocks[-1](x, return_weights=True)
+            x = block(x, False)
+        return self.blocks[-1](x, True)

@@ -133,7 +133,7 @@ class Block(nn.Module):
     dtype: jnp.dtype
 
     @nn.compact
-    def __call__(self, x, *, return_weights: bool = False):
+    def __call__(self, x, return_weights: bool = False):
         """Returns the tokens or, asked for them, the attention weights [B, H, N, N]."""
         attention = SelfAttention(self.heads, self.attention, self.dtype, name="attn")
         y = layer_norm("norm1", self.dtype)(x)
@@ -142,3 +142,14 @@ class Block(nn.Module):
         x = x + attention(y)
         hidden = int(x.shape[-1] * self.mlp_ratio)
         return x + Mlp(hidden, self.dtype, name="mlp")(layer_norm("norm2", self.dtype)(x))
+
+
+def block_of(remat: str) -> type[Block]:
+    """`Block`, with what `ModelConfig.remat` says is computed again in the backward pass.
+
+    Both arguments must then be given, by place.
+    """
+    if remat == "none":
+        return Block
+    policy = jax.checkpoint_policies.dots_with_no_batch_dims_saveable if remat == "dots" else None
+    return nn.remat(Block, policy=policy, static_argnums=(2,))  # return_weights, after self and x

@@ -15,11 +15,22 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--config", required=True, help="a file, or the name of a shipped recipe")
     parser.add_argument("--workdir", required=True, type=Path, help="checkpoints, curves, pictures")
+    several = parser.add_argument_group(
+        "several processes",
+        "The same command on each, with the same workdir. On a TPU pod, under srun and under Open "
+        "MPI before 5 they find each other; elsewhere, and to overrule that:",
+    )
+    several.add_argument("--coordinator", metavar="HOST:PORT", help="where process 0 listens")
+    several.add_argument("--processes", metavar="N", type=int, help="how many there are")
+    several.add_argument("--process", metavar="I", type=int, help="which this is, from 0")
     arguments, settings = parser.parse_known_args(argv)
 
-    from micron_jax import config
+    from micron_jax import config as configs
     from micron_jax.pretraining import pretrain
+    from micron_jax.training import hosts
     from micron_jax.training.recipe import parse
 
-    values = config.override(config.load(arguments.config), settings)
-    return pretrain(parse(values), arguments.workdir)
+    config = parse(configs.override(configs.load(arguments.config), settings))
+    hosts.initialize(arguments.coordinator, arguments.processes, arguments.process)
+    with hosts.fail_fast():
+        return pretrain(config, arguments.workdir)

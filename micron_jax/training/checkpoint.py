@@ -1,7 +1,7 @@
-"""What a run remembers on disk: its config once, its state and place in the data every so often."""
+"""What a run remembers: its state and its place in the data, every so often."""
 
 import contextlib
-import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,23 +11,67 @@ import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 from flax.traverse_util import flatten_dict
+from orbax.checkpoint import checkpoint_managers as policies
 
 from micron_jax.errors import UserError
-from micron_jax.files import write_whole
+from micron_jax.training import hosts
 
-CONFIG_FILE = "config.json"
+_BEST = "validation_loss"
+
+
+class SaveError(Exception):
+    """A checkpoint could not be written; the message says which and why. The older ones stand."""
 
 
 class Checkpoints:
-    """Checkpoints of a workdir, written whole or not at all, in the background."""
+    """Checkpoints of a workdir, written whole or not at all, in the background.
+
+    Used as a context: its end waits for what is being written, but not at an error of one process
+    of several, as the others may never come.
+    """
 
     def __init__(self, workdir: Path, *, keep: int):
-        """Opens the run's folder; of its checkpoints the last `keep` stay."""
-        self._manager = ocp.CheckpointManager(
-            self.folder(workdir).absolute(),
-            options=ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True),
+        """Opens the run's folder; the last `keep` stay, and the one of the lowest validation loss.
+
+        Raises:
+          UserError: the folder cannot be read or made.
+        """
+        self._workdir, self._keep = workdir, keep
+        self._newest: int | None = None  # that was begun
+        try:
+            self._manager = self._open()
+        except OSError as error:
+            raise UserError(f"{self.folder(workdir)}: {error.strerror or error}") from error
+
+    def _open(self) -> ocp.CheckpointManager:
+        best = policies.BestN(
+            get_metric_fn=lambda metrics: metrics[_BEST],
+            reverse=True,
+            n=1,
+            keep_checkpoints_without_metrics=False,
+        )
+        return ocp.CheckpointManager(
+            self.folder(self._workdir).absolute(),
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=policies.AnyPreservationPolicy(
+                    [policies.LatestN(self._keep), best]
+                ),
+                best_fn=best.get_metric_fn,  # without it orbax records no metrics
+                best_mode="min",
+                cleanup_tmp_directories=True,
+            ),
             item_names=("state", "data"),
         )
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, kind, *_) -> None:
+        if kind is None:
+            self._manager.close()
+        elif jax.process_count() == 1:
+            with contextlib.suppress(Exception):  # of two errors, the first is the cause
+                self._manager.close()
 
     @staticmethod
     def folder(workdir: Path) -> Path:
@@ -38,38 +82,146 @@ class Checkpoints:
         """The newest step, or None."""
         return self._manager.latest_step()
 
-    def save(self, step: int, state, data: grain.DatasetIterator) -> None:
-        """Begins to save; `state` may be donated to the next step as soon as this returns."""
-        items = {
-            "state": ocp.args.StandardSave(state),
-            # One file for all hosts: the place in the data is the same on each.
-            "data": ocp.args.JsonSave(data.get_state()),
-        }
-        self._manager.save(step, args=ocp.args.Composite(**items))
-
-    def restore(self, step: int, like, data: grain.DatasetIterator):
-        """The state at a step; the iterator is moved to its place.
+    def save(
+        self, step: int, state, data: grain.DatasetIterator, *, validation_loss: float | None = None
+    ) -> None:
+        """Begins to save; `state` may be donated to the next step as soon as this returns.
 
         Args:
-          step: one that was saved.
+          step: steps taken.
+          state: a tree of arrays.
+          data: its place is saved too, and is the same on every process.
+          validation_loss: of this very state; without one it cannot be the best.
+
+        Raises:
+          SaveError: this one could not be begun. One before, that failed in the background, is
+            told of by `check` or `wait`, which come first.
+        """
+        items = {
+            "state": ocp.args.StandardSave(state),
+            "data": ocp.args.JsonSave(data.get_state()),
+        }
+        metrics = None if validation_loss is None else {_BEST: validation_loss}
+        with self._reporting(step):
+            self._manager.save(step, args=ocp.args.Composite(**items), metrics=metrics, force=True)
+        self._newest = step
+
+    def check(self) -> None:
+        """Raises the `SaveError` of what was being written, if it has failed by now."""
+        with self._reporting(self._newest):
+            self._manager.check_for_errors()
+
+    def wait(self) -> None:
+        """Waits for what is being written; raises `SaveError` if it fails."""
+        with self._reporting(self._newest):
+            self._manager.wait_until_finished()
+
+    @contextlib.contextmanager
+    def _reporting(self, step: int | None) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # orbax and tensorstore raise whatever they like
+            if jax.process_count() == 1:
+                # A manager that failed once keeps the error, and its half-written folder.
+                with contextlib.suppress(Exception):
+                    self._manager.close()
+                with contextlib.suppress(Exception):
+                    self._manager = self._open()
+            folder = self.folder(self._workdir) / str(step)
+            raise SaveError(f"{folder}: not written ({_first_line(error)})") from error
+
+    def restore(self, like, data: grain.DatasetIterator) -> tuple[int, object] | None:
+        """The newest state that can be read, and its step; the iterator is moved to its place.
+
+        Damaged checkpoints that are newer are set aside in `damaged/`, with a warning.
+
+        Args:
           like: `ShapeDtypeStruct`s with shardings, on whatever mesh there is now.
           data: an iterator as it was made anew.
 
-        Raises:
-          UserError: the checkpoint is damaged, or its place is of other data.
-        """
-        items = {"state": ocp.args.StandardRestore(like), "data": ocp.args.JsonRestore()}
-        try:
-            restored = self._manager.restore(step, args=ocp.args.Composite(**items))
-        except (OSError, ValueError, KeyError) as error:
-            raise _damaged(Path(self._manager.directory) / str(step), error) from error
-        data.set_state(restored.data)
-        return restored.state
+        Returns:
+          (step, state), or None if the run has no checkpoint yet.
 
-    def close(self) -> None:
-        """Waits for what is being written."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        Raises:
+          UserError: none can be read, they are of another network, or their place of other data.
+        """
+        damaged = {}
+        for step in sorted(self._manager.all_steps(), reverse=True):
+            found = hosts.together(lambda step=step: self._read(step, like))
+            # What is damaged for one process is of no use to the others.
+            reasons = [text for text in hosts.gather(found if isinstance(found, str) else "")]
+            if any(reasons):
+                damaged[step] = next(filter(None, reasons))
+                continue
+            state, place = found
+            data.set_state(place)
+            self._set_aside(damaged, going_on_at=step)
+            return step, state
+        if damaged:
+            step, reason = max(damaged.items())
+            raise _damaged(self.folder(self._workdir) / str(step), reason)
+        return None
+
+    def _read(self, step: int, like) -> tuple[object, dict] | str:
+        """(state, place in the data), or what is damaged.
+
+        The handlers are called as they are, not through the manager, whose barriers would keep the
+        other processes waiting when this one finds damage.
+        """
+        folder = self.folder(self._workdir).absolute() / str(step)
+        handler = ocp.StandardCheckpointHandler()
+        try:
+            place = ocp.JsonCheckpointHandler().restore(folder / "data", ocp.args.JsonRestore())
+            saved = handler.metadata(folder / "state")
+            _check_shapes(folder, getattr(saved, "tree", saved), like.params)
+            state = handler.restore(folder / "state", args=ocp.args.StandardRestore(like))
+        except PermissionError as error:
+            raise UserError(f"{folder}: {error.strerror}") from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            reason = _first_line(error)
+            if "PERMISSION_DENIED" in reason:
+                raise UserError(f"{folder}: {reason}") from error
+            if "RESOURCE_EXHAUSTED" in reason:
+                raise
+            return reason
+        return state, place
+
+    def _set_aside(self, damaged: dict[int, str], *, going_on_at: int) -> None:
+        if not damaged:
+            return
+        if hosts.is_chief():
+            aside = self._workdir / "damaged"
+            aside.mkdir(exist_ok=True)
+            for step, reason in damaged.items():
+                place = aside / f"{step}"
+                while place.exists():
+                    place = place.with_name(place.name + "_")
+                (self.folder(self._workdir) / str(step)).rename(place)
+                print(
+                    f"warning: checkpoint {step} is damaged ({reason}); it is now {place}, and "
+                    f"the run goes on at step {going_on_at}",
+                    file=sys.stderr,
+                )
+        hosts.gather("")  # nobody looks before it is done
+        self._manager.reload()
+
+
+def _check_shapes(folder: Path, saved, params) -> None:
+    """Raises a `UserError` if a checkpoint, whole as it may be, is of another network."""
+    ours = {name: tuple(leaf.shape) for name, leaf in flatten_dict(params, sep="/").items()}
+    theirs = {
+        name: tuple(leaf.shape) for name, leaf in flatten_dict(saved["params"], sep="/").items()
+    }
+    for name in sorted(ours.keys() | theirs.keys()):
+        if ours.get(name) != theirs.get(name):
+            raise UserError(
+                f"{folder}: is of another network ({name} has shape {theirs.get(name)} there and "
+                f"{ours.get(name)} here); use a new --workdir"
+            )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0].strip() or type(error).__name__
 
 
 def read_weights(workdir: Path) -> tuple[int, dict]:
@@ -95,7 +247,7 @@ def read_weights(workdir: Path) -> tuple[int, dict]:
             args = ocp.args.PyTreeRestore(wanted, restore_args=as_numpy, partial_restore=True)
             return step, reader.restore(path, args=args)
     except (OSError, ValueError, KeyError) as error:
-        raise _damaged(folder / str(step), error) from error
+        raise _damaged(folder / str(step), _first_line(error)) from error
 
 
 @contextlib.contextmanager
@@ -109,38 +261,5 @@ def _quiet() -> Iterator[None]:
         logging.set_verbosity(before)
 
 
-def _damaged(checkpoint: Path, error: Exception) -> UserError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
+def _damaged(checkpoint: Path, reason: str) -> UserError:
     return UserError(f"{checkpoint}: damaged ({reason}); remove it to use the one before")
-
-
-def claim_workdir(workdir: Path, config: dict, *, free: set[str]) -> None:
-    """Writes the run's config into its workdir, or checks it against the one there.
-
-    Args:
-      workdir: made if it is missing.
-      config: nested dict of plain values.
-      free: dotted names of fields that may change when a run goes on.
-
-    Raises:
-      UserError: the workdir belongs to another config, or cannot be written.
-    """
-    path = workdir / CONFIG_FILE
-    if path.exists():
-        try:
-            before = flatten_dict(json.loads(path.read_text()), sep=".")
-        except ValueError as error:
-            raise UserError(f"{path}: not JSON ({error}); use a new workdir") from error
-        now = flatten_dict(json.loads(json.dumps(config)), sep=".")
-        names = sorted((before.keys() | now.keys()) - free)
-        if changed := [name for name in names if before.get(name) != now.get(name)]:
-            name = changed[0]
-            raise UserError(
-                f"{workdir}: was started with another config "
-                f"({name}={before.get(name)!r}, now {now.get(name)!r}); use a new --workdir"
-            )
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        write_whole(path, (json.dumps(config, indent=2) + "\n").encode())
-    except OSError as error:
-        raise UserError(f"{workdir}: cannot be written ({error.strerror})") from error

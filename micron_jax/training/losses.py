@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from micron_jax.errors import UserError
 from micron_jax.models.layers import patchify
+from micron_jax.models.poi import unit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +101,33 @@ def dino_agreement(student, teacher, center, *, student_temperature, teacher_tem
     cross_entropy = -jnp.einsum("btk,bvk->tv", target, log_student) / student.shape[0]
     other_view = ~jnp.eye(globals_, views, dtype=bool)
     return jnp.sum(cross_entropy, where=other_view) / (globals_ * (views - 1))
+
+
+def feature_spread(features):
+    """How much features differ between samples; 0 is collapse, 1 directions spread evenly.
+
+    √D times the mean over axes of the standard deviation of the features at length one.
+
+    Args:
+      features: [B, D].
+
+    Returns:
+      A scalar, without a gradient.
+    """
+    features = jax.lax.stop_gradient(features).astype(jnp.float32)
+    return jnp.sqrt(features.shape[-1]) * jnp.std(unit(features), axis=0).mean()
+
+
+def teacher_entropy(teacher, center, *, temperature):
+    """Mean entropy of the teacher's softmax over log K: 0 is one class, 1 is all alike.
+
+    Args:
+      teacher: [B, 2, K].
+      center: [1, K].
+      temperature: of the softmax.
+    """
+    log = jax.nn.log_softmax((teacher - center) / temperature, axis=-1)
+    return -jnp.sum(jnp.exp(log) * log, axis=-1).mean() / jnp.log(teacher.shape[-1])
 
 
 def update_center(center, teacher, *, momentum: float):

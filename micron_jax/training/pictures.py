@@ -56,14 +56,20 @@ def draw_pairs(path: Path, sheet: dict[str, np.ndarray], *, title: str) -> None:
 
 def draw_curves(path: Path, metrics: list[dict], *, title: str) -> None:
     """Draws the losses over the steps, each on its own scale; see `telemetry.read_metrics`."""
-    names = ("loss", "reconstruction", "agreement", "grad_norm")
-    figure, axes = plt.subplots(1, 4, figsize=(12, 2.8), layout="constrained")
+    names = ("loss", "reconstruction", "agreement", "grad_norm", "feature_spread")
+    figure, axes = plt.subplots(1, len(names), figsize=(3 * len(names), 2.8), layout="constrained")
     for axis, name in zip(axes, names, strict=True):
-        axis.plot([row["step"] for row in metrics], [row[name] for row in metrics], linewidth=1)
+        for shown, label in ((name, "training"), (f"validation_{name}", "held-out clips")):
+            rows = [row for row in metrics if shown in row]
+            if rows:
+                steps = [row["step"] for row in rows]
+                axis.plot(steps, [row[shown] for row in rows], linewidth=1, label=label)
         axis.set_title(name, fontsize=9)
         axis.set_xlabel("step", fontsize=8)
         axis.tick_params(labelsize=7)
         axis.grid(alpha=0.3)
+        if len(axis.lines) > 1:
+            axis.legend(fontsize=7)
     figure.suptitle(title, fontsize=10)
     _save(figure, path)
 

@@ -14,12 +14,12 @@ from micron_jax.errors import UserError
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.layers import patchify, unpatchify
 from micron_jax.models.micron_bert import MicronBertModule
-from micron_jax.training.losses import patch_moments
+from micron_jax.training.losses import patch_moments, teacher_temperature
 from micron_jax.training.optimizer import learning_rate, make_optimizer
 from micron_jax.training.recipe import PretrainConfig
 from micron_jax.training.sharding import batch_sharding, state_shardings
 from micron_jax.training.state import TrainState, init_state
-from micron_jax.training.steps import make_step
+from micron_jax.training.steps import make_loss, make_step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Program:
       init: init() -> the state before the first step.
       train: train(state, cur, ref) -> (state, metrics); cur and ref are uint8 [B, H, W, 3]; the
         state is donated. Augmentation is drawn from (seed, state.step) and is part of it.
+      validate: validate(state, number, cur, ref) -> losses of batch `number` of held-out clips;
+        its views are drawn from (seed, number) and stay the same all through the run.
       look: look(params, cur, ref) -> what `pictures.draw_pairs` shows, of the first four pairs.
       schedule: step -> learning rate.
     """
@@ -40,6 +42,7 @@ class Program:
     samples: NamedSharding
     init: Callable
     train: Callable
+    validate: Callable
     look: Callable
     schedule: optax.Schedule
 
@@ -61,6 +64,11 @@ def make_program(
         raise UserError(
             f"config.batch_size={config.batch_size}: does not divide over {mesh.size} devices"
         )
+    if config.batch_size % (mesh.size * config.accumulate):
+        raise UserError(
+            f"config.accumulate={config.accumulate}: does not divide the "
+            f"{config.batch_size // mesh.size} samples of a device"
+        )
     schedule = learning_rate(
         config.optimizer,
         batch_size=config.batch_size,
@@ -74,8 +82,11 @@ def make_program(
         optimizer,
         steps_per_epoch=steps_per_epoch,
         total_steps=total_steps,
+        accumulate=config.accumulate,
     )
+    loss = make_loss(config.model, config.objective)
     init_key, views_key = jax.random.split(jax.random.key(config.seed))
+    validation_key = jax.random.fold_in(views_key, 2**32 - 1)  # no step has it
     views_of = functools.partial(
         make_views,
         config=config.views,
@@ -91,6 +102,12 @@ def make_program(
     def train(state, cur, ref):
         views = views_of(jax.random.fold_in(views_key, state.step), cur, ref)
         return step(state, views)
+
+    def validate(state, number, cur, ref):
+        views = views_of(jax.random.fold_in(validation_key, number), cur, ref)
+        temperature = teacher_temperature(config.objective, state.step // steps_per_epoch)
+        _, parts = loss(state.params, state.teacher, state.center, views, temperature)
+        return {name: parts[name] for name in ("loss", "reconstruction", "agreement")}
 
     def look(params, cur, ref):
         views = views_of(views_key, cur[:4], ref[:4])
@@ -108,6 +125,11 @@ def make_program(
             in_shardings=(shardings, samples, samples),
             out_shardings=(shardings, everywhere),
             donate_argnums=0,
+        ),
+        validate=jax.jit(
+            validate,
+            in_shardings=(shardings, everywhere, samples, samples),
+            out_shardings=everywhere,
         ),
         look=jax.jit(
             look,

@@ -20,6 +20,8 @@ class DataConfig:
       delta_min, delta_max: distance δ of a pair, frames at 30 fps, both included (ours).
       workers: reader processes; 0 reads in threads of this one.
       threads: that read ahead, a batch each.
+      validation_clips: share of the clips that is held out (ours), chosen by seed and name; of
+        fewer clips than make one, none is.
     """
 
     data_dir: str
@@ -27,6 +29,13 @@ class DataConfig:
     delta_max: int = 11
     workers: int = 0
     threads: int = 4
+    validation_clips: float = 0.05
+
+    def __post_init__(self):
+        if not 0 <= self.validation_clips < 1:
+            raise UserError(
+                f"data.validation_clips={self.validation_clips}: must be at least 0, less than 1"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,9 +46,19 @@ class PretrainConfig:
       data, model, views, objective, optimizer, mesh: sections, see their classes.
       seed: of everything random.
       batch_size: pairs a step, over all devices.
+      accumulate: parts that the batch goes through in, one after another, to save memory.
       epochs: passes over all pairs of the corpus.
-      log_every, picture_every, checkpoint_every: in steps.
-      keep: checkpoints that are kept.
+      log_every, picture_every, checkpoint_every, validate_every: in steps. Only what is validated
+        can be the best checkpoint: `validate_every` should divide `checkpoint_every`.
+      validation_batches: that a validation takes, of `batch_size` pairs spread over the clips.
+      keep: checkpoints that are kept, the last ones; the best is kept besides.
+      on_divergence: at a loss that is not finite, or a spike: `stop`, or `rewind` to the last
+        checkpoint and go on behind the batches since then.
+      spike: a loss this many times the median of the last 100 is a spike; 0 knows no spikes.
+      rewinds: how often a run may, before it stops.
+      on_save_error: when a checkpoint cannot be written (disk full, read-only): `continue`, with a
+        warning, to the next; or `stop`. Several processes always stop.
+      profile_steps: (first, last) step that jax's profiler records; (0, 0) is none.
     """
 
     data: DataConfig
@@ -50,18 +69,37 @@ class PretrainConfig:
     mesh: MeshConfig
     seed: int = 0
     batch_size: int = 256
+    accumulate: int = 1
     epochs: int = 200
     log_every: int = 50
     picture_every: int = 1000
     checkpoint_every: int = 1000
+    validate_every: int = 1000
+    validation_batches: int = 8
     keep: int = 3
+    on_divergence: str = "stop"
+    spike: float = 10.0
+    rewinds: int = 3
+    on_save_error: str = "continue"
+    profile_steps: tuple[int, int] = (0, 0)
 
     def __post_init__(self):
         for field in (
-            "batch_size", "epochs", "log_every", "picture_every", "checkpoint_every", "keep",
+            "batch_size", "accumulate", "epochs", "log_every", "picture_every",
+            "checkpoint_every", "validate_every", "validation_batches", "keep",
         ):  # fmt: skip
             if getattr(self, field) < 1:
                 raise UserError(f"config.{field}={getattr(self, field)}: must be at least 1")
+        for field, choices in (
+            ("on_divergence", ("stop", "rewind")),
+            ("on_save_error", ("continue", "stop")),
+        ):
+            if getattr(self, field) not in choices:
+                raise UserError(
+                    f"config.{field}={getattr(self, field)!r}: choose one of {', '.join(choices)}"
+                )
+        if self.spike and self.spike <= 1:
+            raise UserError(f"config.spike={self.spike}: must be more than 1, or 0 for none")
         needs = {"dino": ("global_crops", 2), "mse": ("local_crops", 1)}
         if self.objective.agreement in needs:
             field, least = needs[self.objective.agreement]
@@ -84,10 +122,12 @@ class PretrainConfig:
             )
 
 
-# What may change when a run goes on: none of it reaches the parameters.
+# What may change when a run goes on: it reaches the parameters by rounding alone, or by what is
+# done about a loss that has diverged.
 FREE = {
-    "log_every", "picture_every", "checkpoint_every", "keep",
-    "data.data_dir", "data.workers", "data.threads", "mesh.data", "mesh.fsdp",
+    "log_every", "picture_every", "checkpoint_every", "validate_every", "validation_batches",
+    "keep", "on_divergence", "spike", "rewinds", "on_save_error", "profile_steps", "accumulate",
+    "data.data_dir", "data.workers", "data.threads", "mesh.data", "mesh.fsdp", "model.remat",
 }  # fmt: skip
 
 

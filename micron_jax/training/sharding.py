@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -57,9 +58,20 @@ def make_mesh(config: MeshConfig, devices=None) -> Mesh:
             f"mesh.data={config.data}, mesh.fsdp={config.fsdp}: do not lay out "
             f"{len(devices)} devices; their product must be that, with -1 for at most one"
         )
-    return jax.make_mesh(
-        tuple(shape.values()), tuple(shape), axis_types=(AxisType.Auto,) * 2, devices=devices
-    )
+    sizes, axes, kinds = tuple(shape.values()), tuple(shape), (AxisType.Auto,) * 2
+    slices = len({getattr(device, "slice_index", 0) for device in devices})
+    if slices == 1:
+        # `fsdp` varies fastest over devices that jax lists host by host, or, on a TPU, along the
+        # links between chips: what an fsdp group gathers stays in one host where it can.
+        return jax.make_mesh(sizes, axes, axis_types=kinds, devices=devices)
+    if shape["data"] % slices:
+        raise UserError(
+            f"mesh.data={shape['data']}: is no multiple of the {slices} TPU slices, over which "
+            "only the data axis goes; set mesh.fsdp lower"
+        )
+    within = (shape["data"] // slices, shape["fsdp"])
+    grid = mesh_utils.create_hybrid_device_mesh(within, (slices, 1), devices=devices)
+    return Mesh(grid, axes, axis_types=kinds)
 
 
 def state_shardings(mesh: Mesh, shapes):

@@ -20,7 +20,8 @@ def make_loss(model: ModelConfig, objective: ObjectiveConfig) -> Callable:
       loss(params, teacher, center, views, teacher_temperature) -> (total, parts). `views` holds
       float images: `rep`, `ref`, `cur` [B, H, W, 3], and for the agreement `global` [B, 2, H, W, 3]
       and `local` [B, V, h, w, 3] as it needs them. `parts` holds the scalars `loss`,
-      `reconstruction` and `agreement`, and `teacher_out` [B, 2, K] with DINO.
+      `reconstruction`, `agreement` and `feature_spread` (see `losses`), and with DINO the scalar
+      `teacher_entropy` and `teacher_out` [B, 2, K].
     """
     module = MicronBertModule(model)
 
@@ -41,7 +42,11 @@ def make_loss(model: ModelConfig, objective: ObjectiveConfig) -> Callable:
         reconstruction = losses.reconstruction_loss(
             predicted, views["cur"], patch_size=model.patch_size, norm_pix=objective.norm_pix
         )
-        parts = {"reconstruction": reconstruction, "agreement": jnp.zeros(())}
+        parts = {
+            "reconstruction": reconstruction,
+            "agreement": jnp.zeros(()),
+            "feature_spread": losses.feature_spread(ref_tokens[:, 0]),
+        }
         if objective.agreement == "mse":
             crops = views["local"]
             batch, count = crops.shape[:2]
@@ -58,6 +63,9 @@ def make_loss(model: ModelConfig, objective: ObjectiveConfig) -> Callable:
                 student_temperature=objective.student_temperature,
                 teacher_temperature=teacher_temperature,
             )
+            parts["teacher_entropy"] = losses.teacher_entropy(
+                parts["teacher_out"], center, temperature=teacher_temperature
+            )
         parts["loss"] = (
             objective.reconstruction_weight * reconstruction
             + objective.agreement_weight * parts["agreement"]
@@ -68,15 +76,38 @@ def make_loss(model: ModelConfig, objective: ObjectiveConfig) -> Callable:
 
 
 def make_gradients(
-    model: ModelConfig, objective: ObjectiveConfig, *, steps_per_epoch: int
+    model: ModelConfig, objective: ObjectiveConfig, *, steps_per_epoch: int, accumulate: int = 1
 ) -> Callable:
-    """gradients(state, views) -> (grads of the params, parts), see `make_loss`."""
-    loss = make_loss(model, objective)
+    """gradients(state, views) -> (grads of the params, parts), see `make_loss`.
+
+    With `accumulate` > 1 the batch goes through in as many parts, one after another: the memory of
+    one part, and the same mean gradient up to rounding, as no loss compares samples with each
+    other and the centre waits for the whole batch.
+    """
+    grad = jax.grad(make_loss(model, objective), has_aux=True)
 
     def gradients(state: TrainState, views: dict) -> tuple[dict, dict]:
         temperature = losses.teacher_temperature(objective, state.step // steps_per_epoch)
-        grad = jax.grad(loss, has_aux=True)
-        return grad(state.params, state.teacher, state.center, views, temperature)
+
+        def of(views):
+            return grad(state.params, state.teacher, state.center, views, temperature)
+
+        if accumulate == 1:
+            return of(views)
+        # Part i takes rows i, i + accumulate, …: a share of those that each device holds.
+        parted = jax.tree.map(
+            lambda x: jnp.swapaxes(x.reshape(-1, accumulate, *x.shape[1:]), 0, 1), views
+        )
+
+        def add(total, part):
+            grads, parts = of(part)
+            return jax.tree.map(jnp.add, total, grads), parts
+
+        nothing = jax.tree.map(jnp.zeros_like, state.params)
+        total, parts = jax.lax.scan(add, nothing, parted)
+        teacher_out = {k: jnp.concatenate(v) for k, v in parts.items() if k == "teacher_out"}
+        scalars = {k: v.mean() for k, v in parts.items() if k != "teacher_out"}
+        return jax.tree.map(lambda g: g / accumulate, total), scalars | teacher_out
 
     return gradients
 
@@ -119,18 +150,25 @@ def make_step(
     *,
     steps_per_epoch: int,
     total_steps: int,
+    accumulate: int = 1,
 ) -> Callable:
     """The train step as a pure function of the state and the views.
 
     Returns:
-      step(state, views) -> (state, metrics), metrics a dict of float32 scalars.
+      step(state, views) -> (state, metrics), metrics a dict of float32 scalars: those of
+      `make_loss`, and the norms of the gradient and of the change of the parameters.
     """
-    gradients = make_gradients(model, objective, steps_per_epoch=steps_per_epoch)
+    gradients = make_gradients(
+        model, objective, steps_per_epoch=steps_per_epoch, accumulate=accumulate
+    )
     update = make_update(objective, optimizer, total_steps=total_steps)
 
     def step(state: TrainState, views: dict) -> tuple[TrainState, dict]:
         grads, parts = gradients(state, views)
-        metrics = {name: parts[name] for name in ("loss", "reconstruction", "agreement")}
-        return update(state, grads, parts), metrics | {"grad_norm": optax.global_norm(grads)}
+        metrics = {name: value for name, value in parts.items() if name != "teacher_out"}
+        after = update(state, grads, parts)
+        change = jax.tree.map(jnp.subtract, after.params, state.params)
+        norms = {"grad_norm": optax.global_norm(grads), "update_norm": optax.global_norm(change)}
+        return after, metrics | norms
 
     return step

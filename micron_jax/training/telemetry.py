@@ -1,11 +1,13 @@
-"""What a run tells while it runs: JSON lines, TensorBoard, a progress bar."""
+"""What a run tells while it runs: JSON lines, TensorBoard, a progress bar, a profile."""
 
+import contextlib
 import json
-import math
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import jax
 import tensorboardX
 import tqdm
 
@@ -15,7 +17,10 @@ METRICS_FILE = "metrics.jsonl"
 
 
 def read_metrics(workdir: Path) -> list[dict]:
-    """The metrics of a run, a dict a line; a line cut short by a kill is left out."""
+    """The metrics of a run, a dict a line; a line cut short by a kill is left out.
+
+    Lines of a validation have names of their own, `validation_loss` and so on.
+    """
     path = workdir / METRICS_FILE
     rows = []
     for line in path.read_text().splitlines() if path.exists() else []:
@@ -29,9 +34,31 @@ def read_metrics(workdir: Path) -> list[dict]:
 class Telemetry:
     """Writes metrics and shows progress; only on the process that is told to."""
 
-    def __init__(self, workdir: Path, *, start: int, total: int, batch_size: int, active: bool):
-        """Goes on at step `start` of `total`: lines of later steps, of a lost run, are dropped."""
-        self._active, self._batch_size = active, batch_size
+    def __init__(
+        self,
+        workdir: Path,
+        *,
+        start: int,
+        total: int,
+        batch_size: int,
+        devices: int,
+        flops: float,
+        peak: float | None,
+        active: bool,
+    ):
+        """Goes on at step `start` of `total`: lines of later steps, of a lost run, are dropped.
+
+        Args:
+          workdir: of the run.
+          start, total: steps.
+          batch_size: samples a step, over all `devices`.
+          devices: over which the work is spread.
+          flops: of a sample, see `flops.train_flops`.
+          peak: FLOP/s of a device; None leaves out the MFU.
+          active: whether this process writes.
+        """
+        self._active, self._batch_size, self._devices = active, batch_size, devices
+        self._utilisation = flops / (devices * peak) if peak else None
         self._bar = tqdm.tqdm(
             total=total,
             initial=start,
@@ -40,7 +67,7 @@ class Telemetry:
             mininterval=0.5 if sys.stderr.isatty() else 20,
             dynamic_ncols=True,
         )
-        self._since = (time.perf_counter(), start)
+        self.begin(start)
         if active:
             kept = [row for row in read_metrics(workdir) if row["step"] <= start]
             lines = "".join(json.dumps(row) + "\n" for row in kept)
@@ -50,9 +77,19 @@ class Telemetry:
                 str(workdir / "tensorboard"), purge_step=start + 1
             )
 
-    def begin(self, step: int, at: float) -> None:
-        """Starts the clock of the rate: what came before (compiling, drawing) does not count."""
-        self._since = (at, step)
+    def begin(self, step: int) -> None:
+        """Starts the clocks: what came before (compiling, drawing) does not count."""
+        self._since, self._from = time.perf_counter(), step
+        self._spent = {"data": 0.0, "checkpoint": 0.0}
+
+    @contextlib.contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        """Counts the time within as waiting for `data`, or for a `checkpoint`."""
+        before = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._spent[part] += time.perf_counter() - before
 
     def progress(self, metrics: dict[str, float]) -> None:
         """One step is done."""
@@ -60,18 +97,45 @@ class Telemetry:
         self._bar.set_postfix(shown, refresh=False)
         self._bar.update()
 
-    def write(self, step: int, metrics: dict[str, float], at: float) -> None:
-        """Records the metrics of a step and, from the clock when it was given out, the rate."""
-        then, before = self._since
-        if step > before:
-            rate = (step - before) * self._batch_size / (at - then)
-            metrics = metrics | {"samples_per_second": round(rate, 3)}
-        self._since = (at, step)
+    def write(self, step: int, metrics: dict[str, float]) -> None:
+        """Records the metrics of a step, the rate since the last record, and where the time went.
+
+        Seconds are a mean step's. What is neither `data_seconds` nor `checkpoint_seconds` is
+        `compute_seconds`: while the host waits for data the device may still be at work, so that
+        a run with much of the first is one that is short of data.
+        """
+        steps = step - self._from
+        if steps > 0:
+            passed = time.perf_counter() - self._since
+            rate = steps * self._batch_size / passed
+            seconds = {name: spent / steps for name, spent in self._spent.items()}
+            seconds["compute"] = passed / steps - sum(seconds.values())
+            metrics = metrics | {
+                "samples_per_second": round(rate, 3),
+                "samples_per_second_per_device": round(rate / self._devices, 3),
+                **{f"{name}_seconds": round(value, 6) for name, value in seconds.items()},
+            }
+            if self._utilisation:
+                metrics["mfu"] = round(rate * self._utilisation, 4)
+        self.begin(step)
+        self._record("train", step, metrics)
+
+    def write_validation(self, step: int, losses: dict[str, float]) -> None:
+        """Records the losses of a validation, in a line of their own."""
+        self._record("validation", step, losses, prefix="validation_")
+
+    def _record(self, board: str, step: int, metrics: dict[str, float], prefix: str = "") -> None:
         if self._active:
-            self._lines.write(json.dumps({"step": step} | metrics) + "\n")
+            row = {"step": step} | {f"{prefix}{name}": value for name, value in metrics.items()}
+            self._lines.write(json.dumps(row) + "\n")
             self._lines.flush()
             for name, value in metrics.items():
-                self._board.add_scalar(f"train/{name}", value, step)
+                self._board.add_scalar(f"{board}/{name}", value, step)
+
+    def warn(self, message: str) -> None:
+        """Says something above the progress bar."""
+        if self._active:
+            self._bar.write(f"warning: {message}", file=sys.stderr)
 
     def close(self) -> None:
         self._bar.close()
@@ -80,6 +144,27 @@ class Telemetry:
             self._board.close()
 
 
-def not_finite(metrics: dict[str, float]) -> str | None:
-    """The name of the first metric that is NaN or infinite, or None."""
-    return next((name for name, value in metrics.items() if not math.isfinite(value)), None)
+class Profiler:
+    """Records the steps of a window with jax's profiler, for TensorBoard."""
+
+    def __init__(self, folder: Path, window: tuple[int, int]):
+        """Of the steps `window[0]` to `window[1]`, both included; (0, 0) is none."""
+        self._folder, self._window, self._running = folder, window, False
+
+    def before(self, step: int) -> None:
+        """Call before each step is given out."""
+        if step == self._window[0]:
+            jax.profiler.start_trace(str(self._folder))
+            self._running = True
+
+    def after(self, step: int, result) -> None:
+        """Call after each step is given out, with any array of its."""
+        if self._running and step >= self._window[1]:
+            jax.block_until_ready(result)
+            self.close()
+
+    def close(self) -> None:
+        """Writes what there is, of a window that the run did not reach the end of."""
+        if self._running:
+            jax.profiler.stop_trace()
+            self._running = False

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from micron_jax.data.pairs import Clip, Pairs, deltas_at
+from micron_jax.data.pairs import Clip, Pairs, deltas_at, hold_out
 from micron_jax.errors import UserError
 
 
@@ -73,3 +73,24 @@ def test_memory_goes_with_clips_not_frames():
     pairs = Pairs(clips_of(4_000_000, 4_000_000), 5, 11)
     assert len(pairs) == 8_000_000 - 10
     assert sum(value.nbytes for value in vars(pairs).values()) < 1000
+
+
+def test_held_out_clips_are_chosen_by_seed_and_name():
+    clips = [Clip(f"clip{i // 2}", 100 * i, 50, 30.0) for i in range(80)]  # two runs a name
+    kept, held = hold_out(clips, 0.1, delta_min=5, seed=0)
+    names = {clip.name for clip in held}
+    assert len(names) == 4
+    assert len(held) == 8, "both runs of a name"
+    assert not names & {clip.name for clip in kept}
+    assert sorted(kept + held, key=lambda clip: clip.first) == clips
+    assert hold_out(clips[::-1], 0.1, delta_min=5, seed=0)[1] == held[::-1]
+    assert {clip.name for clip in hold_out(clips, 0.1, delta_min=5, seed=1)[1]} != names
+
+
+def test_few_clips_are_all_kept_and_short_ones_are_not_chosen():
+    assert hold_out(clips_of(50, 50, 50), 0.05, delta_min=5, seed=0)[1] == []
+    assert hold_out(clips_of(50), 0.99, delta_min=5, seed=0)[1] == []
+    assert len(hold_out(clips_of(50, 50), 0.99, delta_min=5, seed=0)[1]) == 1
+    for seed in range(9):
+        _, held = hold_out(clips_of(50, 50, 3, 3, 3, 3), 0.5, delta_min=5, seed=seed)
+        assert [clip.count for clip in held] == [50]

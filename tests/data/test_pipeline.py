@@ -7,7 +7,7 @@ import pytest
 
 from micron_jax.data.images import encode_jpeg
 from micron_jax.data.pairs import Clip
-from micron_jax.data.pipeline import make_pairs, read_pairs
+from micron_jax.data.pipeline import held_out_batches, make_pairs, read_pairs
 from micron_jax.errors import UserError
 
 CLIPS = [Clip("a", 0, 40, 30.0), Clip("b", 40, 6, 30.0), Clip("c", 46, 74, 30.0)]
@@ -172,3 +172,31 @@ def test_a_closed_iterator_is_closed():
     iterator.close()
     with pytest.raises(ValueError, match="closed"):
         next(iterator)
+
+
+def held_out(batches, **more):
+    return held_out_batches(GreyFrames(), CLIPS, batches=batches, **ARGUMENTS, **more)
+
+
+def test_held_out_batches_are_the_same_each_time_and_spread_over_the_clips():
+    batches = held_out(4)
+    first, second = list(batches), list(batches)
+    assert_same(first, second)
+    index = joined(first, "index")
+    assert len(index) == 32 == len(set(index))
+    assert index.min() < 4
+    assert index.max() > 110, "from the first clip to the last"
+    partner = dict(zip(index, joined(first, "delta"), strict=True))
+    more = list(held_out(8))
+    assert all(
+        partner.get(i, delta) == delta
+        for i, delta in zip(joined(more, "index"), joined(more, "delta"), strict=True)
+    ), "a frame keeps its partner"
+    assert len(set(joined(list(held_out(20)), "index"))) == PAIRS, "some come twice, none is left"
+
+
+def test_processes_share_the_held_out_batches():
+    shares = [list(held_out(3, process_index=i, process_count=2)) for i in range(2)]
+    for whole, one, two in zip(held_out(3), *shares, strict=True):
+        for name, rows in whole.items():
+            np.testing.assert_array_equal(np.concatenate([one[name], two[name]]), rows)

@@ -1,8 +1,12 @@
+import chex
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from micron_jax.models.layers import (
     bicubic_matrix,
+    block_of,
     patchify,
     resize_positions,
     sincos_positions,
@@ -52,3 +56,19 @@ def test_positions_of_the_own_grid_stay_as_they_are():
     positions = sincos_positions(8, 4)
     assert resize_positions(positions, (4, 4)) is positions
     assert resize_positions(positions, (2, 3)).shape == (1, 7, 8)
+
+
+@pytest.mark.parametrize("remat", ["dots", "blocks"])
+def test_blocks_that_are_computed_again_have_the_same_gradients(remat):
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 8)), jnp.float32)
+    plain, again = (block_of(how)(2, 2.0, "xla", jnp.float32) for how in ("none", remat))
+    params = plain.init(jax.random.key(0), x, False)
+    chex.assert_trees_all_equal_shapes(params, again.init(jax.random.key(0), x, False))
+
+    def gradient(block):
+        return jax.grad(lambda params: jnp.square(block.apply(params, x, False)).sum())(params)
+
+    chex.assert_trees_all_close(gradient(again), gradient(plain), rtol=1e-5, atol=1e-6)
+    weights = [block.apply(params, x, True) for block in (plain, again)]
+    np.testing.assert_array_equal(*weights)
+    assert "remat" in str(jax.make_jaxpr(lambda: gradient(again))())

@@ -88,7 +88,8 @@ def test_heat_of_a_frame_against_itself(frames, paper_params):
     np.testing.assert_allclose(symmetric, heat(paper_params, b, a, "symmetric"), atol=1e-4)
     assert np.abs(symmetric).max() > 1e-2
     release = heat(paper_params, a, b, "release")
-    assert release.min() == 0
+    # The maximum over itself: exactly 1 or one ulp beside it, as the processor divides.
+    np.testing.assert_allclose(release.min(), 0, atol=2e-7)
     with pytest.raises(ValueError, match="choose one of symmetric"):
         heat(paper_params, a, b, "warm")
 

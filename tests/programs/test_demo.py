@@ -3,7 +3,7 @@
 import drawn
 import pytest
 
-from micron_jax import pretraining
+from micron_jax import finetuning, pretraining
 from micron_jax.cli import main
 from micron_jax.data import expressions, faces, samples
 from micron_jax.datasets.clips import open_clips
@@ -29,15 +29,17 @@ def _stub(monkeypatch):
 
 
 def test_the_demo_leaves_a_labelled_set(tmp_path, monkeypatch, capsys):
-    trained = []
+    trained, tuned = [], []
     monkeypatch.setattr(pretraining, "pretrain", lambda config, workdir: trained.append(config))
+    monkeypatch.setattr(finetuning, "finetune", lambda config, workdir: tuned.append(config))
     assert main(["demo", "--workdir", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     people, clips = len(samples.STILLS), len(samples.STILLS) * demo.CLIPS_OF_A_PERSON
     assert f"casme2: clips: {clips}, subjects: {people}, frames: " in out
     assert "unreadable or skipped: 0" in out
     assert len(open_frames(trained[0].data.data_dir)[1]) == len(samples.CLIPS)
-    _, labelled = open_clips(tmp_path / demo.DATA, "casme2")
+    assert tuned[0].checkpoint == str(tmp_path)
+    _, labelled = open_clips(tuned[0].data.data_dir, "casme2")
     assert len(labelled) == clips
     assert (tmp_path / demo.SYNTHETIC / "truth.json").is_file()
 

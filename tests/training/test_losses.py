@@ -87,3 +87,23 @@ def test_mse_agreement_is_the_mean_over_crops():
 def test_unknown_agreement_is_named():
     with pytest.raises(UserError, match=r"objective\.agreement='byol': choose one of none"):
         ObjectiveConfig(agreement="byol")
+
+
+def test_feature_spread_is_one_for_all_directions_and_none_for_one():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(4000, 16))
+    np.testing.assert_allclose(losses.feature_spread(features), 1, atol=0.02)
+    np.testing.assert_allclose(losses.feature_spread(7 * features), 1, atol=0.02)
+    assert losses.feature_spread(np.ones((8, 16)) * rng.uniform(1, 2, (8, 1))) < 1e-3
+
+
+def test_teacher_entropy_is_one_for_all_classes_and_none_for_one():
+    center = np.arange(8.0)[None]
+    alike = np.broadcast_to(center, (5, 2, 8))
+    entropy = losses.teacher_entropy(alike, center, temperature=0.04)
+    np.testing.assert_allclose(entropy, 1, rtol=1e-5)
+    one = alike + np.eye(8)[3]
+    assert losses.teacher_entropy(one, center, temperature=0.04) < 1e-6
+    two = alike + np.eye(8)[3] + np.eye(8)[5]
+    entropy = losses.teacher_entropy(two, center, temperature=0.04)
+    np.testing.assert_allclose(entropy, np.log(2) / np.log(8), rtol=1e-4)

@@ -1,0 +1,1 @@
+"""Measurements a user can repeat; a file each, behind `micron-jax bench NAME`."""

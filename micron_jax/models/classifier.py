@@ -1,0 +1,170 @@
+"""The classifier of a micro-expression: onset and apex through Micron-BERT, pooled, and a head."""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from micron_jax.errors import UserError
+from micron_jax.models.config import ModelConfig
+from micron_jax.models.layers import dense
+from micron_jax.models.micron_bert import MicronBertModule
+
+_CHOICES = {
+    "features": ("p_dma", "difference", "heat", "cosine", "cls"),
+    "pooling": ("mean", "grid", "attention", "heat"),
+    "query": ("onset", "apex"),
+    "key": ("onset", "apex"),
+    "value": ("onset", "apex"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassifierConfig:
+    """What of a pair is classified, and how. Only `p_dma` is the paper's; the rest is ours.
+
+    Attributes:
+      features: `p_dma`, the micro-attention's output; `difference`, the apex's patch tokens less
+        the onset's; `heat`, the symmetric heat, one number a patch; `cosine`, the logarithm of
+        the tokens' cosine distance, one number a patch: how much changed, whatever the skin there
+        looks like; `cls`, the CLS token of the apex less that of the onset (there is nothing to
+        pool then).
+      pooling: over the patches: `mean`; `grid`, means of `cells` × `cells` parts of the face, one
+        after the other, so that the place of a motion is kept; `attention`, a learned softmax
+        over the patches; `heat`, a mean weighted by the symmetric heat where it is positive.
+      cells: see `grid`.
+      query, key, value: which frame's tokens take which role in `p_dma` (paper, Eq. 8 and 9, with
+        the onset as frame t: apex, onset, onset). The Patch of Interest, where the model has it,
+        scores the apex.
+      hidden: width of the head's hidden layer; 0 is one linear layer.
+      dropout: of the head's inputs and of its hidden layer, in steps of 1/256.
+    """
+
+    features: str = "p_dma"
+    pooling: str = "mean"
+    cells: int = 7
+    query: str = "apex"
+    key: str = "onset"
+    value: str = "onset"
+    hidden: int = 0
+    dropout: float = 0.1
+
+    def __post_init__(self):
+        for field, choices in _CHOICES.items():
+            if getattr(self, field) not in choices:
+                raise UserError(
+                    f"classifier.{field}={getattr(self, field)!r}: "
+                    f"choose one of {', '.join(choices)}"
+                )
+        if self.cells < 1:
+            raise UserError(f"classifier.cells={self.cells}: must be at least 1")
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"classifier.dropout={self.dropout}: must lie in 0..1, below 1")
+
+
+def grid_mean(patches, grid: tuple[int, int], cells: int):
+    """Means over parts of the face: [B, N, F] with N = grid[0] · grid[1] -> [B, cells² · F].
+
+    A patch that lies in two cells counts in each by the share of it that does.
+    """
+    rows, columns = (jnp.asarray(_cell_weights(side, cells)) for side in grid)
+    square = patches.reshape(patches.shape[0], *grid, patches.shape[-1])
+    means = jnp.einsum("yh,xw,bhwf->byxf", rows, columns, square)
+    return means.reshape(patches.shape[0], -1)
+
+
+def _cell_weights(side: int, cells: int) -> np.ndarray:
+    """[cells, side]: how much each patch of a line counts in each cell; rows sum to 1."""
+    edges = np.linspace(0, side, cells + 1)
+    patch = np.arange(side)
+    overlap = np.minimum(edges[1:, None], patch + 1) - np.maximum(edges[:-1, None], patch)
+    overlap = np.clip(overlap, 0, None)
+    return (overlap / overlap.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+class PairFeatures(nn.Module):
+    """Micron-BERT up to what the head gets; its parameters are {"backbone": {encoder, dma}}."""
+
+    model: ModelConfig
+    config: ClassifierConfig
+
+    def setup(self):
+        self.backbone = MicronBertModule(self.model)
+
+    def __call__(self, onset, apex):
+        """Normalised frames, float [B, H, W, 3] twice -> float32 [B, T, F].
+
+        T is the number of patches where the head pools them (`attention`), else 1.
+        """
+        c = self.config
+        grid = tuple(side // self.model.patch_size for side in onset.shape[1:3])
+        both = self.backbone.encode(jnp.concatenate([onset, apex]))
+        tokens = dict(zip(("onset", "apex"), jnp.split(both, 2), strict=True))
+        if c.features == "cls":
+            return (tokens["apex"] - tokens["onset"])[:, :1].astype(jnp.float32)
+        features = self._patches(tokens).astype(jnp.float32)
+        if c.pooling == "attention":
+            return features
+        if c.pooling == "grid":
+            return grid_mean(features, grid, c.cells)[:, None]
+        if c.pooling == "heat":
+            weights = jax.nn.relu(self._heat(tokens)) + 1e-6  # without any heat, a plain mean
+            weights = weights / weights.sum(axis=1, keepdims=True)
+            return jnp.einsum("bn,bnf->bf", weights, features)[:, None]
+        return features.mean(axis=1, keepdims=True)
+
+    def heat(self, onset, apex):
+        """The symmetric heat of pairs of frames as above -> float32 [B, N]."""
+        return self._heat(
+            {"onset": self.backbone.encode(onset), "apex": self.backbone.encode(apex)}
+        )
+
+    def _heat(self, tokens):
+        return self.backbone.heat(tokens["apex"], tokens["onset"], "symmetric")
+
+    def _patches(self, tokens):
+        c = self.config
+        if c.features == "difference":
+            return (tokens["apex"] - tokens["onset"])[:, 1:]
+        if c.features == "heat":
+            return self._heat(tokens)[..., None]
+        if c.features == "cosine":
+            distance = self.backbone.heat(tokens["apex"], tokens["onset"], "cosine")
+            return jnp.log(jnp.maximum(distance, 0) + 1e-5)[..., None]
+        query, key, value = (tokens[frame][:, 1:] for frame in (c.query, c.key, c.value))
+        scores = self.backbone.poi(tokens["apex"]) if self.model.poi == "cosine" else None
+        return self.backbone.dma(query, key, value, scores)
+
+
+class Head(nn.Module):
+    """Standardised features to classes: [B, T, F] -> float32 logits [B, classes]."""
+
+    classes: int
+    config: ClassifierConfig
+
+    @nn.compact
+    def __call__(self, x, *, deterministic: bool):
+        c = self.config
+        if c.pooling == "attention" and c.features != "cls":
+            weights = jax.nn.softmax(dense(1, "pool", jnp.float32)(x), axis=1)
+            x = jnp.sum(weights * x, axis=1)
+        else:
+            x = x[:, 0]
+        x = self._drop(x, deterministic)
+        if c.hidden:
+            x = jax.nn.gelu(dense(c.hidden, "hidden", jnp.float32)(x), approximate=False)
+            x = self._drop(x, deterministic)
+        return dense(self.classes, "classes", jnp.float32)(x)
+
+    def _drop(self, x, deterministic: bool):
+        share = round(256 * self.config.dropout)
+        if deterministic or not share:
+            return x
+        # A byte a feature: four for the price of one number, which is most of a small head's step.
+        words = jax.random.bits(
+            self.make_rng("dropout"), (x.shape[0], -(-x.shape[1] // 4)), jnp.uint32
+        )
+        drawn = jax.lax.bitcast_convert_type(words, jnp.uint8).reshape(x.shape[0], -1)
+        return jnp.where(drawn[:, : x.shape[1]] >= share, x * (256 / (256 - share)), 0.0)

@@ -1,0 +1,59 @@
+"""Losses of a classifier whose classes are few and uneven."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def class_weights(labels: np.ndarray, classes: int, kind: str) -> np.ndarray:
+    """What a sample of each class counts, float32 [classes]; of the training samples 1 on average.
+
+    Args:
+      labels: class indices of the training samples, all classes among them.
+      classes: how many there are.
+      kind: `balanced`, all classes count the same in sum; `none`, all samples do.
+    """
+    if kind == "none":
+        return np.ones(classes, np.float32)
+    counts = np.bincount(labels, minlength=classes)
+    return (len(labels) / (classes * counts)).astype(np.float32)
+
+
+def class_loss(logits, targets, weights, *, focal: float = 0.0):
+    """Weighted cross-entropy, or focal loss (Lin et al. 2017), of each sample.
+
+    Args:
+      logits: float32 [B, C].
+      targets: shares of the classes, [B, C]; mixed samples have two.
+      weights: of the classes, [C].
+      focal: γ: a class's part of the loss is multiplied by (1 - p)^γ; 0 is cross-entropy.
+
+    Returns:
+      float32 [B].
+    """
+    log_p = jax.nn.log_softmax(logits, axis=-1)
+    easy = (1 - jnp.exp(log_p)) ** focal if focal else 1.0
+    return -jnp.sum(targets * weights * easy * log_p, axis=-1)
+
+
+def mixup(key, x, targets, alpha: float):
+    """Each sample mixed with another of its batch (Zhang et al. 2018), the larger part its own.
+
+    Args:
+      key: of this batch.
+      x: [B, ...].
+      targets: [B, C].
+      alpha: shares are drawn from Beta(α, α); 0 mixes nothing.
+    """
+    if not alpha:
+        return x, targets
+    share_key, partner_key = jax.random.split(key)
+    share = jax.random.beta(share_key, alpha, alpha, (x.shape[0],))
+    share = jnp.maximum(share, 1 - share)
+    partner = jax.random.permutation(partner_key, x.shape[0])
+
+    def mix(a):
+        own = share.reshape(-1, *[1] * (a.ndim - 1))
+        return own * a + (1 - own) * a[partner]
+
+    return mix(x), mix(targets)

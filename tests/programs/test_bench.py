@@ -1,0 +1,33 @@
+import json
+
+import pytest
+
+from micron_jax.cli import main
+
+
+def test_bench_loso(tmp_path, capsys):
+    out = tmp_path / "bench.json"
+    words = ["--samples", "24", "--subjects", "4", "--classes", "3", "--width", "8"]
+    words += ["--epochs", "2", "--repeats", "1", "--json", str(out)]
+    assert main(["bench", "loso", *words]) == 0
+    told = json.loads(out.read_text())
+    assert told["identical"] is True
+    assert told["error"] < 1e-5
+    assert told["ratio"] > 0
+    assert told["ours"]["samples_per_second"] > 0
+    assert told["theirs"]["seconds"] > 0
+    assert "times as fast; the same predictions" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "(loso)"),
+        (["loso", "--subjects", "1"], "--subjects 1: needed is 2 or more"),
+        (["loso", "--samples", "3"], "--samples 3: needed is 26 or more"),
+    ],
+)
+def test_bad_numbers_are_one_line(words, message, capsys):
+    assert main(["bench", *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line

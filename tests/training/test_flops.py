@@ -1,0 +1,69 @@
+"""The formula against XLA's own count of the same network."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from micron_jax.data.views import ViewsConfig
+from micron_jax.models.config import ModelConfig
+from micron_jax.models.micron_bert import MicronBertModule
+from micron_jax.training.flops import (
+    encode_flops,
+    head_flops,
+    peak_flops,
+    reconstruct_flops,
+    train_flops,
+)
+from micron_jax.training.losses import ObjectiveConfig
+from micron_jax.training.state import init_params
+
+# Wide enough for products to outweigh norms and softmax; nothing of it is ever run.
+MODEL = ModelConfig.of_size("small", img_size=64, projection_dim=128, attention="xla")
+
+
+def counted(model, method, *inputs):
+    """FLOPs of a method as XLA counts them, before it is compiled."""
+    params = jax.eval_shape(lambda: init_params(model, jax.random.key(0)))
+
+    def run(params, *inputs):
+        return MicronBertModule(model).apply({"params": params}, *inputs, method=method)
+
+    shapes = [jax.ShapeDtypeStruct(shape, "float32") for shape in inputs]
+    return jax.jit(run).lower(params, *shapes).cost_analysis()["flops"]
+
+
+@pytest.mark.parametrize("size", [64, 32])
+def test_encoder(size):
+    counted_ = counted(MODEL, "encode", (1, size, size, 3))
+    np.testing.assert_allclose(encode_flops(MODEL, size), counted_, rtol=0.03)
+
+
+def test_micro_attention_and_decoder():
+    tokens = (1, 65, MODEL.width)
+    theirs = counted(MODEL, "attend", tokens, tokens) + counted(MODEL, "decode", (1, 64, 512))
+    np.testing.assert_allclose(reconstruct_flops(MODEL), theirs, rtol=0.03)
+
+
+def test_head():
+    theirs = counted(MODEL, "project", (1, 64, 64, 3)) - counted(MODEL, "encode", (1, 64, 64, 3))
+    np.testing.assert_allclose(head_flops(MODEL), theirs, rtol=0.03)
+
+
+def test_a_training_sample_of_the_release():
+    model = dataclasses.replace(MODEL, img_size=224)
+    views = ViewsConfig(global_crops=2, local_crops=8, local_size=96)
+    # Measured elsewhere: about 520 GFLOP with DINO's crops, 25 of an encoding.
+    assert 24e9 < encode_flops(model, 224) < 26e9
+    flops = train_flops(model, views, ObjectiveConfig(agreement="dino"))
+    assert 480e9 < flops < 560e9
+    plain = train_flops(model, views, ObjectiveConfig(agreement="none"))
+    assert plain == 3 * (2 * encode_flops(model, 224) + reconstruct_flops(model))
+
+
+def test_peaks():
+    assert peak_flops("TPU v5 lite") == 197e12
+    assert peak_flops("TPU v5p") == 459e12
+    assert peak_flops("NVIDIA H100 80GB HBM3") == 989e12
+    assert peak_flops("cpu") is None

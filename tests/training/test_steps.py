@@ -1,0 +1,43 @@
+"""A batch in parts is the batch."""
+
+import chex
+import jax
+import numpy as np
+import pytest
+from tiny import PAPER, RELEASE
+
+from micron_jax.training.losses import ObjectiveConfig
+from micron_jax.training.optimizer import OptimizerConfig, make_optimizer
+from micron_jax.training.state import init_state
+from micron_jax.training.steps import make_gradients, make_update
+
+
+@pytest.mark.parametrize(
+    ("model", "objective"),
+    [(RELEASE, ObjectiveConfig(agreement="dino")), (PAPER, ObjectiveConfig(agreement="mse"))],
+    ids=["release", "paper"],
+)
+def test_accumulated_gradients_are_those_of_the_whole_batch(model, objective):
+    optimizer = make_optimizer(OptimizerConfig(), 1e-2)
+    dino = objective.agreement == "dino"
+    state = jax.jit(lambda key: init_state(model, optimizer, key, dino=dino))(jax.random.key(0))
+    rng = np.random.default_rng(0)
+    views = {name: rng.normal(size=(6, 32, 32, 3)) for name in ("cur", "ref", "rep")}
+    views |= {
+        "global": rng.normal(size=(6, 2, 32, 32, 3)),
+        "local": rng.normal(size=(6, 1, 16, 16, 3)),
+    }
+    views = jax.tree.map(np.float32, views)
+    grads, parts = {}, {}
+    for count in (1, 3):
+        gradients = make_gradients(model, objective, steps_per_epoch=2, accumulate=count)
+        grads[count], parts[count] = jax.jit(gradients)(state, views)
+    chex.assert_trees_all_close(grads[3], grads[1], rtol=2e-4, atol=2e-6)
+    for name in ("loss", "reconstruction", "agreement"):
+        np.testing.assert_allclose(parts[3][name], parts[1][name], rtol=1e-5)
+    assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(grads[1])) > 1e-3
+    if dino:
+        update = make_update(objective, optimizer, total_steps=10)
+        centers = [update(state, grads[count], parts[count]).center for count in (1, 3)]
+        np.testing.assert_allclose(centers[1], centers[0], rtol=1e-5, atol=1e-8)
+        assert np.abs(centers[0]).max() > 0
