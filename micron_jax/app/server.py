@@ -1,9 +1,10 @@
 """The page's server: one request computes at a time, and nothing that was uploaded stays.
 
-Starlette and uvicorn with a page of our own, not Gradio: Gradio brings about 100 MB of packages
-(pandas among them), asks for fonts and scripts from outside, and caches uploads; here are 1 MB of
-packages, three small files that a strict Content-Security-Policy keeps from loading anything from
-elsewhere, a player that stops at any frame, and temporary folders that go with their request.
+Starlette and uvicorn with a page of our own, not Gradio: Gradio 6 adds two dozen packages (56 MB
+of wheels, pandas among them), asks for fonts and statistics from outside unless told not to, and
+caches uploads. Here are eight small packages, and three files that a strict
+Content-Security-Policy keeps from loading anything from elsewhere; the player stops at any frame,
+and an upload's temporary folder goes with its request.
 
 A web page of someone else that runs in the user's browser can reach loopback, too: by a form
 (CSRF), which the Origin gives away, or by a name that it lets point to 127.0.0.1 (DNS rebinding),

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import os
 import socket
 import threading
 from pathlib import Path
@@ -71,6 +72,9 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _serve(listener: socket.socket, options: argparse.Namespace) -> int:
+    # Of a playlist that calls itself a video nothing is fetched.
+    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "protocol_whitelist;file")
+
     import uvicorn
 
     import micron_jax

@@ -93,6 +93,8 @@ def files(tmp_path_factory):
     (path / "broken.jpg").write_bytes(b"no picture")
     (path / "large.png").write_bytes(bytes(1_200_000))
     (path / "notes.txt").write_text("no picture")
+    listed = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nclip.avi\n#EXT-X-ENDLIST\n"
+    (path / "playlist.mp4").write_text(listed)
     return path
 
 
@@ -120,6 +122,7 @@ def post(port, files, names, headers=(), **fields):
     ("names", "fields", "line"),
     [
         (["broken.avi"], {}, "broken.avi: "),
+        (["playlist.mp4"], {}, "playlist.mp4: no frame can be decoded"),
         (["long.avi"], {}, "long.avi: longer than 1 s; cut it, or start the app with --max-secon"),
         (["0.png", "broken.jpg"], {}, "broken.jpg: not a picture that can be read"),
         (["0.png", "noise.png"], {}, "noise.png: no face found; “whole frames” takes it as it is"),
