@@ -361,7 +361,13 @@ def test_the_page_says_what_cannot_be_used(page, files):
     give(page, files, "large.png", "0.png")
     assert page.inner_text("#error").startswith("files of 1.")
     assert page.is_disabled("#go")
-    give(page, files, "broken.avi")
+    dropped = page.evaluate_handle("""() => {
+      const data = new DataTransfer();
+      data.items.add(new File(["no video"], "broken.avi"));
+      return data;
+    }""")
+    page.dispatch_event("#drop", "drop", {"dataTransfer": dropped})
+    assert page.inner_text("#chosen") == "broken.avi (0.00 MB)"
     assert page.is_hidden("#error")
     page.click("#go")
     page.wait_for_selector("#error")
