@@ -53,6 +53,7 @@ def port(temporary, tmp_path_factory):
             servers.append(self)
 
     with pytest.MonkeyPatch.context() as patch:
+        jax.config.update("jax_disable_most_optimizations", True)  # compiles sooner
         patch.setattr(uvicorn, "Server", Kept)
         patch.setattr(faces, "all_faces_detector", drawn.all_faces_detector)
         command = ["app", "--checkpoint", str(checkpoint), "--port", "0"]
@@ -65,6 +66,7 @@ def port(temporary, tmp_path_factory):
         yield servers[0].servers[0].sockets[0].getsockname()[1]
         servers[0].should_exit = True
         thread.join(60)
+    jax.config.update("jax_disable_most_optimizations", False)
     assert status == [0]
     assert list(temporary.iterdir()) == []
 
