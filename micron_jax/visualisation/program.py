@@ -34,6 +34,7 @@ def visualise(
     *,
     crop: str = "face",
     heat: str | None = None,
+    bar: type[tqdm] = tqdm,
 ) -> PairView | Timeline:
     """Makes a folder of what there is to see, whole or not at all.
 
@@ -44,6 +45,7 @@ def visualise(
       crop: one of `inputs.CROPS`.
       heat: `symmetric`, `cosine` or `release`; None: `symmetric` of a pair, `cosine` over time,
         which finds synthetic expressions better.
+      bar: shows how far it is.
 
     Returns:
       What was seen: of a pair, `pair.png` and `pair.npz` show it; of a longer clip,
@@ -71,7 +73,7 @@ def visualise(
             raise UserError(f"{clip.name}: one frame only, and nothing to compare it with")
         if len(first) == 2:
             return _pair(model, first[1], first[0], folder, heat or PAIRS, clips, cut)
-        return _clip(model, clip, cut, folder, heat or OVER_TIME)
+        return _clip(model, clip, cut, folder, heat or OVER_TIME, bar)
 
 
 def _cut(clip: InputClip, crop: str, size: int, detect) -> Cut:
@@ -118,13 +120,15 @@ def _pair(
     return view
 
 
-def _clip(model: MicronBert, clip: InputClip, cut: Cut, folder: Path, heat: str) -> Timeline:
+def _clip(
+    model: MicronBert, clip: InputClip, cut: Cut, folder: Path, heat: str, bar: type[tqdm]
+) -> Timeline:
     name = Path(clip.name).name
-    with tqdm(total=clip.count, unit=" frames", desc="energy") as bar:
+    with bar(total=clip.count, unit=" frames", desc="energy") as watched:
 
         def counted():
             for crop in _crops(clip, cut):
-                bar.update()
+                watched.update()
                 yield crop
 
         fps, face = clip.fps or ASSUMED, cut.kind == "face"
@@ -135,7 +139,7 @@ def _clip(model: MicronBert, clip: InputClip, cut: Cut, folder: Path, heat: str)
     kept, count = {}, len(timeline.numbers)
     video = AnnotatedVideo(folder / "annotated.mp4", timeline, aspect=cut.aspect)
     crops = (crop for _, _, crop in _crops(clip, cut))
-    for index, crop in enumerate(tqdm(crops, total=count, unit=" frames", desc="video")):
+    for index, crop in enumerate(bar(crops, total=count, unit=" frames", desc="video")):
         video.add(index, crop)
         if index in wanted:
             kept[index] = crop

@@ -1,0 +1,190 @@
+"""The page's server: one request computes at a time, and nothing that was uploaded stays.
+
+Starlette and uvicorn with a page of our own, not Gradio: Gradio 6 adds two dozen packages (56 MB
+of wheels, pandas among them), asks for fonts and statistics from outside unless told not to, and
+caches uploads. Here are eight small packages, and three files that a strict
+Content-Security-Policy keeps from loading anything from elsewhere; the player stops at any frame,
+and an upload's temporary folder goes with its request.
+
+A web page of someone else that runs in the user's browser can reach loopback, too: by a form
+(CSRF), which the Origin gives away, or by a name that it lets point to 127.0.0.1 (DNS rebinding),
+which the Host gives away.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import threading
+from collections.abc import AsyncIterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from micron_jax.app.job import Job
+from micron_jax.app.limits import Limits, check_names
+from micron_jax.datasets.inputs import CROPS
+from micron_jax.errors import UserError
+from micron_jax.pretrained import MicronBert
+from micron_jax.visualisation.overlay import LABELS
+
+PAGE = Path(__file__).parent / "page"
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+MOST_UNFINISHED = 4  # requests, each with its files in the temporary folder
+FORM = 10_000  # bytes, at most, of a request beside its files
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address, or `localhost`, is reached from this machine alone."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def make_app(
+    model: MicronBert,
+    *,
+    name: str,
+    limits: Limits,
+    stopping: threading.Event,
+    loopback: bool = True,
+) -> Starlette:
+    """The page as an ASGI application.
+
+    Args:
+      model: from `micron_jax.load`.
+      name: of the checkpoint, for the page.
+      limits: of files.
+      stopping: once it is set, all work ends at its next step.
+      loopback: it is reached from this machine alone: a Host that is no loopback is refused.
+    """
+    worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="look")
+    unfinished: set[Job] = set()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_):
+        yield
+        stopping.set()
+        worker.shutdown(cancel_futures=True)  # waits for a step of the work
+
+    async def facts(_):
+        return _answer({"name": name, "megabytes": limits.megabytes, "seconds": limits.seconds})
+
+    async def receive(request: Request) -> Response:
+        declared = request.headers.get("content-length", "")
+        if not declared.isdigit():
+            return _answer({"error": "the request does not say how long it is"}, 411)
+        if int(declared) > limits.megabytes * 1e6 + FORM:
+            async for _ in request.stream():  # read and forgotten: a browser answers no sooner
+                pass
+            told = f"files of {int(declared) / 1e6:,.1f} MB; at most {limits.megabytes:g} MB"
+            return _answer({"error": f"{told} are taken (--max-mb)"}, 413)
+        try:
+            form = await request.form(max_files=2, max_fields=2)
+            files = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
+            check_names([file.filename or "" for file in files])
+            crop, heat = form.get("crop", "face"), form.get("heat") or None
+            if crop not in CROPS or heat not in (None, *LABELS):
+                raise UserError(f"crop {crop!r}, heat {heat!r}: there is no such choice")
+        except HTTPException as error:  # of the form
+            return _answer({"error": error.detail}, 400)
+        except UserError as error:
+            await form.close()
+            return _answer({"error": str(error)}, 400)
+        if len(unfinished) >= MOST_UNFINISHED:
+            await form.close()
+            return _answer({"error": "busy with other files; try again in a minute"}, 503)
+        job = Job(model, files, {"crop": crop, "heat": heat, "limits": limits}, stopping)
+        lines = _lines(job, *_start(job))
+        return StreamingResponse(lines, media_type="application/x-ndjson", headers=HEADERS)
+
+    def _start(job: Job) -> tuple[asyncio.Queue, Future]:
+        loop, messages = asyncio.get_running_loop(), asyncio.Queue()
+
+        def send(message: dict) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(messages.put_nowait, message)
+
+        if unfinished:
+            messages.put_nowait({"doing": "waiting for other files"})
+        unfinished.add(job)
+        future = worker.submit(job.run, send)
+        future.add_done_callback(lambda _: unfinished.discard(job))
+        return messages, future
+
+    async def _lines(job: Job, messages: asyncio.Queue, future: Future) -> AsyncIterator[str]:
+        """What becomes of a job, a JSON object a line: progress, then a result or an error."""
+        try:
+            message = {"doing": ""}
+            while "doing" in message:
+                message = await messages.get()
+                yield json.dumps(message) + "\n"
+        finally:  # or the browser has gone
+            job.gone.set()
+            if future.cancel():
+                job.close()
+
+    def file_route(path: str, file: str) -> Route:
+        async def serve(_):
+            return FileResponse(PAGE / file, headers=HEADERS)
+
+        return Route(path, serve)
+
+    return Starlette(
+        routes=[
+            file_route("/", "page.html"),
+            file_route("/page.css", "page.css"),
+            file_route("/page.js", "page.js"),
+            Route("/facts", facts),
+            Route("/look", receive, methods=["POST"]),
+        ],
+        middleware=[Middleware(_OwnPageOnly, loopback=loopback)],
+        exception_handlers={ClientDisconnect: lambda *_: Response()},  # nobody reads it
+        lifespan=lifespan,
+    )
+
+
+class _OwnPageOnly:
+    """Refuses what other web pages send; see the module."""
+
+    def __init__(self, app, loopback: bool):
+        self._app, self._loopback = app, loopback
+
+    async def __call__(self, scope, receive, send) -> None:
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            host, origin = headers.get("host", ""), headers.get("origin")
+            if self._loopback and not is_loopback(_name_of(host)):
+                line = f"this page is reached as localhost, not as {host!r}"
+                return await _answer({"error": line}, 421)(scope, receive, send)
+            if origin is not None and urlsplit(origin).netloc != host:
+                line = "another page may not use this one"
+                return await _answer({"error": line}, 403)(scope, receive, send)
+        await self._app(scope, receive, send)
+
+
+def _name_of(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _answer(content: dict, status: int = 200) -> JSONResponse:
+    return JSONResponse(content, status, HEADERS)

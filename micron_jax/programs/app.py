@@ -1,0 +1,107 @@
+"""`micron-jax app`: a page in the browser that shows what moved."""
+
+import argparse
+import importlib.util
+import os
+import socket
+import threading
+from pathlib import Path
+
+from micron_jax.errors import UserError
+from micron_jax.programs import Arguments
+
+EXAMPLES = """
+examples:
+  micron-jax app --checkpoint runs/demo
+  micron-jax app --checkpoint RELEASE.pth --port 8000 --max-mb 500 --max-seconds 60
+
+Needs pip install 'micron-jax[app]'. The page loads nothing from elsewhere and is reached from this
+machine alone; uploaded files are removed with their request. On a server without a screen:
+ssh -L 7860:127.0.0.1:7860 SERVER, and open http://127.0.0.1:7860 here. Ctrl-C ends it.
+"""
+
+
+def main(argv: list[str]) -> int:
+    parser = Arguments(
+        prog="micron-jax app",
+        description="A page to drop two pictures of a face or a video on: it shows the aligned "
+        "face, the heat map and, of a video, the timeline with its candidates.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--checkpoint",
+        required=True,
+        type=Path,
+        metavar="CKPT",
+        help="a run's workdir, a converted folder, or a .pth of the release",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address (%(default)s)")
+    parser.add_argument("--port", type=int, default=7860, help="0: any that is free (%(default)s)")
+    parser.add_argument(
+        "--max-mb", type=float, default=200, help="of the files of one request (%(default)s)"
+    )
+    parser.add_argument("--max-seconds", type=float, default=20, help="of a video (%(default)s)")
+    options = parser.parse_args(argv)
+    for option in ("max_mb", "max_seconds"):
+        value = getattr(options, option)
+        if not 0 < value <= 1e5:
+            raise UserError(f"--{option.replace('_', '-')} {value:g}: needed is more than 0")
+    if not 0 <= options.port <= 65535:
+        raise UserError(f"--port {options.port}: needed is 0 to 65535")
+    missing = [
+        name
+        for name in ("starlette", "uvicorn", "python_multipart")
+        if importlib.util.find_spec(name) is None
+    ]
+    if missing:
+        raise UserError(f"{missing[0]} is not installed: pip install 'micron-jax[app]'")
+    with _listen(options.host, options.port) as listener:
+        return _serve(listener, options)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        (family, _, _, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return socket.create_server(address[:2], family=family)
+    except OSError as error:
+        raise UserError(
+            f"--host {host} --port {port}: cannot listen there: {error.strerror}"
+        ) from None
+
+
+def _serve(listener: socket.socket, options: argparse.Namespace) -> int:
+    # Of a playlist that calls itself a video nothing is fetched.
+    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "protocol_whitelist;file")
+
+    import uvicorn
+
+    import micron_jax
+    from micron_jax.app.limits import Limits
+    from micron_jax.app.server import is_loopback, make_app
+    from micron_jax.data import faces
+
+    faces.all_faces_detector()  # complains now, not at the first upload
+    address, port = listener.getsockname()[:2]
+    stopping = threading.Event()
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig, frame):
+            stopping.set()  # before it waits for the answers that are under way
+            super().handle_exit(sig, frame)
+
+    app = make_app(
+        micron_jax.load(options.checkpoint),
+        name=options.checkpoint.resolve().name,
+        limits=Limits(options.max_mb, options.max_seconds),
+        stopping=stopping,
+        loopback=is_loopback(address),
+    )
+    shown = f"[{address}]" if ":" in address else address
+    print(f"the page: http://{shown}:{port} (Ctrl-C ends it)", flush=True)
+    if not is_loopback(address):
+        print("whoever reaches this machine can use it: there is no password", flush=True)
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=60)
+    Server(config).run(sockets=[listener])
+    return 0

@@ -1,0 +1,378 @@
+import http.client
+import json
+import shutil
+import tempfile
+import threading
+import time
+import warnings
+import zipfile
+
+import cv2
+import drawn
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from micron_jax.cli import main
+from micron_jax.data import faces
+from micron_jax.interop import folder
+from micron_jax.pretrained import Weights
+from micron_jax.training.state import init_params
+
+uvicorn = pytest.importorskip("uvicorn", reason="the extra `app` is not installed")
+pytest.importorskip("python_multipart", reason="the extra `app` is not installed")
+pytest.importorskip("starlette", reason="the extra `app` is not installed")
+
+from micron_jax.app import job, server  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def temporary(tmp_path_factory):
+    """Where the server's temporary folders lie."""
+    path = tmp_path_factory.mktemp("temporary")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(path))
+        yield path
+
+
+@pytest.fixture(scope="module")
+def port(temporary, tmp_path_factory):
+    """Of a `micron-jax app` that takes 1 MB and 1 second, with an encoder of chance."""
+    rng = np.random.default_rng(0)
+    shapes = jax.eval_shape(lambda: init_params(tiny.PAPER, jax.random.key(0)))
+    params = jax.tree.map(lambda leaf: 0.1 * rng.normal(size=leaf.shape).astype("f4"), shapes)
+    del params["decoder"]  # not needed, and long to compile
+    checkpoint = tmp_path_factory.mktemp("weights") / "chance"
+    folder.save(Weights(tiny.PAPER, params, {}, np.zeros((1, 0), np.float32), {}), checkpoint)
+    servers, status = [], []
+
+    class Kept(uvicorn.Server):
+        def __init__(self, config):
+            super().__init__(config)
+            servers.append(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        jax.config.update("jax_disable_most_optimizations", True)  # compiles sooner
+        patch.setattr(uvicorn, "Server", Kept)
+        patch.setattr(faces, "all_faces_detector", drawn.all_faces_detector)
+        command = ["app", "--checkpoint", str(checkpoint), "--port", "0"]
+        command += ["--max-mb", "1", "--max-seconds", "1"]
+        thread = threading.Thread(target=lambda: status.append(main(command)), daemon=True)
+        thread.start()
+        while not (servers and servers[0].started):
+            assert thread.is_alive()
+            time.sleep(0.02)
+        yield servers[0].servers[0].sockets[0].getsockname()[1]
+        servers[0].should_exit = True
+        thread.join(60)
+    jax.config.update("jax_disable_most_optimizations", False)
+    assert status == [0]
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Two faces of which one opens its mouth, the video of it, and what cannot be used."""
+    path = tmp_path_factory.mktemp("files")
+    code = cv2.VideoWriter_fourcc(*"MJPG")
+    video = cv2.VideoWriter(str(path / "clip.avi"), code, 30, (320, 320))
+    for t in range(18):
+        mouth = np.zeros((320, 320), np.float32)
+        cv2.ellipse(mouth, (160, 225), (50, 22), 0, 0, 360, max(0, 1 - abs(t - 9) / 4), -1)
+        frame = (drawn.face(3) * (1 - 0.8 * mouth[..., None])).astype(np.uint8)[..., ::-1]
+        video.write(frame)
+        if t in (0, 9):
+            cv2.imwrite(str(path / f"{t}.png"), frame)
+    video.release()
+    (path / "broken.avi").write_bytes((path / "clip.avi").read_bytes()[:300])
+    long = cv2.VideoWriter(str(path / "long.avi"), code, 30, (64, 64))
+    for _ in range(40):
+        long.write(np.zeros((64, 64, 3), np.uint8))
+    long.release()
+    cv2.imwrite(str(path / "noise.png"), drawn.texture(1, (64, 64)))
+    cv2.imwrite(str(path / "huge.png"), np.zeros((8000, 8000), np.uint8))
+    (path / "broken.jpg").write_bytes(b"no picture")
+    (path / "large.png").write_bytes(bytes(1_200_000))
+    (path / "notes.txt").write_text("no picture")
+    listed = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nclip.avi\n#EXT-X-ENDLIST\n"
+    (path / "playlist.mp4").write_text(listed)
+    return path
+
+
+def form(files, names, **fields):
+    """(body, headers) of an upload."""
+    parts = [(f'name="files"; filename="{name}"', (files / name).read_bytes()) for name in names]
+    parts += [(f'name="{name}"', value.encode()) for name, value in fields.items()]
+    head = "--mark\r\nContent-Disposition: form-data; {}\r\n\r\n"
+    body = b"".join(head.format(told).encode() + data + b"\r\n" for told, data in parts)
+    return body + b"--mark--\r\n", {"Content-Type": "multipart/form-data; boundary=mark"}
+
+
+def post(port, files, names, headers=(), **fields):
+    """-> (status, the lines of the answer)."""
+    body, kind = form(files, names, **fields)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    connection.request("POST", "/look", body, kind | dict(headers))
+    answer = connection.getresponse()
+    lines = [json.loads(line) for line in answer.read().splitlines()]
+    connection.close()
+    return answer.status, lines
+
+
+@pytest.mark.parametrize(
+    ("names", "fields", "line"),
+    [
+        (["broken.avi"], {}, "broken.avi: "),
+        (["playlist.mp4"], {}, "playlist.mp4: no frame can be decoded"),
+        (["long.avi"], {}, "long.avi: longer than 1 s; cut it, or start the app with --max-secon"),
+        (["0.png", "broken.jpg"], {}, "broken.jpg: not a picture that can be read"),
+        (["0.png", "noise.png"], {}, "noise.png: no face found; “whole frames” takes it as it is"),
+        (["0.png", "huge.png"], {}, "huge.png: larger than 50 megapixels; make it smaller"),
+        (["large.png"], {}, "files of 1.2 MB; at most 1 MB are taken (--max-mb)"),
+        (["0.png"], {}, "give one video, or two pictures of one face"),
+        ([], {}, "give one video, or two pictures of one face"),
+        (["0.png", "notes.txt"], {}, "notes.txt: neither a video nor a picture"),
+        (["0.png", "9.png"], {"heat": "warm"}, "crop 'face', heat 'warm': there is no such choice"),
+        (["0.png", "9.png", "noise.png"], {}, "Too many files"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line(port, files, temporary, names, fields, line):
+    _, lines = post(port, files, names, **fields)
+    assert [*lines[-1]] == ["error"]
+    told = lines[-1]["error"]
+    assert told.startswith(line)
+    assert "\n" not in told
+    assert str(temporary) not in told
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "rebound.example:{port}"}, 421),
+        ({"Host": "localhost.example"}, 421),
+        ({"Host": "["}, 421),
+        ({"Origin": "http://elsewhere.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://127.0.0.1:1"}, 403),
+        ({"Host": "localhost:{port}", "Origin": "http://localhost:{port}"}, 400),
+        ({"Host": "[::1]:{port}"}, 400),
+        ({}, 400),
+    ],
+)
+def test_other_pages_are_kept_out(port, files, headers, status):
+    headers = {name: value.format(port=port) for name, value in headers.items()}
+    assert post(port, files, [], headers)[0] == status
+
+
+def test_one_computes_at_a_time_and_few_wait(port, files, temporary, monkeypatch):
+    go, together, counts, answers = threading.Event(), [], [], []
+
+    def slow(model, paths, output, *, tell, **settings):
+        together.append(paths)
+        counts.append(len(together))
+        tell("looking", 1, 2)
+        go.wait(60)
+        together.remove(paths)
+        return {"names": [path.name for path in paths]}
+
+    monkeypatch.setattr(job, "look", slow)
+    threads = [
+        threading.Thread(target=lambda: answers.append(post(port, files, ["9.png", "0.png"])))
+        for _ in range(server.MOST_UNFINISHED + 1)
+    ]
+    for thread in threads:
+        thread.start()
+    while not answers:  # the one that is refused
+        time.sleep(0.01)
+    go.set()
+    for thread in threads:
+        thread.join()
+    assert answers[0] == (503, [{"error": "busy with other files; try again in a minute"}])
+    assert counts == [1] * server.MOST_UNFINISHED
+    assert all(lines[-1] == {"result": {"names": ["9.png", "0.png"]}} for _, lines in answers[1:])
+    assert sum(lines[0]["doing"].startswith("waiting") for _, lines in answers[1:]) == 3
+    assert list(temporary.iterdir()) == []
+
+
+def test_who_leaves_is_not_computed_for(port, files, temporary, monkeypatch):
+    ended = threading.Event()
+
+    def endless(model, paths, output, *, tell, **settings):
+        try:
+            while True:
+                tell("looking", 1, 2)
+                time.sleep(0.01)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(job, "look", endless)
+    body, kind = form(files, ["9.png", "0.png"])
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("POST", "/look", body, kind)
+    answer = connection.getresponse()
+    assert json.loads(answer.readline())["doing"] == "looking"
+    answer.close()
+    connection.close()
+    assert ended.wait(60)
+    while [*temporary.iterdir()]:
+        time.sleep(0.01)
+
+
+def test_our_fault_is_one_line_too(port, files, temporary, monkeypatch, capfd):
+    def broken(*_, **__):
+        raise ZeroDivisionError("of a secret file")
+
+    monkeypatch.setattr(job, "look", broken)
+    _, lines = post(port, files, ["9.png", "0.png"])
+    assert lines == [{"error": "our fault (ZeroDivisionError): the terminal tells more"}]
+    assert "of a secret file" in capfd.readouterr().err
+    assert list(temporary.iterdir()) == []
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(port, files, temporary):
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection.putrequest("POST", "/look")
+    connection.putheader("Content-Length", "500000")
+    connection.putheader("Content-Type", "multipart/form-data; boundary=x")
+    connection.endheaders(b"--x\r\n")
+    connection.close()
+    assert post(port, files, ["0.png"])[0] == 400
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--max-mb", "0"], "--max-mb 0: needed is more than 0"),
+        (["--max-seconds", "nan"], "--max-seconds nan: needed is more than 0"),
+        (["--port", "99999"], "--port 99999: needed is 0 to 65535"),
+        (["--port", "{port}"], "--port {port}: cannot listen there: Address already in use"),
+        (["--host", "nowhere.invalid"], "--host nowhere.invalid --port 7860: cannot listen there"),
+        (["--port", "0"], "nothing: no such file or folder"),
+    ],
+)
+def test_bad_options_are_one_line(port, options, line, monkeypatch, capsys):
+    monkeypatch.setattr(faces, "all_faces_detector", drawn.all_faces_detector)
+    options = [option.format(port=port) for option in options]
+    assert main(["app", "--checkpoint", "nothing", *options]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert line.format(port=port) in err
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        reason = "no Chromium on PATH: the page was NOT opened in a browser"
+        warnings.warn(reason, stacklevel=1)
+        pytest.skip(reason)
+    playwright = pytest.importorskip("playwright.sync_api")
+    options = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    options += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=program, args=options)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser, port):
+    """The page, opened; what it asks for from elsewhere, or complains of, fails the test."""
+    opened = browser.new_page(viewport={"width": 1280, "height": 900})
+    asked, complaints = [], []
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.on("console", lambda message: complaints.append(message.text))
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.goto(f"http://127.0.0.1:{port}")
+    yield opened
+    opened.close()
+    elsewhere = [url for url in asked if not url.startswith((f"http://127.0.0.1:{port}/", "data:"))]
+    assert elsewhere == complaints == []
+    assert len(asked) >= 4
+
+
+def give(page, files, *names):
+    page.set_input_files("#files", [files / name for name in names])
+
+
+def sticks_out(page, width):
+    """Pixels of the page beyond the right border of a window."""
+    page.set_viewport_size({"width": width, "height": 900})
+    root = "document.documentElement"
+    return page.evaluate(f"{root}.scrollWidth - {root}.clientWidth")
+
+
+def test_a_video_in_a_browser(page, files, temporary):
+    def wait_for_time(seconds):
+        page.wait_for_selector(f'#time:text-is("{seconds} s")')
+
+    give(page, files, "clip.avi")
+    page.click("#go")
+    page.wait_for_selector("#result")
+    wait_for_time("0.30")  # the apex
+    levels = """id => {
+      const canvas = document.getElementById(id), box = [0, 0, canvas.width, canvas.height];
+      return new Set(canvas.getContext("2d").getImageData(...box).data).size;
+    }"""
+    assert min(page.evaluate(levels, canvas) for canvas in ("face", "map")) > 100
+    page.click("#timeline", position={"x": 1, "y": 20})
+    wait_for_time("0.00")
+    assert page.inner_text("#candidates button").startswith("1: 0.2")
+    assert "mouth" in page.inner_text("#candidates button")
+    page.click("#candidates button")
+    wait_for_time("0.30")
+    page.click("#play")
+    wait_for_time("0.57")
+    assert sticks_out(page, 390) == 0
+    with page.expect_download() as download:
+        page.click("#archive")
+    names = zipfile.ZipFile(download.value.path()).namelist()
+    assert {"annotated.mp4", "energy.csv", "timeline.npz"} <= {*names}
+    assert list(temporary.glob("micron-app-*")) == []
+
+
+def test_two_pictures_in_a_browser(page, files, temporary, tmp_path):
+    page.wait_for_selector("text=at most 1 MB; videos up to 1 s")
+    give(page, files, "9.png")
+    assert page.is_disabled("#go")  # a second one is missing
+    give(page, files, "0.png")
+    assert page.locator("#chosen li").all_inner_texts()[1].startswith("compared with: 0.png")
+    page.select_option("#heat", "cosine")
+    page.click("#go")
+    page.wait_for_selector("#result")
+    images = page.eval_on_selector_all("#result img", "all => all.map(image => image.naturalWidth)")
+    assert len(images) == 4
+    assert min(images) >= 224
+    assert page.inner_text("#title") == "9.png and 0.png"
+    assert page.inner_text("#label") == "1 − cosine of the tokens"
+    assert page.is_hidden("#clip")
+    assert sticks_out(page, 1280) == sticks_out(page, 390) == 0
+    page.screenshot(path=tmp_path / "phone.png", full_page=True)
+    assert cv2.imread(str(tmp_path / "phone.png")).std() > 20
+    assert list(temporary.iterdir()) == []
+
+
+def test_the_page_says_what_cannot_be_used(page, files):
+    page.wait_for_selector("text=at most 1 MB")
+    give(page, files, "large.png", "0.png")
+    assert page.inner_text("#error").startswith("files of 1.")
+    assert page.is_disabled("#go")
+    dropped = page.evaluate_handle("""() => {
+      const data = new DataTransfer();
+      data.items.add(new File(["no video"], "broken.avi"));
+      return data;
+    }""")
+    page.dispatch_event("#drop", "drop", {"dataTransfer": dropped})
+    assert page.inner_text("#chosen") == "broken.avi (0.00 MB)"
+    assert page.is_hidden("#error")
+    page.click("#go")
+    page.wait_for_selector("#error")
+    assert page.inner_text("#error").startswith("broken.avi: ")
+    assert page.is_hidden("#result")
+    assert page.is_enabled("#go")
