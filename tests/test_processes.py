@@ -68,6 +68,7 @@ def said(processes, seconds=200):
     return out
 
 
+@pytest.mark.slow
 def test_two_processes_are_one_and_stop_as_one(alone, config, tmp_path):
     workdir = tmp_path / "run"
     both = start(config, workdir, *LONG, devices=2, processes=2, quick=True)
