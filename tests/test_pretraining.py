@@ -156,6 +156,13 @@ def test_a_workdir_that_cannot_be_written(run_config, tmp_path, capsys):
     assert "cannot be written" in complain(capsys, argv)
 
 
+def test_a_workdir_in_a_bucket_is_refused(run_config, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    argv = ["pretrain", "--config", str(run_config), "--workdir", "gs://bucket/run"]
+    assert "a file system that all hosts mount" in complain(capsys, argv)
+    assert not list(tmp_path.glob("gs*"))
+
+
 def test_a_damaged_config_of_a_run(run_config, tmp_path, capsys):
     workdir = tmp_path / "run"
     workdir.mkdir()

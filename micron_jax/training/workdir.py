@@ -20,8 +20,14 @@ def claim_workdir(workdir: Path, config: dict, *, free: set[str]) -> None:
       free: dotted names of fields that may change when a run goes on.
 
     Raises:
-      UserError: the workdir belongs to another config, or cannot be written.
+      UserError: the workdir belongs to another config, or cannot be written, or is in a bucket.
     """
+    if str(workdir).partition("/")[0] in ("gs:", "s3:"):
+        # To `Path` it is a folder here, one on each host.
+        raise UserError(
+            f"--workdir {workdir}: checkpoints and locks need a file system that all hosts mount "
+            "(Filestore, NFS)"
+        )
     path = workdir / CONFIG_FILE
     if path.exists():
         try:
