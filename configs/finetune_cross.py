@@ -10,16 +10,15 @@ All else is as in `finetune_loso.py`. Hardware: 2 CPU cores for a small network.
 claimed yet.
 """
 
+import runpy
+from pathlib import Path
+
 import ml_collections
 
 
 def get_config() -> ml_collections.ConfigDict:
-    config = ml_collections.ConfigDict()
+    loso = Path(__file__).with_name("finetune_loso.py")
+    config = runpy.run_path(str(loso))["get_config"]()
     config.protocol = "composite"
-    config.seeds = 3
-    config.data = dict(crop="face", registered=True)
-    config.classifier = dict(features="cosine", pooling="grid", cells=14)
-    config.augment = dict(flip=True, shift=0.03, crop=0.92, brightness=0.15, copies=8)
-    config.tuning = dict(epochs=60, batch_size=32, learning_rate=3e-3, weight_decay=0.5)
-    config.split = dict(kind="sets")
+    config.split.kind = "sets"
     return config
