@@ -108,6 +108,8 @@ def _convert(hint, value, name: str):
         return build(hint, value, section=name)
     if typing.get_origin(hint) is tuple:
         parts = typing.get_args(hint)
+        if parts[1:] == (...,) and isinstance(value, (tuple, list)):
+            parts = parts[:1] * len(value)
         if not isinstance(value, (tuple, list)) or len(value) != len(parts):
             raise UserError(f"{name}={value!r}: expected {len(parts)} values, (a, b)")
         return tuple(_convert(*pair, name) for pair in zip(parts, value, strict=True))

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,3 +59,36 @@ def sole_writer(folder: Path, *, busy: str) -> Iterator[None]:
         with contextlib.suppress(OSError):  # the first that is not empty
             for path in made:
                 path.rmdir()
+
+
+@contextlib.contextmanager
+def whole_folder(output: Path) -> Iterator[Path]:
+    """A folder beside `output` that takes its name when all went well, and else goes away.
+
+    Raises:
+      UserError: it cannot be written, or another run is writing it.
+    """
+    parents = [path for path in output.parents if not path.exists()]
+    folder = output.with_name(f".{output.name}.incomplete")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise UserError(f"--output {output}: cannot write there: {error.strerror}") from None
+    owner = False
+    try:
+        lock(handle, busy=f"--output {output}: another run is writing it; wait")
+        owner = True
+        for debris in folder.iterdir():  # of a run that was killed
+            shutil.rmtree(debris) if debris.is_dir() else debris.unlink()
+        yield folder
+        folder.rename(output)
+    except OSError as error:
+        raise UserError(f"--output {output}: cannot write it: {error.strerror}") from None
+    finally:
+        os.close(handle)
+        if owner and folder.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(OSError):  # the first that is not empty
+                for path in parents:
+                    path.rmdir()

@@ -101,6 +101,9 @@ class MicronBert:
             kind: jax.jit(functools.partial(heat, kind))
             for kind in ("symmetric", "cosine", "release")
         }
+        if weights.config.band:
+            self._moved = jax.jit(functools.partial(_moved, module))
+            self._heat = {"motion": lambda *args: self._moved(*args)[0]} | self._heat
         norm_pix = weights.info.get("config", {}).get("objective", {}).get("norm_pix", False)
         self._cls_attention = jax.jit(functools.partial(_cls_attention, module))
         self._interest = jax.jit(functools.partial(_interest, module))
@@ -116,13 +119,20 @@ class MicronBert:
         """
         return self._tokens(self._params, self._checked(frames))[:, 1:].astype(jnp.float32)
 
-    def micro_attention(self, frames, reference, *, heat: str = "symmetric") -> jax.Array:
+    @property
+    def heats(self) -> tuple[str, ...]:
+        """The kinds of `micro_attention` that this checkpoint has, the one to show first."""
+        return tuple(self._heat)
+
+    def micro_attention(self, frames, reference, *, heat: str | None = None) -> jax.Array:
         """How much each patch of a frame moved against a reference frame of the same face.
 
         Args:
           frames: uint8 [B, H, W, 3].
           reference: the frames they are compared with, uint8 [B, H, W, 3].
-          heat: `symmetric`, `cosine` or `release`; see `MicronBertModule.heat`.
+          heat: one of `heats`; None is the first of them. `motion`, of checkpoints trained on
+            known motion, is the probability that the patch moved by itself; for `symmetric`,
+            `cosine` and `release` see `MicronBertModule.heat`.
 
         Returns:
           float32 [B, H / patch, W / patch], larger where more moved.
@@ -130,13 +140,30 @@ class MicronBert:
         Raises:
           ValueError: no such heat, or frames of another dtype or shape.
         """
+        heat = heat or self.heats[0]
         if heat not in self._heat:
             raise ValueError(f"heat={heat!r}: choose one of {', '.join(self._heat)}")
-        frames, reference = self._checked(frames), self._checked(reference)
-        if frames.shape != reference.shape:
-            raise ValueError(f"frames are {frames.shape} and reference is {reference.shape}")
-        grid = [side // self.config.patch_size for side in frames.shape[1:3]]
+        frames, reference, grid = self._checked_pair(frames, reference)
         return self._heat[heat](self._params, frames, reference).reshape(-1, *grid)
+
+    def displacement(self, frames, reference) -> jax.Array:
+        """How each patch of a reference moved by itself until another frame of the same face.
+
+        Args:
+          frames: uint8 [B, H, W, 3].
+          reference: the frames they are compared with, uint8 [B, H, W, 3].
+
+        Returns:
+          float32 [B, H / patch, W / patch, 2], (x, y) in px, without the motion of the head.
+
+        Raises:
+          ValueError: the checkpoint was not trained on known motion, or frames of another dtype
+            or shape.
+        """
+        if not self.config.band:
+            raise ValueError("this checkpoint has no motion branch, which pretrain_ours trains")
+        frames, reference, grid = self._checked_pair(frames, reference)
+        return self._moved(self._params, frames, reference)[1].reshape(-1, *grid, 2)
 
     def cls_attention(self, frames) -> jax.Array:
         """What the CLS token attends to in the encoder's last block, head by head.
@@ -179,12 +206,24 @@ class MicronBert:
             return None
         return self._reconstruct(self._params, self._checked(frames), self._checked(reference))
 
+    def _checked_pair(self, frames, reference):
+        frames, reference = self._checked(frames), self._checked(reference)
+        if frames.shape != reference.shape:
+            raise ValueError(f"frames are {frames.shape} and reference is {reference.shape}")
+        return frames, reference, [side // self.config.patch_size for side in frames.shape[1:3]]
+
     def _checked(self, frames):
         if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
             raise ValueError(
                 f"frames are {frames.dtype} {tuple(frames.shape)}; expected uint8 [B, H, W, 3]"
             )
         return frames
+
+
+def _moved(module: MicronBertModule, params: dict, frames, reference):
+    pair = normalise(frames), normalise(reference)
+    logit, displacement = module.apply({"params": params}, *pair, method="moved")
+    return jax.nn.sigmoid(logit), displacement
 
 
 def _cls_attention(module: MicronBertModule, params: dict, frames):

@@ -27,7 +27,8 @@ def test_features_and_heat_have_the_documented_shapes(model, frames):
     assert tokens.shape == (3, 16, 32)
     assert tokens.dtype == np.float32
     assert model.features(frames[0][:, :16]).shape == (3, 8, 32)
-    for heat in ("symmetric", "cosine", "release"):
+    assert model.heats == ("symmetric", "cosine", "release")
+    for heat in model.heats:
         map_ = model.micro_attention(*frames, heat=heat)
         assert map_.shape == (3, 4, 4)
         assert map_.dtype == np.float32

@@ -1,5 +1,7 @@
 """A network small enough to compile in seconds, in both settings."""
 
+import dataclasses
+
 from micron_jax.models.config import ModelConfig
 
 _SIZE = dict(
@@ -18,3 +20,4 @@ RELEASE = ModelConfig(**_SIZE, projection_dim=8)
 PAPER = ModelConfig(
     **_SIZE, dma_query="ref", dma_key="rep", dma_scaled=False, dma_diagonal=True, poi="cosine"
 )
+OURS = dataclasses.replace(PAPER, band=(1, 2), band_width=12, band_heads=2, motion_width=16)

@@ -6,6 +6,7 @@ expression and by nothing else.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,13 +47,20 @@ def kinds(key: tuple[int, int], clips: int) -> list[str]:
     return [DECK[i] for i in np.concatenate(decks)[:clips]]
 
 
-def draw(key: tuple[int, int, int], kind: str, split: str, landmarks: np.ndarray) -> Drawn:
+def draw(
+    key: tuple[int, int, int],
+    kind: str,
+    split: str,
+    landmarks: np.ndarray,
+    amplitudes: Sequence[float] = (),
+) -> Drawn:
     """A clip from its key alone (seed, person, clip).
 
     Args:
       kind: one of `DECK`.
       split: of the person; those of `test` also get families of warps that no other has.
       landmarks: [5, 2] in px of the 224 px crop.
+      amplitudes: one of these is drawn, in px; empty: any within `AMPLITUDE`.
     """
     rng = {stream: np.random.default_rng([*key, stream]) for stream in range(_DECK)}
     lead, rise, fall, tail = (
@@ -61,7 +69,7 @@ def draw(key: tuple[int, int, int], kind: str, split: str, landmarks: np.ndarray
     onset, apex, offset = lead, lead + rise, lead + rise + fall
     frames = offset + tail + 1
     intensity = _profile(frames, onset, apex, offset, rng[_TIME])
-    expression, label = _expression(kind, split, landmarks, rng[_EXPRESSION])
+    expression, label = _expression(kind, split, landmarks, amplitudes, rng[_EXPRESSION])
     disturbed, label["blink"], label["turn"] = _distractors(
         frames, onset, offset, apex, landmarks, rng[_DISTRACTORS]
     )
@@ -82,10 +90,15 @@ def _profile(frames: int, onset: int, apex: int, offset: int, rng) -> np.ndarray
     return minimum_jerk if rng.uniform() < 0.5 else 0.5 - 0.5 * np.cos(np.pi * part)
 
 
-def _expression(kind: str, split: str, landmarks, rng) -> tuple[np.ndarray, dict]:
+def _expression(kind: str, split: str, landmarks, amplitudes, rng) -> tuple[np.ndarray, dict]:
     families = list(warps.FAMILIES if split == "test" else warps.SEEN)
     family = families[rng.integers(len(families))]
-    amplitude = math.exp(rng.uniform(*np.log(AMPLITUDE)))
+    low, high = np.log(AMPLITUDE)
+    drawn = rng.uniform(low, high)
+    if amplitudes:  # by the same draw, so that everything after it is the same
+        amplitude = amplitudes[int((drawn - low) / (high - low) * len(amplitudes))]
+    else:
+        amplitude = math.exp(drawn)
     label = {"kind": kind, "units": "", "family": family, "amplitude": round(amplitude, 3)}
     if kind == "still":
         label |= {"family": "none", "amplitude": 0.0}

@@ -13,16 +13,14 @@ to apex (in px of the crop); `pose` [T, 4] and `intensity` [T] (see `render.Moti
 """
 
 import concurrent.futures
-import contextlib
 import datetime
 import functools
 import io
 import json
 import os
 import re
-import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +29,7 @@ from tqdm import tqdm
 
 from micron_jax.data import expressions, images, people, render
 from micron_jax.errors import UserError
-from micron_jax.files import lock
+from micron_jax.files import whole_folder
 
 SHEET = "CASME2-coding-20140508.xlsx"
 HEADER = ("Subject", "Filename", None, "OnsetFrame", "ApexFrame", "OffsetFrame", None)
@@ -41,7 +39,7 @@ LONG_AGO = datetime.datetime(2000, 1, 1)
 
 @dataclass(frozen=True)
 class Task:
-    """A clip to be made; `key` is (seed, person's number, clip's number)."""
+    """A clip to be made; `key` is (seed, person's number, clip's number); the rest as in `make`."""
 
     key: tuple[int, int, int]
     kind: str
@@ -49,6 +47,8 @@ class Task:
     person: people.Person
     subject: str
     clip: str
+    amplitudes: tuple[float, ...]
+    keep: str
 
 
 def make(
@@ -58,6 +58,9 @@ def make(
     subjects: int | None = None,
     clips: int = 8,
     seed: int = 0,
+    amplitudes: Sequence[float] = (),
+    split: str | None = None,
+    keep: str = "clip",
 ) -> dict:
     """Makes the data set, whole or not at all; the same arguments make the same bytes.
 
@@ -67,6 +70,10 @@ def make(
       subjects: how many people; None: everyone in the pictures.
       clips: of each person; 8 are one of each kind, and two motionless ones.
       seed: of everything drawn, 0 or more.
+      amplitudes: how far, in px, an expression moves the face at most, one of these; empty: any
+        within `expressions.AMPLITUDE`.
+      split: of everyone; None: people are parted into `people.SPLITS`.
+      keep: `clip`, all frames, or `pair`, the onset's and the apex's, which is quicker by far.
 
     Returns:
       What `truth.json` holds.
@@ -78,6 +85,9 @@ def make(
     for name, value, least in (("subjects", subjects, 1), ("clips", clips, 1), ("seed", seed, 0)):
         if value is not None and value < least:
             raise UserError(f"--{name} {value}: needed is {least} or more")
+    for amplitude in amplitudes:
+        if not 0.1 <= amplitude <= 6:
+            raise UserError(f"--amplitudes {amplitude:g}: needed are px, 0.1 to 6")
     faces, output = Path(faces), Path(output)
     if output.resolve().is_relative_to(faces.resolve()):
         raise UserError(f"--output {output} lies in --faces: it would be taken for faces next time")
@@ -87,7 +97,9 @@ def make(
         faces, functools.partial(tqdm, desc="pictures", unit=" pictures", leave=False)
     )
     chosen = people.choose(found, subjects, np.random.default_rng([seed, 0]))
-    splits = people.part([person.group for person in chosen], np.random.default_rng([seed, 1]))
+    groups = [person.group for person in chosen]
+    parted = people.part(groups, np.random.default_rng([seed, 1]))
+    splits = [split or part for part in parted]
     tasks = [
         Task(
             (seed, n, c),
@@ -96,11 +108,13 @@ def make(
             person,
             f"{n + 1:02d}",
             f"EP{c // 10 + 1:02d}_{c % 10 + 1:02d}",
+            tuple(amplitudes),
+            keep,
         )
         for n, person in enumerate(chosen)
         for c, kind in enumerate(expressions.kinds((seed, n), clips))
     ]
-    with _whole_or_not(output) as folder:
+    with whole_folder(output) as folder:
         entries = _make_all(tasks, faces, folder)
         index = {
             "about": "ground truth of synthetic micro-expressions; units are px of a 224 px crop",
@@ -126,11 +140,12 @@ def make_clip(task: Task, faces: Path, folder: Path) -> dict:
     """Writes one clip's frames and its truth below `folder`; returns its entry in the index."""
     picture = images.decode_jpeg((faces / task.person.picture).read_bytes())
     canvas, landmarks = render.face_canvas(picture, task.person.landmarks)
-    drawn = expressions.draw(task.key, task.kind, task.split, landmarks)
+    drawn = expressions.draw(task.key, task.kind, task.split, landmarks, task.amplitudes)
     name = f"sub{task.subject}/{task.clip}"
     frames = folder / "CASME2-RAW" / name
     frames.mkdir(parents=True)
-    for t in range(drawn.frames):
+    kept = range(drawn.frames) if task.keep == "clip" else (drawn.onset, drawn.apex)
+    for t in kept:
         jpeg = render.render_jpeg(canvas, drawn.motion, t, drawn.camera, drawn.noise)
         (frames / f"img{t + 1}.jpg").write_bytes(jpeg)
     truth = folder / "truth" / f"{name}.npz"
@@ -146,7 +161,7 @@ def make_clip(task: Task, faces: Path, folder: Path) -> dict:
         "onset": drawn.onset + 1,
         "apex": drawn.apex + 1,
         "offset": drawn.offset + 1,
-        "frames": drawn.frames,
+        "frames": len(kept),
     }
 
 
@@ -202,32 +217,3 @@ def _make_all(tasks: list[Task], faces: Path, folder: Path) -> list[dict]:
         return list(tqdm(made, total=len(tasks), desc="clips", unit=" clips"))
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-@contextlib.contextmanager
-def _whole_or_not(output: Path) -> Iterator[Path]:
-    """A folder beside `output` that takes its name when all went well, and else goes away."""
-    parents = [path for path in output.parents if not path.exists()]
-    folder = output.with_name(f".{output.name}.incomplete")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise UserError(f"--output {output}: cannot write there: {error.strerror}") from None
-    owner = False
-    try:
-        lock(handle, busy=f"--output {output}: another run is writing it; wait")
-        owner = True
-        for debris in folder.iterdir():  # of a run that was killed
-            shutil.rmtree(debris) if debris.is_dir() else debris.unlink()
-        yield folder
-        folder.rename(output)
-    except OSError as error:
-        raise UserError(f"--output {output}: cannot write it: {error.strerror}") from None
-    finally:
-        os.close(handle)
-        if owner and folder.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            with contextlib.suppress(OSError):  # the first that is not empty
-                for path in parents:
-                    path.rmdir()

@@ -1,10 +1,12 @@
 """What the network sees of a pair of frames: swapped patches and crops, made on the device."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 
+from micron_jax.data import known_motion
 from micron_jax.errors import UserError
 
 # The release's micron_bert.py, line 9.
@@ -28,6 +30,10 @@ class ViewsConfig:
       local_size: their side, pixels.
       local_scale: their smallest and largest area (ours).
       flip: mirror crops half of the time (ours).
+      pair_every: only every so many pairs of a batch become these views; of all come the windows
+        below, which cost a fraction of a whole pair (ours).
+      motion_crops: pairs of windows of frame t with known motion between them (ours).
+      motion_size: their side in pixels, of 224 that a whole face has.
     """
 
     swap: str = "blocks"
@@ -40,12 +46,22 @@ class ViewsConfig:
     local_size: int = 96
     local_scale: tuple[float, float] = (0.05, 0.4)
     flip: bool = True
+    pair_every: int = 1
+    motion_crops: int = 0
+    motion_size: int = 112
 
     def __post_init__(self):
         if self.swap not in ("blocks", "uniform", "none"):
             raise UserError(f"views.swap={self.swap!r}: choose one of blocks, uniform, none")
         if not 0 <= self.swap_ratio <= 1:
             raise UserError(f"views.swap_ratio={self.swap_ratio}: must lie in 0..1")
+        if self.pair_every < 1:
+            raise UserError(f"views.pair_every={self.pair_every}: must be at least 1")
+        if self.motion_size % 16 or not 0 < self.motion_size <= known_motion.FACE:
+            raise UserError(
+                f"views.motion_size={self.motion_size}: needed is a multiple of 16 up to "
+                f"{known_motion.FACE}"
+            )
         for field in ("global_scale", "local_scale"):
             low, high = getattr(self, field)
             if not 0 < low <= high <= 1:
@@ -151,8 +167,11 @@ def make_views(key, cur, ref, *, config: ViewsConfig, img_size: int, patch_size:
     Returns:
       float32 images with S = `img_size`: `cur`, `ref`, and `rep` (t with patches of t+δ),
       [B, S, S, 3]; where asked for, `global` [B, G, S, S, 3] and `local` [B, L, s, s, 3] of
-      frame t+δ.
+      frame t+δ, and of frame t `before` and `after`, [B, C, m, m, 3], and the `displacement` of
+      the patches between them, [B, C, N, 2] (see `known_motion`).
     """
+    face = cur
+    cur, ref = cur[:: config.pair_every], ref[:: config.pair_every]
     batch = cur.shape[0]
     cur, ref = (fit(normalise(frames), img_size) for frames in (cur, ref))
     swap_key, global_key, local_key = jax.random.split(key, 3)
@@ -183,4 +202,14 @@ def make_views(key, cur, ref, *, config: ViewsConfig, img_size: int, patch_size:
         views["global"] = crops(global_key, config.global_crops, img_size, config.global_scale)
     if config.local_crops:
         views["local"] = crops(local_key, config.local_crops, config.local_size, config.local_scale)
+    if config.motion_crops:
+        make = functools.partial(
+            known_motion.windows,
+            count=config.motion_crops,
+            size=config.motion_size,
+            patch_size=patch_size,
+        )
+        keys = jax.random.split(jax.random.fold_in(key, 3), len(face))
+        before, after, views["displacement"] = jax.vmap(make)(keys, face)
+        views["before"], views["after"] = normalise(before), normalise(after)
     return views

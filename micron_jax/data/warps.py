@@ -15,11 +15,12 @@ import numpy as np
 SIZE, MARGIN, SUPER = 224, 16, 2
 CANVAS = (SIZE + 2 * MARGIN) * SUPER
 
-# How a displacement fades with the distance r from its site: 1 at 0, about 1/2 at r = 1.
-SEEN: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "gaussian": lambda r: np.exp(-math.log(2) * r**2),
-    "bump": lambda r: np.clip(1 - (r / 2.2) ** 2, 0, None) ** 3,
-    "cosine": lambda r: 0.5 + 0.5 * np.cos(np.pi * np.clip(r / 2, 0, 1)),
+# How a displacement fades with the distance r from its site: 1 at 0, about 1/2 at r = 1. These
+# are drawn on the device, too, with jax.numpy for numpy.
+SEEN: dict[str, Callable[..., np.ndarray]] = {
+    "gaussian": lambda r, np=np: np.exp(-math.log(2) * r**2),
+    "bump": lambda r, np=np: np.clip(1 - (r / 2.2) ** 2, 0, None) ** 3,
+    "cosine": lambda r, np=np: 0.5 + 0.5 * np.cos(np.pi * np.clip(r / 2, 0, 1)),
 }
 # Families of the test people alone: no training on the others' clips has met them.
 UNSEEN: dict[str, Callable[[np.ndarray], np.ndarray]] = {

@@ -21,7 +21,8 @@ _FREE = ("attention", "dtype", "dma_query", "dma_key", "dma_scaled", "dma_diagon
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-    """What a classifier starts from: `params` are {encoder, dma}; `sha256` is of their bytes."""
+    """What a classifier starts from: `params` are {encoder, dma} and, where the model has it,
+    {motion}; `sha256` is of their bytes."""
 
     model: ModelConfig
     params: dict
@@ -45,13 +46,14 @@ def starting_point(checkpoint: str, model: dict, *, seed: int) -> Start:
     if checkpoint:
         weights = pretrained.read(Path(checkpoint))
         config = _agreed(weights.config, fields, checkpoint)
-        params = {part: weights.params[part] for part in ("encoder", "dma")}
+        params = weights.params
         source = f"{checkpoint} ({weights.info.get('source', 'unknown origin')})"
     else:
         config = build(ModelConfig, fields, section="config.model")
-        drawn = jax.jit(init_params, static_argnums=0)(config, jax.random.key(seed))
-        params = {part: drawn[part] for part in ("encoder", "dma")}
+        params = jax.jit(init_params, static_argnums=0)(config, jax.random.key(seed))
         source = f"random weights, seed {seed}"
+    parts = {"encoder", "dma", "motion"} & params.keys()
+    params = {part: params[part] for part in sorted(parts)}
     params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), params)
     return Start(config, params, source, _digest(params))
 

@@ -79,7 +79,7 @@ its terms. micron_jax's own licence, Apache-2.0, covers its code and not these n
 def _table(head: str, rows) -> str:
     lines = [f"| {head} | |", "|---|---|"]
     for key, value in rows:
-        if isinstance(value, dict | list):
+        if isinstance(value, dict | list | tuple):
             value = f"`{json.dumps(value)}`"
         cell = str(value).replace("|", "\\|").replace("\n", " ")
         lines.append(f"| {key} | {cell} |")

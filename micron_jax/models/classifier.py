@@ -13,7 +13,7 @@ from micron_jax.models.layers import dense
 from micron_jax.models.micron_bert import MicronBertModule
 
 _CHOICES = {
-    "features": ("p_dma", "difference", "heat", "cosine", "cls"),
+    "features": ("p_dma", "difference", "heat", "cosine", "motion", "cls"),
     "pooling": ("mean", "grid", "attention", "heat"),
     "query": ("onset", "apex"),
     "key": ("onset", "apex"),
@@ -29,8 +29,9 @@ class ClassifierConfig:
       features: `p_dma`, the micro-attention's output; `difference`, the apex's patch tokens less
         the onset's; `heat`, the symmetric heat, one number a patch; `cosine`, the logarithm of
         the tokens' cosine distance, one number a patch: how much changed, whatever the skin there
-        looks like; `cls`, the CLS token of the apex less that of the onset (there is nothing to
-        pool then).
+        looks like; `motion`, of models with a band: the probability that the patch moved, and
+        its displacement (x, y) times that; `cls`, the CLS token of the apex less that of the
+        onset (there is nothing to pool then).
       pooling: over the patches: `mean`; `grid`, means of `cells` × `cells` parts of the face, one
         after the other, so that the place of a motion is kept; `attention`, a learned softmax
         over the patches; `heat`, a mean weighted by the symmetric heat where it is positive.
@@ -85,7 +86,10 @@ def _cell_weights(side: int, cells: int) -> np.ndarray:
 
 
 class PairFeatures(nn.Module):
-    """Micron-BERT up to what the head gets; its parameters are {"backbone": {encoder, dma}}."""
+    """Micron-BERT up to what the head gets.
+
+    Its parameters are {"backbone": {encoder, dma and, where the model has it, motion}}.
+    """
 
     model: ModelConfig
     config: ClassifierConfig
@@ -100,17 +104,24 @@ class PairFeatures(nn.Module):
         """
         c = self.config
         grid = tuple(side // self.model.patch_size for side in onset.shape[1:3])
+        if c.features == "motion":
+            features = self._motion(onset, apex)
+            return self._pooled(features, grid, weights=features[..., 0])
         both = self.backbone.encode(jnp.concatenate([onset, apex]))
         tokens = dict(zip(("onset", "apex"), jnp.split(both, 2), strict=True))
         if c.features == "cls":
             return (tokens["apex"] - tokens["onset"])[:, :1].astype(jnp.float32)
-        features = self._patches(tokens).astype(jnp.float32)
+        weights = jax.nn.relu(self._heat(tokens)) if c.pooling == "heat" else None
+        return self._pooled(self._patches(tokens).astype(jnp.float32), grid, weights)
+
+    def _pooled(self, features, grid, weights=None):
+        c = self.config
         if c.pooling == "attention":
             return features
         if c.pooling == "grid":
             return grid_mean(features, grid, c.cells)[:, None]
         if c.pooling == "heat":
-            weights = jax.nn.relu(self._heat(tokens)) + 1e-6  # without any heat, a plain mean
+            weights = weights + 1e-6  # without any heat, a plain mean
             weights = weights / weights.sum(axis=1, keepdims=True)
             return jnp.einsum("bn,bnf->bf", weights, features)[:, None]
         return features.mean(axis=1, keepdims=True)
@@ -123,6 +134,11 @@ class PairFeatures(nn.Module):
 
     def _heat(self, tokens):
         return self.backbone.heat(tokens["apex"], tokens["onset"], "symmetric")
+
+    def _motion(self, onset, apex):
+        logit, displacement = self.backbone.moved(apex, onset)
+        moved = jax.nn.sigmoid(logit)[..., None]
+        return jnp.concatenate([moved, moved * displacement], axis=-1)
 
     def _patches(self, tokens):
         c = self.config

@@ -50,6 +50,12 @@ class ModelConfig:
         `none` leaves it out, as the release's forward pass does. Needs `dma_diagonal`.
       projection_dim: outputs of the DINO projection head; 0 leaves the head out.
       projection_hidden, projection_bottleneck: its hidden and bottleneck widths.
+      band: distances, in pixels, at which a patch is also looked for beside its own place in the
+        other frame (ours, see `band`); () leaves the motion branch out, as paper and release do.
+      band_window, band_width, band_heads: side of what is compared, in pixels; width of its
+        projection; distances that are measured in it.
+      motion_width: channels of the motion branch (see `motion`), which is always float32.
+      motion_reach: of its convolutions, one after another: patches from tap to tap.
       attention: how softmax attention is computed; see `attention.attend`.
       dtype: of the computation, `float32` or `bfloat16`; parameters are always float32.
       remat: what the backward pass computes again instead of keeping it: `none`; `dots`, of each
@@ -75,6 +81,12 @@ class ModelConfig:
     projection_dim: int = 0
     projection_hidden: int = 2048
     projection_bottleneck: int = 256
+    band: tuple[int, ...] = ()
+    band_window: int = 12
+    band_width: int = 48
+    band_heads: int = 6
+    motion_width: int = 64
+    motion_reach: tuple[int, ...] = (1, 2, 4, 1, 2)
     attention: str = "auto"
     dtype: str = "float32"
     remat: str = "none"
@@ -104,6 +116,22 @@ class ModelConfig:
             raise UserError("model.attention='cudnn': needs model.dtype='bfloat16'")
         if self.poi != "none" and not self.dma_diagonal:
             raise UserError(f"model.poi={self.poi!r}: needs model.dma_diagonal=True")
+
+        if any(distance < 1 for distance in (*self.band, *self.motion_reach)):
+            raise UserError(
+                f"model.band={self.band}, model.motion_reach={self.motion_reach}: "
+                "distances are 1 or more"
+            )
+        margin = self.band_window - self.patch_size
+        if self.band and (margin < 0 or margin % 2):
+            raise UserError(
+                f"model.band_window={self.band_window}: needed is patch_size={self.patch_size} "
+                "and an even number more"
+            )
+        if self.band and (self.band_heads < 1 or self.band_width % self.band_heads):
+            raise UserError(
+                f"model.band_heads={self.band_heads}: does not divide band_width={self.band_width}"
+            )
 
     @property
     def grid(self) -> int:

@@ -8,6 +8,7 @@ from micron_jax.models.config import ModelConfig
 from micron_jax.models.decoder import Decoder
 from micron_jax.models.dma import MicroAttention
 from micron_jax.models.encoder import Encoder
+from micron_jax.models.motion import Motion
 from micron_jax.models.poi import PatchOfInterest, unit
 from micron_jax.models.projection import ProjectionHead
 
@@ -37,12 +38,16 @@ class MicronBertModule(nn.Module):
         self.decoder = Decoder(c, name="decoder")
         if c.projection_dim:
             self.head = ProjectionHead(c, name="head")
+        if c.band:
+            self.motion = Motion(c, name="motion")
 
     def __call__(self, rep, ref):
         """One pass through every part; what `init` runs. Returns the reconstruction of frame t."""
         rep_tokens, ref_tokens = self.encode(rep), self.encode(ref)
         if self.config.projection_dim:
             self.project(ref)
+        if self.config.band:
+            self.moved(ref, rep)
         return self.decode(self.attend(rep_tokens, ref_tokens))
 
     def encode(self, images):
@@ -69,6 +74,10 @@ class MicronBertModule(nn.Module):
     def diagonal(self, rep_tokens, ref_tokens):
         """diag(Â) of a pair: tokens [B, 1 + N, D] twice -> float32 [B, N] (paper, Eq. 8)."""
         return jax.nn.sigmoid(self.dma.logit(*self._query_key(rep_tokens, ref_tokens)))
+
+    def moved(self, images, reference):
+        """Where and how a reference moved until another frame; see `motion.Motion`."""
+        return self.motion(images, reference)
 
     def heat(self, tokens, reference, kind: str):
         """How much each patch of a frame moved against a reference frame; larger is more.

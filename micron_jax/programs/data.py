@@ -15,9 +15,10 @@ DATASETS = {
 
 
 def main(argv: list[str]) -> int:
-    """Runs `data list`, `build`, `check`, `faces` or `synth`; returns the exit status."""
+    """Runs one of the subcommands; returns the exit status."""
     options = arguments(DATASETS).parse_args(argv)
-    run = {"list": _list, "build": _build, "check": _check, "faces": _faces, "synth": _synth}
+    run = {"list": _list, "build": _build, "check": _check, "faces": _faces}
+    run |= {"stills": _stills, "synth": _synth}
     return run[options.command](options)
 
 
@@ -157,6 +158,19 @@ def _faces(options: argparse.Namespace) -> int:
     return 0
 
 
+def _stills(options: argparse.Namespace) -> int:
+    from micron_jax.data.stills import make
+
+    count, left_out = make(options.faces, options.output, size=options.size)
+    print(f"made: {options.output}, {count} faces")
+    print_reasons("faces left out", _faces_left_out(left_out))
+    return 0
+
+
+def _faces_left_out(entries: list[dict]) -> list[dict]:
+    return [{"clip": entry["face"], "reason": entry["reason"]} for entry in entries]
+
+
 def _synth(options: argparse.Namespace) -> int:
     from micron_jax.data.synthetic import make
 
@@ -166,6 +180,9 @@ def _synth(options: argparse.Namespace) -> int:
         subjects=options.subjects,
         clips=options.clips,
         seed=options.seed,
+        amplitudes=options.amplitudes,
+        split=options.split,
+        keep=options.keep,
     )
     clips = made["clips"]
     frames, still = sum(clip["frames"] for clip in clips), sum(c["kind"] == "still" for c in clips)
@@ -174,10 +191,9 @@ def _synth(options: argparse.Namespace) -> int:
     print(f"made: {options.output}")
     print(f"people: {len(splits)} ({parted}), clips: {len(clips)}, of these motionless: {still}")
     print(f"frames: {frames:,}; what moved: {options.output / 'truth.json'}")
-    if not all(splits.count(name) for name in ("train", "val", "test")):
+    if not options.split and not all(splits.count(name) for name in ("train", "val", "test")):
         print("a split is empty: people of one picture or sub-folder are never parted")
-    left_out = [{"clip": entry["face"], "reason": entry["reason"]} for entry in made["left_out"]]
-    print_reasons("faces left out", left_out)
+    print_reasons("faces left out", _faces_left_out(made["left_out"]))
     return 0
 
 

@@ -112,6 +112,16 @@ def arguments(datasets: Iterable[str]) -> Arguments:
     )
     cropper.add_argument("--sheet", action="store_true", help="make contact_sheet.png, too")
 
+    text = "crop every face of every picture: clips of a still, for a corpus without video"
+    stills = commands.add_parser("stills", help=text, description=text)
+    for option, kind, default, text in (
+        ("--faces", Path, None, "folder of pictures"),
+        ("--output", Path, None, "folder to be made"),
+        ("--size", int, 448, "side of the crops, in pixels (%(default)s)"),
+    ):
+        required = default is None
+        stills.add_argument(option, type=kind, default=default, required=required, help=text)
+
     text = "make a data set with known truth, laid out as CASME II's, from pictures of faces"
     synth = commands.add_parser("synth", help=text, description=text)
     for option, kind, default, text in (
@@ -123,6 +133,19 @@ def arguments(datasets: Iterable[str]) -> Arguments:
         required = default is None
         synth.add_argument(option, type=kind, default=default, required=required, help=text)
     synth.add_argument("--subjects", type=int, help="how many people (all there are)")
+    synth.add_argument(
+        "--amplitudes",
+        type=_amplitudes,
+        default=(),
+        metavar="PX,...",
+        help="an expression moves the face by one of these at most (any from 0.5 to 3 px)",
+    )
+    synth.add_argument(
+        "--split", choices=("train", "val", "test"), help="put everyone there (60/20/20 %%)"
+    )
+    synth.add_argument(
+        "--keep", choices=KEEPS, default="clip", help="write all frames, or onset and apex alone"
+    )
     return parser
 
 
@@ -133,3 +156,10 @@ def _sample(text: str) -> int | None:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: needed is 1 or more, or `all`")
     return int(text)
+
+
+def _amplitudes(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: needed are numbers, as 0.5,1,2") from None

@@ -56,13 +56,24 @@ def head_flops(model: ModelConfig) -> float:
     )
 
 
+def motion_flops(model: ModelConfig, size: int) -> float:
+    """Of a pair of windows of `size` pixels through the motion branch, forwards."""
+    patches, width = (size // model.patch_size) ** 2, model.motion_width
+    compared = 2 + 8 * len(model.band)  # the patch in both frames, and the shifts of the band
+    band = 2 * compared * model.band_window**2 * model.band_width
+    features = model.band_heads * (3 * 4 * len(model.band) + 4 * len(model.band) + 1)
+    layers = width * (features + 2 * width) + 9 * width**2 * len(model.motion_reach)
+    return patches * (band + 2 * layers)
+
+
 def train_flops(model: ModelConfig, views: ViewsConfig, objective: ObjectiveConfig) -> float:
     """Of one pair in a training step: the model FLOPs of MFU.
 
     Products of matrices alone, a multiplication and an addition each 1. With E(s) an image of side
-    s through the encoder, R micro-attention and decoder, H the head, G and L the crops:
+    s through the encoder, R micro-attention and decoder, H the head, G and L the crops, M(s) a
+    pair of windows through the motion branch, of which there are C:
 
-        forward = 2 E(img) + R + agreement
+        forward = 2 E(img) + R + agreement + C M(motion)
         agreement: `mse` L E(local); `dino` G (E(img) + H) + L (E(local) + H)
         training = 3 · forward + (`dino`, the teacher, forwards only) G (E(img) + H)
 
@@ -72,6 +83,7 @@ def train_flops(model: ModelConfig, views: ViewsConfig, objective: ObjectiveConf
     """
     whole, part = encode_flops(model, model.img_size), encode_flops(model, views.local_size)
     forward = 2 * whole + reconstruct_flops(model)
+    forward += views.motion_crops * motion_flops(model, views.motion_size)
     teacher = 0.0
     if objective.agreement == "mse":
         forward += views.local_crops * part

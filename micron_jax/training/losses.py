@@ -4,6 +4,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from micron_jax.errors import UserError
 from micron_jax.models.layers import patchify
@@ -12,12 +13,14 @@ from micron_jax.models.poi import unit
 
 @dataclasses.dataclass(frozen=True)
 class ObjectiveConfig:
-    """Total loss = reconstruction_weight · L_r + agreement_weight · L_agreement.
+    """Total loss = reconstruction_weight · L_r + agreement_weight · L_agreement, and with ours
+    + motion_weight · L_motion.
 
     Attributes:
       reconstruction_weight: γ of the paper's total loss (its value is not printed).
       agreement_weight: β of it, likewise.
       agreement: `none`; `mse`, the paper's Eq. 15; `dino`, the release's.
+      motion_weight: of `motion_loss`, which is ours; 0 leaves it out.
       norm_pix: reconstruct patches with their own mean and variance removed.
       student_temperature: of the student's softmax in `dino`; so are all that follow.
       teacher_temperature_start, teacher_temperature: the teacher's, first and last.
@@ -29,6 +32,7 @@ class ObjectiveConfig:
     reconstruction_weight: float = 1.0
     agreement_weight: float = 1.0
     agreement: str = "none"
+    motion_weight: float = 0.0
     norm_pix: bool = False
     student_temperature: float = 0.1
     teacher_temperature_start: float = 0.04
@@ -78,6 +82,26 @@ def mse_agreement(cls, crop_cls):
     """
     difference = cls[:, None].astype(jnp.float32) - crop_cls.astype(jnp.float32)
     return jnp.mean(jnp.square(difference))
+
+
+def motion_loss(logit, found, displacement):
+    """How far what the motion branch says is from known motion; ours.
+
+    Cross-entropy of "moved", which patches become between 0.08 and 0.3 px, plus the distance of
+    the displacements, rounded off below 0.1 px.
+
+    Args:
+      logit, found: of `motion.Motion`, [B, N] and [B, N, 2].
+      displacement: how the patches moved, px, [B, N, 2].
+
+    Returns:
+      A scalar.
+    """
+    length = jnp.sqrt(jnp.square(displacement).sum(-1))
+    moved = jnp.clip((length - 0.08) / (0.3 - 0.08), 0, 1)
+    missed = optax.sigmoid_binary_cross_entropy(logit, moved).mean()
+    off = jnp.sqrt(jnp.square(found - displacement).sum(-1) + 0.1**2) - 0.1
+    return missed + off.mean()
 
 
 def dino_agreement(student, teacher, center, *, student_temperature, teacher_temperature):

@@ -107,7 +107,8 @@ def make_program(
         views = views_of(jax.random.fold_in(validation_key, number), cur, ref)
         temperature = teacher_temperature(config.objective, state.step // steps_per_epoch)
         _, parts = loss(state.params, state.teacher, state.center, views, temperature)
-        return {name: parts[name] for name in ("loss", "reconstruction", "agreement")}
+        names = ("loss", "reconstruction", "agreement", "motion")
+        return {name: parts[name] for name in names if name in parts}
 
     def look(params, cur, ref):
         views = views_of(views_key, cur[:4], ref[:4])

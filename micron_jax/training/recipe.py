@@ -115,6 +115,25 @@ class PretrainConfig:
             )
         if self.objective.agreement == "dino" and self.views.global_crops != 2:
             raise UserError(f"config.views.global_crops={self.views.global_crops}: dino takes 2")
+        if self.batch_size % (self.accumulate * self.views.pair_every):
+            raise UserError(
+                f"config.views.pair_every={self.views.pair_every}: does not divide the "
+                f"{self.batch_size // self.accumulate} pairs that go through at a time"
+            )
+        parts = (self.model.band, self.views.motion_crops, self.objective.motion_weight)
+        if any(parts) and not all(parts):
+            raise UserError(
+                f"config.model.band={parts[0]}, config.views.motion_crops={parts[1]}, "
+                f"config.objective.motion_weight={parts[2]}: learning from known motion needs all "
+                "three, and without it all are empty or 0"
+            )
+        if self.views.motion_crops and (
+            self.model.patch_size % 4 or self.views.motion_size % self.model.patch_size
+        ):
+            raise UserError(
+                f"config.model.patch_size={self.model.patch_size}: known motion needs a multiple "
+                f"of 4 that divides views.motion_size={self.views.motion_size}"
+            )
         if self.views.local_crops and self.views.local_size % self.model.patch_size:
             raise UserError(
                 f"config.views.local_size={self.views.local_size}: "

@@ -15,6 +15,7 @@ BATCH = P(("data", "fsdp"))
 # What the `fsdp` axis splits: of a layer that widens, its outputs; of one that narrows, its inputs.
 # The optimizer's moments end in the same paths and follow.
 PARTITION_RULES = (
+    (r"(^|/)motion/", P()),  # small, and wide in nothing
     (r"/(qkv|fc1|to_q|to_k|to_v|patch_embed|embed)/kernel$", P(None, "fsdp")),
     (r"/(proj|fc2|fc3|pred)/kernel$", P("fsdp", None)),
     (r"head/directions$", P("fsdp", None)),

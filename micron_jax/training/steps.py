@@ -19,7 +19,8 @@ def make_loss(model: ModelConfig, objective: ObjectiveConfig) -> Callable:
     Returns:
       loss(params, teacher, center, views, teacher_temperature) -> (total, parts). `views` holds
       float images: `rep`, `ref`, `cur` [B, H, W, 3], and for the agreement `global` [B, 2, H, W, 3]
-      and `local` [B, V, h, w, 3] as it needs them. `parts` holds the scalars `loss`,
+      and `local` [B, V, h, w, 3] as it needs them, and for the motion what `make_views` says.
+      `parts` holds the scalars `loss`,
       `reconstruction`, `agreement` and `feature_spread` (see `losses`), and with DINO the scalar
       `teacher_entropy` and `teacher_out` [B, 2, K].
     """
@@ -45,8 +46,9 @@ def make_loss(model: ModelConfig, objective: ObjectiveConfig) -> Callable:
         parts = {
             "reconstruction": reconstruction,
             "agreement": jnp.zeros(()),
-            "feature_spread": losses.feature_spread(ref_tokens[:, 0]),
         }
+        if objective.agreement != "none":
+            parts["feature_spread"] = losses.feature_spread(ref_tokens[:, 0])
         if objective.agreement == "mse":
             crops = views["local"]
             batch, count = crops.shape[:2]
@@ -70,6 +72,14 @@ def make_loss(model: ModelConfig, objective: ObjectiveConfig) -> Callable:
             objective.reconstruction_weight * reconstruction
             + objective.agreement_weight * parts["agreement"]
         )
+        if objective.motion_weight:
+            after, before, displacement = (
+                x.reshape(-1, *x.shape[2:])
+                for x in (views["after"], views["before"], views["displacement"])
+            )
+            found = module.apply({"params": params}, after, before, method="moved")
+            parts["motion"] = losses.motion_loss(*found, displacement)
+            parts["loss"] += objective.motion_weight * parts["motion"]
         return parts["loss"], parts
 
     return loss

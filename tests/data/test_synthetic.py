@@ -13,6 +13,7 @@ import pytest
 from micron_jax.data import expressions, faces, images, samples, synthetic
 from micron_jax.data.synthetic import make
 from micron_jax.errors import UserError
+from micron_jax.files import whole_folder
 
 
 def stub(patch):
@@ -104,6 +105,27 @@ def test_layout_sheet_and_truth(made):
     }
 
 
+def test_chosen_amplitudes_of_one_split_as_pairs(pictures, tmp_path, made):
+    """All that is drawn stays as it would be, but the amplitude."""
+    _, free = made
+    out = tmp_path / "out"
+    index = make(
+        *(pictures, out), clips=8, seed=3, amplitudes=(0.5, 1, 2), split="train", keep="pair"
+    )
+    assert {person["split"] for person in index["people"]} == {"train"}
+    moved = [clip for clip in index["clips"] if clip["kind"] != "still"]
+    assert {clip["amplitude"] for clip in moved} == {0.5, 1, 2}
+    for clip, other in zip(index["clips"], free["clips"], strict=True):
+        assert {"onset": clip["onset"], "turn": clip["turn"], "kind": clip["kind"]}.items() <= (
+            other.items()
+        )
+        names = {path.name for path in (out / "CASME2-RAW" / clip["clip"]).iterdir()}
+        assert names == {f"img{clip['onset']}.jpg", f"img{clip['apex']}.jpg"}
+        assert clip["frames"] == 2
+    truth = np.load(out / "truth" / f"{moved[0]['clip']}.npz")
+    assert truth["highest"].max() == pytest.approx(moved[0]["amplitude"], rel=0.04)
+
+
 def test_another_reader_reads_the_sheet(made):
     calamine = pytest.importorskip("python_calamine")
     out, index = made
@@ -192,6 +214,7 @@ def test_onset_and_apex_differ_where_it_moved(made):
         ({"subjects": 0}, "--subjects 0: needed is 1 or more"),
         ({"clips": 0}, "--clips 0: needed is 1 or more"),
         ({"seed": -1}, "--seed -1: needed is 0 or more"),
+        ({"amplitudes": (1, 0)}, "--amplitudes 0: needed are px, 0.1 to 6"),
         ({"subjects": 5}, "--subjects 5: .*show 4 usable faces"),
     ],
 )
@@ -250,7 +273,7 @@ def test_a_killed_runs_debris_is_cleared(pictures, tmp_path):
 
 def test_two_runs_at_once_are_refused(pictures, tmp_path):
     with (
-        synthetic._whole_or_not(tmp_path / "out"),
+        whole_folder(tmp_path / "out"),
         pytest.raises(UserError, match="another run is writing it"),
     ):
         make(pictures, tmp_path / "out", clips=1)

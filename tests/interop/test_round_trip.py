@@ -132,7 +132,8 @@ def test_the_card_says_what_is_there(weights, tmp_path):
     assert text.startswith("---\nlibrary_name: micron_jax\nlicense: unknown\n")
     described = json.loads((tmp_path / "one" / "config.json").read_text())
     for field, value in described["model"].items():
-        assert f"| {field} | {value} |" in text
+        told = f"`{json.dumps(value)}`" if isinstance(value, list) else value
+        assert f"| {field} | {told} |" in text
     assert "| source | pretraining, step 10 |" in text
     numbers = sum(x.size for path, x in weights.flat().items() if path.startswith("params/encoder"))
     assert f"| params/encoder | {numbers:,} numbers |" in text

@@ -77,6 +77,8 @@ def test_an_empty_split_is_said(pictures, tmp_path, capsys):
         (["--faces", "faces", "--output", "out", "--clips", "0"], "--clips 0"),
         (["--faces", "faces", "--output", "out", "--clips", "x"], "--clips"),
         (["--faces", "faces", "--output", "out", "--subjects", "9"], "show 3 usable faces"),
+        (["--faces", "faces", "--output", "out", "--amplitudes", "1,big"], "numbers, as 0.5,1,2"),
+        (["--faces", "faces", "--output", "out", "--split", "most"], "--split"),
         (["--faces", "faces"], "--output"),
     ],
 )

@@ -1,0 +1,152 @@
+"""The rivals that know nothing of faces: pixel differences, and optical flow at its best.
+
+A way to see motion here is a function of two frames, uint8 [224, 224, 3] each, to a map, float32
+[28, 28], larger where more moved; the second frame registered onto the first and in its light.
+Flow goes both ways, forwards and negated backwards, which halves what it makes up; then the median
+vector, or a robust affine motion, is taken off, since a head that moves is no expression.
+"""
+
+import functools
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from micron_jax.data.render import PATCH, SIZE
+
+GRID = SIZE // PATCH
+_CENTRES = np.stack(np.meshgrid(*[np.arange(GRID) * PATCH + (PATCH - 1) / 2] * 2), -1)
+_PLANE = np.column_stack([_CENTRES.reshape(-1, 2), np.ones(GRID**2)])
+
+Finder = Callable[[np.ndarray, np.ndarray], np.ndarray]  # grey frames -> [224, 224, 2], px
+
+
+def difference_maps(onset: np.ndarray, apex: np.ndarray) -> dict[str, np.ndarray]:
+    """Mean absolute difference of the grey levels, smoothed by 1 px, in each patch.
+
+    Returns:
+      {"plain"; "relative", see there; "graded", over 6 and the mean gradient in grey levels a px,
+      since the same motion changes strong edges more}; float32 [28, 28] each.
+    """
+    grey, other = (
+        cv2.GaussianBlur(_grey(x).astype(np.float32), (0, 0), 1.0) for x in (onset, apex)
+    )
+    plain = _cells(np.abs(other - grey))[..., 0]
+    # Sobel's weights sum to 8 times the gradient.
+    slope = np.hypot(cv2.Sobel(grey, -1, 1, 0), cv2.Sobel(grey, -1, 0, 1)) / 8
+    graded = plain / (_cells(slope)[..., 0] + 6)
+    return {"plain": plain, "relative": relative(plain, 0.25), "graded": graded}
+
+
+def farneback(grey: np.ndarray, other: np.ndarray, *, window: int, poly: int) -> np.ndarray:
+    """Farnebäck's flow, with Gaussian windows."""
+    spread = {5: 1.1, 7: 1.5}[poly]  # as OpenCV advises
+    flags = cv2.OPTFLOW_FARNEBACK_GAUSSIAN
+    return cv2.calcOpticalFlowFarneback(grey, other, None, 0.5, 4, window, 5, poly, spread, flags)
+
+
+def dis(grey: np.ndarray, other: np.ndarray, *, preset: str, patch: int = 8) -> np.ndarray:
+    """Dense inverse search, down to the finest scale."""
+    finder = cv2.DISOpticalFlow.create(getattr(cv2, f"DISOPTICAL_FLOW_PRESET_{preset}"))
+    finder.setFinestScale(0)
+    finder.setPatchSize(patch)
+    finder.setPatchStride(max(1, patch // 3))
+    return finder.calc(grey, other, None)
+
+
+def enlarged(finder: Finder, factor: int) -> Finder:
+    """The same of frames `factor` times as large; still in px of the frames given."""
+
+    def find(grey: np.ndarray, other: np.ndarray) -> np.ndarray:
+        large = [
+            cv2.resize(x, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+            for x in (grey, other)
+        ]
+        return cv2.resize(finder(*large), grey.shape, interpolation=cv2.INTER_AREA) / factor
+
+    return find
+
+
+def together(*finders: Finder) -> Finder:
+    """The mean of several flows: where they err, they err apart."""
+    return lambda grey, other: sum(find(grey, other) for find in finders) / len(finders)
+
+
+_FARNEBACK = functools.partial(farneback, window=25, poly=5)
+_DIS_16 = functools.partial(dis, preset="MEDIUM", patch=16)
+_DIS_24 = functools.partial(dis, preset="FAST", patch=24)
+
+FINDERS: dict[str, Finder] = {
+    "farneback 15": functools.partial(farneback, window=15, poly=5),
+    "farneback 21": functools.partial(farneback, window=21, poly=5),
+    "farneback 25": _FARNEBACK,
+    "farneback 31": functools.partial(farneback, window=31, poly=7),
+    "farneback 51 x2": enlarged(functools.partial(farneback, window=51, poly=7), 2),
+    "dis ultrafast": functools.partial(dis, preset="ULTRAFAST"),
+    "dis fast": functools.partial(dis, preset="FAST"),
+    "dis medium": functools.partial(dis, preset="MEDIUM"),
+    "dis medium 16": _DIS_16,
+    "dis fast 24": _DIS_24,
+    "dis medium x2": enlarged(functools.partial(dis, preset="MEDIUM"), 2),
+    "both 16": together(_FARNEBACK, _DIS_16),
+    "both 24": together(_FARNEBACK, _DIS_24),
+}
+
+
+def motion(finder: Finder, onset: np.ndarray, apex: np.ndarray) -> np.ndarray:
+    """Mean vector of each patch, px: float32 [28, 28, 2] of two frames uint8 [224, 224, 3]."""
+    first, second = _grey(onset), _grey(apex)
+    return _cells((finder(first, second) - finder(second, first)) / 2)
+
+
+def less_median(vectors: np.ndarray) -> np.ndarray:
+    """Vectors [28, 28, 2] without their median."""
+    return vectors - np.median(vectors.reshape(-1, 2), axis=0)
+
+
+def less_affine(vectors: np.ndarray) -> np.ndarray:
+    """Vectors [28, 28, 2] without the affine motion of most of them.
+
+    Least squares with biweight-like weights, found anew 15 times: what an expression moves is far
+    off, and has no say.
+    """
+    values = vectors.reshape(-1, 2).astype(np.float64)
+    plane = np.zeros((3, 2))
+    plane[2] = np.median(values, axis=0)
+    for _ in range(15):
+        off = np.hypot(*(values - _PLANE @ plane).T)
+        weight = 1 / (1 + (off / max(1.4826 * np.median(off), 0.01)) ** 2)  # the root of Cauchy's²
+        plane = np.linalg.lstsq(_PLANE * weight[:, None], values * weight[:, None], rcond=None)[0]
+    return (values - _PLANE @ plane).reshape(vectors.shape).astype(np.float32)
+
+
+RESTS = {"median": less_median, "affine": less_affine}
+
+
+def relative(values: np.ndarray, floor: float) -> np.ndarray:
+    """A map [28, 28] over its own median: in units of the clip's noise, as most patches are still.
+
+    Args:
+      floor: added to the median, in the map's unit, so that frames without noise are not blown up.
+    """
+    return values / (np.median(values) + np.float32(floor))
+
+
+def flow_maps(finder: Finder, onset: np.ndarray, apex: np.ndarray) -> dict[str, np.ndarray]:
+    """What is left of the flow: {"median", "affine", "median relative", "affine relative"}.
+
+    The first two are lengths in px, the others `relative` ones; float32 [28, 28] each.
+    """
+    vectors, maps = motion(finder, onset, apex), {}
+    for name, rest in RESTS.items():
+        maps[name] = np.hypot(*np.moveaxis(rest(vectors), -1, 0))
+        maps[f"{name} relative"] = relative(maps[name], 0.02)
+    return maps
+
+
+def _grey(frame: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+
+
+def _cells(values: np.ndarray) -> np.ndarray:
+    return values.reshape(GRID, PATCH, GRID, PATCH, -1).mean(axis=(1, 3), dtype=np.float32)

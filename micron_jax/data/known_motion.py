@@ -1,0 +1,179 @@
+"""Pairs of windows of one face with known motion between them, made on the device.
+
+Ours: the pretext of the setting `pretrain_ours`. An unlabelled face is warped locally by a random
+field, under head motion, turns, light, noise and JPEG that differ between the two frames; the
+network is asked where it moved by itself, and how. Of the shapes of motion it sees `warps.SEEN`
+alone, so that a benchmark can use others.
+"""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+
+from micron_jax.data import camera, warps
+
+FACE = 224  # px along a whole face crop: the unit of every length here
+_STEP = 4  # px between the places where fields are computed
+_SITES, _SPOTS = 2, 2  # places that move, and kernels in each
+
+AMPLITUDE = (0.3, 4.0)  # px
+RADII = (9.0, 42.0)  # px to half of it
+STILL = 0.2  # share of pairs without motion
+ZOOM = (0.8, 1.15)  # of the face
+HEAD = (1.0, 1.0, math.radians(0.6), 0.004)  # at most, between the frames: px, px, angle, scale
+ASIDE = (1.0, 1.0, math.radians(1.0), 0.01)  # of both, so that no frame lies on the pixels
+TURN = (0.2, 2.5)  # px, of what turns with the head
+TURNED = 0.35  # share of pairs
+BLUR, READ, SHOT, LIGHT, QUALITY = (0.3, 0.75), (0.5, 2.0), 0.02, 0.04, (85, 95)
+
+
+def windows(key, face, *, count: int, size: int, patch_size: int):
+    """Pairs of windows of a face with motion between them.
+
+    Args:
+      key: of everything random.
+      face: a whole face crop, uint8 [S, S, 3]; it should show more than 224 px along a side, so
+        that noise of its own is no texture that moves along.
+      count: of pairs, C.
+      size: side of the windows in px, a multiple of 16; a whole face is 224.
+      patch_size: side of a patch, a multiple of 4.
+
+    Returns:
+      (before, after, displacement): levels 0..255, float32 [C, size, size, 3] twice; how each
+      patch of `before` moves by itself until `after`, (x, y) in px, float32 [C, N, 2].
+    """
+    make = functools.partial(_pair, face=face.astype(jnp.float32), size=size, patch=patch_size)
+    return jax.vmap(make)(jax.random.split(key, count))
+
+
+def _pair(key, *, face, size: int, patch: int):
+    place_key, motion_key, head_key, camera_key, first_key, last_key = jax.random.split(key, 6)
+    spread = _spread(place_key, size)
+    moved, turned, expressed_first = _fields(motion_key, size)
+    start, change = _poses(head_key)
+    shoot = _camera(camera_key)
+    none = jnp.zeros_like(moved)
+    frames = [
+        shoot(shot_key, camera.look_up(face, spread(pose, field) * (face.shape[0] / FACE) - 0.5))
+        for shot_key, pose, field in (
+            (first_key, start, jnp.where(expressed_first, moved, none)),
+            (last_key, start + change, turned + jnp.where(expressed_first, none, moved)),
+        )
+    ]
+    per_patch = patch // _STEP
+    side = size // patch
+    cells = moved.reshape(side, per_patch, side, per_patch, 2).mean((1, 3))
+    displacement = jnp.where(expressed_first, -cells, cells).reshape(side * side, 2)
+    return *frames, displacement
+
+
+def _uniform(key, low, high, shape=()):
+    return jax.random.uniform(key, shape, minval=low, maxval=high)
+
+
+def _log_uniform(key, bounds, shape=()):
+    return jnp.exp(_uniform(key, *(math.log(bound) for bound in bounds), shape))
+
+
+def _rotated(points, angle):
+    cos, sin = jnp.cos(angle), jnp.sin(angle)
+    x, y = points[..., 0], points[..., 1]
+    return jnp.stack([x * cos - y * sin, x * sin + y * cos], -1)
+
+
+def _spread(key, size: int):
+    """Where the window lies in the face: a function of pose and field to places there, in px."""
+    keys = jax.random.split(key, 4)
+    zoom = _log_uniform(keys[0], ZOOM)
+    least = jnp.minimum(size / 2 * zoom, FACE / 2)
+    middle = least + jax.random.uniform(keys[1], (2,)) * (FACE - 2 * least)
+    tilt = 0.1 * jax.random.normal(keys[2])
+    mirror = jnp.stack([jnp.where(jax.random.bernoulli(keys[3]), -1.0, 1.0), 1.0])
+    along = jnp.arange(size) - (size - 1) / 2
+    pixels = jnp.stack(jnp.meshgrid(along, along), -1)
+
+    def places(pose, field):
+        points = _rotated(pixels - pose[:2], -pose[2]) * jnp.exp(-pose[3])
+        points = points - jax.image.resize(field, (size, size, 2), "linear")
+        return middle + _rotated(points * mirror * zoom, tilt)
+
+    return places
+
+
+def _fields(key, size: int):
+    """What moves by itself, what turns with the head: [size/4, size/4, 2] px; when the former."""
+    keys = jax.random.split(key, 5)
+    along = jnp.arange(size // _STEP) * _STEP + (_STEP - 1) / 2
+    points = jnp.stack(jnp.meshgrid(along, along), -1)
+    shape, narrowest = _local_field(keys[0], points, size)
+    amplitude = jnp.minimum(_log_uniform(keys[1], AMPLITUDE), 0.3 * narrowest)  # nothing folds
+    amplitude = jnp.where(jax.random.bernoulli(keys[2], STILL), 0.0, amplitude)
+    return amplitude * shape, _turn_field(keys[3], points, size), jax.random.bernoulli(keys[4])
+
+
+def _local_field(key, points, size: int):
+    """A field of largest length 1 and its narrowest radius: ovals and drops at one or two sites."""
+    keys = jax.random.split(key, 10)
+    sites = _uniform(keys[0], -10, size + 10, (_SITES, 1, 2))
+    radii = _log_uniform(keys[1], RADII, (_SITES, 1, 2))
+    tilt = _uniform(keys[2], 0, math.pi, (_SITES, 1))
+    way = _uniform(keys[3], 0, 2 * math.pi, (_SITES, 1))
+    family = jax.random.randint(keys[4], (), 0, len(warps.SEEN))
+    second_spot = jax.random.bernoulli(keys[5], 0.5, (_SITES,))
+    second_site = jax.random.bernoulli(keys[6], 0.35)
+    present = jnp.stack([jnp.ones(_SITES, bool), second_spot], 1)
+    present &= jnp.stack([True, second_site])[:, None]
+    strength = present * _uniform(keys[7], 0.4, 1.0, (_SITES, _SPOTS))
+    aside = 0.7 * jax.random.normal(keys[8], (_SITES, 1, 2)) * radii.min(-1, keepdims=True)
+    spots = sites + jnp.concatenate([jnp.zeros_like(aside), aside], 1)
+    way = way + 0.2 * jax.random.normal(keys[9], (_SITES, _SPOTS))
+    from_spot = points[..., None, None, :] - spots  # [h, w, sites, spots, 2]
+    scaled = _rotated(from_spot, -tilt) / radii
+    distance = jnp.sqrt(jnp.square(scaled).sum(-1) + 1e-9)
+    weight = strength * jnp.select(
+        [family == i for i in range(len(warps.SEEN))],
+        [kernel(distance, jnp) for kernel in warps.SEEN.values()],
+    )
+    push = jnp.stack([jnp.cos(way), jnp.sin(way)], -1)
+    field = jnp.einsum("hwst,std->hwd", weight, push)
+    longest = jnp.sqrt(jnp.square(field).sum(-1)).max()
+    return field / jnp.maximum(longest, 1e-3), radii[0].min()
+
+
+def _turn_field(key, points, size: int):
+    """A wide swelling that shifts, as the near parts of a head do that turns; often none."""
+    keys = jax.random.split(key, 5)
+    middle = _uniform(keys[0], -0.3 * size, 1.3 * size, (2,))
+    radii = _log_uniform(keys[1], (55.0, 130.0), (2,))
+    way = _uniform(keys[2], 0, 2 * math.pi)
+    amplitude = _uniform(keys[3], *TURN) * jax.random.bernoulli(keys[4], TURNED)
+    depth = jnp.clip(1 - jnp.square((points - middle) / radii).sum(-1) / 2, 0) ** 2
+    return amplitude * depth[..., None] * jnp.stack([jnp.cos(way), jnp.sin(way)])
+
+
+def _poses(key):
+    """(x, y, angle, log of the scale) of the first frame, and the change until the second."""
+    keys = jax.random.split(key, 3)
+    aside = _uniform(keys[0], -1, 1, (4,)) * jnp.asarray(ASIDE)
+    reach = jax.random.uniform(keys[1]) ** 2  # frames that were registered before move little
+    return aside, reach * _uniform(keys[2], -1, 1, (4,)) * jnp.asarray(HEAD)
+
+
+def _camera(key):
+    """One camera for both frames: a function of a key and an image to the frame it takes."""
+    keys = jax.random.split(key, 5)
+    deviation = _uniform(keys[0], *BLUR)
+    read, shot = _uniform(keys[1], *READ), _uniform(keys[2], 0, SHOT)
+    light = _uniform(keys[3], 0, LIGHT, (3,))
+    quality = jax.random.randint(keys[4], (), QUALITY[0], QUALITY[1] + 1)
+
+    def shoot(key, image):
+        light_key, noise_key = jax.random.split(key)
+        image = camera.blur(image, deviation)
+        image = camera.relight(image, light * _uniform(light_key, -1, 1, (3,)))
+        image = camera.add_noise(noise_key, image, read, shot)
+        return camera.jpeg(jnp.clip(jnp.round(image), 0, 255), quality)
+
+    return shoot

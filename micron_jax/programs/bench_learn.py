@@ -1,0 +1,118 @@
+"""`micron-jax bench learn`: the words of the command, and its table."""
+
+import argparse
+from pathlib import Path
+
+from micron_jax.errors import UserError
+from micron_jax.programs import write_json
+
+TEXT = "what a checkpoint has learnt: does it find the motion in clips with known truth?"
+
+
+def add(kinds) -> None:
+    """Adds the command to those of `micron-jax bench`."""
+    learn = kinds.add_parser("learn", help=TEXT, description=TEXT)
+    for option, text in (
+        ("--checkpoint", "to be judged; several of one setting (its seeds) are averaged"),
+        ("--data-dir", "sets that `micron-jax data synth` made"),
+    ):
+        learn.add_argument(option, type=Path, nargs="+", required=True, help=text)
+    learn.add_argument(
+        "--choose-dir",
+        type=Path,
+        nargs="+",
+        default=(),
+        help="sets on whose val (or train) people the rivals' settings are chosen (--data-dir)",
+    )
+    learn.add_argument(
+        "--split", choices=("test", "val"), default="test", help="whose clips (%(default)s)"
+    )
+    learn.add_argument("--seeds", type=int, default=3, help="of random weights (%(default)s)")
+    learn.add_argument("--json", type=Path, metavar="OUT", help="write the figures there as well")
+    learn.add_argument(
+        "--sheet", type=Path, metavar="OUT.png", help="draw example maps there: it shows faces"
+    )
+    learn.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    if options.seeds < 1:
+        raise UserError(f"--seeds {options.seeds}: needed is 1 or more")
+    for option in ("json", "sheet"):
+        path = getattr(options, option)
+        if path and (path.is_dir() or not path.parent.is_dir()):
+            raise UserError(f"--{option} {path}: name a file in a folder that exists")
+
+    from micron_jax.benchmarks import learn, learn_sheet
+    from micron_jax.files import write_whole
+
+    report, truth, maps = learn.measure(
+        options.checkpoint,
+        options.data_dir,
+        choose=options.choose_dir,
+        split=options.split,
+        seeds=options.seeds,
+    )
+    print("\n".join(table(report)))
+    if options.json:
+        write_json(options.json, report)
+    if options.sheet:
+        try:
+            write_whole(options.sheet, learn_sheet.png(truth, maps))
+        except OSError as error:
+            raise UserError(f"--sheet {options.sheet}: cannot write ({error.strerror})") from error
+        print(f"to look at: {options.sheet}")
+    return 0
+
+
+def table(report: dict) -> list[str]:
+    """What is printed of a report of `learn.measure`."""
+    px = ("0.5", "1", "2")
+    lines = [
+        f"{report['people']} people ({report['split']}), {report['clips']} clips, of these "
+        f"motionless: {report['motionless']}",
+        "",
+        f"{'':<20}{'stratified AUC (95 % over people)':<57}{'AUC in a clip':<21}"
+        f"{'stratified, unseen':<21}false",
+        f"{'px':<20}"
+        + "".join(f"{a:<19}" for a in px)
+        + 2 * "".join(f"{a:<7}" for a in px)
+        + "positives",
+    ]
+    for name, of in report["readouts"].items():
+        unseen = "".join(f"{_told(of[a]['unseen']['stratified'])}  " for a in px)
+        lines.append(_line(name, of, px) + unseen + _percent(of["false_positives"]))
+    lines += ["", "blinks and turns of the head not left out: only the expression counts"]
+    for name in ("ours", "flow", "difference", "random"):
+        whole = report["readouts"][name]["whole"]
+        lines.append(_line(name, whole, px) + 21 * " " + _percent(whole["false_positives"]))
+    over = report["over_flow"]
+    told = ", ".join(
+        f"{a} px {over[a]['difference']:+.3f} ({over[a]['low']:+.3f} to {over[a]['high']:+.3f})"
+        for a in px
+        if over[a]["low"] is not None
+    )
+    lines += ["", f"ours is {report['ours']}, flow {report['chosen']['flow']}"]
+    if told:
+        lines.append(f"ours less flow, the same people: {told}")
+    if not report["chosen_on"]:
+        lines.append(
+            "nobody else to choose on: the rivals have their default settings, and there is no "
+            "`location`; --choose-dir names a set with val or train people"
+        )
+    return lines
+
+
+def _line(name: str, of: dict, px: tuple[str, ...]) -> str:
+    within = "".join(
+        f"{_told(of[a]['stratified'])} ({_told(of[a]['low'])}-{_told(of[a]['high'])})  " for a in px
+    )
+    return f"{name:<20}{within}" + "".join(f"{_told(of[a]['auc'])}  " for a in px)
+
+
+def _told(value: float | None) -> str:
+    return "  -  " if value is None else f"{value:.3f}"
+
+
+def _percent(value: float | None) -> str:
+    return f"{'-' if value is None else f'{100 * value:.1f} %':>9}"

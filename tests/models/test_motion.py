@@ -1,0 +1,88 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from drawn import texture
+from tiny import OURS
+
+from micron_jax.data.views import normalise
+from micron_jax.errors import UserError
+from micron_jax.models import band
+from micron_jax.models.band import BandMatch, cosine_basis, offsets, windows
+from micron_jax.models.config import ModelConfig
+from micron_jax.models.micron_bert import MicronBertModule
+from micron_jax.training.optimizer import TRAINED_HOW
+from micron_jax.training.rules import match, path_of
+from micron_jax.training.sharding import PARTITION_RULES
+from micron_jax.training.state import init_params
+
+
+@pytest.fixture(scope="module")
+def params():
+    return jax.jit(init_params, static_argnums=0)(OURS, jax.random.key(0))
+
+
+def test_windows_are_pieces_of_the_frame():
+    grey = np.random.default_rng(0).normal(size=(2, 24, 32)).astype(np.float32)
+    shifts = np.array([(0, 0), (3, -2)])
+    cut = np.asarray(windows(jnp.asarray(grey), shifts, patch_size=8, side=12))
+    assert cut.shape == (2, 2, 12, 144)
+    # Patch 5 is the second of the second row, from (8, 8): its window begins two pixels before.
+    np.testing.assert_array_equal(cut[1, 0, 5].reshape(12, 12), grey[1, 6:18, 6:18])
+    np.testing.assert_array_equal(cut[1, 1, 5].reshape(12, 12), grey[1, 9:21, 4:16])
+    padded = np.pad(grey[0], 2, mode="edge")
+    np.testing.assert_array_equal(cut[0, 0, 0].reshape(12, 12), padded[:12, :12])
+
+
+def test_offsets_come_with_their_opposites():
+    shifts = offsets((1, 4))
+    assert shifts.shape == (17, 2)
+    np.testing.assert_array_equal(shifts[0], (0, 0))
+    np.testing.assert_array_equal(shifts[1:9], -shifts[9:])
+    assert {tuple(s) for s in shifts[5:9]} == {(0, 4), (4, 0), (4, 4), (4, -4)}
+    assert cosine_basis(12, 48).shape == (144, 48)
+
+
+def test_the_band_reads_displacements(monkeypatch):
+    """Skin moved by half a pixel to the right: -4 d / s at s = 1, whatever the light."""
+    monkeypatch.setattr(band, "_SOFT", 1e-4)  # the drawing's texture is faint
+    large = texture(0, (136, 136), grain=4.0).astype(np.float32)
+    halves = (large[:, :-1] + large[:, 1:]) / 2
+    image = halves[4:132, 4:132]  # shows x + 1/2
+    reference = (halves[4:132, 4:132] + halves[4:132, 5:133]) / 2  # shows x + 1
+    network = BandMatch(8, 12, 48, 1, (1,))
+    pair = [normalise(x[None]) for x in (image + 9.0, reference)]
+    found = network.apply(network.init(jax.random.key(0), *pair), *pair)
+    assert found.shape == (1, 16, 16, 3 * 4 + 4 + 1)
+    inner = np.asarray(found)[0, 2:-2, 2:-2]
+    right, down = np.median(inner[..., 0]), np.median(inner[..., 1])
+    assert -2.6 < right < -1.4
+    assert abs(down) < 0.4
+
+
+def test_motion_is_of_each_patch_and_knows_nothing_at_first(params):
+    frames = jax.random.normal(jax.random.key(1), (2, 3, 32, 48, 3))
+    logit, displacement = MicronBertModule(OURS).apply({"params": params}, *frames, method="moved")
+    assert logit.shape == (3, 24)
+    assert displacement.shape == (3, 24, 2)
+    assert not np.any(logit)
+    assert not np.any(displacement)
+
+
+def test_every_parameter_has_its_rules(params):
+    for path, _ in jax.tree_util.tree_leaves_with_path(params["motion"]):
+        for rules in (TRAINED_HOW, PARTITION_RULES):
+            match(rules, "motion/" + path_of(path))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (dict(band=(0,)), "distances are 1 or more"),
+        (dict(band=(1,), band_window=11), "an even number more"),
+        (dict(band=(1,), band_heads=5), "does not divide band_width"),
+    ],
+)
+def test_bad_bands_are_refused(fields, message):
+    with pytest.raises(UserError, match=message):
+        ModelConfig(**fields)

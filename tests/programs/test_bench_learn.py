@@ -1,0 +1,110 @@
+import json
+
+import cv2
+import drawn
+import numpy as np
+import pytest
+import tiny
+from drawn_weights import draw_weights
+
+from micron_jax.benchmarks import learn, learn_flow
+from micron_jax.cli import main
+from micron_jax.data import expressions, faces
+from micron_jax.data.synthetic import make
+from micron_jax.interop import folder
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A folder with two sets, of two people to judge on and one to choose on; a checkpoint."""
+    base = tmp_path_factory.mktemp("learn")
+    for n in range(3):
+        drawn.write(base / ("others" if n == 2 else "faces") / f"{n}.png", n)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(faces, "all_faces_detector", drawn.all_faces_detector)
+        for name in ("LEAD", "RISE", "FALL", "TAIL"):
+            patch.setattr(expressions, name, (2, 3))
+        kind = dict(clips=8, amplitudes=(0.5, 1, 2), keep="pair")
+        make(base / "faces", base / "test", split="test", seed=1, **kind)
+        make(base / "others", base / "val", split="val", seed=2, **kind)
+    folder.save(draw_weights(tiny.PAPER), base / "checkpoint")
+    folder.save(draw_weights(tiny.PAPER, seed=1), base / "second")
+    return base
+
+
+@pytest.fixture
+def few_flows(monkeypatch):
+    kept = ("farneback 15", "farneback 25", "dis ultrafast")
+    monkeypatch.setattr(learn_flow, "FINDERS", {name: learn_flow.FINDERS[name] for name in kept})
+
+
+def test_bench_learn(files, few_flows, tmp_path, capsys):
+    out, sheet = tmp_path / "out.json", tmp_path / "sheet.png"
+    words = ["--checkpoint", str(files / "checkpoint"), str(files / "second")]
+    words += ["--data-dir", str(files / "test"), "--choose-dir", str(files / "val")]
+    words += ["--seeds", "1", "--json", str(out), "--sheet", str(sheet)]
+    assert main(["bench", "learn", *words]) == 0
+    told = json.loads(out.read_text())
+    assert set(told["readouts"]) == {
+        *("ours", "symmetric", "symmetric_raw", "cosine", "cosine_raw", "release", "release_raw"),
+        *("same_frame", "release_same_frame", "random", "location", "shuffled", "flow"),
+        *("difference", "difference_raw", "farneback_median", "farneback_affine"),
+        *("dis_median", "dis_affine"),
+    }
+    assert (told["people"], told["clips"], told["ours"]) == (2, 16, "symmetric")
+    for name, of in told["readouts"].items():
+        for amplitude in ("0.5", "1", "2"):
+            assert {"auc", "stratified", "low", "high"} <= set(of[amplitude]), name
+            assert 0 <= of[amplitude]["stratified"] <= 1
+        assert 0 <= of["false_positives"] <= 1
+    readouts = told["readouts"]
+    assert readouts["ours"] == readouts["symmetric"]
+    assert readouts["location"]["1"]["stratified"] == 0.5
+    assert readouts["same_frame"]["1"]["stratified"] == 0.5
+    assert readouts["flow"]["2"]["stratified"] > 0.9
+    assert readouts["flow"]["2"]["auc"] > 0.9
+    assert readouts["flow"]["false_positives"] < 0.1
+    assert readouts["flow"] in [readouts[name] for name in ("farneback_affine", "farneback_median",
+        "dis_affine", "dis_median")]  # fmt: skip
+    assert told["chosen"]["flow"] == next(
+        name for name in told["merits"] if "difference" not in name
+    )
+    assert abs(readouts["shuffled"]["2"]["stratified"] - 0.5) < 0.1
+    printed = capsys.readouterr().out
+    assert "2 people (test), 16 clips, of these motionless: 4" in printed
+    assert f"flow {told['chosen']['flow']}" in printed
+    image = cv2.imread(str(sheet))
+    assert image.shape[1] > image.shape[0] / 2
+    assert np.ptp(image) > 200
+
+
+def test_defaults_are_candidates():
+    seen = {"difference": learn_flow.difference_maps(*2 * [np.zeros((224, 224, 3), np.uint8)])}
+    for name, finder in learn_flow.FINDERS.items():
+        if any(candidate.startswith(f"{name} ") for candidate in learn.DEFAULTS.values()):
+            frames = 2 * [drawn.texture(0, (224, 224))]
+            seen[name] = learn_flow.flow_maps(finder, *frames)
+    candidates = {f"{name} {rest}" for name, maps in seen.items() for rest in maps}
+    assert set(learn.DEFAULTS.values()) <= candidates
+    best_first = [learn.DEFAULTS["flow"], *learn.DEFAULTS.values()]
+    assert learn._chosen(dict.fromkeys(best_first, 0.5)) == learn.DEFAULTS
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--seeds", "0"], "--seeds 0: needed is 1 or more"),
+        (["--json", "gone/out.json"], "--json gone/out.json: name a file in a folder"),
+        (["--data-dir", "gone"], "gone: cannot read truth.json"),
+        (["--split", "val"], "no clip of the split 'val'"),
+        (["--choose-dir", "gone"], "gone: cannot read truth.json"),
+        (["--checkpoint", "gone"], "gone: no such file or folder"),
+    ],
+)
+def test_bad_input_is_one_line(files, tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    given = {"--checkpoint": str(files / "checkpoint"), "--data-dir": str(files / "test")}
+    given |= dict([words])
+    assert main(["bench", "learn", *(part for pair in given.items() for part in pair)]) == 2
+    line = [part for part in capsys.readouterr().err.replace("\r", "\n").splitlines() if part][-1]
+    assert message in line
