@@ -17,7 +17,7 @@ def calm():
         patch.setattr(known_motion, "AMPLITUDE", (1.5, 3.0))
         face = texture(0, (448, 448), grain=3.0)
         make = jax.jit(lambda key: known_motion.windows(key, face, count=6, size=96, patch_size=8))
-        yield [np.asarray(x) for x in make(jax.random.key(0))]
+        return [np.asarray(x) for x in make(jax.random.key(0))]
 
 
 def test_what_is_said_is_what_moved(calm):
