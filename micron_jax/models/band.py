@@ -114,7 +114,7 @@ class BandMatch(nn.Module):
     width: int
     heads: int
     rings: tuple[int, ...]
-    spreads: tuple[int, ...] = (0, 1, 2)
+    spreads: tuple[int, ...]
 
     @nn.compact
     def __call__(self, images, reference):
@@ -163,7 +163,7 @@ class BandMatch(nn.Module):
         push = ahead - behind - (back[:, :half] - back[:, half:])
         texture = texture + own_back[:, :half] + own_back[:, half:]
         parts = [spaced(x.mean(-1, keepdims=True)) for x in (push, texture, here)]
-        return jnp.concatenate([spaced(features), self._solved(*parts)], axis=-1)
+        return jnp.concatenate([spaced(features), *self._solved(*parts)], axis=-1)
 
     def _solved(self, push, texture, here):
         """Displacements by least squares over growing neighbourhoods, ring by ring.
@@ -178,7 +178,8 @@ class BandMatch(nn.Module):
 
         Returns:
           For each spread and ring: d (x, y) in px, the same without the head's affine part, the
-          logarithm of the texture's smaller eigenvalue, and the share of D(0) that d leaves.
+          logarithms of its length and of that over the frame's median, of the texture's smaller
+          eigenvalue, and the share of D(0) that d leaves; [B, H, W, 8] in parts.
         """
         found = []
         for spread in self.spreads:
@@ -200,8 +201,12 @@ class BandMatch(nn.Module):
                 sure = 0.3 * jnp.log(jnp.maximum(mean - radius, 0) + 1e-4)
                 left = jnp.clip(left / (rest[..., 0] + 1e-3), -1, 1)
                 d = d * ring
-                found += [d, less_affine(d), sure[..., None], left[..., None]]
-        return jnp.concatenate(found, axis=-1)
+                by_itself = less_affine(d)
+                length = jnp.sqrt(jnp.square(by_itself).sum(-1) + 0.02**2)
+                noise = jnp.median(length, axis=(1, 2), keepdims=True)  # most patches are still
+                sizes = jnp.log(length), jnp.log(length / noise)
+                found += [d, by_itself, *(x[..., None] for x in (*sizes, sure, left))]
+        return found
 
 
 def _first_metric(_, width: int, heads: int):

@@ -72,6 +72,7 @@ class MicroAttention(nn.Module):
     scaled: bool
     tied: bool
     diagonal: bool
+    gated: bool
     attention: str
     dtype: jnp.dtype
 
@@ -88,6 +89,8 @@ class MicroAttention(nn.Module):
     def __call__(self, query, key, value, scores=None):
         """Tokens of the frames in their roles, [B, N, D] each -> P_dma, [B, N, D]."""
         q, k, v = self.to_q(query), self.to_k(key), self.to_v(value)
+        if not self.gated:
+            return self.proj(v)
         if self.diagonal:
             return self.proj(micro_attention(q, k, v, scores, scale=self.scale))
         # `attend` scales by 1/√width itself.
