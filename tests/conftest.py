@@ -5,6 +5,8 @@ import os
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 
+import shutil
+import warnings
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,21 @@ def run(run_config, tmp_path_factory) -> Path:
     workdir = tmp_path_factory.mktemp("runs") / "run"
     assert main(["pretrain", "--config", str(run_config), "--workdir", str(workdir)]) == 0
     return workdir
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        reason = "no Chromium on PATH: pages and videos were NOT opened in a browser"
+        warnings.warn(reason, stacklevel=1)
+        pytest.skip(reason)
+    playwright = pytest.importorskip("playwright.sync_api")
+    options = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    options += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=program, args=options)
+        yield started
+        started.close()

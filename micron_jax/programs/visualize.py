@@ -38,6 +38,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
 
     import micron_jax
+    from micron_jax.visualisation import video
     from micron_jax.visualisation.pairs import PairView
     from micron_jax.visualisation.program import ASSUMED, visualise
 
@@ -51,6 +52,8 @@ def main(argv: list[str]) -> int:
         return 0
     if clips[0].fps is None:
         print(f"the files tell no frame rate: {ASSUMED:g} a second taken (--fps)")
+    if video.codec() != video.BROWSERS:
+        print("annotated.mp4 is for video players: this OpenCV cannot write what browsers play")
     print(f"frames: {len(seen.numbers):,}, candidates: {len(seen.intervals)}")
     for rank, interval in enumerate(seen.intervals[:5], 1):
         begin, apex, end = seen.seconds[[interval.onset, interval.apex, interval.offset]]

@@ -82,10 +82,10 @@ def test_a_passing_expression_is_found_and_shown(checkpoint, tmp_path, capsys):
         assert (held["delta"], str(held["kind"])) == (8, "cosine")
         assert held["heat"].min() == 0
         assert divmod(int(held["heat"][12].argmax()), 4)[0] == 2  # the row of the mouth
-    video = cv2.VideoCapture(str(out / "annotated.mp4"))
-    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 24
-    assert video.get(cv2.CAP_PROP_FPS) == 30
-    read, frame = video.read()
+    film = cv2.VideoCapture(str(out / "annotated.mp4"))
+    assert film.get(cv2.CAP_PROP_FRAME_COUNT) == 24
+    assert film.get(cv2.CAP_PROP_FPS) == 30
+    read, frame = film.read()
     assert read
     assert frame[100:200, 100:200].std() > 5
     names = {path.name for path in out.iterdir()}
