@@ -35,7 +35,7 @@ def main(argv: list[str]) -> int:
         required=True,
         type=Path,
         metavar="CKPT",
-        help="a run's workdir, a converted folder, or a .pth of the release",
+        help="a run's workdir, what `convert` wrote, or a .pth of the release",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address (%(default)s)")
     parser.add_argument("--port", type=int, default=7860, help="0: any that is free (%(default)s)")

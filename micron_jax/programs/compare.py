@@ -86,7 +86,8 @@ def _live(arguments) -> Iterable:
     )
     views = frames.make_views(pictures, weights.config)
     with tempfile.TemporaryDirectory() as scratch:
-        if not checkpoint.is_file():  # the release reads a .pth; the user's own is given as it is
+        # The release reads a .pth; the user's own is given as it is.
+        if not checkpoint.is_file() or checkpoint.suffix == ".safetensors":
             checkpoint = Path(scratch, "checkpoint.pth")
             release.save(weights, checkpoint)
         print("running the release's code ...", file=sys.stderr, flush=True)

@@ -91,7 +91,7 @@ def add_inputs(parser: Arguments) -> None:
         required=True,
         type=Path,
         metavar="CKPT",
-        help="a run's workdir, a converted folder, or a .pth of the release",
+        help="a run's workdir, what `convert` wrote, or a .pth of the release",
     )
     parser.add_argument(
         "--input", nargs="+", type=Path, metavar="PATH", help="images, folders, videos"
