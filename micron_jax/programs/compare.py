@@ -8,6 +8,15 @@ from pathlib import Path
 
 from micron_jax.programs import Arguments, write_json
 
+EXAMPLES = """
+  micron-jax compare --checkpoint RELEASE.pth --release Micron-BERT --plot errors.png
+  micron-jax compare --checkpoint weights --release Micron-BERT --input faces --record run.npz
+  micron-jax compare --checkpoint weights --recording run.npz
+
+Before the first: git clone https://github.com/uark-cviu/Micron-BERT
+pip install 'micron-jax[torch]' && pip install --no-deps timm==0.4.12
+"""
+
 
 def main(argv: list[str]) -> int:
     parser = Arguments(
@@ -19,10 +28,7 @@ def main(argv: list[str]) -> int:
         "and compare every layer, the losses and the gradients; or compare with what a recording "
         "holds of such a run. Error is max |ours - theirs| / max |theirs|. Ends with 1 where a "
         "check fails.",
-        epilog="example: git clone https://github.com/uark-cviu/Micron-BERT && pip install "
-        "'micron-jax[torch]' && pip install --no-deps timm==0.4.12 && micron-jax compare "
-        "--checkpoint release.pth --release Micron-BERT",
-        allow_abbrev=False,
+        examples=EXAMPLES,
     )
     parser.add_argument("--checkpoint", metavar="CKPT", help="what `micron_jax.load` takes")
     parser.add_argument("--release", type=Path, metavar="CHECKOUT", help="its folder; needs torch")

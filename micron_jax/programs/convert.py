@@ -4,6 +4,12 @@ from pathlib import Path
 
 from micron_jax.programs import Arguments
 
+EXAMPLES = """
+  micron-jax convert RELEASE.pth weights
+  micron-jax convert weights OURS.pth
+  micron-jax convert --weights teacher runs/release teacher.safetensors
+"""
+
 
 def main(argv: list[str]) -> int:
     parser = Arguments(
@@ -14,9 +20,7 @@ def main(argv: list[str]) -> int:
         ".pth, into a checkpoint that the PyTorch release loads; where it ends in .safetensors, "
         "into one file that carries its settings. A model card is written with it. Needs no torch, "
         "runs no code of the checkpoint, and copies float32 weights bit for bit.",
-        epilog="examples: micron-jax convert release.pth weights/ | micron-jax convert runs/demo "
-        "demo.pth | micron-jax convert --weights teacher runs/demo weights/",
-        allow_abbrev=False,
+        examples=EXAMPLES,
     )
     parser.add_argument("source", metavar="SRC", help="what `micron_jax.load` takes")
     parser.add_argument(

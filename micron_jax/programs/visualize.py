@@ -1,13 +1,11 @@
 """`micron-jax visualize`: what moved between two frames, and when in a video."""
 
-import argparse
 from pathlib import Path
 
 from micron_jax.programs import Arguments
 from micron_jax.programs.extract import add_inputs, inputs
 
 EXAMPLES = """
-examples:
   micron-jax visualize --checkpoint runs/demo --input clip.mp4 --output looks/clip
   micron-jax visualize --checkpoint runs/demo --input apex.jpg onset.jpg --output looks/pair
   micron-jax visualize --checkpoint RELEASE.pth --set casme2 --data-dir DIR --clip sub01/EP02_01f \\
@@ -24,9 +22,7 @@ def main(argv: list[str]) -> int:
         prog="micron-jax visualize",
         description="Heat maps of a pair of frames, or the energy of the micro-attention over a "
         "clip with candidate micro-expressions marked. Frames are registered first.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        examples=EXAMPLES,
     )
     add_inputs(parser)
     parser.add_argument("--output", required=True, type=Path, help="folder to be made")
