@@ -26,7 +26,7 @@ def main(argv: list[str]) -> int:
     several = parser.add_argument_group(
         "several processes",
         "The same command on each, with the same workdir. On a TPU pod, under srun and\n"
-        "  under Open MPI before 5 they find each other; elsewhere, and to overrule that:",
+        "under Open MPI before 5 they find each other; elsewhere, and to overrule that:",
     )
     several.add_argument("--coordinator", metavar="HOST:PORT", help="where process 0 listens")
     several.add_argument("--processes", metavar="N", type=int, help="how many there are")
