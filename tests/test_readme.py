@@ -26,6 +26,7 @@ from drawn_weights import draw_weights
 from micron_jax import config as configs
 from micron_jax.cli import PROGRAMS, main
 from micron_jax.data import expressions, faces
+from micron_jax.data.images import decode_jpeg
 from micron_jax.datasets.frames.builder import build as build_corpus
 from micron_jax.errors import UserError
 from micron_jax.evaluation import recipe as tuning
@@ -180,6 +181,15 @@ def accepts(recipe, settings) -> bool:
 )
 def test_a_file_that_is_named_is_there(path):
     assert (ROOT / path).exists()
+
+
+def test_its_pictures_are_there_and_small():
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
+    assert pictures
+    for picture in pictures:
+        data = (ROOT / picture).read_bytes()
+        assert len(data) < 200_000
+        assert decode_jpeg(data).std() > 20
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if not c.startswith(OURS)])
