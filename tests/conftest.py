@@ -27,6 +27,16 @@ def recording(recording_path):
     return read_recording(recording_path)
 
 
+@pytest.fixture(scope="module")
+def quickly():
+    """Compiles sooner what is run only once or twice."""
+    import jax
+
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory) -> Path:
     """A data_dir with a corpus of 2 clips of 24 frames at 32 px, a bright square moving in each."""

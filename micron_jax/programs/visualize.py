@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from micron_jax.programs import Arguments
+from micron_jax.programs import Arguments, print_reasons
 from micron_jax.programs.extract import add_inputs, inputs
 
 EXAMPLES = """
@@ -56,4 +56,8 @@ def main(argv: list[str]) -> int:
         where = f"{interval.part}, " if interval.part else ""
         told = f"{where}{interval.strength:.1f} standard deviations"
         print(f"  {rank}: {begin:.2f} to {end:.2f} s, apex {apex:.2f} s, {told}")
+    print_reasons(
+        "dropped frames",
+        [{"clip": f"frame {number}", "reason": reason} for number, reason in seen.dropped],
+    )
     return 0

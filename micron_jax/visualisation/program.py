@@ -2,7 +2,9 @@
 
 import contextlib
 import csv
+import dataclasses
 import io
+import itertools
 import os
 import shutil
 import tempfile
@@ -15,7 +17,7 @@ from tqdm import tqdm
 
 from micron_jax.data import faces
 from micron_jax.data.images import Unreadable
-from micron_jax.datasets.inputs import Cut, InputClip, cut_of
+from micron_jax.datasets.inputs import NO_FACE, Cut, InputClip, cut_of
 from micron_jax.errors import UserError
 from micron_jax.pretrained import MicronBert
 from micron_jax.visualisation.figures import draw_moments, draw_timeline, moments
@@ -68,7 +70,7 @@ def visualise(
             frame, reference = _two_images(clips, cuts)
             return _pair(model, frame, reference, folder, heat or PAIRS, clips, cuts[0])
         (clip,), (cut,) = clips, cuts
-        first = [crop for _, _, crop in _crops(clip, cut, limit=3)]
+        first = [crop for _, _, crop in itertools.islice(_crops(clip, cut), 3)]
         if len(first) == 1:
             raise UserError(f"{clip.name}: one frame only, and nothing to compare it with")
         if len(first) == 2:
@@ -80,20 +82,18 @@ def _cut(clip: InputClip, crop: str, size: int, detect) -> Cut:
     try:
         return cut_of(clip, crop, size, detect)
     except Unreadable as error:
-        mend = "; --crop whole takes frames as they are" if str(error) == "no face" else ""
+        mend = "; --crop whole takes frames as they are" if str(error) == NO_FACE else ""
         raise UserError(f"{clip.name}: {error}{mend}") from None
 
 
 def _crops(
-    clip: InputClip, cut: Cut, limit: int | None = None
+    clip: InputClip, cut: Cut, dropped: list | None = None
 ) -> Iterator[tuple[int, float | None, np.ndarray]]:
-    given = 0
     for number, seconds, frame in clip.read():
         if not isinstance(frame, Unreadable):
             yield number, seconds, cut(frame)
-            given += 1
-            if given == limit:
-                return
+        elif dropped is not None:
+            dropped.append((number, str(frame)))
 
 
 def _two_images(clips: list[InputClip], cuts: list[Cut]) -> list[np.ndarray]:
@@ -123,16 +123,17 @@ def _pair(
 def _clip(
     model: MicronBert, clip: InputClip, cut: Cut, folder: Path, heat: str, bar: type[tqdm]
 ) -> Timeline:
-    name = Path(clip.name).name
+    name, dropped = Path(clip.name).name, []
     with bar(total=clip.count, unit=" frames", desc="energy") as watched:
 
         def counted():
-            for crop in _crops(clip, cut):
+            for crop in _crops(clip, cut, dropped):
                 watched.update()
                 yield crop
 
         fps, face = clip.fps or ASSUMED, cut.kind == "face"
         timeline = watch(model, counted(), fps=fps, heat=heat, faces=face)
+    timeline = dataclasses.replace(timeline, dropped=dropped)
     apex = moments(timeline)[0].apex
     before = max(0, apex - timeline.delta)
     wanted = {n for m in moments(timeline) for n in (m.onset, m.apex, m.offset)} | {before}

@@ -58,6 +58,7 @@ class Timeline:
       energy: of the heat, see `energy_of`, float32 [T].
       flow_energy: of the flow, float32 [T].
       intervals: candidates of micro-expressions, strongest first.
+      dropped: (number, reason) of frames that are missing because they cannot be decoded.
     """
 
     fps: float
@@ -70,6 +71,7 @@ class Timeline:
     energy: np.ndarray
     flow_energy: np.ndarray
     intervals: list[Interval]
+    dropped: list[tuple[int, str]] = dataclasses.field(default_factory=list)
 
 
 def watch(

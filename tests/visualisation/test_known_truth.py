@@ -42,6 +42,7 @@ def clip(tmp_path_factory):
     return root / "CASME2-RAW" / "sub01" / "EP01", entry["apex"], length > 0.5
 
 
+@pytest.mark.usefixtures("quickly")
 def test_the_top_interval_holds_the_apex_and_the_map_what_moved(clip, tmp_path, monkeypatch):
     frames, apex, moved = clip
     monkeypatch.setattr(

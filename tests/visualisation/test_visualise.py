@@ -17,6 +17,8 @@ from micron_jax.visualisation import pairs
 from micron_jax.visualisation.overlay import overlay
 from micron_jax.visualisation.pairs import draw_pair, look_at_pair, view_size
 
+pytestmark = pytest.mark.usefixtures("quickly")
+
 
 @pytest.fixture(scope="module")
 def weights():
@@ -62,10 +64,12 @@ def visualise(checkpoint, output, *inputs):
 
 def test_a_passing_expression_is_found_and_shown(checkpoint, tmp_path, capsys):
     write_folder(tmp_path / "clip", frames(24, apex=12))
+    (tmp_path / "clip" / "img99.png").write_bytes(b"")
     out = tmp_path / "looks" / "clip"
     assert visualise(checkpoint, out, tmp_path / "clip", "--fps", "30") == 0
     said, _ = capsys.readouterr()
     assert said.startswith(f"to look at: {out}\nframes: 24, candidates: ")
+    assert said.endswith("dropped frames: 1\n  frame 99: img99.png: not a whole image\n")
     with open(out / "intervals.csv") as file:
         top = next(csv.DictReader(file))
     assert int(top["onset"]) <= 5 + 12 <= int(top["offset"])
