@@ -28,8 +28,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--output", required=True, type=Path, help="folder to be made")
     parser.add_argument(
         "--heat",
-        choices=("symmetric", "cosine", "release"),
-        help="the read-out (of a pair: symmetric; over time: cosine)",
+        choices=("motion", "symmetric", "cosine", "release"),
+        help="the read-out (motion, where the checkpoint was trained on known motion; else of a "
+        "pair symmetric, over time cosine)",
     )
     options = parser.parse_args(argv)
 

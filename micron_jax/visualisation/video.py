@@ -78,6 +78,7 @@ class AnnotatedVideo:
         self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
 
     def close(self) -> None:
+        """Ends the file, which is whole only then."""
         self._writer.release()
 
     def _x(self, index: int) -> int:

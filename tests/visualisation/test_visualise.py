@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 import tiny
+from drawn_weights import draw_weights
 
 from micron_jax.cli import main
 from micron_jax.data import faces
@@ -14,8 +15,9 @@ from micron_jax.interop import folder
 from micron_jax.pretrained import MicronBert, Weights
 from micron_jax.training.state import init_params
 from micron_jax.visualisation import pairs
-from micron_jax.visualisation.overlay import overlay
+from micron_jax.visualisation.overlay import LABELS, overlay, top_of
 from micron_jax.visualisation.pairs import draw_pair, look_at_pair, view_size
+from micron_jax.visualisation.timeline import watch
 
 pytestmark = pytest.mark.usefixtures("quickly")
 
@@ -133,6 +135,19 @@ def test_a_figure_stretches_nothing():
     assert {axis.get_aspect() for axis in figure.axes if axis.images} == {2.0}
 
 
+def test_a_checkpoint_that_knows_motion_shows_that():
+    model = MicronBert(draw_weights(tiny.OURS, decoder=False))
+    frame = drawn.texture(1, (64, 64))
+    view = look_at_pair(model, frame, np.roll(frame, 1, axis=0), faces=False)
+    assert view.kind == "motion"
+    assert view.heat.shape == (4, 4)
+    assert view.heat.min() >= 0
+    assert top_of(view.heat, "motion") == 1
+    assert any(axis.get_ylabel() == LABELS["motion"] for axis in draw_pair(view).axes)
+    timeline = watch(model, [(n, None, frame) for n in range(3)], fps=30, faces=False)
+    assert timeline.kind == "motion"
+
+
 def test_a_checkpoint_without_decoder_and_frames_of_no_size(weights):
     without = {name: part for name, part in weights.params.items() if name != "decoder"}
     bare = MicronBert(Weights(weights.config, without, {}, weights.center, {}))
@@ -183,6 +198,7 @@ def test_an_overlay_shows_the_face_where_nothing_moved():
         (["a.png", "b.png", "c.png"], "3 inputs"),
         (["broken.mp4"], "broken.mp4: no frame can be decoded"),
         (["a.png", "b.png", "--heat", "warm"], "--heat"),
+        (["a.png", "b.png", "--heat", "motion"], "--heat motion: this checkpoint has symmetric"),
         (["a.png", "b.png", "--output", "taken"], "--output taken exists; remove it"),
         (["a.png", "b.png", "--output", "a.png/x"], "--output a.png/x: cannot be written"),
     ],
