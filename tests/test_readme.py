@@ -1,12 +1,10 @@
-"""Every command of the README and of each --help: read by its own parser, and run where cheap.
+"""Every command of the README: read by its own parser, and run where that is cheap.
 
-A command of the README stands in `RUN`, with what makes the files that it names, or in `NOT_RUN`,
+A command stands in `RUN`, with what makes the files that it names, or in `NOT_RUN`,
 with the reason. One that stands in neither fails.
 """
 
-import argparse
 import contextlib
-import importlib
 import importlib.metadata
 import itertools
 import re
@@ -20,6 +18,7 @@ import evaluated
 import pytest
 import tiny
 import vendor_trees
+from commands import check, lines, parsers, recipe_of
 from drawn_weights import draw_weights
 
 from micron_jax import config as configs
@@ -28,22 +27,13 @@ from micron_jax.data import expressions, faces
 from micron_jax.data.images import decode_jpeg
 from micron_jax.datasets.frames.builder import build as build_corpus
 from micron_jax.errors import UserError
-from micron_jax.evaluation import recipe as tuning
 from micron_jax.interop import folder, release
-from micron_jax.planning.chips import parse_topology
-from micron_jax.programs import Arguments
-from micron_jax.training import recipe as training
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```\n", re.DOTALL | re.MULTILINE)
 SPANS = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", FENCED.sub("", README))]
 OURS, SHELL = "micron-jax", ("bash", "time", "python", "pip", "git")
-
-
-def lines(text: str) -> list[str]:
-    """The commands of a block, a line each, whatever the lines that they are broken into."""
-    return [" ".join(line.split()) for line in text.replace("\\\n", " ").splitlines()]
 
 
 def whole(span: str) -> str:
@@ -58,60 +48,9 @@ COMMANDS = dict.fromkeys(line for line in [*BLOCKS, *WITHIN] if line not in NAME
 FRAGMENTS = dict.fromkeys(span for span in SPANS if span.startswith("--"))
 
 
-class Parsed(Exception):
-    """What a parser made of a command, before anything is done with it."""
-
-
-@pytest.fixture
-def parse(monkeypatch):
-    """argv -> (namespace, settings of the config); a wrong one raises what a user would see."""
-    depth = 0
-
-    def stop(method):
-        def parse(self, *args, **kwargs):
-            nonlocal depth
-            depth += 1
-            try:
-                found = method(self, *args, **kwargs)
-            finally:
-                depth -= 1
-            if depth:  # of a subcommand's parser, or of the other method
-                return found
-            raise Parsed(found)
-
-        return parse
-
-    for method in ("parse_args", "parse_known_args"):
-        monkeypatch.setattr(Arguments, method, stop(getattr(argparse.ArgumentParser, method)))
-
-    def parse(argv):
-        program = importlib.import_module(f"micron_jax.programs.{argv[0]}")
-        with pytest.raises(Parsed) as caught:
-            program.main(argv[1:])
-        (found,) = caught.value.args
-        return found if isinstance(found, tuple) else (found, [])
-
-    return parse
-
-
-def check(argv, parse):
-    """Fails on an unknown command, option, choice, recipe, field or topology."""
-    options, settings = parse(argv)
-    if argv[0] in ("pretrain", "finetune", "plan"):
-        read = tuning.parse if argv[0] == "finetune" else training.parse
-        given = ["--config.data.data_dir=DIR", *settings]
-        if argv[0] == "finetune" and not any("config.checkpoint" in one for one in given):
-            given.append("--config.checkpoint=CKPT")
-        read(configs.override(configs.load(options.config), given))
-    else:
-        assert settings == []
-    if argv[0] == "plan":
-        parse_topology(options.topology)
-
-
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith(OURS)])
-def test_a_command_of_the_readme_is_one(command, parse):
-    check(shlex.split(command)[1:], parse)
+def test_a_command_of_the_readme_is_one(command, monkeypatch):
+    check(shlex.split(command)[1:], monkeypatch)
 
 
 @pytest.mark.parametrize("command", NAMED)
@@ -119,35 +58,6 @@ def test_a_command_that_is_named_has_help(command):
     with pytest.raises(SystemExit) as stopped:
         main([*shlex.split(command)[1:], "--help"])
     assert stopped.value.code == 0
-
-
-def parsers(name, monkeypatch):
-    """The parser of a command and those of its subcommands, by the words that lead there."""
-
-    def stop(self, *args, **kwargs):
-        raise Parsed(self)
-
-    with monkeypatch.context() as patch:
-        for method in ("parse_args", "parse_known_args"):
-            patch.setattr(Arguments, method, stop)
-        with pytest.raises(Parsed) as caught:
-            importlib.import_module(f"micron_jax.programs.{name}").main([])
-    (parser,) = caught.value.args
-    yield parser
-    for action in parser._subparsers._group_actions if parser._subparsers else ():
-        yield from action.choices.values()
-
-
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_help_ends_with_examples_that_are_commands(name, monkeypatch, request):
-    for parser in [*parsers(name, monkeypatch)]:
-        assert parser.prog.split()[:2] == [OURS, name]
-        examples = [line for line in lines(parser.epilog) if line.startswith(parser.prog)]
-        assert examples, f"{parser.prog} --help shows no example"
-        assert max(map(len, parser.format_help().splitlines())) <= 130
-        for example in examples:
-            if not example.endswith("--help"):
-                check(shlex.split(example)[1:], request.getfixturevalue("parse"))
 
 
 def test_an_option_within_the_text_is_one(monkeypatch):
@@ -166,11 +76,10 @@ def test_an_option_within_the_text_is_one(monkeypatch):
 
 def accepts(recipe, settings) -> bool:
     """Whether a shipped recipe takes them, with a checkpoint or, where it may be, without."""
-    read = tuning.parse if recipe.startswith("finetune") else training.parse
     for more in ([], ["--config.checkpoint=CKPT"]):
         given = ["--config.data.data_dir=DIR", *more, *settings]
         with contextlib.suppress(UserError):
-            read(configs.override(configs.load(recipe), given))
+            recipe_of(recipe)(configs.override(configs.load(recipe), given))
             return True
     return False
 
@@ -298,6 +207,9 @@ RUN = {
 
 
 def test_no_command_escapes():
+    assert {kind for kind, _ in FENCED.findall(README)} == {"", "python", "bibtex"}
+    others = [s for s in SPANS if " -" in s and whole(s) not in COMMANDS and s not in FRAGMENTS]
+    assert set(others) == {"kill -9"}
     assert RUN.keys() & NOT_RUN.keys() == set()
     assert [c for c in COMMANDS if c not in RUN and c not in NOT_RUN] == [], "list it above"
     assert [c for c in (*RUN, *NOT_RUN) if c not in COMMANDS] == [], "the README has it no longer"
