@@ -11,7 +11,7 @@ import numpy as np
 from micron_jax.config import build
 from micron_jax.data.views import denormalise, normalise
 from micron_jax.errors import UserError
-from micron_jax.interop import folder, hub, release
+from micron_jax.interop import folder, hub, release, single
 from micron_jax.interop.weights import Weights, check_finite
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.layers import patchify, unpatchify
@@ -26,9 +26,10 @@ def load(checkpoint: str | Path, *, weights: str = "student") -> "MicronBert":
     """Loads whatever checkpoint a user has, ready to be called.
 
     Args:
-      checkpoint: a run's workdir, a folder that `micron-jax convert` wrote, a `.pth` of the
-        PyTorch release, or the name of such a folder on the Hugging Face Hub, `OWNER/NAME` or
-        `OWNER/NAME@REVISION`. What lies on this machine goes before what has its name on the Hub.
+      checkpoint: a run's workdir, a folder or a `.safetensors` that `micron-jax convert` wrote, a
+        `.pth` of the PyTorch release, or the name of such a folder on the Hugging Face Hub,
+        `OWNER/NAME` or `OWNER/NAME@REVISION`. What lies on this machine goes before what has its
+        name on the Hub.
       weights: `student`, the network that was trained, or `teacher`, its moving average, of
         checkpoints trained with DINO.
 
@@ -45,6 +46,8 @@ def read(checkpoint: str | Path, *, weights: str = "student") -> Weights:
 
 def _read(checkpoint: Path) -> Weights:
     if checkpoint.is_file():
+        if checkpoint.suffix == ".safetensors":
+            return single.read(checkpoint)
         return release.read_checkpoint(checkpoint)
     if Checkpoints.folder(checkpoint).is_dir():
         return _read_run(checkpoint)
@@ -53,8 +56,8 @@ def _read(checkpoint: Path) -> Weights:
     if hub.is_name(str(checkpoint)):
         return folder.read(hub.fetch(str(checkpoint)))
     raise UserError(
-        f"{checkpoint}: no such file or folder; expected a run's workdir, a converted folder, "
-        "a .pth of the release, or OWNER/NAME on the Hugging Face Hub"
+        f"{checkpoint}: no such file or folder; expected a run's workdir, a converted folder "
+        "or .safetensors, a .pth of the release, or OWNER/NAME on the Hugging Face Hub"
     )
 
 

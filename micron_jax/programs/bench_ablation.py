@@ -8,11 +8,15 @@ from micron_jax.programs import write_json
 
 TEXT = "what each part of the network and its objective brings, row by row"
 PX = ("0.5", "1", "2")
+EXAMPLES = """
+  micron-jax bench ablation --corpus corpus --data-dir test --labelled-dir labelled \\
+      --workdir runs/ablation --seeds 3 --json ablation.json
+"""
 
 
 def add(kinds) -> None:
     """Adds the command to those of `micron-jax bench`."""
-    parser = kinds.add_parser("ablation", help=TEXT, description=TEXT, allow_abbrev=False)
+    parser = kinds.add_parser("ablation", help=TEXT, description=TEXT, examples=EXAMPLES)
     parser.add_argument("--config", default="ablation", help="rows and settings (%(default)s)")
     for option, text in (
         ("--workdir", "every row and seed is trained there, or goes on"),
