@@ -11,7 +11,7 @@ from micron_jax.errors import UserError
 from micron_jax.training.rules import match, path_of
 
 # Biases, scales of norms and the CLS token are not decayed.
-DECAYED = ((r"/kernel$", True), (r"/(bias|scale|cls)$", False))
+DECAYED = ((r"/kernel$", True), (r"/(bias|scale|cls|metric)$", False))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,9 @@ from micron_jax.data import camera, known_motion, warps
 @pytest.fixture(scope="module")
 def calm():
     """Windows of a face without head motion, light and noise: what is left is the field."""
-    quiet = dict(HEAD=(0.0,) * 4, TURNED=0.0, READ=(0.1, 0.1), SHOT=0.0, LIGHT=0.0, STILL=0.0)
+    quiet = dict(
+        HEAD=(0.0,) * 4, TURNED=0.0, BLINKED=0.0, READ=(0.1, 0.1), SHOT=0.0, LIGHT=0.0, STILL=0.0
+    )
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (quiet | dict(QUALITY=(100, 100), BLUR=(0.3, 0.3))).items():
             patch.setattr(known_motion, name, value)
