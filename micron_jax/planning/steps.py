@@ -192,9 +192,13 @@ def estimate_step(config: PretrainConfig, topology: Topology, devices: list[jax.
     here = config.batch_size // topology.count
     state, frames = (formulas.device_bytes(x) for x in (program.shapes, batch))
     gradients = formulas.device_bytes(program.shapes.params)
+    flops = train_flops(config.model, config.views, config.objective)
+    flops += formulas.recomputed_flops(config)
     parameters = _size(program.shapes.params)
+    # With `accumulate`, one part of the batch is under way, and beside its gradients their sum.
     kept = round(here * formulas.activation_bytes(config))
-    temporaries = kept + gradients
+    temporaries = kept // config.accumulate + round(here * formulas.view_bytes(config))
+    temporaries += gradients * (2 if config.accumulate > 1 else 1)
     mesh = dict(program.samples.mesh.shape)
     return Step(
         parameters=parameters,
@@ -202,7 +206,7 @@ def estimate_step(config: PretrainConfig, topology: Topology, devices: list[jax.
         memory=dict(zip(_MEMORY, (state + frames, temporaries, state, state, 0), strict=True)),
         needed=state + frames + temporaries,
         available=round(0.9 * topology.chip.hbm_bytes),  # CUDA, cuDNN and fragments take theirs
-        flops=here * train_flops(config.model, config.views, config.objective),
+        flops=here * flops,
         bytes=2.0 * (state + gradients) + 2.0 * kept,
         collectives=formulas.exchanged(4 * parameters, mesh),
         compiled=False,
