@@ -12,6 +12,24 @@ import pytest
 FIXTURES = Path(__file__).parent / "fixtures"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once(tmp_path_factory):
+    """What one process has compiled the others read, those that tests start among them."""
+    import jax
+
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (
+            ("jax_compilation_cache_dir", str(folder / "compiled")),
+            ("jax_persistent_cache_min_compile_time_secs", 0.2),
+        ):
+            patch.setenv(name.upper(), str(value))
+            jax.config.update(name, value)
+        yield
+
+
 @pytest.fixture(scope="session")
 def recording_path() -> Path:
     return FIXTURES / "release_tiny.npz"
