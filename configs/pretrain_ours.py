@@ -23,7 +23,7 @@ import ml_collections
 def get_config() -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
     config.batch_size = 16
-    config.epochs = 1000
+    config.epochs = 400
     config.log_every = 50
     config.picture_every = 1000
     config.checkpoint_every = 500

@@ -58,6 +58,8 @@ class ModelConfig:
       band_spreads: over how many patches about each a displacement is solved for, from each
         distance of the band: standard deviations of Gaussians, 0 being the patch alone.
       motion_width: channels of the motion branch (see `motion`), which is always float32.
+      motion_window: side of what it sees at a time, patches: what training shows it, of which
+        larger frames are put together.
       motion_reach: of its convolutions, one after another: patches from tap to tap.
       attention: how softmax attention is computed; see `attention.attend`.
       dtype: of the computation, `float32` or `bfloat16`; parameters are always float32.
@@ -91,6 +93,7 @@ class ModelConfig:
     band_heads: int = 6
     band_spreads: tuple[int, ...] = (0, 1, 2)
     motion_width: int = 64
+    motion_window: int = 14
     motion_reach: tuple[int, ...] = (1, 2, 4, 1, 2)
     attention: str = "auto"
     dtype: str = "float32"
@@ -122,6 +125,8 @@ class ModelConfig:
         if self.poi != "none" and not self.dma_diagonal:
             raise UserError(f"model.poi={self.poi!r}: needs model.dma_diagonal=True")
 
+        if self.motion_window < 2:
+            raise UserError(f"model.motion_window={self.motion_window}: must be at least 2")
         if any(distance < 1 for distance in (*self.band, *self.motion_reach)):
             raise UserError(
                 f"model.band={self.band}, model.motion_reach={self.motion_reach}: "

@@ -134,6 +134,12 @@ class PretrainConfig:
                 f"config.model.patch_size={self.model.patch_size}: known motion needs a multiple "
                 f"of 4 that divides views.motion_size={self.views.motion_size}"
             )
+        shown = self.views.motion_size // self.model.patch_size
+        if self.views.motion_crops and shown != self.model.motion_window:
+            raise UserError(
+                f"config.model.motion_window={self.model.motion_window}: views.motion_size="
+                f"{self.views.motion_size} shows {shown} patches; they must agree"
+            )
         if self.views.local_crops and self.views.local_size % self.model.patch_size:
             raise UserError(
                 f"config.views.local_size={self.views.local_size}: "

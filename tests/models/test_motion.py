@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +13,7 @@ from micron_jax.models import band
 from micron_jax.models.band import BandMatch, cosine_basis, offsets, windows
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.micron_bert import MicronBertModule
+from micron_jax.models.motion import window_starts
 from micron_jax.training.optimizer import TRAINED_HOW
 from micron_jax.training.rules import match, path_of
 from micron_jax.training.sharding import PARTITION_RULES
@@ -86,6 +89,29 @@ def test_motion_is_of_each_patch_and_knows_nothing_at_first(params):
     assert displacement.shape == (3, 24, 2)
     assert not np.any(logit)
     assert not np.any(displacement)
+
+
+def test_larger_frames_are_put_together_of_windows(params):
+    """A window's middle hears of nothing beyond it; where windows agree, so does the whole."""
+    assert window_starts(4, 14) == [0]
+    assert window_starts(28, 14) == [0, 7, 14]
+    assert window_starts(9, 4) == [0, 2, 4, 5]
+    config = dataclasses.replace(OURS, motion_window=4)
+    rng = np.random.default_rng(0)
+    drawn = jax.tree.map(lambda x: rng.normal(0, 0.1, x.shape).astype(x.dtype), params)
+    frames = jax.random.normal(jax.random.key(1), (2, 1, 48, 32, 3))
+    network = MicronBertModule(config)
+    whole = network.apply({"params": drawn}, *frames, method="moved")[0].reshape(6, 4)
+    parts = [
+        network.apply({"params": drawn}, *frames[:, :, y : y + 32], method="moved")[0].reshape(4, 4)
+        for y in (0, 16)
+    ]
+    weight = np.hanning(6)[1:-1] + 0.02
+    for row in range(6):
+        shares = [weight[row - y] if 0 <= row - y < 4 else 0.0 for y in (0, 2)]
+        rows = [part[min(max(row - y, 0), 3)] for part, y in zip(parts, (0, 2), strict=True)]
+        expected = sum(s * r for s, r in zip(shares, rows, strict=True)) / sum(shares)
+        np.testing.assert_allclose(whole[row], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_every_parameter_has_its_rules(params):
