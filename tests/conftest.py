@@ -3,7 +3,11 @@
 import os
 
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+# The last two compile in half the time, to slower code.
+os.environ["XLA_FLAGS"] = (
+    "--xla_force_host_platform_device_count=8 "
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+)
 
 import shutil
 import warnings
@@ -12,6 +16,24 @@ from pathlib import Path
 import pytest
 
 FIXTURES = Path(__file__).parent / "fixtures"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once(tmp_path_factory):
+    """What one process has compiled the others read, those that tests start among them."""
+    import jax
+
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (
+            ("jax_compilation_cache_dir", str(folder / "compiled")),
+            ("jax_persistent_cache_min_compile_time_secs", 0.2),
+        ):
+            patch.setenv(name.upper(), str(value))
+            jax.config.update(name, value)
+        yield
 
 
 @pytest.fixture(scope="session")

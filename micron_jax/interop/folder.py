@@ -1,4 +1,4 @@
-"""The interchange folder: `config.json` and a model card beside `model.safetensors`."""
+"""The interchange folder: `config.json`, a model card and `model.safetensors`; see `classifier`."""
 
 import json
 import os
@@ -8,11 +8,12 @@ from pathlib import Path
 
 from micron_jax.errors import UserError
 from micron_jax.interop import card, tensors
+from micron_jax.interop.classifier import Classifier
 from micron_jax.interop.weights import Weights, read_description
 
 
-def save(weights: Weights, folder: Path) -> None:
-    """Writes the folder, whole or not at all.
+def save(weights: Weights, folder: Path, classifier: Classifier | None = None) -> None:
+    """Writes the folder, whole or not at all; a classifier on these weights lies in it as well.
 
     Raises:
       UserError: something is there already.
@@ -27,7 +28,9 @@ def save(weights: Weights, folder: Path) -> None:
     try:
         (scratch / "model.safetensors").write_bytes(tensors.encode(weights))
         (scratch / "config.json").write_text(json.dumps(weights.described(), indent=2) + "\n")
-        (scratch / "README.md").write_text(card.text(weights, folder.name))
+        (scratch / "README.md").write_text(card.text(weights, folder.name, classifier))
+        for name, data in (classifier.files() if classifier else {}).items():
+            (scratch / name).write_bytes(data)
         scratch.chmod(0o755)
         os.replace(scratch, folder)
     except OSError as error:

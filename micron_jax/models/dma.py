@@ -79,6 +79,7 @@ class MicroAttention(nn.Module):
     scaled: bool
     tied: bool
     diagonal: bool
+    gated: bool
     attention: str
     dtype: jnp.dtype
 
@@ -99,6 +100,8 @@ class MicroAttention(nn.Module):
         `scores`, [B, N], weigh the patches, where only the diagonal counts.
         """
         q, k, v = self.to_q(query), self.to_k(key), self.to_v(value)
+        if not self.gated:
+            return self.proj(v)
         if self.diagonal:
             return self.proj(micro_attention(q, k, v, scores, scale=self.scale))
         # `attend` scales by 1/√width itself.

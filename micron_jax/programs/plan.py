@@ -1,6 +1,7 @@
 """`micron-jax plan`: what a pretraining will need and cost, before anyone pays."""
 
 import dataclasses
+import functools
 import math
 import time
 from pathlib import Path
@@ -31,6 +32,12 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--find-batch", action="store_true", help="the largest batch a device that fits"
     )
+    parser.add_argument(
+        "--tuned",
+        action="store_true",
+        help="compile for a TPU with the whole effort of a run's start, which takes many minutes; "
+        "else memory comes out a little larger",
+    )
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the plan there as well")
     arguments, settings = parser.parse_known_args(argv)
     if not 1 <= arguments.frames < math.inf:
@@ -49,7 +56,10 @@ def main(argv: list[str]) -> int:
 
     steps.prepare(topology)
     devices = steps.devices_of(topology)
-    step_of = steps.compile_step if topology.is_tpu else steps.estimate_step
+    if topology.is_tpu:
+        step_of = functools.partial(steps.compile_step, tuned=arguments.tuned)
+    else:
+        step_of = steps.estimate_step
 
     def sized(samples: int):
         return dataclasses.replace(config, batch_size=samples * topology.count)
