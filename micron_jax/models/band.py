@@ -41,15 +41,17 @@ def windows(grey, shifts: np.ndarray, *, patch_size: int, side: int):
     reach = int(np.abs(shifts).max())
     margin = aside + reach
     padded = jnp.pad(grey, ((0, 0), (margin, margin), (margin, margin)), mode="edge")
-    # Each pixel is read about fifty times: what it comes from must not be computed as often.
-    padded = jax.lax.optimization_barrier(padded)
     line = width + 2 * margin
     rows, columns = (np.arange(size // patch_size) * patch_size for size in (height, width))
     corner = (rows[:, None] * line + columns).ravel()
     inside = (np.arange(side)[:, None] * line + np.arange(side)).ravel()
     moved = (shifts + reach) @ (line, 1)
+    # Each pixel is read about fifty times: what it comes from must not be computed as often. And
+    # the millions of places read are to be added up when they are needed, not kept as a constant.
+    parts = (jnp.asarray(part, jnp.int32) for part in (moved, corner, inside))
+    padded, moved, corner, inside = jax.lax.optimization_barrier((padded, *parts))
     index = moved[:, None, None] + corner[:, None] + inside
-    return jnp.take(padded.reshape(batch, -1), jnp.asarray(index), axis=1)
+    return padded.reshape(batch, -1).at[:, index].get(mode="promise_in_bounds")
 
 
 def cosine_basis(side: int, count: int) -> np.ndarray:
