@@ -25,6 +25,7 @@ from micron_jax.training import recipe
 from micron_jax.training.state import init_params
 
 PICTURE = Path(__file__).parent / "fixtures" / "looking.png"
+SURPRISE = 41  # the seed of a clip in which brows rise, and no blink or turn beside
 
 
 def make(checkpoint: str | None, path: Path = PICTURE) -> None:
@@ -35,10 +36,10 @@ def make(checkpoint: str | None, path: Path = PICTURE) -> None:
         (scratch / "faces").mkdir()
         cv2.imwrite(str(scratch / "faces" / "drawn.png"), portrait.portrait()[..., ::-1])
         made, looks = scratch / "synthetic", scratch / "looks"
-        run("data", "synth", "--faces", scratch / "faces", "--output", made, "--amplitudes", "3")
-        clips = json.loads((made / "truth.json").read_text())["clips"]
-        (clip,) = [clip["clip"] for clip in clips if clip["emotion"] == "surprise"]
-        source = made / "CASME2-RAW" / clip
+        of_one = ("--amplitudes", "3", "--clips", 1, "--seed", SURPRISE)
+        run("data", "synth", "--faces", scratch / "faces", "--output", made, *of_one)
+        (clip,) = json.loads((made / "truth.json").read_text())["clips"]
+        source = made / "CASME2-RAW" / clip["clip"]
         given = ("--input", source, "--fps", 200, "--output", looks)
         run("visualize", "--checkpoint", checkpoint, *given)
         join(looks / "moments.png", looks / "timeline.png", path)

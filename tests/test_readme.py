@@ -141,6 +141,7 @@ NOT_RUN = {
     "pip install --no-deps timm==0.4.12": "network",
     "git clone https://github.com/uark-cviu/Micron-BERT": "network",
     "micron-jax app --checkpoint runs/demo": "serves until it is stopped: tests/app",
+    "micron-jax app --checkpoint runs/casme2_5": "the same",
     "micron-jax compare --checkpoint RELEASE.pth --release Micron-BERT --plot errors.png": "wants "
     "torch and a checkout: tests/interop/test_beside_release.py",
     "micron-jax compare --recording tests/fixtures/release_full.npz": "minutes: "

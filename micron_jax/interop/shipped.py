@@ -7,7 +7,7 @@ _WEIGHTS = Path(__file__).parents[1] / "weights"
 
 def names() -> tuple[str, ...]:
     """Of all that are there; each is a folder as `micron-jax convert` writes it."""
-    return tuple(sorted(path.name for path in _WEIGHTS.iterdir() if path.is_dir()))
+    return tuple(sorted(path.parent.name for path in _WEIGHTS.glob("*/config.json")))
 
 
 def find(name: str) -> Path | None:
