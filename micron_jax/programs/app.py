@@ -13,6 +13,7 @@ from micron_jax.programs import Arguments
 EXAMPLES = """
 examples:
   micron-jax app --checkpoint runs/demo
+  micron-jax app --checkpoint runs/casme2_5      a fine-tuning: class probabilities, too
   micron-jax app --checkpoint RELEASE.pth --port 8000 --max-mb 500 --max-seconds 60
 
 Needs pip install 'micron-jax[app]'. The page loads nothing from elsewhere and is reached from this
@@ -35,7 +36,8 @@ def main(argv: list[str]) -> int:
         required=True,
         type=Path,
         metavar="CKPT",
-        help="a run's workdir, a converted folder, or a .pth of the release",
+        help="a run's workdir (of a fine-tuning: with its classifier), a converted folder, or a "
+        ".pth of the release",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address (%(default)s)")
     parser.add_argument("--port", type=int, default=7860, help="0: any that is free (%(default)s)")
