@@ -10,8 +10,11 @@ swapped, about half of the patches.
 The paper leaves open, and therefore ours: the score S of a patch (cosine with the CLS token, over a
 softmax, whose scores of about 1/N slow reconstruction); block sizes (BEiT's, over uniform patches);
 γ = β = 1; δ of 5 to 11 frames at 30 fps; the crop's scale (0.4 to 1 of the area) and size (96 px);
-that both CLS tokens of Eq. 15 get gradients. Unscaled logits saturate in float32: with
-`--config.model.dma_scaled=True` they do not, and the heat map reads out as well or better.
+that both CLS tokens of Eq. 15 get gradients; the held-out clips. Of batch, epochs and optimizer
+nothing is claimed of the paper: they are those of `pretrain_release`.
+
+Unscaled logits saturate in float32: with `--config.model.dma_scaled=True` they do not, and the heat
+map reads out as well or better.
 
 Hardware: a GPU with 24 GB or more, or a TPU slice. No result of a whole run is claimed yet.
 """

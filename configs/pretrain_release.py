@@ -3,9 +3,12 @@
     micron-jax pretrain --config configs/pretrain_release.py --workdir runs/release \
         --config.data.data_dir=DIR
 
-Model, agreement and its schedules follow the release's code. Not in its code, and therefore ours:
-the swap (its `random_replace` is never called; uniform patches, half of them), the crops' scales,
-δ, optimizer, batch size, epochs and teacher momentum (0.996, DINO's own).
+Model, agreement, the agreement's schedules, what is decayed and the 200 epochs follow the release's
+code. Not in it, and therefore ours: the swap (its `random_replace` is never called; uniform
+patches, half of them), the crops' scales, δ, the held-out clips, the batch (its checkpoint's name
+says b16), the optimizer (MAE's 1.5e-4 for 256 samples, by the linear rule, and its decay; DINO's
+10 epochs of warm-up, clipping at 3 and teacher momentum of 0.996) and that the teacher begins as a
+copy of the student, which its code overwrites.
 
 Hardware: a step takes about 520 GFLOP a sample; meant for a GPU with 40 GB or more, or a TPU slice.
 On a CPU use `--config.batch_size=2 --config.epochs=1 --config.model.dtype=float32` to see it run.

@@ -12,7 +12,7 @@ from micron_jax.config import build
 from micron_jax.data.registration import register
 from micron_jax.data.views import denormalise, normalise
 from micron_jax.errors import UserError
-from micron_jax.interop import classifier, folder, hub, release
+from micron_jax.interop import classifier, folder, hub, release, shipped, single
 from micron_jax.interop.classifier import Classifier
 from micron_jax.interop.weights import Weights, check_finite, shapes_of
 from micron_jax.models.classifier import classify
@@ -29,10 +29,11 @@ def load(checkpoint: str | Path, *, weights: str = "student") -> "MicronBert":
     """Loads whatever checkpoint a user has, ready to be called.
 
     Args:
-      checkpoint: a run's workdir (of a fine-tuning: with the classifier that it kept), a folder
-        that `micron-jax convert` wrote, a `.pth` of the PyTorch release, or the name of such a
-        folder on the Hugging Face Hub, `OWNER/NAME` or `OWNER/NAME@REVISION`. What lies on this
-        machine goes before what has its name on the Hub.
+      checkpoint: the name of weights that come with the package, `micron-tiny`; a run's workdir
+        (of a fine-tuning: with the classifier that it kept); a folder or a `.safetensors` that
+        `micron-jax convert` wrote; a `.pth` of the PyTorch release; or the name of such a folder
+        on the Hugging Face Hub, `OWNER/NAME` or `OWNER/NAME@REVISION`. What lies on this machine
+        goes before what has its name elsewhere.
       weights: `student`, the network that was trained, or `teacher`, its moving average, of
         checkpoints trained with DINO.
 
@@ -51,22 +52,28 @@ def read(checkpoint: str | Path, *, weights: str = "student") -> Weights:
 
 def _place(checkpoint: Path) -> Path:
     """Where it lies on this machine."""
-    if not checkpoint.exists() and hub.is_name(str(checkpoint)):
-        return hub.fetch(str(checkpoint))
+    if not checkpoint.exists():
+        if found := shipped.find(str(checkpoint)):
+            return found
+        if hub.is_name(str(checkpoint)):
+            return hub.fetch(str(checkpoint))
     kept = checkpoint / classifier.KEPT
     return kept if kept.is_dir() and not Checkpoints.folder(checkpoint).is_dir() else checkpoint
 
 
 def _read(checkpoint: Path) -> Weights:
     if checkpoint.is_file():
+        if checkpoint.suffix == ".safetensors":
+            return single.read(checkpoint)
         return release.read_checkpoint(checkpoint)
     if Checkpoints.folder(checkpoint).is_dir():
         return _read_run(checkpoint)
     if checkpoint.is_dir():
         return folder.read(checkpoint)
     raise UserError(
-        f"{checkpoint}: no such file or folder; expected a run's workdir, a converted folder, "
-        "a .pth of the release, or OWNER/NAME on the Hugging Face Hub"
+        f"{checkpoint}: no such file or folder; expected {' or '.join(shipped.names())}, a run's "
+        "workdir, a converted folder or .safetensors, a .pth of the release, or OWNER/NAME on the "
+        "Hugging Face Hub"
     )
 
 

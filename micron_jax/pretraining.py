@@ -5,6 +5,7 @@ import dataclasses
 import itertools
 import sys
 from collections.abc import Iterator
+from logging import CRITICAL, getLogger
 from pathlib import Path
 
 import jax
@@ -41,7 +42,9 @@ def pretrain(config: PretrainConfig, workdir: Path) -> int:
     """
     if config.model.attention == "cudnn" and jax.default_backend() != "gpu":
         raise UserError("config.model.attention='cudnn': there is no NVIDIA GPU here; use 'auto'")
-    logging.set_verbosity(logging.FATAL)  # orbax tells of every file, and of errors we tell of
+    # Orbax tells of every file, and it and asyncio of errors that we tell of.
+    logging.set_verbosity(logging.FATAL)
+    getLogger("asyncio").setLevel(CRITICAL)
     source, clips = hosts.together(lambda: open_frames(Path(config.data.data_dir)))
     kept, held = hold_out(
         clips, config.data.validation_clips, delta_min=config.data.delta_min, seed=config.seed
@@ -217,7 +220,8 @@ class _Run:
                     telemetry.begin(now)
                 if now % config.picture_every == 0 or ends:
                     read()
-                    self.draw(state, now)
+                    with telemetry.tolerated("pictures"):
+                        self.draw(state, now)
                     telemetry.begin(now)
             read()
             last = int(state.step)

@@ -19,7 +19,7 @@ from micron_jax.evaluation import chunks
 from micron_jax.evaluation.report import HTML
 from micron_jax.interop import folder
 from micron_jax.interop.classifier import Pairs
-from micron_jax.interop.folder import Weights
+from micron_jax.interop.weights import Weights
 from micron_jax.pretrained import read
 from micron_jax.training.state import init_params
 

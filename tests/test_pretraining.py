@@ -1,66 +1,12 @@
-"""Pretraining as a user runs it: a whole run, kills and resumes, bad input."""
+"""Pretraining as a user runs it: a whole run, bad input."""
 
 import json
-import shutil
-import signal
 
-import chex
-import jax
 import numpy as np
 import pytest
-from runs import arrays_of, curve, finish, start, wait_for_step
 
 from micron_jax.cli import main
 from micron_jax.training.telemetry import read_metrics
-
-LONG = ["--config.epochs=32", "--config.checkpoint_every=20", "--config.picture_every=1000000"]
-
-
-@pytest.fixture(scope="module")
-def killed(run_config, tmp_path_factory):
-    """(a run never stopped, one killed in the middle and resumed, a copy of it as it was left)."""
-    folder = tmp_path_factory.mktemp("killed")
-    whole = start(run_config, folder / "whole", *LONG)
-    process = start(run_config, folder / "killed", *LONG)
-    wait_for_step(process, folder / "killed", 50)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    shutil.copytree(folder / "killed", folder / "left")
-    steps = [row["step"] for row in read_metrics(folder / "left")]
-    assert steps[-1] < 160, "the kill came too late to be one"
-    finish(start(run_config, folder / "killed", *LONG))
-    finish(whole)
-    return folder / "whole", folder / "killed", folder / "left"
-
-
-def test_a_killed_run_ends_with_the_same_bits(killed):
-    whole, resumed, left = killed
-    step, expected, place = arrays_of(whole)
-    resumed_step, state, resumed_place = arrays_of(resumed)
-    assert step == resumed_step == 160
-    assert place == resumed_place
-    assert len(jax.tree.leaves(expected)) > 100
-    chex.assert_trees_all_equal(state, expected)
-    assert curve(resumed) == curve(whole), "a line a step, each once"
-    assert len(curve(whole)) == 160
-    assert arrays_of(left)[0] < 160
-
-
-def test_its_checkpoint_goes_on_with_two_devices(killed, run_config):
-    whole, _, left = killed
-    before = arrays_of(left)[0]
-    process = start(run_config, left, *LONG, "--config.mesh.fsdp=2", devices=2)
-    wait_for_step(process, left, before + 40)
-    process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=120)
-    assert process.returncode == 128 + signal.SIGTERM, out[-2000:]
-    rows, expected = curve(left), curve(whole)
-    assert f"going on at step {before}" in out
-    assert len(rows) >= before + 40
-    np.testing.assert_allclose(rows, expected[: len(rows)], rtol=2e-3)
-    # SIGTERM saved where it stopped.
-    assert "is saved; the same command goes on" in out
-    assert arrays_of(left)[0] == len(rows)
 
 
 def test_what_a_run_leaves(run):

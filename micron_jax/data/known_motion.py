@@ -25,7 +25,6 @@ _PUPILS = float(_EYES[1, 0] - _EYES[0, 0])
 
 AMPLITUDE = (0.3, 4.0)  # px
 RADII = (9.0, 42.0)  # px to half of it
-STILL = 0.2  # share of pairs without motion
 ZOOM = (0.8, 1.15)  # of the face
 HEAD = (1.0, 1.0, math.radians(0.6), 0.004)  # at most, between the frames: px, px, angle, scale
 ASIDE = (1.0, 1.0, math.radians(1.0), 0.01)  # of both, so that no frame lies on the pixels
@@ -34,7 +33,7 @@ BLINK, BLINKED = (0.1, 4.5), 0.35  # px, of an upper lid
 BLUR, READ, SHOT, LIGHT, QUALITY = (0.3, 0.75), (0.5, 2.0), 0.02, 0.04, (85, 95)
 
 
-def windows(key, face, *, count: int, size: int, patch_size: int):
+def windows(key, face, *, count: int, size: int, patch_size: int, still: float):
     """Pairs of windows of a face with motion between them.
 
     Args:
@@ -44,19 +43,21 @@ def windows(key, face, *, count: int, size: int, patch_size: int):
       count: of pairs, C.
       size: side of the windows in px, a multiple of 16; a whole face is 224.
       patch_size: side of a patch, a multiple of 4.
+      still: share of the pairs in which nothing moves by itself.
 
     Returns:
       (before, after, displacement): levels 0..255, float32 [C, size, size, 3] twice; how each
       patch of `before` moves by itself until `after`, (x, y) in px, float32 [C, N, 2].
     """
-    make = functools.partial(_pair, face=face.astype(jnp.float32), size=size, patch=patch_size)
+    face = jnp.asarray(face, jnp.float32)
+    make = functools.partial(_pair, face=face, size=size, patch=patch_size, still=still)
     return jax.vmap(make)(jax.random.split(key, count))
 
 
-def _pair(key, *, face, size: int, patch: int):
+def _pair(key, *, face, size: int, patch: int, still: float):
     place_key, motion_key, head_key, camera_key, first_key, last_key = jax.random.split(key, 6)
     spread, seen_at = _place(place_key, size)
-    moved, disturbed, expressed_first = _fields(motion_key, size, seen_at)
+    moved, disturbed, expressed_first = _fields(motion_key, size, seen_at, still)
     start, change = _poses(head_key)
     shoot = _camera(camera_key)
     none = jnp.zeros_like(moved)
@@ -115,14 +116,14 @@ def _place(key, size: int):
     return places, seen_at
 
 
-def _fields(key, size: int, seen_at):
+def _fields(key, size: int, seen_at, still: float):
     """What moves by itself, and what turns or blinks: [size/4, size/4, 2] px; when the former."""
     keys = jax.random.split(key, 6)
     along = jnp.arange(size // _STEP) * _STEP + (_STEP - 1) / 2
     points = jnp.stack(jnp.meshgrid(along, along), -1)
     shape, narrowest = _local_field(keys[0], points, size)
     amplitude = jnp.minimum(_log_uniform(keys[1], AMPLITUDE), 0.3 * narrowest)  # nothing folds
-    amplitude = jnp.where(jax.random.bernoulli(keys[2], STILL), 0.0, amplitude)
+    amplitude = jnp.where(jax.random.bernoulli(keys[2], still), 0.0, amplitude)
     points = points - (size - 1) / 2
     disturbed = _turn_field(keys[3], points, seen_at) + _blink_field(keys[5], points, seen_at)
     return amplitude * shape, disturbed, jax.random.bernoulli(keys[4])

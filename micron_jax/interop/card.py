@@ -1,10 +1,15 @@
 """The model card that is written beside converted weights."""
 
+import contextlib
 import dataclasses
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
+from micron_jax.errors import UserError
+from micron_jax.files import write_whole
 from micron_jax.interop.architecture import (
     RELEASE_MODEL,
     class_arguments,
@@ -75,6 +80,26 @@ its checkpoints stays under the terms of their owner; weights trained on a data 
 its terms. micron_jax's own licence, Apache-2.0, covers its code and not these numbers.
 """
     return card.encode("utf-8", "replace").decode()  # settings of a file may hold half a character
+
+
+def save_with(weights: Weights, path: Path, encode: Callable[[], bytes]) -> None:
+    """Writes `encode()` to `path` and, beside it, the card as NAME.md; whole or not at all.
+
+    Raises:
+      UserError: one of the two is there already, or cannot be written.
+    """
+    beside = path.with_suffix(".md")
+    for file in (path, beside):
+        if file.exists():
+            raise UserError(f"{file}: exists already; name a new file or remove it")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(beside, text(weights, path.name).encode())
+        write_whole(path, encode())
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def _table(head: str, rows) -> str:

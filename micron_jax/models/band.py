@@ -41,15 +41,17 @@ def windows(grey, shifts: np.ndarray, *, patch_size: int, side: int):
     reach = int(np.abs(shifts).max())
     margin = aside + reach
     padded = jnp.pad(grey, ((0, 0), (margin, margin), (margin, margin)), mode="edge")
-    # Each pixel is read about fifty times: what it comes from must not be computed as often.
-    padded = jax.lax.optimization_barrier(padded)
     line = width + 2 * margin
     rows, columns = (np.arange(size // patch_size) * patch_size for size in (height, width))
     corner = (rows[:, None] * line + columns).ravel()
     inside = (np.arange(side)[:, None] * line + np.arange(side)).ravel()
     moved = (shifts + reach) @ (line, 1)
+    # Each pixel is read about fifty times: what it comes from must not be computed as often. And
+    # the millions of places read are to be added up when they are needed, not kept as a constant.
+    parts = (jnp.asarray(part, jnp.int32) for part in (moved, corner, inside))
+    padded, moved, corner, inside = jax.lax.optimization_barrier((padded, *parts))
     index = moved[:, None, None] + corner[:, None] + inside
-    return jnp.take(padded.reshape(batch, -1), jnp.asarray(index), axis=1)
+    return padded.reshape(batch, -1).at[:, index].get(mode="promise_in_bounds")
 
 
 def cosine_basis(side: int, count: int) -> np.ndarray:
@@ -114,7 +116,7 @@ class BandMatch(nn.Module):
     width: int
     heads: int
     rings: tuple[int, ...]
-    spreads: tuple[int, ...] = (0, 1, 2)
+    spreads: tuple[int, ...]
 
     @nn.compact
     def __call__(self, images, reference):
@@ -163,7 +165,7 @@ class BandMatch(nn.Module):
         push = ahead - behind - (back[:, :half] - back[:, half:])
         texture = texture + own_back[:, :half] + own_back[:, half:]
         parts = [spaced(x.mean(-1, keepdims=True)) for x in (push, texture, here)]
-        return jnp.concatenate([spaced(features), self._solved(*parts)], axis=-1)
+        return jnp.concatenate([spaced(features), *self._solved(*parts)], axis=-1)
 
     def _solved(self, push, texture, here):
         """Displacements by least squares over growing neighbourhoods, ring by ring.
@@ -178,7 +180,8 @@ class BandMatch(nn.Module):
 
         Returns:
           For each spread and ring: d (x, y) in px, the same without the head's affine part, the
-          logarithm of the texture's smaller eigenvalue, and the share of D(0) that d leaves.
+          logarithms of its length and of that over the frame's median, of the texture's smaller
+          eigenvalue, and the share of D(0) that d leaves; [B, H, W, 8] in parts.
         """
         found = []
         for spread in self.spreads:
@@ -200,8 +203,12 @@ class BandMatch(nn.Module):
                 sure = 0.3 * jnp.log(jnp.maximum(mean - radius, 0) + 1e-4)
                 left = jnp.clip(left / (rest[..., 0] + 1e-3), -1, 1)
                 d = d * ring
-                found += [d, less_affine(d), sure[..., None], left[..., None]]
-        return jnp.concatenate(found, axis=-1)
+                by_itself = less_affine(d)
+                length = jnp.sqrt(jnp.square(by_itself).sum(-1) + 0.02**2)
+                noise = jnp.median(length, axis=(1, 2), keepdims=True)  # most patches are still
+                sizes = jnp.log(length), jnp.log(length / noise)
+                found += [d, by_itself, *(x[..., None] for x in (*sizes, sure, left))]
+        return found
 
 
 def _first_metric(_, width: int, heads: int):

@@ -176,13 +176,22 @@ class PairFeatures(nn.Module):
 
 
 class Head(nn.Module):
-    """Standardised features to classes: [B, T, F] -> float32 logits [B, classes]."""
+    """Standardised features to classes.
+
+    Attributes:
+      classes: how many.
+      config: which features they are, and what lies between.
+    """
 
     classes: int
     config: ClassifierConfig
 
     @nn.compact
     def __call__(self, x, *, deterministic: bool):
+        """float32 [B, T, F] -> logits, float32 [B, classes].
+
+        Without `deterministic` some of them are dropped, by the random stream `dropout`.
+        """
         c = self.config
         if c.pooling == "attention" and c.features != "cls":
             weights = jax.nn.softmax(dense(1, "pool", jnp.float32)(x), axis=1)

@@ -1,6 +1,7 @@
 """`micron-jax plan`: what a pretraining will need and cost, before anyone pays."""
 
 import dataclasses
+import functools
 import math
 import time
 from pathlib import Path
@@ -8,15 +9,20 @@ from pathlib import Path
 from micron_jax.errors import UserError
 from micron_jax.programs import Arguments, write_json
 
+EXAMPLES = """
+  micron-jax plan --config pretrain_pod --topology v5e:16x16
+  micron-jax plan --config pretrain_paper --topology h100:8 --find-batch --config.model.size=base
+
+Any setting of the config can be given so: --config.FIELD=VALUE.
+"""
+
 
 def main(argv: list[str]) -> int:
     parser = Arguments(
         prog="micron-jax plan",
         description="Compile the train step of a recipe for TPUs that are not here, or estimate it "
         "for GPUs: memory, FLOPs, collectives, the least time a step takes. No device is used.",
-        epilog="Any setting of the config: --config.FIELD=VALUE, e.g. --config.batch_size=4096 "
-        "--config.model.size=base",
-        allow_abbrev=False,
+        examples=EXAMPLES,
     )
     parser.add_argument("--config", required=True, help="a file, or the name of a shipped recipe")
     parser.add_argument(
@@ -25,6 +31,12 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--frames", type=float, default=8e6, help="of the corpus (8e6)")
     parser.add_argument(
         "--find-batch", action="store_true", help="the largest batch a device that fits"
+    )
+    parser.add_argument(
+        "--tuned",
+        action="store_true",
+        help="compile for a TPU with the whole effort of a run's start, which takes many minutes; "
+        "else memory comes out a little larger",
     )
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the plan there as well")
     arguments, settings = parser.parse_known_args(argv)
@@ -44,7 +56,10 @@ def main(argv: list[str]) -> int:
 
     steps.prepare(topology)
     devices = steps.devices_of(topology)
-    step_of = steps.compile_step if topology.is_tpu else steps.estimate_step
+    if topology.is_tpu:
+        step_of = functools.partial(steps.compile_step, tuned=arguments.tuned)
+    else:
+        step_of = steps.estimate_step
 
     def sized(samples: int):
         return dataclasses.replace(config, batch_size=samples * topology.count)

@@ -26,18 +26,16 @@ def make_loss(model: ModelConfig, objective: ObjectiveConfig) -> Callable:
     """
     module = MicronBertModule(model)
 
-    def project(params, crops):
+    def through(params, method, crops):
         # Views lie behind the batch axis: merging the two moves no sample to another device.
         batch, views = crops.shape[:2]
         flat = crops.reshape(batch * views, *crops.shape[2:])
-        out = module.apply({"params": params}, flat, method="project")
-        return out.reshape(batch, views, -1)
-
-    def encode(params, images):
-        return module.apply({"params": params}, images, method="encode")
+        out = module.apply({"params": params}, flat, method=method)
+        return out.reshape(batch, views, *out.shape[1:])
 
     def loss(params, teacher, center, views, teacher_temperature):
-        rep_tokens, ref_tokens = encode(params, views["rep"]), encode(params, views["ref"])
+        pair = through(params, "encode", jnp.stack([views["rep"], views["ref"]], axis=1))
+        rep_tokens, ref_tokens = pair[:, 0], pair[:, 1]
         latent = module.apply({"params": params}, rep_tokens, ref_tokens, method="attend")
         predicted = module.apply({"params": params}, latent, method="decode")
         reconstruction = losses.reconstruction_loss(
@@ -50,14 +48,11 @@ def make_loss(model: ModelConfig, objective: ObjectiveConfig) -> Callable:
         if objective.agreement != "none":
             parts["feature_spread"] = losses.feature_spread(ref_tokens[:, 0])
         if objective.agreement == "mse":
-            crops = views["local"]
-            batch, count = crops.shape[:2]
-            crop_tokens = encode(params, crops.reshape(batch * count, *crops.shape[2:]))
-            crop_cls = crop_tokens[:, 0].reshape(batch, count, -1)
-            parts["agreement"] = losses.mse_agreement(ref_tokens[:, 0], crop_cls)
+            crop_tokens = through(params, "encode", views["local"])
+            parts["agreement"] = losses.mse_agreement(ref_tokens[:, 0], crop_tokens[:, :, 0])
         if objective.agreement == "dino":
-            parts["teacher_out"] = project(teacher, views["global"])
-            student = [project(params, views["global"]), project(params, views["local"])]
+            parts["teacher_out"] = through(teacher, "project", views["global"])
+            student = [through(params, "project", views[kind]) for kind in ("global", "local")]
             parts["agreement"] = losses.dino_agreement(
                 jnp.concatenate(student, axis=1),
                 parts["teacher_out"],

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jax
-import tensorboardX
 import tqdm
 
+from micron_jax.errors import UserError
 from micron_jax.files import write_whole
+from micron_jax.training.board import Board
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -32,7 +33,10 @@ def read_metrics(workdir: Path) -> list[dict]:
 
 
 class Telemetry:
-    """Writes metrics and shows progress; only on the process that is told to."""
+    """Writes metrics and shows progress; only on the process that is told to.
+
+    A disk that is full is told of and stops nothing: the lines are kept until there is room.
+    """
 
     def __init__(
         self,
@@ -56,8 +60,12 @@ class Telemetry:
           flops: of a sample, see `flops.train_flops`.
           peak: FLOP/s of a device; None leaves out the MFU.
           active: whether this process writes.
+
+        Raises:
+          UserError: the workdir cannot be written.
         """
         self._active, self._batch_size, self._devices = active, batch_size, devices
+        self._told = set()  # what could not be written when it was last tried
         self._utilisation = flops / (devices * peak) if peak else None
         self._bar = tqdm.tqdm(
             total=total,
@@ -71,11 +79,14 @@ class Telemetry:
         if active:
             kept = [row for row in read_metrics(workdir) if row["step"] <= start]
             lines = "".join(json.dumps(row) + "\n" for row in kept)
-            write_whole(workdir / METRICS_FILE, lines.encode())
-            self._lines = (workdir / METRICS_FILE).open("a")
-            self._board = tensorboardX.SummaryWriter(
-                str(workdir / "tensorboard"), purge_step=start + 1
-            )
+            try:
+                write_whole(workdir / METRICS_FILE, lines.encode())
+                # Not buffered: what of a line was written is known, and the rest goes behind it.
+                self._lines = (workdir / METRICS_FILE).open("ab", buffering=0)
+            except OSError as error:
+                raise UserError(f"{workdir}: cannot be written ({error.strerror})") from error
+            self._unwritten = b""
+            self._board = Board(workdir / "tensorboard", begin=start + 1)
 
     def begin(self, step: int) -> None:
         """Starts the clocks: what came before (compiling, drawing) does not count."""
@@ -127,10 +138,26 @@ class Telemetry:
     def _record(self, board: str, step: int, metrics: dict[str, float], prefix: str = "") -> None:
         if self._active:
             row = {"step": step} | {f"{prefix}{name}": value for name, value in metrics.items()}
-            self._lines.write(json.dumps(row) + "\n")
-            self._lines.flush()
-            for name, value in metrics.items():
-                self._board.add_scalar(f"{board}/{name}", value, step)
+            self._unwritten += (json.dumps(row) + "\n").encode()
+            with self.tolerated(METRICS_FILE):
+                self._write_lines()
+            with self.tolerated("tensorboard"):
+                self._board.add(step, {f"{board}/{name}": v for name, v in metrics.items()})
+
+    def _write_lines(self) -> None:
+        while self._unwritten:
+            self._unwritten = self._unwritten[self._lines.write(self._unwritten) :]
+
+    @contextlib.contextmanager
+    def tolerated(self, what: str) -> Iterator[None]:
+        """Warns of an `OSError` within, once until it goes well again; the run goes on."""
+        try:
+            yield
+            self._told.discard(what)
+        except OSError as error:
+            if what not in self._told:
+                self._told.add(what)
+                self.warn(f"{what}: not written ({error.strerror}); the run goes on")
 
     def warn(self, message: str) -> None:
         """Says something above the progress bar."""
@@ -138,10 +165,13 @@ class Telemetry:
             self._bar.write(f"warning: {message}", file=sys.stderr)
 
     def close(self) -> None:
-        self._bar.close()
         if self._active:
+            with self.tolerated(METRICS_FILE):
+                self._write_lines()
+            with self.tolerated("tensorboard"):
+                self._board.close()
             self._lines.close()
-            self._board.close()
+        self._bar.close()
 
 
 class Profiler:

@@ -1,10 +1,8 @@
 import http.client
 import json
-import shutil
 import tempfile
 import threading
 import time
-import warnings
 import zipfile
 
 import cv2
@@ -275,24 +273,6 @@ def test_bad_options_are_one_line(port, options, line, monkeypatch, capsys):
     assert out == ""
     assert len(err.splitlines()) == 1
     assert line.format(port=port) in err
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Headless Chromium."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    program = next(filter(None, map(shutil.which, names)), None)
-    if program is None:
-        reason = "no Chromium on PATH: the page was NOT opened in a browser"
-        warnings.warn(reason, stacklevel=1)
-        pytest.skip(reason)
-    playwright = pytest.importorskip("playwright.sync_api")
-    options = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-    options += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=program, args=options)
-        yield started
-        started.close()
 
 
 @pytest.fixture

@@ -50,15 +50,15 @@ def test_the_band_reads_displacements(monkeypatch):
     halves = (large[:, :-1] + large[:, 1:]) / 2
     image = halves[4:132, 4:132]  # shows x + 1/2
     reference = (halves[4:132, 4:132] + halves[4:132, 5:133]) / 2  # shows x + 1
-    network = BandMatch(8, 12, 48, 1, (1,))
+    network = BandMatch(8, 12, 48, 1, (1,), (0, 1, 2))
     pair = [normalise(x[None]) for x in (image + 9.0, reference)]
     found = network.apply(network.init(jax.random.key(0), *pair), *pair)
-    assert found.shape == (1, 16, 16, 3 * 4 + 4 + 1 + 3 * 6)
+    assert found.shape == (1, 16, 16, 3 * 4 + 4 + 1 + 3 * 8)
     inner = np.asarray(found)[0, 2:-2, 2:-2]
     right, down = np.median(inner[..., 0]), np.median(inner[..., 1])
     assert -2.6 < right < -1.4
     assert abs(down) < 0.4
-    solved = np.median(inner[..., -18:].reshape(-1, 3, 6), axis=0)  # by spread
+    solved = np.median(inner[..., -24:].reshape(-1, 3, 8), axis=0)  # by spread
     assert np.all((solved[:, 0] > 0.35) & (solved[:, 0] < 0.6))
     assert np.abs(solved[:, 1]).max() < 0.1
     assert np.abs(solved[:, 2:4]).max() < 0.05  # the whole frame went: that is the head's

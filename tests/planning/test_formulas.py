@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import pytest
 
 from micron_jax import config as configs
@@ -9,7 +10,7 @@ from micron_jax.errors import UserError
 from micron_jax.planning import steps
 from micron_jax.planning.batch import largest_batch
 from micron_jax.planning.chips import GIB, parse_topology
-from micron_jax.planning.formulas import activation_bytes, exchanged
+from micron_jax.planning.formulas import activation_bytes, exchanged, recomputed_flops
 from micron_jax.planning.hlo import Collective
 from micron_jax.planning.report import floors, make_report, table
 from micron_jax.planning.steps import Step, TooLarge, read_refusal
@@ -49,6 +50,38 @@ def test_activations_grow_as_they_should():
     assert activation_bytes(recipe("pretrain_release")) > 1.8 * small
     assert activation_bytes(recipe("pretrain_paper", "--config.model.attention=cudnn")) < small
     assert activation_bytes(recipe("pretrain_paper", "--config.model.size=base")) > 3 * small
+
+
+def test_what_is_computed_again_is_not_kept():
+    whole, dots, blocks = (
+        recipe("pretrain_paper", f"--config.model.remat={remat}")
+        for remat in ("none", "dots", "blocks")
+    )
+    assert activation_bytes(blocks) < 0.2 * activation_bytes(whole)
+    assert activation_bytes(blocks) < activation_bytes(dots) < 0.5 * activation_bytes(whole)
+    assert recomputed_flops(whole) == 0
+    assert recomputed_flops(dots) == pytest.approx(
+        4 * 4 * 512 * (2 * 785**2 + 784**2 + 145**2), rel=1e-6
+    )
+    total = train_flops(blocks.model, blocks.views, blocks.objective)
+    assert recomputed_flops(blocks) == pytest.approx(total / 3)
+
+
+def test_an_estimate_knows_the_parts_of_a_batch():
+    topology = parse_topology("h100:8")
+
+    def estimate(*settings):
+        config = recipe("pretrain_paper", "--config.batch_size=512", *settings)
+        return steps.estimate_step(config, topology, jax.devices())
+
+    whole, parts = estimate(), estimate("--config.accumulate=8")
+    assert parts.flops == whole.flops
+    assert parts.bytes == whole.bytes
+    saved = 7 / 8 * 64 * activation_bytes(recipe("pretrain_paper")) - 4 * whole.parameters
+    assert whole.needed - parts.needed == pytest.approx(saved, rel=1e-3)
+    again = estimate("--config.model.remat=blocks")
+    assert again.flops == pytest.approx(4 / 3 * whole.flops)
+    assert again.needed < 0.3 * whole.needed
 
 
 def test_what_is_exchanged():

@@ -64,7 +64,7 @@ def test_what_the_compiler_refuses_does_not_fit(recipe, tmp_path, monkeypatch, c
     refusal = steps.TooLarge(needed=20 * 2**30, available=15 * 2**30)
     monkeypatch.setattr(steps, "prepare", lambda topology: None)
     monkeypatch.setattr(steps, "devices_of", lambda topology: [])
-    monkeypatch.setattr(steps, "compile_step", lambda *_: refusal)
+    monkeypatch.setattr(steps, "compile_step", lambda *_, **__: refusal)
     out = tmp_path / "plan.json"
     arguments = ["plan", "--config", recipe, "--topology", "v5e:2x2"]
     assert main([*arguments, "--json", str(out)]) == 0
@@ -74,7 +74,7 @@ def test_what_the_compiler_refuses_does_not_fit(recipe, tmp_path, monkeypatch, c
     shown = capsys.readouterr().out
     assert "needs 20.0 GiB, too much" in shown
     assert "--find-batch" in shown
-    monkeypatch.setattr(steps, "compile_step", lambda *_: refusal)
+    monkeypatch.setattr(steps, "compile_step", lambda *_, **__: refusal)
     assert main([*arguments, "--find-batch"]) == 2
     assert "not even one sample" in capsys.readouterr().err
 

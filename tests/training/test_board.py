@@ -1,0 +1,74 @@
+"""TensorBoard's files, and what becomes of them on a full disk."""
+
+import resource
+import struct
+
+import pytest
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+from micron_jax.training import board
+from micron_jax.training.board import Board
+
+
+def read(path):
+    """The events of a file, by TensorFlow's record format: length, its sum, the event, its sum."""
+    data, events = path.read_bytes(), []
+    while data:
+        (length,) = struct.unpack("Q", data[:8])
+        assert len(data) >= 12 + length + 4, "half an event"
+        events.append(Event.FromString(data[12 : 12 + length]))
+        data = data[12 + length + 4 :]
+    return events
+
+
+def shown(path):
+    return [
+        (event.step, {value.tag: value.simple_value for value in event.summary.value})
+        for event in read(path)
+        if event.summary.value
+    ]
+
+
+def test_scalars_come_back_and_what_a_lost_run_wrote_is_hidden(tmp_path):
+    folder = tmp_path / "tensorboard"
+    written = Board(folder, begin=3)
+    written.add(5, {"train/loss": 0.5, "train/mfu": 0.25})
+    written.add(10, {"train/loss": 0.125})
+    written.close()
+    (path,) = folder.iterdir()
+    assert path.name.startswith("events.out.tfevents.")
+    assert shown(path) == [(5, {"train/loss": 0.5, "train/mfu": 0.25}), (10, {"train/loss": 0.125})]
+    version, start, *_ = read(path)
+    assert version.file_version == "brain.Event:2"
+    assert (start.step, start.session_log.status) == (3, SessionLog.START)
+
+
+def test_behind_a_full_disk_a_new_file_begins(tmp_path, monkeypatch):
+    monkeypatch.setattr(board, "_SECONDS", 0)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    written = Board(tmp_path, begin=1)
+    written.add(1, {"train/loss": 1.0})
+    (first,) = tmp_path.iterdir()
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (first.stat().st_size + 9, before[1]))
+        for step in (2, 3):
+            with pytest.raises(OSError, match="File too large"):
+                written.add(step, {f"train/{i}": 2.0 for i in range(100)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    written.add(4, {"train/loss": 4.0})
+    written.close()
+    assert len(list(tmp_path.iterdir())) == 3
+    assert shown(max(tmp_path.iterdir())) == [(4, {"train/loss": 4.0})]
+
+
+def test_for_a_minute_after_an_error_nothing_is_tried(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    written = Board(tmp_path / "file" / "folder", begin=1)
+    with pytest.raises(OSError, match="Not a directory"):
+        written.add(1, {"train/loss": 1.0})
+    written.add(2, {"train/loss": 1.0})
+    monkeypatch.setattr(board.time, "monotonic", lambda: written._try_at + 1)
+    with pytest.raises(OSError, match="Not a directory"):
+        written.add(3, {"train/loss": 1.0})
+    written.close()
