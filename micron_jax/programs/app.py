@@ -12,7 +12,7 @@ from micron_jax.programs import Arguments
 
 EXAMPLES = """
   micron-jax app --checkpoint runs/demo
-  micron-jax app --checkpoint runs/casme2_5      a fine-tuning: class probabilities, too
+  micron-jax app --checkpoint runs/casme2_5
   micron-jax app --checkpoint RELEASE.pth --port 8000 --max-mb 500 --max-seconds 60
 
 Needs pip install 'micron-jax[app]'. The page loads nothing from elsewhere and is reached from this
