@@ -14,8 +14,8 @@ from micron_jax.data.views import denormalise, normalise
 from micron_jax.errors import UserError
 from micron_jax.interop import classifier, folder, hub, release, shipped, single
 from micron_jax.interop.classifier import Classifier
-from micron_jax.interop.weights import Weights, check_finite
-from micron_jax.models.classifier import Head, PairFeatures
+from micron_jax.interop.weights import Weights, check_finite, shapes_of
+from micron_jax.models.classifier import classify
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.layers import patchify, unpatchify
 from micron_jax.models.micron_bert import MicronBertModule
@@ -88,7 +88,14 @@ def _read_run(workdir: Path) -> Weights:
     center = np.zeros((1, 0), np.float32) if tree["center"] is None else tree["center"]
     info = {"source": f"pretraining, step {step}", "config": settings}
     weights = Weights(config, tree["params"], tree["teacher"] or {}, center, info)
-    for name, value in weights.flat().items():
+    found = weights.flat()
+    for name, expected in shapes_of(config).items():
+        if name not in found or found[name].shape != expected.shape:
+            raise UserError(
+                f"{workdir}, step {step}: {name} is not what its {CONFIG_FILE} asks for, "
+                f"{expected.shape}: of another version of micron_jax, or damaged"
+            )
+    for name, value in found.items():
         check_finite(f"{workdir}, step {step}", name, value)
     return weights
 
@@ -130,7 +137,8 @@ class MicronBert:
         self._reconstruct = jax.jit(functools.partial(_reconstruct, module, norm_pix))
         if classifier:
             self._head = jax.tree.map(jnp.asarray, classifier.params)
-            self._classify = jax.jit(functools.partial(_classify, weights.config, classifier))
+            settings = weights.config, classifier.config, len(classifier.classes)
+            self._classify = jax.jit(functools.partial(classify, *settings))
 
     def features(self, frames) -> jax.Array:
         """The encoder's patch tokens: uint8 [B, H, W, 3] -> float32 [B, patches, dim].
@@ -252,7 +260,7 @@ class MicronBert:
         if pairs.registered:
             registered = [register(*pair)[0] for pair in zip(apex, onset, strict=True)]
             apex = np.stack(registered)
-        return self._classify(self._params, self._head, onset, apex)
+        return self._classify(self._params, self._head, normalise(onset), normalise(apex))
 
     def _checked_pair(self, frames, reference):
         frames, reference = self._checked(frames), self._checked(reference)
@@ -272,14 +280,6 @@ def _moved(module: MicronBertModule, params: dict, frames, reference):
     pair = normalise(frames), normalise(reference)
     logit, displacement = module.apply({"params": params}, *pair, method="moved")
     return jax.nn.sigmoid(logit), displacement
-
-
-def _classify(model: ModelConfig, classifier: Classifier, params: dict, head: dict, onset, apex):
-    network = PairFeatures(model, classifier.config)
-    x = network.apply({"params": {"backbone": params}}, normalise(onset), normalise(apex))
-    x = (x - head["mean"]) / head["deviation"]
-    module = Head(len(classifier.classes), classifier.config)
-    return jax.nn.softmax(module.apply({"params": head["head"]}, x, deterministic=True))
 
 
 def _cls_attention(module: MicronBertModule, params: dict, frames):

@@ -214,3 +214,21 @@ class Head(nn.Module):
         )
         drawn = jax.lax.bitcast_convert_type(words, jnp.uint8).reshape(x.shape[0], -1)
         return jnp.where(drawn[:, : x.shape[1]] >= share, x * (256 / (256 - share)), 0.0)
+
+
+def classify(
+    model: ModelConfig, config: ClassifierConfig, classes: int, backbone, trained, onset, apex
+):
+    """Probabilities of the classes, float32 [B, classes].
+
+    Args:
+      model, config, classes: what was trained.
+      backbone: parameters of the network.
+      trained: {"head": parameters of `Head`, "mean" and "deviation": of the features}.
+      onset, apex: normalised frames, [B, H, W, 3].
+    """
+    network = PairFeatures(model, config)
+    x = network.apply({"params": {"backbone": backbone}}, onset, apex)
+    x = (x - trained["mean"]) / trained["deviation"]
+    params = {"params": trained["head"]}
+    return jax.nn.softmax(Head(classes, config).apply(params, x, deterministic=True))

@@ -12,6 +12,7 @@ from micron_jax.programs import Arguments
 
 EXAMPLES = """
   micron-jax app --checkpoint runs/demo
+  micron-jax app --checkpoint runs/casme2_5
   micron-jax app --checkpoint RELEASE.pth --port 8000 --max-mb 500 --max-seconds 60
 
 Needs pip install 'micron-jax[app]'. The page loads nothing from elsewhere and is reached from this
@@ -32,7 +33,8 @@ def main(argv: list[str]) -> int:
         required=True,
         type=Path,
         metavar="CKPT",
-        help="a run's workdir, what `convert` wrote, or a .pth of the release",
+        help="a run's workdir (of a fine-tuning: with its classifier), what `convert` wrote, or a "
+        ".pth of the release",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address (%(default)s)")
     parser.add_argument("--port", type=int, default=7860, help="0: any that is free (%(default)s)")

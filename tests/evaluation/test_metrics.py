@@ -28,6 +28,14 @@ def test_always_the_largest_class_of_the_composite():
     assert result.uf1 == pytest.approx(500 / 692 / 3)
 
 
+def test_a_published_uar_can_be_the_mean_precision():
+    """The log that STSTNet's authors published: 0.7353 and 0.7605, as `megc` tells."""
+    result = scores([[219, 22, 9], [40, 62, 7], [21, 3, 59]])
+    assert round(float(result.uf1), 4) == 0.7353
+    assert round(float(result.precision.mean()), 4) == 0.7605
+    assert round(float(result.uar), 4) == 0.7186 == round((219 / 250 + 62 / 109 + 59 / 83) / 3, 4)
+
+
 def test_pooled_over_folds_is_not_the_mean_of_folds():
     folds = [([0, 0, 0], [0, 0, 0]), ([0, 1], [1, 1])]
     matrices = [confusion_matrix(*fold, 2) for fold in folds]

@@ -4,7 +4,7 @@ from benchmarks import imitate, sample
 from micron_jax.datasets import protocols
 from micron_jax.datasets.protocols import subject_of
 from micron_jax.errors import UserError
-from micron_jax.evaluation.partition import SplitConfig, partition, shared_ids
+from micron_jax.evaluation.partition import SplitConfig, everyone, partition, shared_ids
 
 COMPOSITE = protocols.COMPOSITE
 
@@ -43,6 +43,15 @@ def test_sets(composite):
     config = SplitConfig(kind="sets", train_on="casme2", test_on="samm+smic_hs")
     (part,) = partition(composite, COMPOSITE, config, seed=0)
     assert (len(part.train), len(part.test)) == (145, 133 + 164)
+    # The classifier that is kept never saw what its figures were tested on.
+    whole = everyone(composite, COMPOSITE, [part], config, seed=0)
+    assert (whole.train, whole.validation, whole.test) == (part.train, (), ())
+    assert len(everyone(composite, COMPOSITE, parts, SplitConfig(), seed=0).train) == 442
+    inner = SplitConfig(selection="inner")
+    whole = everyone(composite, COMPOSITE, parts, inner, seed=0)
+    assert sorted(whole.train + whole.validation) == list(range(442))
+    assert not people(composite, whole.train) & people(composite, whole.validation)
+    assert 0.1 < len(whole.validation) / 442 < 0.3
 
 
 @pytest.mark.parametrize(
