@@ -20,7 +20,7 @@ setup(
     # The recipes travel with the package, so that `--config pretrain_paper` needs no checkout.
     packages=[*find_packages(include=["micron_jax*"]), "micron_jax.configs"],
     package_dir={"micron_jax.configs": "configs"},
-    package_data={"": ["*.md"], "micron_jax.app": ["page/*"]},
+    package_data={"": ["*.md"], "micron_jax": ["weights/*/*"], "micron_jax.app": ["page/*"]},
     entry_points={"console_scripts": ["micron-jax=micron_jax.cli:main"]},
     install_requires=[
         "absl-py>=2.1",

@@ -23,10 +23,10 @@ import ml_collections
 def get_config() -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
     config.batch_size = 16
-    config.epochs = 700
+    config.epochs = 1000
     config.log_every = 50
     config.picture_every = 1000
-    config.checkpoint_every = 250
+    config.checkpoint_every = 500
     config.validate_every = 500
     config.validation_batches = 2
     config.data = dict(delta_min=1, delta_max=11, validation_clips=0.1)

@@ -1,4 +1,5 @@
-"""Fine-tuning and its evaluation, top to bottom: samples, folds, features, runs, figures."""
+"""Fine-tuning and its evaluation, top to bottom: samples, folds, features, runs, figures, and the
+classifier that is kept."""
 
 import dataclasses
 import functools
@@ -16,13 +17,13 @@ from tqdm import tqdm
 from micron_jax.datasets import protocols
 from micron_jax.datasets.face_pairs import open_protocol, read_pairs
 from micron_jax.errors import UserError
-from micron_jax.evaluation import baselines, chunks, features, loso, outputs
+from micron_jax.evaluation import baselines, chunks, features, keep, loso, outputs, partition
 from micron_jax.evaluation.backbone import Start, starting_point
-from micron_jax.evaluation.partition import partition, shared_ids
 from micron_jax.evaluation.recipe import FREE, FinetuneConfig
 from micron_jax.evaluation.report import write_report
 from micron_jax.evaluation.summary import summarise
 from micron_jax.files import write_whole
+from micron_jax.interop import classifier
 from micron_jax.models.config import ModelConfig
 from micron_jax.training.hosts import StopSignals
 from micron_jax.training.workdir import claim_workdir
@@ -30,6 +31,9 @@ from micron_jax.training.workdir import claim_workdir
 
 def finetune(config: FinetuneConfig, workdir: Path) -> int:
     """Trains every fold under every seed, and writes predictions, curves and the report.
+
+    Last it trains one classifier on everyone and keeps it in the workdir, for use; see
+    `evaluation.keep`. Baselines and shuffled labels make none.
 
     Started again with the same workdir, it keeps the folds that are done.
 
@@ -49,8 +53,11 @@ def finetune(config: FinetuneConfig, workdir: Path) -> int:
         labelled = [
             (sample, labelled[i][1]) for (sample, _), i in zip(labelled, order, strict=True)
         ]
-    parts = partition(labelled, protocol, config.split, seed=config.seed)
+    parts = partition.partition(labelled, protocol, config.split, seed=config.seed)
     start = _start(config)
+    if start.params:
+        config.classifier.check_fits(start.model)
+        config.tuning.check_fits(start.model.depth)
     size = config.data.size or start.model.img_size
     if size % start.model.patch_size:
         raise UserError(
@@ -66,7 +73,7 @@ def finetune(config: FinetuneConfig, workdir: Path) -> int:
         "pairs": [size, config.data.crop, config.data.registered],
     }
     _same_origin(workdir, origin)
-    _tell(config, start, labelled, parts, differences)
+    _tell(config, start, opened, labelled, parts, differences)
 
     numbers = {id(sample): number for number, sample in enumerate(opened.samples)}
     bar = functools.partial(tqdm, mininterval=1.0, leave=False)
@@ -134,6 +141,12 @@ def finetune(config: FinetuneConfig, workdir: Path) -> int:
             stopped=lambda: bool(stop.agreed()),
             tick=lambda count, _: progress.update(count),
         ):
+            seed, fold = names[number]
+            if not np.isfinite(result.probabilities).all():
+                raise UserError(
+                    f"fold {parts[fold].name}, seed {seed}: training diverged; lower "
+                    f"config.tuning.learning_rate={config.tuning.learning_rate}"
+                )
             results[names[number]] = result
             chunks.save(chunks.path_of(workdir, *names[number]), result)
     if left := sum(result is None for result in results.values()):
@@ -156,11 +169,34 @@ def finetune(config: FinetuneConfig, workdir: Path) -> int:
     )
     report = write_report(workdir)
     summary = summarise(rows, protocol)
+    kept = workdir / classifier.KEPT
+    if start.params and not config.shuffle_labels and not kept.exists():
+        with (
+            StopSignals() as stop,
+            bar(total=config.tuning.epochs, desc="the classifier to keep", unit="") as progress,
+        ):
+            trained = keep.train(
+                setting,
+                partition.everyone(labelled, protocol, parts, config.split, seed=config.seed),
+                config.seed,
+                found,
+                *shared,
+                stopped=lambda: bool(stop.agreed()),
+                tick=progress.update,
+            )
+        if trained is None:
+            print("stopped: the folds are done, and the same command goes on", file=sys.stderr)
+            return 128 + stop.agreed()
+        pairs_ = classifier.Pairs(size, config.data.crop, config.data.registered)
+        evidence = keep.evidence_of(summary, config.split.kind)
+        keep.save(trained, start, setting, protocol.classes, pairs_, evidence, kept)
     for name in ("uf1", "uar"):
         low, high = summary["intervals"][name] if summary["intervals"] else (0.0, 1.0)
         print(f"{name.upper()} {summary[name]:.3f} (95 % over subjects: {low:.3f} to {high:.3f})")
     if config.report_leaky:
         print(f"{leaky['label']}: UF1 {leaky['uf1']:.3f}, UAR {leaky['uar']:.3f}")
+    if kept.exists():
+        print(f"classifier, trained on everyone: {kept}")
     print(f"report: {report}")
     return 0
 
@@ -194,7 +230,7 @@ def _kept(workdir: Path, count: Callable[[], int]) -> int:
     return int(path.read_text())
 
 
-def _tell(config, start, labelled, parts, differences) -> None:
+def _tell(config, start, opened, labelled, parts, differences) -> None:
     subjects = len({protocols.subject_of(sample) for sample, _ in labelled})
     seeds = f", {config.seeds} seeds" if config.seeds > 1 else ""
     print(
@@ -202,9 +238,12 @@ def _tell(config, start, labelled, parts, differences) -> None:
         f"{seeds}; from {start.source}",
         flush=True,
     )
+    for name, rows in opened.skipped.items():
+        for row in rows:
+            print(f"not in the set: {name} row {row['row']}, {row['clip']}: {row['reason']}")
     for line in differences:
         print(f"not as published: {line}")
-    if shared := shared_ids(labelled):
+    if shared := partition.shared_ids(labelled):
         print(f"subjects {', '.join(shared)} stand in several sets: taken for different people")
     if config.shuffle_labels:
         print("control: the labels are shuffled, all figures should be at chance")

@@ -9,10 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from micron_jax.config import build
+from micron_jax.data.registration import register
 from micron_jax.data.views import denormalise, normalise
 from micron_jax.errors import UserError
-from micron_jax.interop import folder, hub, release
+from micron_jax.interop import classifier, folder, hub, release, shipped, single
+from micron_jax.interop.classifier import Classifier
 from micron_jax.interop.weights import Weights, check_finite
+from micron_jax.models.classifier import Head, PairFeatures
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.layers import patchify, unpatchify
 from micron_jax.models.micron_bert import MicronBertModule
@@ -26,35 +29,51 @@ def load(checkpoint: str | Path, *, weights: str = "student") -> "MicronBert":
     """Loads whatever checkpoint a user has, ready to be called.
 
     Args:
-      checkpoint: a run's workdir, a folder that `micron-jax convert` wrote, a `.pth` of the
-        PyTorch release, or the name of such a folder on the Hugging Face Hub, `OWNER/NAME` or
-        `OWNER/NAME@REVISION`. What lies on this machine goes before what has its name on the Hub.
+      checkpoint: the name of weights that come with the package, `micron-tiny`; a run's workdir
+        (of a fine-tuning: with the classifier that it kept); a folder or a `.safetensors` that
+        `micron-jax convert` wrote; a `.pth` of the PyTorch release; or the name of such a folder
+        on the Hugging Face Hub, `OWNER/NAME` or `OWNER/NAME@REVISION`. What lies on this machine
+        goes before what has its name elsewhere.
       weights: `student`, the network that was trained, or `teacher`, its moving average, of
         checkpoints trained with DINO.
 
     Raises:
       UserError: it is none of these, or damaged, or there is no teacher in it.
     """
-    return MicronBert(read(checkpoint, weights=weights))
+    found = _place(Path(checkpoint))
+    network = _read(found).chosen(weights)
+    return MicronBert(network, classifier.read(found, network.config))
 
 
 def read(checkpoint: str | Path, *, weights: str = "student") -> Weights:
     """The same, not yet on a device; see `load`."""
-    return _read(Path(checkpoint)).chosen(weights)
+    return _read(_place(Path(checkpoint))).chosen(weights)
+
+
+def _place(checkpoint: Path) -> Path:
+    """Where it lies on this machine."""
+    if not checkpoint.exists():
+        if found := shipped.find(str(checkpoint)):
+            return found
+        if hub.is_name(str(checkpoint)):
+            return hub.fetch(str(checkpoint))
+    kept = checkpoint / classifier.KEPT
+    return kept if kept.is_dir() and not Checkpoints.folder(checkpoint).is_dir() else checkpoint
 
 
 def _read(checkpoint: Path) -> Weights:
     if checkpoint.is_file():
+        if checkpoint.suffix == ".safetensors":
+            return single.read(checkpoint)
         return release.read_checkpoint(checkpoint)
     if Checkpoints.folder(checkpoint).is_dir():
         return _read_run(checkpoint)
     if checkpoint.is_dir():
         return folder.read(checkpoint)
-    if hub.is_name(str(checkpoint)):
-        return folder.read(hub.fetch(str(checkpoint)))
     raise UserError(
-        f"{checkpoint}: no such file or folder; expected a run's workdir, a converted folder, "
-        "a .pth of the release, or OWNER/NAME on the Hugging Face Hub"
+        f"{checkpoint}: no such file or folder; expected {' or '.join(shipped.names())}, a run's "
+        "workdir, a converted folder or .safetensors, a .pth of the release, or OWNER/NAME on the "
+        "Hugging Face Hub"
     )
 
 
@@ -82,9 +101,10 @@ class MicronBert:
     positions are resized.
     """
 
-    def __init__(self, weights: Weights):
-        """Puts the student's weights on the default device."""
+    def __init__(self, weights: Weights, classifier: Classifier | None = None):
+        """Puts the student's weights on the default device, and those of a classifier on them."""
         self.config: ModelConfig = weights.config
+        self.classifier = classifier
         self.info: dict = weights.info
         self._params = jax.tree.map(jnp.asarray, weights.params)
         module = MicronBertModule(weights.config)
@@ -108,6 +128,9 @@ class MicronBert:
         self._cls_attention = jax.jit(functools.partial(_cls_attention, module))
         self._interest = jax.jit(functools.partial(_interest, module))
         self._reconstruct = jax.jit(functools.partial(_reconstruct, module, norm_pix))
+        if classifier:
+            self._head = jax.tree.map(jnp.asarray, classifier.params)
+            self._classify = jax.jit(functools.partial(_classify, weights.config, classifier))
 
     def features(self, frames) -> jax.Array:
         """The encoder's patch tokens: uint8 [B, H, W, 3] -> float32 [B, patches, dim].
@@ -206,6 +229,31 @@ class MicronBert:
             return None
         return self._reconstruct(self._params, self._checked(frames), self._checked(reference))
 
+    def classify(self, onset, apex) -> jax.Array:
+        """Which of its classes a micro-expression is of, to the classifier of the checkpoint.
+
+        Args:
+          onset, apex: uint8 [B, S, S, 3], cropped as `classifier.pairs` says. The apex is
+            registered onto the onset here if it was in training.
+
+        Returns:
+          Probabilities, float32 [B, C], of `classifier.classes`. What they are worth,
+          `classifier.evidence` says: the figures on people that it had not seen.
+
+        Raises:
+          ValueError: the checkpoint has no classifier, or frames of another dtype or shape.
+        """
+        if self.classifier is None:
+            raise ValueError("this checkpoint has no classifier: `micron-jax finetune` makes one")
+        onset, apex, _ = self._checked_pair(onset, apex)
+        pairs = self.classifier.pairs
+        if onset.shape[1:3] != (pairs.size, pairs.size):
+            raise ValueError(f"frames are {onset.shape[1:3]}; the classifier's are {pairs.size} px")
+        if pairs.registered:
+            registered = [register(*pair)[0] for pair in zip(apex, onset, strict=True)]
+            apex = np.stack(registered)
+        return self._classify(self._params, self._head, onset, apex)
+
     def _checked_pair(self, frames, reference):
         frames, reference = self._checked(frames), self._checked(reference)
         if frames.shape != reference.shape:
@@ -224,6 +272,14 @@ def _moved(module: MicronBertModule, params: dict, frames, reference):
     pair = normalise(frames), normalise(reference)
     logit, displacement = module.apply({"params": params}, *pair, method="moved")
     return jax.nn.sigmoid(logit), displacement
+
+
+def _classify(model: ModelConfig, classifier: Classifier, params: dict, head: dict, onset, apex):
+    network = PairFeatures(model, classifier.config)
+    x = network.apply({"params": {"backbone": params}}, normalise(onset), normalise(apex))
+    x = (x - head["mean"]) / head["deviation"]
+    module = Head(len(classifier.classes), classifier.config)
+    return jax.nn.softmax(module.apply({"params": head["head"]}, x, deterministic=True))
 
 
 def _cls_attention(module: MicronBertModule, params: dict, frames):

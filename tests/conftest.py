@@ -9,6 +9,8 @@ os.environ["XLA_FLAGS"] = (
     "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 )
 
+import shutil
+import warnings
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,16 @@ def recording(recording_path):
     from micron_jax.interop.parity import read_recording
 
     return read_recording(recording_path)
+
+
+@pytest.fixture(scope="module")
+def quickly():
+    """Compiles sooner what is run only once or twice."""
+    import jax
+
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="session")
@@ -108,3 +120,21 @@ def run(run_config, tmp_path_factory) -> Path:
     workdir = tmp_path_factory.mktemp("runs") / "run"
     assert main(["pretrain", "--config", str(run_config), "--workdir", str(workdir)]) == 0
     return workdir
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium; no longer than a module, for orbax cannot run beside its event loop."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        reason = "no Chromium on PATH: pages and videos were NOT opened in a browser"
+        warnings.warn(reason, stacklevel=1)
+        pytest.skip(reason)
+    playwright = pytest.importorskip("playwright.sync_api")
+    options = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    options += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=program, args=options)
+        yield started
+        started.close()

@@ -1,8 +1,10 @@
 import os
+import shlex
 import subprocess
 import sys
 
 import pytest
+from commands import check, lines, parsers
 
 from micron_jax.cli import PROGRAMS, main
 
@@ -33,6 +35,18 @@ assert "jax" not in sys.modules
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert f"micron-jax {name}" in done.stdout
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_help_ends_with_examples_that_are_commands(name, monkeypatch):
+    for parser in parsers(name, monkeypatch):
+        assert parser.prog.split()[:2] == ["micron-jax", name]
+        assert max(map(len, parser.format_help().splitlines())) <= 130
+        examples = [line for line in lines(parser.epilog) if line.startswith(parser.prog)]
+        assert examples, f"{parser.prog} --help shows no example"
+        for example in examples:
+            if not example.endswith("--help"):
+                check(shlex.split(example)[1:], monkeypatch)
 
 
 def test_a_reader_that_leaves_ends_it_quietly():

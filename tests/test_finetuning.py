@@ -1,24 +1,36 @@
 import csv
 import json
 import os
+import shutil
 import signal
 
 import jax
 import numpy as np
 import pytest
+from flax.traverse_util import flatten_dict
 from tiny import PAPER
 from vendor_trees import casme2_row, write_casme2
 
+import micron_jax
 from micron_jax.cli import main
 from micron_jax.datasets.casme2.builder import Casme2
 from micron_jax.datasets.clips_builder import build_clips
 from micron_jax.evaluation import chunks
 from micron_jax.evaluation.report import HTML
 from micron_jax.interop import folder
-from micron_jax.interop.folder import Weights
+from micron_jax.interop.classifier import Pairs
+from micron_jax.interop.weights import Weights
+from micron_jax.pretrained import read
 from micron_jax.training.state import init_params
 
 EMOTIONS = ("disgust", "happiness", "surprise")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiles_sooner():
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="module")
@@ -146,10 +158,62 @@ def test_a_restart_trains_what_is_missing_to_the_same_bits(recipe, run, finished
     assert str(finished / HTML) in out
 
 
-def test_another_checkpoint_does_not_go_on(recipe, finished, capsys):
-    assert finetune(recipe, finished) == 2
+def test_another_checkpoint_does_not_go_on(recipe, run, finished, tmp_path, capsys):
+    other = shutil.copytree(run, tmp_path / "other")
+    assert finetune(recipe, finished, f"checkpoint={other}", "report_leaky=True") == 2
     assert "was started with another config (" in capsys.readouterr().err
-    assert finetune(recipe, finished, "seed=5") == 2
+
+
+def test_the_classifier_is_kept(finished, run):
+    """By hand what it says of a pair; it learnt from everyone, and states what the folds showed."""
+    model = micron_jax.load(finished)
+    kept = model.classifier
+    assert kept.classes == ("negative", "positive", "surprise")
+    assert kept.pairs == Pairs(size=32, crop="whole", registered=False)
+    with np.load(finished / "cache/pairs.npz") as file:
+        found = model.classify(file["onset"], file["apex"])
+    with np.load(finished / "cache/features.npz") as file:
+        features = file["features"]
+    everyone = features.mean((0, 1, 2))
+    np.testing.assert_allclose(kept.params["mean"], everyone, rtol=1e-4, atol=1e-5)
+    x = (features[:, 0, 0] - everyone) / kept.params["deviation"]
+    last = kept.params["head"]["classes"]
+    logits = np.exp(x @ last["kernel"] + last["bias"])
+    np.testing.assert_allclose(found, logits / logits.sum(1, keepdims=True), rtol=1e-3)
+    start = micron_jax.load(run)
+    frames = np.zeros((1, 32, 32, 3), np.uint8)
+    np.testing.assert_array_equal(model.features(frames), start.features(frames))
+    rows = rows_of(finished / "predictions.csv")
+    right = np.mean([row["label"] == row["prediction"] for row in rows])
+    assert kept.evidence["accuracy"] == pytest.approx(right)
+    assert kept.evidence["protocol"] == "synthetic"
+    with pytest.raises(ValueError, match=r"the classifier's are 32 px"):
+        model.classify(*np.zeros((2, 1, 40, 40, 3), np.uint8))
+    with pytest.raises(ValueError, match="this checkpoint has no classifier"):
+        start.classify(frames, frames)
+
+
+SETTINGS = [
+    (["trainable=last:1", "mixup=0.4", "focal=2.0"], []),
+    pytest.param(
+        ["trainable=all", "layer_decay=0.5"], ["patch_embed", "cls"], marks=pytest.mark.slow
+    ),
+]
+
+
+@pytest.mark.parametrize(("tuning", "lower"), SETTINGS)
+def test_the_backbone_learns(recipe, run, tmp_path, tuning, lower):
+    settings = [f"tuning.{one}" for one in [*tuning, "epochs=2"]]
+    settings += ["split.selection=inner", "split.inner_share=0.4", "seeds=1", "hardest=0"]
+    workdir = tmp_path / "run"
+    assert finetune(recipe, workdir, f"checkpoint={run}", *settings) == 0
+    assert len(rows_of(workdir / "predictions.csv")) == 16
+    losses = [float(row["validation_loss"]) for row in rows_of(workdir / "curves.csv")]
+    assert len(losses) == 4 * 2
+    assert np.isfinite(losses).all()
+    before, after = (flatten_dict(read(path).params["encoder"]) for path in (run, workdir))
+    moved = {path[0] for path in before if not np.array_equal(before[path], after[path])}
+    assert moved == {"block_0", "norm", *lower}
 
 
 def test_a_signal_keeps_what_is_done(recipe, tmp_path, monkeypatch, capsys):

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ from micron_jax.visualisation.pairs import PairView, view_size
 from micron_jax.visualisation.program import visualise
 from micron_jax.visualisation.timeline import Timeline
 
+STRONGEST = 5  # intervals of a clip that are shown by name, and classified
 MOST_FRAMES = 1200  # sent to the page; of longer clips some are left out
 QUALITY = 88  # of the JPEGs that are looked at
 BARS = {"energy": "comparing frames", "video": "drawing"}  # of `visualise`
@@ -55,7 +57,9 @@ def look(
       `kind` (`pair` or `clip`), `figures` {name: PNG as a data URL}, `legend`, `archive` (a zip of
       all files, base64); of a pair `pictures` and `refused`, of a clip `fps`, `aspect`, `shown`
       (indices of `frames`), `frames` (face and map side by side, JPEG), `seconds`, `energy`,
-      `intervals`.
+      `intervals`. `probabilities`, of a checkpoint with a classifier: of the pair, the frame being
+      the apex and what it is compared with the onset, or of each of a clip's `STRONGEST`
+      intervals: a list of lists, in the order of its classes.
 
     Raises:
       UserError: a file cannot be used, in one line without folders.
@@ -68,12 +72,13 @@ def look(
         detect = faces.all_faces_detector() if crop == "face" else None
         cuts = [_cut(clip, crop, view_size(model), detect) for clip in clips]
         seen = visualise(model, clips, output, crop=crop, heat=heat, bar=_bar(tell))
+        shown = {"probabilities": _classes(model, seen, clips, crop, detect, tell)}
     except UserError as error:
         line = str(error)
         for path in paths:
             line = line.replace(str(path), path.name)
         raise UserError(line) from None
-    shown = {
+    shown |= {
         "figures": {path.stem: _url(path.read_bytes(), "png") for path in output.glob("*.png")},
         "archive": _base64(_zip(output)),
     }
@@ -90,6 +95,38 @@ def _cut(clip: InputClip, crop: str, size: int, detect: faces.Detector | None) -
         if reason == "no face":
             raise UserError(f"{name}: no face found; “whole frames” takes it as it is") from None
         raise UserError(reason if name in reason else f"{name}: {reason}") from None
+
+
+def _classes(
+    model: MicronBert,
+    seen: PairView | Timeline,
+    clips: list[InputClip],
+    crop: str,
+    detect: faces.Detector | None,
+    tell: Tell,
+) -> list[list[float]]:
+    if model.classifier is None:
+        return []
+    tell("classifying", 0, 0)
+    size = model.classifier.pairs.size
+    if isinstance(seen, PairView):
+        # One crop is held for all frames of a recording, as in training; in the order of time.
+        clips = clips[::-1] if len(clips) == 2 else clips
+        frames = [frame for clip in clips for frame in itertools.islice(clip.readable(), 2)]
+        alike = len(clips) == 1 or frames[0].shape == frames[1].shape
+        cuts = [_cut(clip, crop, size, detect) for clip in clips]
+        onset, apex = cuts[0](frames[0]), cuts[0 if alike else 1](frames[1])
+        pairs = [(onset, apex)]
+    else:
+        cut = _cut(clips[0], crop, size, detect)
+        strongest = seen.intervals[:STRONGEST]
+        wanted = {place for one in strongest for place in (one.onset, one.apex)}
+        frames = enumerate(clips[0].readable())
+        kept = {index: cut(frame) for index, frame in frames if index in wanted}
+        pairs = [(kept[one.onset], kept[one.apex]) for one in strongest]
+    # One by one: however many there are, one program.
+    found = [model.classify(onset[None], apex[None])[0] for onset, apex in pairs]
+    return [np.asarray(probabilities).round(4).tolist() for probabilities in found]
 
 
 def _pair(view: PairView, aspect: float) -> dict[str, Any]:

@@ -84,7 +84,10 @@ def make_app(
         worker.shutdown(cancel_futures=True)  # waits for a step of the work
 
     async def facts(_):
-        return _answer({"name": name, "megabytes": limits.megabytes, "seconds": limits.seconds})
+        told = {"name": name, "megabytes": limits.megabytes, "seconds": limits.seconds}
+        if kept := model.classifier:
+            told["classifier"] = {"classes": kept.classes, "crop": kept.pairs.crop} | kept.evidence
+        return _answer(told)
 
     async def receive(request: Request) -> Response:
         declared = request.headers.get("content-length", "")

@@ -81,7 +81,7 @@ def measure(
     for n, model in enumerate(models):
         ways[f"model{n} "] = learn_ways.read_out(model)
     for n in range(seeds):
-        ways[f"random{n}"] = learn_ways.default_only(learn_ways.random_model(models[0], n))
+        ways[f"random{n}"] = learn_ways.one_heat(learn_ways.random_model(models[0], n), kinds[0])
     for name, finder in learn_flow.FINDERS.items():
         if any(candidate.startswith(f"{name} ") for candidate in chosen.values()):
             ways[f"{name} "] = learn_ways.flows(finder)

@@ -67,13 +67,13 @@ def read_out(model: MicronBert) -> Way:
     return see_pairs
 
 
-def default_only(model: MicronBert) -> Way:
-    """The default heat of registered frames, named with nothing."""
+def one_heat(model: MicronBert, kind: str) -> Way:
+    """One heat of registered frames, named with nothing."""
     size = model.config.img_size
 
     def see_pairs(pairs: Pairs) -> dict[str, np.ndarray]:
         frames = _resized(pairs.onset, size), _resized(pairs.registered, size)
-        return {"": _heat(model, model.heats[0], *frames)}
+        return {"": _heat(model, kind, *frames)}
 
     return see_pairs
 

@@ -11,25 +11,29 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from micron_jax.data import camera, warps
+from micron_jax.data.faces import CANONICAL
 
 FACE = 224  # px along a whole face crop: the unit of every length here
 _STEP = 4  # px between the places where fields are computed
 _SITES, _SPOTS = 2, 2  # places that move, and kernels in each
+_EYES = np.float32(CANONICAL[:2] * FACE)  # where crops have them: points (x, y), px
+_NOSE = np.float32(CANONICAL[2] * FACE)
+_PUPILS = float(_EYES[1, 0] - _EYES[0, 0])
 
 AMPLITUDE = (0.3, 4.0)  # px
 RADII = (9.0, 42.0)  # px to half of it
-STILL = 0.2  # share of pairs without motion
 ZOOM = (0.8, 1.15)  # of the face
 HEAD = (1.0, 1.0, math.radians(0.6), 0.004)  # at most, between the frames: px, px, angle, scale
 ASIDE = (1.0, 1.0, math.radians(1.0), 0.01)  # of both, so that no frame lies on the pixels
-TURN = (0.2, 2.5)  # px, of what turns with the head
-TURNED = 0.35  # share of pairs
+TURN, TURNED = (0.2, 3.0), 0.35  # px, of what turns with the head; share of pairs
+BLINK, BLINKED = (0.1, 4.5), 0.35  # px, of an upper lid
 BLUR, READ, SHOT, LIGHT, QUALITY = (0.3, 0.75), (0.5, 2.0), 0.02, 0.04, (85, 95)
 
 
-def windows(key, face, *, count: int, size: int, patch_size: int):
+def windows(key, face, *, count: int, size: int, patch_size: int, still: float):
     """Pairs of windows of a face with motion between them.
 
     Args:
@@ -39,19 +43,21 @@ def windows(key, face, *, count: int, size: int, patch_size: int):
       count: of pairs, C.
       size: side of the windows in px, a multiple of 16; a whole face is 224.
       patch_size: side of a patch, a multiple of 4.
+      still: share of the pairs in which nothing moves by itself.
 
     Returns:
       (before, after, displacement): levels 0..255, float32 [C, size, size, 3] twice; how each
       patch of `before` moves by itself until `after`, (x, y) in px, float32 [C, N, 2].
     """
-    make = functools.partial(_pair, face=face.astype(jnp.float32), size=size, patch=patch_size)
+    face = jnp.asarray(face, jnp.float32)
+    make = functools.partial(_pair, face=face, size=size, patch=patch_size, still=still)
     return jax.vmap(make)(jax.random.split(key, count))
 
 
-def _pair(key, *, face, size: int, patch: int):
+def _pair(key, *, face, size: int, patch: int, still: float):
     place_key, motion_key, head_key, camera_key, first_key, last_key = jax.random.split(key, 6)
-    spread = _spread(place_key, size)
-    moved, turned, expressed_first = _fields(motion_key, size)
+    spread, seen_at = _place(place_key, size)
+    moved, disturbed, expressed_first = _fields(motion_key, size, seen_at, still)
     start, change = _poses(head_key)
     shoot = _camera(camera_key)
     none = jnp.zeros_like(moved)
@@ -59,7 +65,7 @@ def _pair(key, *, face, size: int, patch: int):
         shoot(shot_key, camera.look_up(face, spread(pose, field) * (face.shape[0] / FACE) - 0.5))
         for shot_key, pose, field in (
             (first_key, start, jnp.where(expressed_first, moved, none)),
-            (last_key, start + change, turned + jnp.where(expressed_first, none, moved)),
+            (last_key, start + change, disturbed + jnp.where(expressed_first, none, moved)),
         )
     ]
     per_patch = patch // _STEP
@@ -83,8 +89,13 @@ def _rotated(points, angle):
     return jnp.stack([x * cos - y * sin, x * sin + y * cos], -1)
 
 
-def _spread(key, size: int):
-    """Where the window lies in the face: a function of pose and field to places there, in px."""
+def _place(key, size: int):
+    """Where the window lies in the face.
+
+    Returns:
+      (a function of pose and field to the places in the face, in px, that the window's pixels show;
+      a function of points of the face and lengths there to those in the window, from its middle).
+    """
     keys = jax.random.split(key, 4)
     zoom = _log_uniform(keys[0], ZOOM)
     least = jnp.minimum(size / 2 * zoom, FACE / 2)
@@ -99,18 +110,23 @@ def _spread(key, size: int):
         points = points - jax.image.resize(field, (size, size, 2), "linear")
         return middle + _rotated(points * mirror * zoom, tilt)
 
-    return places
+    def seen_at(points, lengths):
+        return _rotated(points - middle, -tilt) * mirror / zoom, lengths / zoom
+
+    return places, seen_at
 
 
-def _fields(key, size: int):
-    """What moves by itself, what turns with the head: [size/4, size/4, 2] px; when the former."""
-    keys = jax.random.split(key, 5)
+def _fields(key, size: int, seen_at, still: float):
+    """What moves by itself, and what turns or blinks: [size/4, size/4, 2] px; when the former."""
+    keys = jax.random.split(key, 6)
     along = jnp.arange(size // _STEP) * _STEP + (_STEP - 1) / 2
     points = jnp.stack(jnp.meshgrid(along, along), -1)
     shape, narrowest = _local_field(keys[0], points, size)
     amplitude = jnp.minimum(_log_uniform(keys[1], AMPLITUDE), 0.3 * narrowest)  # nothing folds
-    amplitude = jnp.where(jax.random.bernoulli(keys[2], STILL), 0.0, amplitude)
-    return amplitude * shape, _turn_field(keys[3], points, size), jax.random.bernoulli(keys[4])
+    amplitude = jnp.where(jax.random.bernoulli(keys[2], still), 0.0, amplitude)
+    points = points - (size - 1) / 2
+    disturbed = _turn_field(keys[3], points, seen_at) + _blink_field(keys[5], points, seen_at)
+    return amplitude * shape, disturbed, jax.random.bernoulli(keys[4])
 
 
 def _local_field(key, points, size: int):
@@ -142,15 +158,43 @@ def _local_field(key, points, size: int):
     return field / jnp.maximum(longest, 1e-3), radii[0].min()
 
 
-def _turn_field(key, points, size: int):
-    """A wide swelling that shifts, as the near parts of a head do that turns; often none."""
-    keys = jax.random.split(key, 5)
-    middle = _uniform(keys[0], -0.3 * size, 1.3 * size, (2,))
-    radii = _log_uniform(keys[1], (55.0, 130.0), (2,))
-    way = _uniform(keys[2], 0, 2 * math.pi)
-    amplitude = _uniform(keys[3], *TURN) * jax.random.bernoulli(keys[4], TURNED)
-    depth = jnp.clip(1 - jnp.square((points - middle) / radii).sum(-1) / 2, 0) ** 2
-    return amplitude * depth[..., None] * jnp.stack([jnp.cos(way), jnp.sin(way)])
+def _turn_field(key, points, seen_at):
+    """What a head that turns does: what is nearer, as the nose, moves more; often nothing."""
+    keys = jax.random.split(key, 6)
+    nose = jnp.asarray(_NOSE) + 0.15 * _PUPILS * jax.random.normal(keys[0], (2,))
+    middle, pupils = seen_at(nose, _PUPILS)
+    from_nose = (points - middle) / pupils
+    reach = jnp.asarray((1.7, 2.1)) * jnp.exp(0.2 * jax.random.normal(keys[1], (2,)))
+    depth = jnp.clip(1 - jnp.square(from_nose / reach).sum(-1), 0) ** 2
+    tip = jnp.asarray((0.3, 0.45)) * jnp.exp(0.2 * jax.random.normal(keys[2], (2,)))
+    depth += _uniform(keys[3], 0, 0.7) * jnp.exp(-jnp.square(from_nose / tip).sum(-1))
+    way = _uniform(keys[4], 0, 2 * math.pi)
+    amplitude_key, whether_key = jax.random.split(keys[5])
+    amplitude = _uniform(amplitude_key, *TURN) * jax.random.bernoulli(whether_key, TURNED)
+    return amplitude / 1.5 * depth[..., None] * jnp.stack([jnp.cos(way), jnp.sin(way)])
+
+
+def _blink_field(key, points, seen_at):
+    """Both upper lids going down or coming up, where the crop has the eyes; often nothing."""
+    keys = jax.random.split(key, 6)
+    sites = jnp.asarray(_EYES) + _PUPILS * (
+        jnp.asarray((0.0, warps.LID.site[1])) + 0.05 * jax.random.normal(keys[0], (2, 2))
+    )
+    sites, pupils = seen_at(sites, _PUPILS)
+    down, _ = seen_at(jnp.asarray(_EYES) + jnp.asarray((0.0, 1.0)), 1.0)
+    down = down - seen_at(jnp.asarray(_EYES), 1.0)[0]
+    down = _rotated(
+        down / jnp.linalg.norm(down, axis=-1, keepdims=True), _uniform(keys[1], -0.3, 0.3)
+    )
+    radii = (
+        pupils * jnp.asarray(warps.LID.reach) * jnp.exp(0.2 * jax.random.normal(keys[2], (2, 2)))
+    )
+    distance = jnp.sqrt(jnp.square((points[..., None, :] - sites) / radii).sum(-1) + 1e-9)
+    sizes = _uniform(keys[3], *BLINK) * _uniform(keys[4], 0.7, 1.0, (2,))
+    way_key, whether_key = jax.random.split(keys[5])
+    sizes *= jnp.where(jax.random.bernoulli(way_key), 1.0, -1.0)
+    sizes *= jax.random.bernoulli(whether_key, BLINKED)
+    return jnp.einsum("hwe,e,ed->hwd", warps.SEEN["gaussian"](distance, jnp), sizes, down)
 
 
 def _poses(key):

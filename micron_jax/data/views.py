@@ -21,6 +21,7 @@ class ViewsConfig:
     Attributes:
       swap: which patches of frame t are replaced by those of t+δ at the same place: `blocks`
         (paper: blockwise, as BEiT masks), `uniform` (the release's `random_replace`) or `none`.
+      swap_with: `ref`, those of t+δ; or `grey`, nothing, as masked autoencoders do (for ablation).
       swap_ratio: the share of patches replaced; blocks come as near below it as they fit.
       swap_min_patches: smallest block, patches (ours, as BEiT: 16 of 28 × 28).
       swap_aspect: blocks are this to 1/this times as high as wide (ours, as BEiT).
@@ -34,9 +35,11 @@ class ViewsConfig:
         below, which cost a fraction of a whole pair (ours).
       motion_crops: pairs of windows of frame t with known motion between them (ours).
       motion_size: their side in pixels, of 224 that a whole face has.
+      motion_still: share of them in which nothing moves by itself.
     """
 
     swap: str = "blocks"
+    swap_with: str = "ref"
     swap_ratio: float = 0.5
     swap_min_patches: int = 16
     swap_aspect: float = 0.3
@@ -49,10 +52,13 @@ class ViewsConfig:
     pair_every: int = 1
     motion_crops: int = 0
     motion_size: int = 112
+    motion_still: float = 0.2
 
     def __post_init__(self):
         if self.swap not in ("blocks", "uniform", "none"):
             raise UserError(f"views.swap={self.swap!r}: choose one of blocks, uniform, none")
+        if self.swap_with not in ("ref", "grey"):
+            raise UserError(f"views.swap_with={self.swap_with!r}: choose one of ref, grey")
         if not 0 <= self.swap_ratio <= 1:
             raise UserError(f"views.swap_ratio={self.swap_ratio}: must lie in 0..1")
         if self.pair_every < 1:
@@ -62,6 +68,8 @@ class ViewsConfig:
                 f"views.motion_size={self.motion_size}: needed is a multiple of 16 up to "
                 f"{known_motion.FACE}"
             )
+        if not 0 <= self.motion_still <= 1:
+            raise UserError(f"views.motion_still={self.motion_still}: must lie in 0..1")
         for field in ("global_scale", "local_scale"):
             low, high = getattr(self, field)
             if not 0 < low <= high <= 1:
@@ -188,7 +196,8 @@ def make_views(key, cur, ref, *, config: ViewsConfig, img_size: int, patch_size:
 
         mask = jax.vmap(mask_of)(jax.random.split(swap_key, batch))
         pixels = jnp.repeat(jnp.repeat(mask, patch_size, 1), patch_size, 2)
-        views["rep"] = jnp.where(pixels[..., None], ref, cur)
+        instead = ref if config.swap_with == "ref" else 0.0
+        views["rep"] = jnp.where(pixels[..., None], instead, cur)
 
     def crops(key, count, size, scale):
         keys = jax.random.split(key, (batch, count))
@@ -208,6 +217,7 @@ def make_views(key, cur, ref, *, config: ViewsConfig, img_size: int, patch_size:
             count=config.motion_crops,
             size=config.motion_size,
             patch_size=patch_size,
+            still=config.motion_still,
         )
         keys = jax.random.split(jax.random.fold_in(key, 3), len(face))
         before, after, views["displacement"] = jax.vmap(make)(keys, face)

@@ -43,11 +43,13 @@ class PairsConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Opened:
-    """The sets of a protocol: all `samples`, `records[i]` of each, and the sheets they are from."""
+    """The sets of a protocol: all `samples`, `records[i]` of each, the sheets they are from, and of
+    these, set by set, the rows that could not be used when it was built."""
 
     samples: list[Sample]
     records: list[tuple[Any, int]]  # (source, index in it)
     sheets: dict[str, dict]
+    skipped: dict[str, list[dict]]  # {"clip", "row", "reason"}
 
     def record(self, number: int) -> Mapping[str, Any]:
         source, index = self.records[number]
@@ -60,14 +62,15 @@ def open_protocol(data_dir: str | Path, protocol: Protocol) -> Opened:
     Raises:
       UserError: one is not built there.
     """
-    samples, records, sheets = [], [], {}
+    samples, records, sheets, skipped = [], [], {}, {}
     for name in protocol.sets:
         source, own = open_clips(data_dir, name)
         samples += own
         records += [(source, index) for index in range(len(own))]
-        sheet = describe_clips(data_dir, name)["sheet"]
-        sheets[name] = {key: sheet[key] for key in ("file", "sha256")}
-    return Opened(samples, records, sheets)
+        told = describe_clips(data_dir, name)
+        sheets[name] = {key: told["sheet"][key] for key in ("file", "sha256")}
+        skipped[name] = told["skipped"]
+    return Opened(samples, records, sheets, skipped)
 
 
 def read_pairs(

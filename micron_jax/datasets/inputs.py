@@ -16,6 +16,7 @@ from micron_jax.data.images import ClipFiles, Unreadable
 from micron_jax.errors import UserError
 
 CROPS = ("face", "whole")
+NO_FACE = "no face"  # why a clip cannot be used; `whole` needs none
 Frames = Iterator[tuple[int, float | None, np.ndarray | Unreadable]]
 
 
@@ -168,7 +169,7 @@ def cut_of(clip: InputClip, kind: str, size: int, detect: faces.Detector | None)
         return Cut(kind, size, transform, width / height)
     landmarks = faces.find_landmarks(clip.readable(), detect)
     if landmarks is None:
-        raise Unreadable("no face")
+        raise Unreadable(NO_FACE)
     return Cut(kind, size, faces.canonical_transform(landmarks, size), 1.0)
 
 

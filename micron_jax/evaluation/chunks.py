@@ -1,10 +1,13 @@
 """Runs a few at a time: as many as fit, over all devices, each kept as soon as it is done."""
 
+import contextlib
 import dataclasses
 import io
 import os
+import threading
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -73,47 +76,76 @@ def train_runs(
 ) -> Iterator[tuple[int, Result]]:
     """Trains runs, chunk by chunk, and yields each with its number once its chunk is done.
 
+    On a CPU as many chunks are under way as it has cores: XLA runs a program of small operations
+    on the thread that calls it.
+
     Args:
       program: from `loso.side_by_side`.
       runs: all of them.
       todo: which of them to train.
       backbone, samples, labels: what they share; see `loso.Program`.
       epochs: of each run.
-      at_once: runs of a chunk, at most all, rounded up to a multiple of the devices. A chunk that
-        is not full is filled up with repeats: all are one program, and a run gets the same bits.
-      stopped: asked after every epoch; an unfinished chunk is then given up.
-      tick: called after every epoch with how many runs it trained, and their metrics [R].
+      at_once: runs that are under way, at most all, parted among cores and devices and rounded up
+        to a multiple of the devices. A chunk that is not full is filled up with repeats: all are
+        one program, and a run gets the same bits.
+      stopped: asked after every epoch; unfinished chunks are then given up.
+      tick: called after every epoch of a chunk with how many runs it trained, and their metrics
+        [R].
     """
-    mesh = jax.make_mesh((jax.device_count(),), ("runs",), axis_types=(AxisType.Auto,))
+    width = min(at_once, len(runs.key))
+    devices = jax.devices()[:width]
+    threads = min(len(os.sched_getaffinity(0)), width) if _is_one_cpu(devices) else 1
+    width = -(-width // threads)
+    mesh = jax.make_mesh((len(devices),), ("runs",), (AxisType.Auto,), devices=devices)
     apart, everywhere = NamedSharding(mesh, P("runs")), NamedSharding(mesh, P())
-    width = -(-min(at_once, len(runs.key)) // mesh.size) * mesh.size
-    backbone, samples, labels = jax.device_put((backbone, samples, labels), everywhere)
-    for begin in range(0, len(todo), width):
-        chunk = list(todo[begin : begin + width])
-        filled = np.array(chunk + [chunk[0]] * (width - len(chunk)))
-        part = jax.device_put(jax.tree.map(lambda a, at=filled: a[at], runs), apart)
-        state, history = program.init(part, backbone, samples), []
+    width = -(-width // mesh.size) * mesh.size
+    shared = backbone, samples, labels = jax.device_put((backbone, samples, labels), everywhere)
+    alone, given_up = threading.Lock(), threading.Event()
+
+    def train(chunk: Sequence[int]) -> list[tuple[int, Result]] | None:
+        filled = np.array([*chunk, *([chunk[0]] * (width - len(chunk)))])
+        part = jax.device_put(jax.tree.map(lambda a: a[filled], runs), apart)
+        with alone:  # what compiles does so once, not in each thread
+            state, history = program.init(part, backbone, samples), []
         for epoch in range(epochs):
-            state, metrics = program.epoch(state, epoch, part, backbone, samples, labels)
+            with contextlib.nullcontext() if epoch else alone:
+                state, metrics = program.epoch(state, epoch, part, *shared)
             history.append(metrics)
             if epoch % 8 == 7 or epoch == epochs - 1:  # lets a few epochs queue up on the device
                 jax.block_until_ready(metrics)
-            tick(len(chunk), metrics)
-            if stopped():
-                return
-        probabilities = np.asarray(program.predict(state, part, backbone, samples))
-        history = {name: np.stack([np.asarray(m[name]) for m in history]) for name in history[0]}
-        watched = history.pop("test", None)
-        for slot, number in enumerate(chunk):
-            tested = int(runs.test_count[number])
-            yield (
-                number,
-                Result(
-                    probabilities[slot, :tested],
-                    {name: values[:, slot] for name, values in history.items()},
-                    None if watched is None else watched[:, slot, :tested],
-                ),
-            )
+            with alone:
+                tick(len(chunk), metrics)
+                if given_up.is_set() or stopped():
+                    given_up.set()
+                    return None
+        with alone:
+            probabilities = np.asarray(program.predict(state, part, backbone, samples))
+        return _results(chunk, runs, history, probabilities)
+
+    chunks = [todo[begin : begin + width] for begin in range(0, len(todo), width)]
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for results in (pool.map if threads > 1 else map)(train, chunks):
+                if results is None:
+                    return
+                yield from results
+        finally:
+            given_up.set()
+
+
+def _is_one_cpu(devices: Sequence[jax.Device]) -> bool:
+    return len(devices) == 1 and devices[0].platform == "cpu"
+
+
+def _results(chunk, runs: Runs, history, probabilities) -> list[tuple[int, Result]]:
+    history = {name: np.stack([np.asarray(m[name]) for m in history]) for name in history[0]}
+    watched, results = history.pop("test", None), []
+    for slot, number in enumerate(chunk):
+        tested = int(runs.test_count[number])
+        curves = {name: values[:, slot] for name, values in history.items()}
+        seen = None if watched is None else watched[:, slot, :tested]
+        results.append((number, Result(probabilities[slot, :tested], curves, seen)))
+    return results
 
 
 def fitting(program: Program, runs: Runs, backbone: dict, samples: dict, labels) -> int:

@@ -89,11 +89,13 @@ class Program:
       init: init(run, backbone, samples) -> RunState.
       epoch: epoch(state, number, run, backbone, samples, labels) -> (state, metrics).
       predict: predict(state, run, backbone, samples) -> probabilities of the test list, [n, C].
+      result: result(state, backbone) -> {"head", "backbone"}, the classifier that a run ends with.
     """
 
     init: Callable
     epoch: Callable
     predict: Callable
+    result: Callable
 
 
 def make_runs(
@@ -148,7 +150,7 @@ def steps_per_epoch(parts: Sequence[Part], batch_size: int) -> int:
 def make_program(setting: Setting) -> Program:
     """The functions of one run."""
     tuning, frozen = setting.tuning, setting.tuning.trainable == "head"
-    rules = rate_rules(tuning, setting.model.depth)
+    rules = rate_rules(tuning, setting.model.depth, setting.classifier.reads)
     optimizer = make_optimizer(tuning, rules, steps_per_epoch=setting.steps_per_epoch)
     extract = PairFeatures(setting.model, setting.classifier)
     head = Head(setting.classes, setting.classifier)
@@ -199,9 +201,7 @@ def make_program(setting: Setting) -> Program:
         loss = class_loss(logits, targets, run.weights, focal=tuning.focal).mean()
         return loss, jnp.mean(logits.argmax(-1) == labels[index])
 
-    def probabilities(params, run, backbone, samples, indices):
-        params = joined(params, backbone)
-
+    def probabilities(params, run, samples, indices):
         def of(index):
             x = standardise(run, features_of(params, samples, index[None]))
             return jax.nn.softmax(logits_of(params, run, x))[0]
@@ -209,7 +209,7 @@ def make_program(setting: Setting) -> Program:
         return jax.lax.map(of, indices, batch_size=min(tuning.batch_size, len(indices)))
 
     def validation_loss(params, run, backbone, samples, labels):
-        p = probabilities(params, run, backbone, samples, run.validation)
+        p = probabilities(joined(params, backbone), run, samples, run.validation)
         own = labels[run.validation]
         known = jnp.arange(len(own)) < run.validation_count
         losses = -jnp.log(jnp.take_along_axis(p, own[:, None], 1)[:, 0] + 1e-9)
@@ -247,14 +247,16 @@ def make_program(setting: Setting) -> Program:
             state = state.replace(best=best, best_loss=jnp.minimum(loss, state.best_loss))
             metrics["validation_loss"] = loss
         if setting.watch_test:
-            metrics["test"] = probabilities(params, run, backbone, samples, run.test)
+            metrics["test"] = probabilities(joined(params, backbone), run, samples, run.test)
         return state, metrics
 
-    def predict(state, run, backbone, samples):
-        params = state.best if setting.inner else state.params
-        return probabilities(params, run, backbone, samples, run.test)
+    def result(state, backbone):
+        return joined(state.best if setting.inner else state.params, backbone)
 
-    return Program(init, epoch, predict)
+    def predict(state, run, backbone, samples):
+        return probabilities(result(state, backbone), run, samples, run.test)
+
+    return Program(init, epoch, predict, result)
 
 
 def side_by_side(program: Program) -> Program:
@@ -266,6 +268,7 @@ def side_by_side(program: Program) -> Program:
         init=jax.jit(jax.vmap(program.init, (0, None, None))),
         epoch=jax.jit(jax.vmap(program.epoch, (0, None, 0, None, None, None)), donate_argnums=0),
         predict=jax.jit(jax.vmap(program.predict, (0, 0, None, None))),
+        result=jax.jit(jax.vmap(program.result, (0, None))),
     )
 
 

@@ -10,6 +10,12 @@ clip follows: its name, the true class and the predicted one, as numbers, in thi
 For the challenge 0 is negative, 1 positive, 2 surprise. In a log of another protocol the numbers
 are the places of its classes, in its order; that is ours, the challenge had one protocol. Names
 are the challenge's in a log and ours elsewhere: `smic s01` is subject 1 of smic_hs.
+
+UAR is the mean of the classes' recalls here, as the challenge defines it and `metrics` computes it.
+Not every published "UAR" is. The one log of the challenge that is public in this format, that of
+STSTNet (Liong et al., FG 2019), gives its published UF1 of 0.7353 on the composite; the 0.7605 that
+the paper calls UAR is the mean *precision* of that log, and its mean recall is 0.7186. A table of
+others' UAR may mix the two: recompute it from a log where there is one.
 """
 
 from collections.abc import Iterator, Sequence

@@ -79,16 +79,30 @@ def partition(
         "groups": lambda: folds.k_fold(labelled, config.k, seed),
         "sets": lambda: _by_set(labelled, protocol, config),
     }[config.kind]()
-    parts = []
-    for fold in outer:
-        _check_classes(labelled, protocol, fold.name, fold.train)
-        validation: set[int] = set()
-        if config.selection == "inner":
-            validation = set(_validation(labelled, fold, config.inner_share, seed))
-        train = tuple(i for i in fold.train if i not in validation)
-        _check_classes(labelled, protocol, f"{fold.name}, validation taken off", train)
-        parts.append(Part(fold.name, train, tuple(sorted(validation)), fold.test))
-    return parts
+    return [_part(labelled, protocol, fold, config, seed) for fold in outer]
+
+
+def everyone(
+    labelled: Sequence[tuple[Sample, int]],
+    protocol: Protocol,
+    parts: Sequence[Part],
+    config: SplitConfig,
+    *,
+    seed: int,
+) -> Part:
+    """All that any of the folds may look at, learnt from as they do, and nobody to test."""
+    train = sorted({i for part in parts for i in (*part.train, *part.validation)})
+    return _part(labelled, protocol, Fold("everyone", tuple(train), ()), config, seed)
+
+
+def _part(labelled, protocol: Protocol, fold: Fold, config: SplitConfig, seed: int) -> Part:
+    _check_classes(labelled, protocol, fold.name, fold.train)
+    validation: set[int] = set()
+    if config.selection == "inner":
+        validation = set(_validation(labelled, fold, config.inner_share, seed))
+    train = tuple(i for i in fold.train if i not in validation)
+    _check_classes(labelled, protocol, f"{fold.name}, validation taken off", train)
+    return Part(fold.name, train, tuple(sorted(validation)), fold.test)
 
 
 def shared_ids(labelled: Sequence[tuple[Sample, int]]) -> list[str]:

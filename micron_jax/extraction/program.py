@@ -13,7 +13,7 @@ from jax.sharding import PartitionSpec as P
 from tqdm import tqdm
 
 from micron_jax.data import faces
-from micron_jax.datasets.inputs import CROPS, InputClip
+from micron_jax.datasets.inputs import CROPS, NO_FACE, InputClip
 from micron_jax.errors import UserError
 from micron_jax.extraction.store import Store
 from micron_jax.extraction.stream import WHAT, Batch, batches, features, make_step
@@ -103,11 +103,13 @@ def extract(
             done = features(make_step(config, what, mesh), params, window, stream)
             timed, seconds = _write(done, store, delta, "dma" in what, bar)
         if not store.place.rows:
-            reasons = [f"{skip['clip']}: {skip['reason']}" for skip in store.clear()]
-            mend = "; --crop whole takes frames as they are" if crop == "face" else ""
-            raise UserError(
-                f"none of the {len(clips)} inputs can be used ({'; '.join(reasons[:3])}){mend}"
-            )
+            skipped = store.clear()
+            reasons = "; ".join(f"{skip['clip']}: {skip['reason']}" for skip in skipped[:3])
+            faceless = any(skip["reason"] == NO_FACE for skip in skipped)
+            mend = "; --crop whole takes frames as they are" if faceless else ""
+            if len(clips) > 1:
+                reasons = f"none of the {len(clips)} inputs can be used ({reasons})"
+            raise UserError(f"{reasons}{mend}")
         about = store.finish()
     return about | {"fresh": about["rows"] - start.rows, "timed": timed, "seconds": seconds}
 

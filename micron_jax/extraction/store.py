@@ -49,6 +49,7 @@ class Store:
 
     @property
     def place(self) -> Place:
+        """How far it has come."""
         return Place(**self._chunks[-1]["place"]) if self._chunks else Place()
 
     def about(self) -> dict | None:

@@ -16,7 +16,7 @@ def is_name(text: str) -> bool:
 def fetch(name: str) -> Path:
     """The folder of a model on the Hub, downloaded unless it was before.
 
-    Only `config.json` and `model.safetensors` are fetched, neither of which can run anything.
+    Only `.json` and `.safetensors` are fetched, neither of which can run anything.
 
     Args:
       name: OWNER/NAME, with @REVISION behind it or without.
@@ -33,7 +33,7 @@ def fetch(name: str) -> Path:
             f"{here}; to look for it on the Hugging Face Hub: pip install 'micron-jax[hub]'"
         ) from error
     repository, _, revision = name.partition("@")
-    wanted = ["config.json", "model.safetensors"]
+    wanted = ["config.json", "model.safetensors", "classifier.json", "classifier.safetensors"]
     try:
         found = huggingface_hub.snapshot_download(
             repository, revision=revision or None, allow_patterns=wanted

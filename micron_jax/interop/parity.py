@@ -18,8 +18,8 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from micron_jax.errors import UserError
-from micron_jax.interop.folder import shapes_of
 from micron_jax.interop.release import from_release, release_name, to_release
+from micron_jax.interop.weights import shapes_of
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.layers import patchify
 from micron_jax.models.micron_bert import MicronBertModule

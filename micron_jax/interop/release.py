@@ -1,6 +1,5 @@
 """The PyTorch release's names and layouts, and ours, both ways."""
 
-import contextlib
 import json
 import re
 from argparse import Namespace
@@ -12,7 +11,6 @@ import numpy as np
 from flax.traverse_util import unflatten_dict
 
 from micron_jax.errors import UserError
-from micron_jax.files import write_whole
 from micron_jax.interop import card, pth, pth_writer
 from micron_jax.interop.architecture import infer_config, release_args
 from micron_jax.interop.weights import Weights, check_finite, read_description, shapes_of
@@ -162,18 +160,7 @@ def save(weights: Weights, path: Path) -> None:
     Raises:
       UserError: one of the two is there already, or cannot be written.
     """
-    beside = path.with_suffix(".md")
-    for file in (path, beside):
-        if file.exists():
-            raise UserError(f"{file}: exists already; name a new file or remove it")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(beside, card.text(weights, path.name).encode())
-        write_whole(path, encode_checkpoint(weights))
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+    card.save_with(weights, path, lambda: encode_checkpoint(weights))
 
 
 def _plain(path: Path, value: Any) -> Any:

@@ -2,7 +2,8 @@
 
 Diagonal Micro-Attention asks how well a patch finds itself at its own place. Tokens 8 px apart
 cannot say more; a motion of half a pixel shows when a patch is compared with windows of the other
-frame that are moved by single pixels. Queries and keys share one projection. All of it is ours.
+frame that are moved by single pixels. Queries and keys share one projection, on fixed cosines, and
+what is learnt is the distance between them. All of it is ours.
 """
 
 import math
@@ -40,15 +41,17 @@ def windows(grey, shifts: np.ndarray, *, patch_size: int, side: int):
     reach = int(np.abs(shifts).max())
     margin = aside + reach
     padded = jnp.pad(grey, ((0, 0), (margin, margin), (margin, margin)), mode="edge")
-    # Each pixel is read about fifty times: what it comes from must not be computed as often.
-    padded = jax.lax.optimization_barrier(padded)
     line = width + 2 * margin
     rows, columns = (np.arange(size // patch_size) * patch_size for size in (height, width))
     corner = (rows[:, None] * line + columns).ravel()
     inside = (np.arange(side)[:, None] * line + np.arange(side)).ravel()
     moved = (shifts + reach) @ (line, 1)
+    # Each pixel is read about fifty times: what it comes from must not be computed as often. And
+    # the millions of places read are to be added up when they are needed, not kept as a constant.
+    parts = (jnp.asarray(part, jnp.int32) for part in (moved, corner, inside))
+    padded, moved, corner, inside = jax.lax.optimization_barrier((padded, *parts))
     index = moved[:, None, None] + corner[:, None] + inside
-    return jnp.take(padded.reshape(batch, -1), jnp.asarray(index), axis=1)
+    return padded.reshape(batch, -1).at[:, index].get(mode="promise_in_bounds")
 
 
 def cosine_basis(side: int, count: int) -> np.ndarray:
@@ -59,7 +62,42 @@ def cosine_basis(side: int, count: int) -> np.ndarray:
     pairs = sorted((a * a + b * b, a, b) for a in place for b in place)[1 : count + 1]
     fade = np.sqrt(np.hanning(side + 2)[1:-1])
     basis = [np.outer(waves[a] * fade, waves[b] * fade).ravel() for _, a, b in pairs]
-    return np.stack(basis, axis=1).astype(np.float32)
+    basis = np.stack(basis, axis=1)
+    return np.float32(basis - basis.mean(axis=0))  # brightness is no motion
+
+
+def pooled(maps, spread: float):
+    """Gaussian means over neighbouring patches, [B, H, W, F]; a spread of 0 is none."""
+    if not spread:
+        return maps
+    down, across = (_smoothing(count, spread) for count in maps.shape[1:3])
+    return jnp.einsum("ih,jw,bhwf->bijf", down, across, maps)
+
+
+def _smoothing(count: int, spread: float) -> np.ndarray:
+    apart = np.arange(count)[:, None] - np.arange(count)
+    weight = np.exp(-np.square(apart / spread) / 2)
+    return np.float32(weight / weight.sum(axis=1, keepdims=True))
+
+
+def less_affine(vectors):
+    """Vectors [..., H, W, 2] without the affine motion of most of them, which is the head's.
+
+    Weighted least squares, found anew five times: what is far off has little say.
+    """
+    height, width = vectors.shape[-3:-1]
+    y, x = jnp.meshgrid(jnp.linspace(-1, 1, height), jnp.linspace(-1, 1, width), indexing="ij")
+    plane = jnp.stack([x, y, jnp.ones_like(x)], -1).reshape(-1, 3)
+    values = vectors.reshape(*vectors.shape[:-3], height * width, 2)
+    weight = jnp.ones(values.shape[:-1])
+    for _ in range(5):
+        own = jnp.einsum("na,...n,nb->...ab", plane, weight, plane) + 1e-3 * jnp.eye(3)
+        other = jnp.einsum("na,...n,...nc->...ac", plane, weight, values)
+        rest = values - plane @ jnp.linalg.solve(own, other)
+        length = jnp.square(jax.lax.stop_gradient(rest)).sum(-1)
+        middle = jnp.median(length, axis=-1, keepdims=True) + 0.02**2
+        weight = 1 / jnp.square(1 + length / (2 * middle))
+    return rest.reshape(vectors.shape)
 
 
 class BandMatch(nn.Module):
@@ -70,6 +108,7 @@ class BandMatch(nn.Module):
       window: side of what is compared, px: the patch and an even margin.
       width, heads: of the projection; each head measures a distance of its own.
       rings: distances of the band, px.
+      spreads: how far displacements are agreed upon, patches (standard deviations of Gaussians).
     """
 
     patch_size: int
@@ -77,6 +116,7 @@ class BandMatch(nn.Module):
     width: int
     heads: int
     rings: tuple[int, ...]
+    spreads: tuple[int, ...]
 
     @nn.compact
     def __call__(self, images, reference):
@@ -84,23 +124,31 @@ class BandMatch(nn.Module):
 
         With D(s) the squared distance of a patch of `images` from the reference moved by s, and
         A(s) that of the reference from itself: (D(-s) - D(s)) / (A(s) + A(-s)), which is about
-        the displacement along s over |s|; (D(s) + D(-s)) and D(0) over the same; and the
-        logarithms of texture and rest.
+        the displacement along s over |s|; (D(s) + D(-s)) and D(0) over the same; the logarithms
+        of texture and rest; and `_solved`.
         """
         shifts = offsets(self.rings)
         half = len(shifts) // 2
-        basis = self.param("kernel", lambda _: jnp.asarray(cosine_basis(self.window, self.width)))
-        basis = basis - basis.mean(axis=0)  # brightness is no motion
+        basis = jnp.asarray(cosine_basis(self.window, self.width))
+        metric = jnp.square(self.param("metric", _first_metric, self.width, self.heads))
 
-        def project(frames, shifts):
-            grey = jax.lax.stop_gradient(luma(frames))
-            cut = windows(grey, shifts, patch_size=self.patch_size, side=self.window)
-            tokens = cut @ basis
-            return tokens.reshape(*tokens.shape[:-1], self.heads, -1)
+        def project(frames):
+            cut = windows(luma(frames), shifts, patch_size=self.patch_size, side=self.window)
+            return jax.lax.stop_gradient(cut @ basis)
 
-        keys, query = project(reference, shifts), project(images, shifts[:1])
-        other = jnp.square(keys - query).mean(-1)  # D, [B, S, N, heads]
-        own = jnp.square(keys[:, 1:] - keys[:, :1]).mean(-1)  # A
+        def distance(a, b):  # [B, S, N, width] twice -> [B, S, N, heads]
+            return jnp.square(a - b) @ metric
+
+        batch, height, width, _ = images.shape
+        grid = height // self.patch_size, width // self.patch_size
+
+        def spaced(values):  # [B, F, N, heads] -> [B, H, W, F * heads]
+            values = jnp.moveaxis(values, 1, 2)
+            return values.reshape(batch, *grid, -1)
+
+        keys, others = project(reference), project(images)
+        other = distance(keys, others[:, :1])  # D
+        own = distance(keys[:, 1:], keys[:, :1])  # A
         here, ahead, behind = other[:, :1], other[:, 1 : 1 + half], other[:, 1 + half :]
         texture = own[:, :half] + own[:, half:]
         features = [
@@ -111,6 +159,66 @@ class BandMatch(nn.Module):
             0.3 * jnp.log(here + 1e-3),
         ]
         features = jnp.clip(jnp.concatenate(features, axis=1), -4.0, 4.0)
-        batch, height, width, _ = images.shape
-        grid = height // self.patch_size, width // self.patch_size
-        return jnp.moveaxis(features, 1, 2).reshape(batch, *grid, -1)
+        # The same with the frames' roles exchanged: noise in one frame's texture cancels.
+        back = distance(others[:, 1:], keys[:, :1])
+        own_back = distance(others[:, 1:], others[:, :1])
+        push = ahead - behind - (back[:, :half] - back[:, half:])
+        texture = texture + own_back[:, :half] + own_back[:, half:]
+        parts = [spaced(x.mean(-1, keepdims=True)) for x in (push, texture, here)]
+        return jnp.concatenate([spaced(features), *self._solved(*parts)], axis=-1)
+
+    def _solved(self, push, texture, here):
+        """Displacements by least squares over growing neighbourhoods, ring by ring.
+
+        Where the distance is a square form, D(s) = (s + d)ᵀ M (s + d), the four ways of a ring
+        give M and M·d, hence d: Lucas and Kanade's step in the band.
+
+        Args:
+          push: D(s) - D(-s), both frames' difference, [B, H, W, 4 rings].
+          texture: A(s) + A(-s), both frames' sum, likewise.
+          here: D(0), [B, H, W, 1].
+
+        Returns:
+          For each spread and ring: d (x, y) in px, the same without the head's affine part, the
+          logarithms of its length and of that over the frame's median, of the texture's smaller
+          eigenvalue, and the share of D(0) that d leaves; [B, H, W, 8] in parts.
+        """
+        found = []
+        for spread in self.spreads:
+            parts = (pooled(x, spread) for x in (push, texture, here))
+            for ring, (p, t, rest) in zip(self.rings, _by_ring(*parts), strict=True):
+                right, down, ahead, back = jnp.moveaxis(t / 4, -1, 0)
+                cross = (ahead - back) / 4
+                # `push` is 8 sᵀ M d of each way s; the best M d of four ways:
+                u = p[..., 0] + p[..., 2] - p[..., 3], p[..., 1] + p[..., 2] + p[..., 3]
+                u_x, u_y = (x / 24 for x in u)
+                mean, half = (right + down) / 2, (right - down) / 2
+                radius = jnp.sqrt(half**2 + cross**2 + 1e-12)
+                soft = 0.05 * mean + 1e-4
+                a, c = right + soft, down + soft
+                inverse = 1 / (a * c - cross**2)
+                d = jnp.stack([c * u_x - cross * u_y, a * u_y - cross * u_x], -1)
+                d = jnp.clip(d * inverse[..., None], -2, 2)
+                left = rest[..., 0] - d[..., 0] * u_x - d[..., 1] * u_y
+                sure = 0.3 * jnp.log(jnp.maximum(mean - radius, 0) + 1e-4)
+                left = jnp.clip(left / (rest[..., 0] + 1e-3), -1, 1)
+                d = d * ring
+                by_itself = less_affine(d)
+                length = jnp.sqrt(jnp.square(by_itself).sum(-1) + 0.02**2)
+                noise = jnp.median(length, axis=(1, 2), keepdims=True)  # most patches are still
+                sizes = jnp.log(length), jnp.log(length / noise)
+                found += [d, by_itself, *(x[..., None] for x in (*sizes, sure, left))]
+        return found
+
+
+def _first_metric(_, width: int, heads: int):
+    """Each head sees a range of the cosines, from coarse to fine, and the others faintly."""
+    own = np.arange(width)[:, None] * heads // width == np.arange(heads)
+    return jnp.asarray(np.where(own, math.sqrt(heads / width), 0.03), jnp.float32)
+
+
+def _by_ring(push, texture, here):
+    rings = push.shape[-1] // 4
+    for ring in range(rings):
+        part = slice(4 * ring, 4 * ring + 4)
+        yield push[..., part], texture[..., part], here

@@ -59,10 +59,28 @@ class ClassifierConfig:
                     f"classifier.{field}={getattr(self, field)!r}: "
                     f"choose one of {', '.join(choices)}"
                 )
-        if self.cells < 1:
-            raise UserError(f"classifier.cells={self.cells}: must be at least 1")
+        if not 1 <= self.cells <= 1000:
+            raise UserError(f"classifier.cells={self.cells}: must lie in 1..1000")
         if not 0 <= self.dropout < 1:
             raise UserError(f"classifier.dropout={self.dropout}: must lie in 0..1, below 1")
+
+    def check_fits(self, model: ModelConfig) -> None:
+        """Raises:
+        UserError: the features are of a part that the model does not have.
+        """
+        if self.features == "motion" and not model.band:
+            raise UserError(
+                "classifier.features='motion': the checkpoint has no motion branch, which "
+                "pretrain_ours trains; choose cosine, or another"
+            )
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The parts of the backbone that the features depend on; the others cannot learn."""
+        if self.features == "motion":
+            return ("motion",)
+        matches = self.features in ("p_dma", "heat") or self.pooling == "heat"
+        return ("encoder", "dma") if matches else ("encoder",)
 
 
 def grid_mean(patches, grid: tuple[int, int], cells: int):
@@ -127,7 +145,10 @@ class PairFeatures(nn.Module):
         return features.mean(axis=1, keepdims=True)
 
     def heat(self, onset, apex):
-        """The symmetric heat of pairs of frames as above -> float32 [B, N]."""
+        """What moved in pairs of frames as above -> float32 [B, N]: the probability that it did,
+        of models with a band; the symmetric heat of others."""
+        if self.model.band:
+            return jax.nn.sigmoid(self.backbone.moved(apex, onset)[0])
         return self._heat(
             {"onset": self.backbone.encode(onset), "apex": self.backbone.encode(apex)}
         )
@@ -155,13 +176,22 @@ class PairFeatures(nn.Module):
 
 
 class Head(nn.Module):
-    """Standardised features to classes: [B, T, F] -> float32 logits [B, classes]."""
+    """Standardised features to classes.
+
+    Attributes:
+      classes: how many.
+      config: which features they are, and what lies between.
+    """
 
     classes: int
     config: ClassifierConfig
 
     @nn.compact
     def __call__(self, x, *, deterministic: bool):
+        """float32 [B, T, F] -> logits, float32 [B, classes].
+
+        Without `deterministic` some of them are dropped, by the random stream `dropout`.
+        """
         c = self.config
         if c.pooling == "attention" and c.features != "cls":
             weights = jax.nn.softmax(dense(1, "pool", jnp.float32)(x), axis=1)

@@ -46,6 +46,7 @@ class ModelConfig:
         begins near 1/N, and so does the signal that the decoder gets.
       dma_diagonal: only the diagonal of the attention weighs the values (paper, Eq. 9; the
         release's `diag_att`), instead of the whole rows.
+      dma_gated: the attention weighs the values; without it they pass as they are, for ablation.
       poi: `cosine` multiplies the diagonal by each patch's score (paper's Patch of Interest);
         `none` leaves it out, as the release's forward pass does. Needs `dma_diagonal`.
       projection_dim: outputs of the DINO projection head; 0 leaves the head out.
@@ -54,6 +55,8 @@ class ModelConfig:
         other frame (ours, see `band`); () leaves the motion branch out, as paper and release do.
       band_window, band_width, band_heads: side of what is compared, in pixels; width of its
         projection; distances that are measured in it.
+      band_spreads: over how many patches about each a displacement is solved for, from each
+        distance of the band: standard deviations of Gaussians, 0 being the patch alone.
       motion_width: channels of the motion branch (see `motion`), which is always float32.
       motion_reach: of its convolutions, one after another: patches from tap to tap.
       attention: how softmax attention is computed; see `attention.attend`.
@@ -81,10 +84,12 @@ class ModelConfig:
     projection_dim: int = 0
     projection_hidden: int = 2048
     projection_bottleneck: int = 256
+    dma_gated: bool = True
     band: tuple[int, ...] = ()
     band_window: int = 12
     band_width: int = 48
     band_heads: int = 6
+    band_spreads: tuple[int, ...] = (0, 1, 2)
     motion_width: int = 64
     motion_reach: tuple[int, ...] = (1, 2, 4, 1, 2)
     attention: str = "auto"
@@ -122,6 +127,8 @@ class ModelConfig:
                 f"model.band={self.band}, model.motion_reach={self.motion_reach}: "
                 "distances are 1 or more"
             )
+        if any(spread < 0 for spread in self.band_spreads):
+            raise UserError(f"model.band_spreads={self.band_spreads}: each is 0 or more")
         margin = self.band_window - self.patch_size
         if self.band and (margin < 0 or margin % 2):
             raise UserError(

@@ -66,12 +66,20 @@ def micro_attention(q, k, v, scores=None, *, scale: float):
 
 
 class MicroAttention(nn.Module):
-    """The release's one-headed `CrossAttention` (models/mae.py, line 17), both of its ways."""
+    """The release's one-headed `CrossAttention` (models/mae.py, line 17), both of its ways.
+
+    Attributes:
+      width: D, of the tokens.
+      scaled, tied, diagonal: `dma_scaled`, `dma_tied` and `dma_diagonal` of `ModelConfig`.
+      attention: see `attention.attend`.
+      dtype: of the computation.
+    """
 
     width: int
     scaled: bool
     tied: bool
     diagonal: bool
+    gated: bool
     attention: str
     dtype: jnp.dtype
 
@@ -83,11 +91,17 @@ class MicroAttention(nn.Module):
 
     @property
     def scale(self) -> float:
+        """What the logits are multiplied by."""
         return self.width**-0.5 if self.scaled else 1.0
 
     def __call__(self, query, key, value, scores=None):
-        """Tokens of the frames in their roles, [B, N, D] each -> P_dma, [B, N, D]."""
+        """Patch tokens of the frames in their roles, [B, N, D] each -> P_dma, [B, N, D].
+
+        `scores`, [B, N], weigh the patches, where only the diagonal counts.
+        """
         q, k, v = self.to_q(query), self.to_k(key), self.to_v(value)
+        if not self.gated:
+            return self.proj(v)
         if self.diagonal:
             return self.proj(micro_attention(q, k, v, scores, scale=self.scale))
         # `attend` scales by 1/√width itself.

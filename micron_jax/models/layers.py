@@ -90,11 +90,18 @@ def dense(features: int, name: str, dtype) -> nn.Dense:
 
 
 def layer_norm(name: str, dtype) -> nn.LayerNorm:
+    """Over the last axis, with the release's epsilon."""
     return nn.LayerNorm(epsilon=LAYER_NORM_EPS, name=name, dtype=dtype)
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention, [B, N, D] -> [B, N, D]."""
+    """Multi-head self-attention (timm's `Attention`, which the release uses).
+
+    Attributes:
+      heads: how many; they divide D.
+      implementation: see `attention.attend`.
+      dtype: of the computation.
+    """
 
     heads: int
     implementation: str
@@ -102,6 +109,7 @@ class SelfAttention(nn.Module):
 
     @nn.compact
     def __call__(self, x, *, return_weights: bool = False):
+        """[B, N, D] -> [B, N, D] or, asked for them, the weights, float32 [B, heads, N, N]."""
         width = x.shape[-1]
         qkv = dense(3 * width, "qkv", self.dtype)(x)
         q, k, v = einops.rearrange(qkv, "b n (t h d) -> t b n h d", t=3, h=self.heads)
@@ -113,7 +121,12 @@ class SelfAttention(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Two linear layers with an exact GELU between them, [B, N, D] -> [B, N, D]."""
+    """Two linear layers with an exact GELU between them, [B, N, D] -> [B, N, D].
+
+    Attributes:
+      hidden: width between them.
+      dtype: of the computation.
+    """
 
     hidden: int
     dtype: jnp.dtype
@@ -125,7 +138,12 @@ class Mlp(nn.Module):
 
 
 class Block(nn.Module):
-    """A pre-norm transformer block, [B, N, D] -> [B, N, D]."""
+    """A pre-norm transformer block (timm's `Block`, which the release uses).
+
+    Attributes:
+      heads, attention, dtype: of its `SelfAttention`.
+      mlp_ratio: hidden width of the MLP over D.
+    """
 
     heads: int
     mlp_ratio: float
@@ -134,7 +152,7 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(self, x, return_weights: bool = False):
-        """Returns the tokens or, asked for them, the attention weights [B, H, N, N]."""
+        """[B, N, D] -> [B, N, D] or, asked for them, the weights, float32 [B, heads, N, N]."""
         attention = SelfAttention(self.heads, self.attention, self.dtype, name="attn")
         y = layer_norm("norm1", self.dtype)(x)
         if return_weights:

@@ -30,6 +30,7 @@ class MicronBertModule(nn.Module):
             c.dma_scaled,
             c.dma_tied,
             c.dma_diagonal,
+            c.dma_gated,
             c.attention,
             jnp.dtype(c.dtype),
             name="dma",

@@ -34,7 +34,13 @@ class Motion(nn.Module):
         """
         c, width = self.config, self.config.motion_width
         band = BandMatch(
-            c.patch_size, c.band_window, c.band_width, c.band_heads, c.band, name="band"
+            c.patch_size,
+            c.band_window,
+            c.band_width,
+            c.band_heads,
+            c.band,
+            c.band_spreads,
+            name="band",
         )
         seen = band(images, reference)
         x = nn.Dense(width, name="embed")(seen)

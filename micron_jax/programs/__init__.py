@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,19 @@ LINES = 10  # of reasons, before "and N more"
 
 
 class Arguments(argparse.ArgumentParser):
-    """An `ArgumentParser` whose complaints are one line, as for any other bad input."""
+    """An `ArgumentParser` whose help ends with examples, printed as they stand.
+
+    Its complaints are one line, as for any other bad input, and options are written out whole.
+    """
+
+    def __init__(self, *, examples: str = "", description: str = "", **settings):
+        super().__init__(
+            description=textwrap.fill(description, 79),
+            epilog=f"examples:\n{examples.strip(chr(10))}" if examples else None,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+            **settings,
+        )
 
     def error(self, message: str):
         raise UserError(f"{message} (see {self.prog} --help)")

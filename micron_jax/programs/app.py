@@ -11,7 +11,6 @@ from micron_jax.errors import UserError
 from micron_jax.programs import Arguments
 
 EXAMPLES = """
-examples:
   micron-jax app --checkpoint runs/demo
   micron-jax app --checkpoint RELEASE.pth --port 8000 --max-mb 500 --max-seconds 60
 
@@ -26,16 +25,14 @@ def main(argv: list[str]) -> int:
         prog="micron-jax app",
         description="A page to drop two pictures of a face or a video on: it shows the aligned "
         "face, the heat map and, of a video, the timeline with its candidates.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        examples=EXAMPLES,
     )
     parser.add_argument(
         "--checkpoint",
         required=True,
         type=Path,
         metavar="CKPT",
-        help="a run's workdir, a converted folder, or a .pth of the release",
+        help="a run's workdir, what `convert` wrote, or a .pth of the release",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address (%(default)s)")
     parser.add_argument("--port", type=int, default=7860, help="0: any that is free (%(default)s)")

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from micron_jax.errors import UserError
-from micron_jax.programs import Arguments, bench_learn, write_json
+from micron_jax.programs import Arguments, bench_ablation, bench_learn, write_json
 
 
 def main(argv: list[str]) -> int:
@@ -13,10 +13,19 @@ def main(argv: list[str]) -> int:
 
 
 def _arguments() -> Arguments:
-    parser = Arguments(prog="micron-jax bench", description=__doc__)
-    kinds = parser.add_subparsers(required=True, metavar="(loso | learn)")
+    parser = Arguments(
+        prog="micron-jax bench",
+        description="Measurements on your own machine.",
+        examples="  micron-jax bench loso\n  micron-jax bench learn --help",
+    )
+    kinds = parser.add_subparsers(required=True, metavar="(loso | learn | ablation)")
     text = "folds trained side by side against the same folds one by one (frozen backbone)"
-    loso = kinds.add_parser("loso", help=text, description=text)
+    loso = kinds.add_parser(
+        "loso",
+        help=text,
+        description=text,
+        examples="  micron-jax bench loso\n  micron-jax bench loso --epochs 5 --json loso.json",
+    )
     for option, default, text in (
         ("--samples", 246, "of the data set (%(default)s)"),
         ("--subjects", 26, "each a fold (%(default)s)"),
@@ -29,6 +38,7 @@ def _arguments() -> Arguments:
     loso.add_argument("--json", type=Path, metavar="OUT", help="write the figures there as well")
     loso.set_defaults(run=_loso)
     bench_learn.add(kinds)
+    bench_ablation.add(kinds)
     return parser
 
 

@@ -9,9 +9,16 @@ from micron_jax.programs import write_json
 TEXT = "what a checkpoint has learnt: does it find the motion in clips with known truth?"
 
 
+EXAMPLES = """
+  micron-jax bench learn --checkpoint runs/demo --data-dir synthetic
+  micron-jax bench learn --checkpoint runs/a runs/b --data-dir synthetic --choose-dir others \\
+      --sheet maps.png
+"""
+
+
 def add(kinds) -> None:
     """Adds the command to those of `micron-jax bench`."""
-    learn = kinds.add_parser("learn", help=TEXT, description=TEXT)
+    learn = kinds.add_parser("learn", help=TEXT, description=TEXT, examples=EXAMPLES)
     for option, text in (
         ("--checkpoint", "to be judged; several of one setting (its seeds) are averaged"),
         ("--data-dir", "sets that `micron-jax data synth` made"),

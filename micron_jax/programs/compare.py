@@ -8,6 +8,15 @@ from pathlib import Path
 
 from micron_jax.programs import Arguments, write_json
 
+EXAMPLES = """
+  micron-jax compare --checkpoint RELEASE.pth --release Micron-BERT --plot errors.png
+  micron-jax compare --checkpoint weights --release Micron-BERT --input faces --record run.npz
+  micron-jax compare --checkpoint weights --recording run.npz
+
+Before the first: git clone https://github.com/uark-cviu/Micron-BERT
+pip install 'micron-jax[torch]' && pip install --no-deps timm==0.4.12
+"""
+
 
 def main(argv: list[str]) -> int:
     parser = Arguments(
@@ -19,10 +28,7 @@ def main(argv: list[str]) -> int:
         "and compare every layer, the losses and the gradients; or compare with what a recording "
         "holds of such a run. Error is max |ours - theirs| / max |theirs|. Ends with 1 where a "
         "check fails.",
-        epilog="example: git clone https://github.com/uark-cviu/Micron-BERT && pip install "
-        "'micron-jax[torch]' && pip install --no-deps timm==0.4.12 && micron-jax compare "
-        "--checkpoint release.pth --release Micron-BERT",
-        allow_abbrev=False,
+        examples=EXAMPLES,
     )
     parser.add_argument("--checkpoint", metavar="CKPT", help="what `micron_jax.load` takes")
     parser.add_argument("--release", type=Path, metavar="CHECKOUT", help="its folder; needs torch")
@@ -86,7 +92,8 @@ def _live(arguments) -> Iterable:
     )
     views = frames.make_views(pictures, weights.config)
     with tempfile.TemporaryDirectory() as scratch:
-        if not checkpoint.is_file():  # the release reads a .pth; the user's own is given as it is
+        # The release reads a .pth; the user's own is given as it is.
+        if not checkpoint.is_file() or checkpoint.suffix == ".safetensors":
             checkpoint = Path(scratch, "checkpoint.pth")
             release.save(weights, checkpoint)
         print("running the release's code ...", file=sys.stderr, flush=True)

@@ -4,22 +4,28 @@ from pathlib import Path
 
 from micron_jax.programs import Arguments
 
+EXAMPLES = """
+  micron-jax convert RELEASE.pth weights
+  micron-jax convert weights OURS.pth
+  micron-jax convert --weights teacher runs/release teacher.safetensors
+"""
+
 
 def main(argv: list[str]) -> int:
     parser = Arguments(
         prog="micron-jax convert",
         usage="micron-jax convert [--weights student|teacher] SRC DST",
-        description="Turn a checkpoint of the PyTorch release (.pth), a run's workdir or a "
-        "converted folder into a folder with config.json and model.safetensors or, where DST ends "
-        "in .pth, into a checkpoint that the PyTorch release loads. A model card is written with "
-        "it. Needs no torch, runs no code of the checkpoint, and copies float32 weights bit for "
-        "bit.",
-        epilog="examples: micron-jax convert release.pth weights/ | micron-jax convert runs/demo "
-        "demo.pth | micron-jax convert --weights teacher runs/demo weights/",
-        allow_abbrev=False,
+        description="Turn a checkpoint of the PyTorch release (.pth), a run's workdir or what was "
+        "converted before into a folder with config.json and model.safetensors; where DST ends in "
+        ".pth, into a checkpoint that the PyTorch release loads; where it ends in .safetensors, "
+        "into one file that carries its settings. A model card is written with it. Needs no torch, "
+        "runs no code of the checkpoint, and copies float32 weights bit for bit.",
+        examples=EXAMPLES,
     )
     parser.add_argument("source", metavar="SRC", help="what `micron_jax.load` takes")
-    parser.add_argument("target", type=Path, metavar="DST", help="a new folder, or NEW.pth")
+    parser.add_argument(
+        "target", type=Path, metavar="DST", help="a new folder, NEW.pth or NEW.safetensors"
+    )
     parser.add_argument(
         "--weights",
         choices=("student", "teacher"),
@@ -30,18 +36,12 @@ def main(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
 
     from micron_jax import pretrained
-    from micron_jax.errors import UserError
-    from micron_jax.interop import folder, release
+    from micron_jax.interop import folder, release, single
     from micron_jax.interop.architecture import differences
 
     target = arguments.target
-    if target.suffix == ".safetensors":
-        raise UserError(
-            f"{target}: the settings have to stand beside the weights; name a folder, which gets "
-            "config.json and model.safetensors"
-        )
     weights = pretrained.read(arguments.source, weights=arguments.weights)
-    save = release.save if target.suffix == ".pth" else folder.save
+    save = {".pth": release.save, ".safetensors": single.save}.get(target.suffix, folder.save)
     save(weights, target)
     config = weights.config
     parts = ", ".join([*weights.params, *(["teacher"] if weights.teacher else [])])

@@ -10,19 +10,41 @@ from micron_jax.programs import Arguments
 
 DESCRIPTION = "Build data sets, list and check them, crop faces, make a set with known truth."
 
+BUILD = """
+  micron-jax data build frames --source FOLDER --data-dir DIR
+  micron-jax data build frames --source clips.csv --data-dir DIR --crop whole --exclude seen.json
+  micron-jax data build casme2 --source FOLDER_AS_UNPACKED --data-dir DIR
+"""
+CHECK = """
+  micron-jax data check frames --data-dir DIR
+  micron-jax data check casme2 --data-dir DIR --corpus DIR --json seen.json
+"""
+SYNTH = """
+  micron-jax data synth --faces FOLDER --output synthetic
+  micron-jax data synth --faces FOLDER --output still --amplitudes 0.5,1,2 --split test --keep pair
+"""
+
 
 def arguments(datasets: Iterable[str]) -> Arguments:
-    """The parser; `command` of what it gives is list, build, check, faces or synth."""
-    parser = Arguments(prog="micron-jax data", description=DESCRIPTION)
+    """The parser; `command` of what it gives is one of the subcommands."""
+    parser = Arguments(
+        prog="micron-jax data",
+        description=DESCRIPTION,
+        examples="  micron-jax data list\n  micron-jax data build --help",
+    )
     commands = parser.add_subparsers(
-        required=True, dest="command", metavar="(list | build | check | faces | synth)"
+        required=True, dest="command", metavar="(list | build | check | faces | stills | synth)"
     )
 
-    lister = commands.add_parser("list", help="the data sets we can build, and what is built")
+    lister = commands.add_parser(
+        "list",
+        help="the data sets we can build, and what is built",
+        examples="  micron-jax data list casme2\n  micron-jax data list --data-dir DIR",
+    )
     lister.add_argument("name", nargs="?", help="a benchmark: where to ask for it, where to put it")
     lister.add_argument("--data-dir", type=Path, help="look here for what is built")
 
-    builder = commands.add_parser("build", help="build a data set")
+    builder = commands.add_parser("build", help="build a data set", examples=BUILD)
     builder.add_argument("name", help=f"one of: {', '.join(datasets)}")
     for option, kind, default, text in (
         (
@@ -75,7 +97,9 @@ def arguments(datasets: Iterable[str]) -> Arguments:
         "--strict", action="store_true", help="benchmark: refuse rows that cannot be used"
     )
 
-    checker = commands.add_parser("check", help="what a built set holds, and what is wrong with it")
+    checker = commands.add_parser(
+        "check", help="what a built set holds, and what is wrong with it", examples=CHECK
+    )
     checker.add_argument("name", help="a built set: frames, casme2, samm, smic_hs, casme3, ...")
     checker.add_argument("--data-dir", type=Path, required=True, help="folder of the built sets")
     checker.add_argument(
@@ -95,7 +119,12 @@ def arguments(datasets: Iterable[str]) -> Arguments:
     )
 
     text = "crop the face out of every clip: one crop a clip, held, as a folder of JPEGs"
-    cropper = commands.add_parser("faces", help=text, description=text)
+    cropper = commands.add_parser(
+        "faces",
+        help=text,
+        description=text,
+        examples="  micron-jax data faces --source FOLDER --output faces --sheet",
+    )
     for option, kind, default, text in (
         ("--source", Path, None, "folder of videos or image folders"),
         ("--output", Path, None, "folder to be made, or gone on with"),
@@ -113,7 +142,12 @@ def arguments(datasets: Iterable[str]) -> Arguments:
     cropper.add_argument("--sheet", action="store_true", help="make contact_sheet.png, too")
 
     text = "crop every face of every picture: clips of a still, for a corpus without video"
-    stills = commands.add_parser("stills", help=text, description=text)
+    stills = commands.add_parser(
+        "stills",
+        help=text,
+        description=text,
+        examples="  micron-jax data stills --faces FOLDER --output stills",
+    )
     for option, kind, default, text in (
         ("--faces", Path, None, "folder of pictures"),
         ("--output", Path, None, "folder to be made"),
@@ -123,7 +157,7 @@ def arguments(datasets: Iterable[str]) -> Arguments:
         stills.add_argument(option, type=kind, default=default, required=required, help=text)
 
     text = "make a data set with known truth, laid out as CASME II's, from pictures of faces"
-    synth = commands.add_parser("synth", help=text, description=text)
+    synth = commands.add_parser("synth", help=text, description=text, examples=SYNTH)
     for option, kind, default, text in (
         ("--faces", Path, None, "folder of pictures, each face of which becomes a person"),
         ("--output", Path, None, "folder to be made"),

@@ -16,7 +16,7 @@ def main(argv: list[str]) -> int:
         description="Fetch sample clips, build a corpus of their faces and pretrain a tiny model; "
         "make micro-expressions with known truth and a benchmark's set of them, fine-tune on it "
         "and write the report. Started again, it goes on where it was.",
-        allow_abbrev=False,
+        examples="  micron-jax demo --workdir runs/demo",
     )
     parser.add_argument("--workdir", required=True, type=Path, help="everything is put there")
     workdir = parser.parse_args(argv).workdir

@@ -6,6 +6,15 @@ from pathlib import Path
 from micron_jax.errors import UserError
 from micron_jax.programs import Arguments, write_json
 
+EXAMPLES = """
+  micron-jax evaluate runs/casme2_5
+  micron-jax evaluate theirs.csv --protocol casme2_5 --report report --json theirs.json
+  micron-jax evaluate runs/casme2_5 --against theirs.csv
+
+JSON: samples, subjects, uf1, uar, accuracy, per_class, per_set, confusion (row label, column
+prediction, in the order of classes), intervals, seeds, and more.
+"""
+
 
 def main(argv: list[str]) -> int:
     options = _arguments().parse_args(argv)
@@ -53,9 +62,7 @@ def _arguments() -> Arguments:
         "over subjects. A CSV needs the columns clip, subject, label, prediction; set, seed, fold "
         "and p_CLASS are read, too. A log of MEGC2019 and the workdir of `micron-jax finetune` "
         "are read as well.",
-        epilog="JSON: samples, subjects, uf1, uar, accuracy, per_class, per_set, confusion (row "
-        "label, column prediction, in the order of classes), intervals, seeds, and more.",
-        allow_abbrev=False,
+        examples=EXAMPLES,
     )
     parser.add_argument(
         "predictions",

@@ -6,7 +6,6 @@ from pathlib import Path
 from micron_jax.programs import Arguments, print_reasons
 
 EXAMPLES = """
-examples:
   micron-jax extract --checkpoint runs/demo --input clip.mp4 --output clip.npz
   micron-jax extract --checkpoint RELEASE.pth --input photos/ --stills --output photos.npz
   micron-jax extract --checkpoint runs/demo --set casme2 --data-dir DIR --what cls,dma --delta 12 \\
@@ -22,9 +21,7 @@ def main(argv: list[str]) -> int:
     parser = Arguments(
         prog="micron-jax extract",
         description="Features of images, folders, videos or a built set, frame by frame.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        examples=EXAMPLES,
     )
     add_inputs(parser)
     parser.add_argument(
@@ -91,7 +88,7 @@ def add_inputs(parser: Arguments) -> None:
         required=True,
         type=Path,
         metavar="CKPT",
-        help="a run's workdir, a converted folder, or a .pth of the release",
+        help="a run's workdir, what `convert` wrote, or a .pth of the release",
     )
     parser.add_argument(
         "--input", nargs="+", type=Path, metavar="PATH", help="images, folders, videos"

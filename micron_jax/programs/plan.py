@@ -9,15 +9,20 @@ from pathlib import Path
 from micron_jax.errors import UserError
 from micron_jax.programs import Arguments, write_json
 
+EXAMPLES = """
+  micron-jax plan --config pretrain_pod --topology v5e:16x16
+  micron-jax plan --config pretrain_paper --topology h100:8 --find-batch --config.model.size=base
+
+Any setting of the config can be given so: --config.FIELD=VALUE.
+"""
+
 
 def main(argv: list[str]) -> int:
     parser = Arguments(
         prog="micron-jax plan",
         description="Compile the train step of a recipe for TPUs that are not here, or estimate it "
         "for GPUs: memory, FLOPs, collectives, the least time a step takes. No device is used.",
-        epilog="Any setting of the config: --config.FIELD=VALUE, e.g. --config.batch_size=4096 "
-        "--config.model.size=base",
-        allow_abbrev=False,
+        examples=EXAMPLES,
     )
     parser.add_argument("--config", required=True, help="a file, or the name of a shipped recipe")
     parser.add_argument(

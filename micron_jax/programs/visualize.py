@@ -1,13 +1,11 @@
 """`micron-jax visualize`: what moved between two frames, and when in a video."""
 
-import argparse
 from pathlib import Path
 
-from micron_jax.programs import Arguments
+from micron_jax.programs import Arguments, print_reasons
 from micron_jax.programs.extract import add_inputs, inputs
 
 EXAMPLES = """
-examples:
   micron-jax visualize --checkpoint runs/demo --input clip.mp4 --output looks/clip
   micron-jax visualize --checkpoint runs/demo --input apex.jpg onset.jpg --output looks/pair
   micron-jax visualize --checkpoint RELEASE.pth --set casme2 --data-dir DIR --clip sub01/EP02_01f \\
@@ -24,20 +22,20 @@ def main(argv: list[str]) -> int:
         prog="micron-jax visualize",
         description="Heat maps of a pair of frames, or the energy of the micro-attention over a "
         "clip with candidate micro-expressions marked. Frames are registered first.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        examples=EXAMPLES,
     )
     add_inputs(parser)
     parser.add_argument("--output", required=True, type=Path, help="folder to be made")
     parser.add_argument(
         "--heat",
-        choices=("symmetric", "cosine", "release"),
-        help="the read-out (of a pair: symmetric; over time: cosine)",
+        choices=("motion", "symmetric", "cosine", "release"),
+        help="the read-out (motion, where the checkpoint was trained on known motion; else of a "
+        "pair symmetric, over time cosine)",
     )
     options = parser.parse_args(argv)
 
     import micron_jax
+    from micron_jax.visualisation import video
     from micron_jax.visualisation.pairs import PairView
     from micron_jax.visualisation.program import ASSUMED, visualise
 
@@ -51,10 +49,16 @@ def main(argv: list[str]) -> int:
         return 0
     if clips[0].fps is None:
         print(f"the files tell no frame rate: {ASSUMED:g} a second taken (--fps)")
+    if video.codec() != video.BROWSERS:
+        print("annotated.mp4 is for video players: this OpenCV cannot write what browsers play")
     print(f"frames: {len(seen.numbers):,}, candidates: {len(seen.intervals)}")
     for rank, interval in enumerate(seen.intervals[:5], 1):
         begin, apex, end = seen.seconds[[interval.onset, interval.apex, interval.offset]]
         where = f"{interval.part}, " if interval.part else ""
         told = f"{where}{interval.strength:.1f} standard deviations"
         print(f"  {rank}: {begin:.2f} to {end:.2f} s, apex {apex:.2f} s, {told}")
+    print_reasons(
+        "dropped frames",
+        [{"clip": f"frame {number}", "reason": reason} for number, reason in seen.dropped],
+    )
     return 0

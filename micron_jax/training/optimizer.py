@@ -14,7 +14,7 @@ from micron_jax.training.rules import match, path_of
 TRAINED_HOW = (
     (r"(^|/)positions$", "frozen"),
     (r"^head/gain$", "frozen"),
-    (r"/(bias|scale)$", "plain"),
+    (r"/(bias|scale|metric)$", "plain"),
     (r"/(kernel|cls)$", "decayed"),
     (r"^head/directions$", "decayed"),
 )

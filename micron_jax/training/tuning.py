@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections.abc import Sequence
 
 import jax
 import optax
@@ -10,7 +11,7 @@ from micron_jax.errors import UserError
 from micron_jax.training.rules import match, path_of
 
 # Biases, scales of norms and the CLS token are not decayed.
-DECAYED = ((r"/kernel$", True), (r"/(bias|scale|cls)$", False))
+DECAYED = ((r"/kernel$", True), (r"/(bias|scale|cls|metric)$", False))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,8 +21,9 @@ class TuningConfig:
     Attributes:
       epochs: passes over a fold's training samples.
       batch_size: samples a step of one fold.
-      trainable: `head` freezes the backbone; `last:K` frees its last K blocks, the final norm and
-        the micro-attention; `all` frees everything but the fixed positions.
+      trainable: `head` freezes the backbone; `last:K` frees its last K blocks, the final norm, the
+        micro-attention and the motion branch; `all` frees everything but the fixed positions.
+        What the features do not read stays as it is.
       learning_rate: of the head, AdamW; linear warm-up, then cosine to 0.
       backbone_rate: that of the backbone over the head's.
       layer_decay: each block below the last learns at this times the rate of the one above it.
@@ -64,20 +66,40 @@ class TuningConfig:
                 f"tuning.class_weights={self.class_weights!r}: choose one of balanced, none"
             )
 
+    @property
+    def last(self) -> int:
+        """K of `last:K`, else 0."""
+        return int(self.trainable.partition(":")[2] or 0)
 
-def rate_rules(config: TuningConfig, depth: int) -> list[tuple[str, float]]:
+    def check_fits(self, depth: int) -> None:
+        """Raises:
+        UserError: more blocks are to be freed than there are.
+        """
+        if self.last > depth:
+            raise UserError(
+                f"tuning.trainable={self.trainable!r}: the encoder has {depth} blocks; give fewer, "
+                "or all"
+            )
+
+
+def rate_rules(
+    config: TuningConfig, depth: int, reads: Sequence[str] = ("encoder", "dma")
+) -> list[tuple[str, float]]:
     """Ordered pattern -> rate rules over the paths of a classifier; a rate of 0 is frozen.
 
     Args:
       config: see its `trainable`, `backbone_rate` and `layer_decay`.
       depth: blocks of the encoder.
+      reads: parts of the backbone that the features depend on. Others have no gradient, and must
+        not be decayed either.
     """
     rules = [(r"^head/", 1.0), (r"/positions$", 0.0)]
     if config.trainable == "head":
         return [*rules, (r"^backbone/", 0.0)]
-    freed = depth if config.trainable == "all" else int(config.trainable.removeprefix("last:"))
+    rules += [(rf"^backbone/(?!({'|'.join(reads)})/)", 0.0)]
+    freed = depth if config.trainable == "all" else config.last
     top = config.backbone_rate
-    rules.append((r"^backbone/(dma|encoder/norm)/", top))
+    rules.append((r"^backbone/(dma|motion|encoder/norm)/", top))
     for block in range(depth):
         rate = top * config.layer_decay ** (depth - 1 - block)
         rules.append((rf"^backbone/encoder/block_{block}/", rate if block >= depth - freed else 0))

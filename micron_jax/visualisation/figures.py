@@ -28,7 +28,15 @@ def moments(timeline: Timeline) -> list[Interval]:
 
 
 def draw_timeline(timeline: Timeline, *, title: str = "") -> Figure:
-    """The energy over time with candidates shaded and numbered, and the optical flow below."""
+    """The energy over time with candidates shaded and numbered, and the optical flow below.
+
+    Args:
+      timeline: from `watch`.
+      title: printed above.
+
+    Returns:
+      A matplotlib figure, as `pairs.draw_pair`.
+    """
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     upper.plot(timeline.seconds, timeline.energy, color="black", linewidth=1)
@@ -78,6 +86,9 @@ def draw_moments(
       crops: by index, uint8 [V, V, 3]; those of all `moments` are there.
       title: printed above.
       aspect: width over height of what the square crops show.
+
+    Returns:
+      A matplotlib figure, as `pairs.draw_pair`.
     """
     shown, top = moments(timeline), scale_of(timeline)
     height = 2.3 / min(1, aspect)

@@ -7,11 +7,13 @@ import numpy as np
 COLOURS = "inferno"
 OPAQUE = 0.8  # where the map is at its top; the face shows where it is at zero
 LABELS = {
+    "motion": "probability that it moved",
     "symmetric": "symmetric heat, logits",
     "cosine": "1 − cosine of the tokens",
     "release": "release's heat, 1 − d / max d",
 }
-LEAST = {"symmetric": 0.1, "cosine": 1e-4, "release": 1.0}  # noise is not stretched to full colour
+# Where a scale ends at least: noise is not stretched to full colour.
+LEAST = {"motion": 1.0, "symmetric": 0.1, "cosine": 1e-4, "release": 1.0}
 
 
 def top_of(heat: np.ndarray, kind: str) -> float:

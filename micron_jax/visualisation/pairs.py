@@ -23,7 +23,7 @@ class PairView:
       reference: the other frame as it was, uint8 [V, V, 3].
       registered: the other frame moved onto the first, in its light, uint8 [V, V, 3].
       registration: what was done to it.
-      kind: of the heat: `symmetric`, `cosine` or `release`.
+      kind: of the heat; see `MicronBert.micro_attention`.
       heat: how much each patch differs, float32 [h, w].
       flow: length of the optical flow that is left between the two, px of the network's input,
         mean of each patch, float32 [h, w]; computed without any network, to compare.
@@ -120,7 +120,7 @@ def look_at_pair(
     frame: np.ndarray,
     reference: np.ndarray,
     *,
-    heat: str = "symmetric",
+    heat: str | None = None,
     faces: bool = True,
 ) -> PairView:
     """Registers the reference onto the frame and asks the network for all it tells of the two.
@@ -128,8 +128,11 @@ def look_at_pair(
     Args:
       model: from `micron_jax.load`.
       frame, reference: crops of one face, uint8 [V, V, 3], V a multiple of the network's input.
-      heat: `symmetric`, `cosine` or `release`.
+      heat: one of `model.heats`; None: the first of them.
       faces: the crops are aligned faces, and registered by what lies in the faces' box.
+
+    Returns:
+      Arrays; `draw_pair` makes a figure of them, and `arrays()` what can be stored.
 
     Raises:
       ValueError: frames of another dtype or shape, no such heat.
@@ -148,7 +151,7 @@ def look_at_pair(
         reference=reference,
         registered=registered,
         registration=registration,
-        kind=heat,
+        kind=heat or model.heats[0],
         heat=np.asarray(model.micro_attention(small, small_reference, heat=heat))[0],
         flow=residual_flow(frame, registered, model.config.grid, size),
         interest=np.asarray(model.interest(small))[0],
@@ -164,6 +167,9 @@ def draw_pair(view: PairView, *, title: str = "", aspect: float = 1.0) -> Figure
       view: from `look_at_pair`.
       title: printed above.
       aspect: width over height of what the square crops show.
+
+    Returns:
+      A matplotlib figure, which no window shows: `figure.savefig(path)`, or in a notebook its name.
     """
     heads, face = len(view.cls_attention), view.frame
     columns = max(5, heads + 1)

@@ -2,7 +2,9 @@
 
 import contextlib
 import csv
+import dataclasses
 import io
+import itertools
 import os
 import shutil
 import tempfile
@@ -15,7 +17,7 @@ from tqdm import tqdm
 
 from micron_jax.data import faces
 from micron_jax.data.images import Unreadable
-from micron_jax.datasets.inputs import Cut, InputClip, cut_of
+from micron_jax.datasets.inputs import NO_FACE, Cut, InputClip, cut_of
 from micron_jax.errors import UserError
 from micron_jax.pretrained import MicronBert
 from micron_jax.visualisation.figures import draw_moments, draw_timeline, moments
@@ -24,7 +26,6 @@ from micron_jax.visualisation.timeline import Timeline, watch
 from micron_jax.visualisation.video import AnnotatedVideo
 
 ASSUMED = 30.0  # frames per second of image folders that do not tell theirs
-PAIRS, OVER_TIME = "symmetric", "cosine"
 
 
 def visualise(
@@ -43,8 +44,7 @@ def visualise(
       clips: two images, or one clip; a clip of two frames is a pair, too.
       output: folder to be made.
       crop: one of `inputs.CROPS`.
-      heat: `symmetric`, `cosine` or `release`; None: `symmetric` of a pair, `cosine` over time,
-        which finds synthetic expressions better.
+      heat: one of `model.heats`; None: see `look_at_pair` and `watch`.
       bar: shows how far it is.
 
     Returns:
@@ -53,10 +53,12 @@ def visualise(
       `intervals.csv` and `timeline.npz`.
 
     Raises:
-      UserError: neither a pair nor a clip; a face is missing; `output` is there, or cannot be
-        written.
+      UserError: neither a pair nor a clip; the checkpoint has no such heat; a face is missing;
+        `output` is there, or cannot be written.
     """
     output = Path(output)
+    if heat not in (None, *model.heats):
+        raise UserError(f"--heat {heat}: this checkpoint has {', '.join(model.heats)}")
     pair = len(clips) == 2 and all(clip.count == 1 for clip in clips)
     if len(clips) != 1 and not pair:
         some = ", ".join(clip.name for clip in clips[:4])
@@ -66,34 +68,32 @@ def visualise(
     with _whole_or_not(output) as folder:
         if pair:
             frame, reference = _two_images(clips, cuts)
-            return _pair(model, frame, reference, folder, heat or PAIRS, clips, cuts[0])
+            return _pair(model, frame, reference, folder, heat, clips, cuts[0])
         (clip,), (cut,) = clips, cuts
-        first = [crop for _, _, crop in _crops(clip, cut, limit=3)]
+        first = [crop for _, _, crop in itertools.islice(_crops(clip, cut), 3)]
         if len(first) == 1:
             raise UserError(f"{clip.name}: one frame only, and nothing to compare it with")
         if len(first) == 2:
-            return _pair(model, first[1], first[0], folder, heat or PAIRS, clips, cut)
-        return _clip(model, clip, cut, folder, heat or OVER_TIME, bar)
+            return _pair(model, first[1], first[0], folder, heat, clips, cut)
+        return _clip(model, clip, cut, folder, heat, bar)
 
 
 def _cut(clip: InputClip, crop: str, size: int, detect) -> Cut:
     try:
         return cut_of(clip, crop, size, detect)
     except Unreadable as error:
-        mend = "; --crop whole takes frames as they are" if str(error) == "no face" else ""
+        mend = "; --crop whole takes frames as they are" if str(error) == NO_FACE else ""
         raise UserError(f"{clip.name}: {error}{mend}") from None
 
 
 def _crops(
-    clip: InputClip, cut: Cut, limit: int | None = None
+    clip: InputClip, cut: Cut, dropped: list | None = None
 ) -> Iterator[tuple[int, float | None, np.ndarray]]:
-    given = 0
     for number, seconds, frame in clip.read():
         if not isinstance(frame, Unreadable):
             yield number, seconds, cut(frame)
-            given += 1
-            if given == limit:
-                return
+        elif dropped is not None:
+            dropped.append((number, str(frame)))
 
 
 def _two_images(clips: list[InputClip], cuts: list[Cut]) -> list[np.ndarray]:
@@ -109,7 +109,7 @@ def _pair(
     frame: np.ndarray,
     reference: np.ndarray,
     folder: Path,
-    heat: str,
+    heat: str | None,
     clips: list[InputClip],
     cut: Cut,
 ) -> PairView:
@@ -121,18 +121,19 @@ def _pair(
 
 
 def _clip(
-    model: MicronBert, clip: InputClip, cut: Cut, folder: Path, heat: str, bar: type[tqdm]
+    model: MicronBert, clip: InputClip, cut: Cut, folder: Path, heat: str | None, bar: type[tqdm]
 ) -> Timeline:
-    name = Path(clip.name).name
+    name, dropped = Path(clip.name).name, []
     with bar(total=clip.count, unit=" frames", desc="energy") as watched:
 
         def counted():
-            for crop in _crops(clip, cut):
+            for crop in _crops(clip, cut, dropped):
                 watched.update()
                 yield crop
 
         fps, face = clip.fps or ASSUMED, cut.kind == "face"
         timeline = watch(model, counted(), fps=fps, heat=heat, faces=face)
+    timeline = dataclasses.replace(timeline, dropped=dropped)
     apex = moments(timeline)[0].apex
     before = max(0, apex - timeline.delta)
     wanted = {n for m in moments(timeline) for n in (m.onset, m.apex, m.offset)} | {before}
@@ -146,13 +147,14 @@ def _clip(
     video.close()
     _save(draw_timeline(timeline, title=name), folder / "timeline.png")
     _save(draw_moments(timeline, kept, title=name, aspect=cut.aspect), folder / "moments.png")
-    view = look_at_pair(model, kept[apex], kept[before], heat=heat, faces=face)
+    view = look_at_pair(model, kept[apex], kept[before], heat=timeline.kind, faces=face)
     told = f"{name}: {timeline.seconds[apex]:.2f} s against {timeline.seconds[before]:.2f} s"
     _save(draw_pair(view, title=told, aspect=cut.aspect), folder / "top_moment.png")
     _tables(timeline, folder)
     arrays = {field: getattr(timeline, field) for field in ("numbers", "seconds", "heat", "flow")}
     arrays |= {"energy": timeline.energy, "flow_energy": timeline.flow_energy}
-    np.savez_compressed(folder / "timeline.npz", **arrays, fps=fps, delta=timeline.delta, kind=heat)
+    arrays |= {"fps": fps, "delta": timeline.delta, "kind": timeline.kind}
+    np.savez_compressed(folder / "timeline.npz", **arrays)
     return timeline
 
 

@@ -58,6 +58,7 @@ class Timeline:
       energy: of the heat, see `energy_of`, float32 [T].
       flow_energy: of the flow, float32 [T].
       intervals: candidates of micro-expressions, strongest first.
+      dropped: (number, reason) of frames that are missing because they cannot be decoded.
     """
 
     fps: float
@@ -70,6 +71,7 @@ class Timeline:
     energy: np.ndarray
     flow_energy: np.ndarray
     intervals: list[Interval]
+    dropped: list[tuple[int, str]] = dataclasses.field(default_factory=list)
 
 
 def watch(
@@ -77,7 +79,7 @@ def watch(
     frames: Iterable[tuple[int, float | None, np.ndarray]],
     *,
     fps: float,
-    heat: str = "cosine",
+    heat: str | None = None,
     faces: bool = True,
     batch: int = 16,
 ) -> Timeline:
@@ -88,10 +90,15 @@ def watch(
       frames: (number, seconds or None, crop uint8 [V, V, 3]) in order, V a multiple of the
         network's input; at least one.
       fps: frames per second.
-      heat: `symmetric`, `cosine` or `release`.
+      heat: one of `model.heats`; None: `motion` where the checkpoint has it, else `cosine`, which
+        finds synthetic expressions better than the others.
       faces: the crops are aligned faces: what lies beside the face does not count.
       batch: pairs at a time.
+
+    Raises:
+      ValueError: no such heat, or crops of another dtype or shape.
     """
+    heat = heat or ("motion" if "motion" in model.heats else "cosine")
     size, grid = model.config.img_size, model.config.grid
     delta = max(1, round(DELTA * fps))
     numbers, seconds = [], []

@@ -1,5 +1,7 @@
 """The annotated video: the face, the map over it on one scale, and the energy with a cursor."""
 
+import functools
+import tempfile
 from pathlib import Path
 
 import cv2
@@ -14,10 +16,28 @@ BAR = 70  # px: width of the legend
 FASTEST = 30.0  # frames per second that are shown; faster recordings are slowed down
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 WHITE, GREY, RED = (255, 255, 255), (150, 150, 150), (235, 64, 52)
+BROWSERS, PLAYERS = "vp09", "mp4v"  # VP9, which browsers play; MPEG-4 part 2, which players do
+
+
+@functools.cache
+def codec() -> str:
+    """`BROWSERS`, or `PLAYERS` where this machine's OpenCV cannot write that into an MP4.
+
+    H.264 is in no OpenCV wheel, for its licence.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        writer = _open(Path(scratch, "tried.mp4"), BROWSERS, 30.0, (64, 64))
+        written = writer.isOpened()
+        writer.release()
+    return BROWSERS if written else PLAYERS
+
+
+def _open(path: Path, code: str, fps: float, size: tuple[int, int]) -> cv2.VideoWriter:
+    return cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), fps, size)
 
 
 class AnnotatedVideo:
-    """Writes an MP4 (MPEG-4 part 2), a frame of the timeline at a time."""
+    """Writes an MP4 of `codec`, a frame of the timeline at a time."""
 
     def __init__(self, path: Path, timeline: Timeline, *, aspect: float = 1.0):
         """Opens the file.
@@ -34,8 +54,7 @@ class AnnotatedVideo:
         shown = min(timeline.fps, FASTEST)
         self._speed = "" if shown == timeline.fps else f"  slowed {timeline.fps / shown:.1f}x"
         size = (self._width, self._face[1] + LINE + CURVE)
-        code = cv2.VideoWriter_fourcc(*"mp4v")
-        self._writer = cv2.VideoWriter(str(path), code, shown, size)
+        self._writer = _open(path, codec(), shown, size)
         if not self._writer.isOpened():
             raise OSError(f"{path.name}: OpenCV cannot write MP4 here")
 
@@ -59,6 +78,7 @@ class AnnotatedVideo:
         self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
 
     def close(self) -> None:
+        """Ends the file, which is whole only then."""
         self._writer.release()
 
     def _x(self, index: int) -> int:

@@ -1,10 +1,8 @@
 import http.client
 import json
-import shutil
 import tempfile
 import threading
 import time
-import warnings
 import zipfile
 
 import cv2
@@ -17,6 +15,8 @@ import tiny
 from micron_jax.cli import main
 from micron_jax.data import faces
 from micron_jax.interop import folder
+from micron_jax.interop.classifier import Classifier, Pairs
+from micron_jax.models.classifier import ClassifierConfig
 from micron_jax.pretrained import Weights
 from micron_jax.training.state import init_params
 
@@ -25,6 +25,8 @@ pytest.importorskip("python_multipart", reason="the extra `app` is not installed
 pytest.importorskip("starlette", reason="the extra `app` is not installed")
 
 from micron_jax.app import job, server  # noqa: E402
+
+CLASSES = ("negative", "positive", "surprise")
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +40,23 @@ def temporary(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def port(temporary, tmp_path_factory):
-    """Of a `micron-jax app` that takes 1 MB and 1 second, with an encoder of chance."""
+    """Of a `micron-jax app` that takes 1 MB and 1 second, with an encoder and a head of chance."""
     rng = np.random.default_rng(0)
     shapes = jax.eval_shape(lambda: init_params(tiny.PAPER, jax.random.key(0)))
     params = jax.tree.map(lambda leaf: 0.1 * rng.normal(size=leaf.shape).astype("f4"), shapes)
     del params["decoder"]  # not needed, and long to compile
     checkpoint = tmp_path_factory.mktemp("weights") / "chance"
-    folder.save(Weights(tiny.PAPER, params, {}, np.zeros((1, 0), np.float32), {}), checkpoint)
+    head = {"classes": {"kernel": rng.normal(size=(32, 3)), "bias": np.zeros(3)}}
+    head = {"head": head, "mean": np.zeros(32), "deviation": np.ones(32)}
+    head = jax.tree.map(lambda leaf: leaf.astype("f4"), head)
+    seen = {"samples": 9, "f1": 0.333, "recall": 0.5, "precision": 0.25}
+    evidence = {"protocol": "synthetic", "split": "subjects", "subjects": 10, "uf1": 0.612}
+    evidence |= {"uar": 0.634, "intervals": {"uf1": [0.52, 0.7], "uar": [0.5, 0.8]}}
+    evidence |= {"per_class": dict.fromkeys(CLASSES, seen)}
+    pairs = Pairs(size=32, crop="face", registered=True)
+    kept = Classifier(ClassifierConfig(features="difference"), CLASSES, pairs, head, evidence)
+    weights = Weights(tiny.PAPER, params, {}, np.zeros((1, 0), np.float32), {})
+    folder.save(weights, checkpoint, kept)
     servers, status = [], []
 
     class Kept(uvicorn.Server):
@@ -263,24 +275,6 @@ def test_bad_options_are_one_line(port, options, line, monkeypatch, capsys):
     assert line.format(port=port) in err
 
 
-@pytest.fixture(scope="module")
-def browser():
-    """Headless Chromium."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    program = next(filter(None, map(shutil.which, names)), None)
-    if program is None:
-        reason = "no Chromium on PATH: the page was NOT opened in a browser"
-        warnings.warn(reason, stacklevel=1)
-        pytest.skip(reason)
-    playwright = pytest.importorskip("playwright.sync_api")
-    options = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-    options += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=program, args=options)
-        yield started
-        started.close()
-
-
 @pytest.fixture
 def page(browser, port):
     """The page, opened; what it asks for from elsewhere, or complains of, fails the test."""
@@ -308,6 +302,22 @@ def sticks_out(page, width):
     return page.evaluate(f"{root}.scrollWidth - {root}.clientWidth")
 
 
+def classes_shown(page):
+    """The table of classes, once it has been looked at: probabilities in percent, likely class."""
+    assert page.locator("#rows th").all_inner_texts() == [*CLASSES]
+    cells = page.locator("#rows td").all_inner_texts()
+    assert cells[1::3] == ["50 %"] * 3
+    assert cells[2::3] == ["25 %"] * 3
+    told = page.inner_text("#evidence")
+    assert "Protocol synthetic, one subject left out at a time: on 10 subjects" in told
+    assert "UF1 0.61 (95 % over subjects 0.52 to 0.70) and UAR 0.63" in told
+    shares = [int(cell.removesuffix(" %")) for cell in cells[::3]]
+    assert abs(sum(shares) - 100) <= 2
+    likely = page.inner_text("#rows .likely th")
+    assert shares[CLASSES.index(likely)] == max(shares)
+    return shares, likely
+
+
 def test_a_video_in_a_browser(page, files, temporary):
     def wait_for_time(seconds):
         page.wait_for_selector(f'#time:text-is("{seconds} s")')
@@ -323,6 +333,8 @@ def test_a_video_in_a_browser(page, files, temporary):
     assert min(page.evaluate(levels, canvas) for canvas in ("face", "map")) > 100
     page.click("#timeline", position={"x": 1, "y": 20})
     wait_for_time("0.00")
+    classes_shown(page)
+    assert page.inner_text("#which").startswith("Candidate 1, from its onset")
     assert page.inner_text("#candidates button").startswith("1: 0.2")
     assert "mouth" in page.inner_text("#candidates button")
     page.click("#candidates button")
@@ -352,6 +364,12 @@ def test_two_pictures_in_a_browser(page, files, temporary, tmp_path):
     assert page.inner_text("#title") == "9.png and 0.png"
     assert page.inner_text("#label") == "1 − cosine of the tokens"
     assert page.is_hidden("#clip")
+    shares, likely = classes_shown(page)
+    assert page.inner_text("#which").startswith("The frame as the apex")
+    page.click("#swap")
+    page.click("#go")
+    page.wait_for_selector('#title:text-is("0.png and 9.png")')
+    assert classes_shown(page) != (shares, likely)
     assert sticks_out(page, 1280) == sticks_out(page, 390) == 0
     page.screenshot(path=tmp_path / "phone.png", full_page=True)
     assert cv2.imread(str(tmp_path / "phone.png")).std() > 20

@@ -10,13 +10,17 @@ from micron_jax.data import camera, known_motion, warps
 @pytest.fixture(scope="module")
 def calm():
     """Windows of a face without head motion, light and noise: what is left is the field."""
-    quiet = dict(HEAD=(0.0,) * 4, TURNED=0.0, READ=(0.1, 0.1), SHOT=0.0, LIGHT=0.0, STILL=0.0)
+    quiet = dict(
+        HEAD=(0.0,) * 4, TURNED=0.0, BLINKED=0.0, READ=(0.1, 0.1), SHOT=0.0, LIGHT=0.0, STILL=0.0
+    )
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (quiet | dict(QUALITY=(100, 100), BLUR=(0.3, 0.3))).items():
             patch.setattr(known_motion, name, value)
         patch.setattr(known_motion, "AMPLITUDE", (1.5, 3.0))
         face = texture(0, (448, 448), grain=3.0)
-        make = jax.jit(lambda key: known_motion.windows(key, face, count=6, size=96, patch_size=8))
+        make = jax.jit(
+            lambda key: known_motion.windows(key, face, count=6, size=96, patch_size=8, still=0.0)
+        )
         return [np.asarray(x) for x in make(jax.random.key(0))]
 
 
@@ -38,14 +42,14 @@ def test_what_is_said_is_what_moved(calm):
         assert np.abs(said).max() < 0.3 or np.corrcoef(seen.ravel(), said.ravel())[0, 1] > 0.9
 
 
-def test_still_pairs_differ_by_what_is_no_motion(monkeypatch):
-    monkeypatch.setattr(known_motion, "STILL", 1.0)
+def test_still_pairs_differ_by_what_is_no_motion():
     face = texture(1, (256, 256))
-    windows = known_motion.windows(jax.random.key(3), face, count=8, size=32, patch_size=8)
+    drawn = dict(count=8, size=32, patch_size=8, still=1.0)
+    windows = known_motion.windows(jax.random.key(3), face, **drawn)
     before, after, displacement = map(np.asarray, windows)
     assert not displacement.any()
     assert np.abs(before - after).mean() > 0.5
-    again = known_motion.windows(jax.random.key(3), face, count=8, size=32, patch_size=8)
+    again = known_motion.windows(jax.random.key(3), face, **drawn)
     np.testing.assert_array_equal(before, again[0])
 
 

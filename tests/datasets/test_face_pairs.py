@@ -56,7 +56,7 @@ def test_the_nearest_frame_stands_for_a_missing_one(face):
 def test_pairs_are_registered_on_demand(face):
     large = cv2.GaussianBlur(face, (0, 0), 1.5)
     frames = record({1: png(large), 10: png(np.roll(large, 2, axis=0))})
-    opened = Opened([SAMPLE], [([frames], 0)], {})
+    opened = Opened([SAMPLE], [([frames], 0)], {}, {})
     apart = []
     for registered in (False, True):
         onset, apex = read_pairs(opened, [0], size=160, crop="whole", registered=registered)
@@ -70,6 +70,6 @@ def test_what_cannot_be_used_is_named(face, monkeypatch):
         one_pair(SAMPLE, small, size=32, detect=None)
     monkeypatch.setattr(faces, "all_faces_detector", drawn.all_faces_detector)
     nobody = record({1: png(face[:100]), 10: png(face[:100])})
-    opened = Opened([SAMPLE], [([nobody], 0)], {})
+    opened = Opened([SAMPLE], [([nobody], 0)], {}, {})
     with pytest.raises(UserError, match=r"casme2 sub01/EP01: no face found.*crop=whole"):
         read_pairs(opened, [0], size=32, crop="face", registered=True)

@@ -62,7 +62,8 @@ def compiled(**kwargs):
     """(setting, parts, features, program, side by side, each function of one run compiled)."""
     setting, parts, features = make(**kwargs)
     program = loso.make_program(setting)
-    alone = loso.Program(*map(jax.jit, (program.init, program.epoch, program.predict)))
+    functions = program.init, program.epoch, program.predict, program.result
+    alone = loso.Program(*map(jax.jit, functions))
     return setting, parts, features, program, loso.side_by_side(program), alone
 
 

@@ -13,7 +13,7 @@ from pickles import Code, build, call, code, write_pth
 
 from micron_jax.cli import main
 from micron_jax.errors import UserError
-from micron_jax.interop import folder, release
+from micron_jax.interop import folder, release, single
 from micron_jax.interop.weights import shapes_of
 from micron_jax.models.config import SIZES, ModelConfig
 
@@ -198,6 +198,11 @@ def test_folders_of_wrong_weights(name, change, message, tmp_path, refusal):
     line = refusal(tmp_path / "folder")
     assert name in line
     assert message in line
+    metadata = {single.SETTINGS: json.dumps(WEIGHTS.described())}
+    safetensors.numpy.save_file(kept, tmp_path / "x.safetensors", metadata)
+    line = refusal(tmp_path / "x.safetensors")
+    assert name in line
+    assert message.replace("its config.json", "its own description") in line
 
 
 def header(change):
@@ -243,3 +248,29 @@ def test_safetensors_whose_header_lies(damage, tmp_path, refusal):
     file = tmp_path / "folder" / "model.safetensors"
     file.write_bytes(damage(file.read_bytes()))
     assert "model.safetensors: damaged" in refusal(tmp_path / "folder")
+    single.save(WEIGHTS, tmp_path / "x.safetensors")
+    file = tmp_path / "x.safetensors"
+    file.write_bytes(damage(file.read_bytes()))
+    assert "x.safetensors: damaged" in refusal(file)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (None, "its metadata hold no settings of ours; name a folder that"),
+        ("{", "its settings cannot be read"),
+        ("[" * 100_000, "its settings cannot be read"),
+        ('{"format": "micron_jax 9"}', "format 'micron_jax 9'"),
+        (json.dumps(WEIGHTS.described()), "lacks params/dma/proj/bias, which its own"),
+    ],
+)
+def test_single_files_that_lie(settings, message, tmp_path, refusal):
+    arrays = WEIGHTS.flat() if settings is None else {"center": WEIGHTS.center}
+    metadata = settings and {single.SETTINGS: settings}
+    safetensors.numpy.save_file(arrays, tmp_path / "x.safetensors", metadata)
+    assert message in refusal(tmp_path / "x.safetensors")
+
+
+def test_a_folder_s_file_alone(tmp_path, refusal):
+    folder.save(WEIGHTS, tmp_path / "folder")
+    assert "name the folder" in refusal(tmp_path / "folder" / "model.safetensors")

@@ -1,6 +1,12 @@
 """Names on the Hugging Face Hub: what is in its cache is read, what cannot be reached is told."""
 
 import builtins
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
 
 import pytest
 import tiny
@@ -32,6 +38,75 @@ def test_a_model_that_was_fetched_before(offline, name):
     weights = pretrained.read(name)
     assert weights.config == tiny.PAPER
     assert weights.info == {"source": "the lab"}
+
+
+class Hub(http.server.BaseHTTPRequestHandler):
+    """What the Hub's own client asks for, of one model."""
+
+    def do_GET(self):
+        self.answer(body=True)
+
+    def do_HEAD(self):
+        self.answer(body=False)
+
+    def answer(self, *, body):
+        self.server.asked.append(self.path)
+        files = sorted(self.server.model.iterdir())
+        if self.path.startswith("/api/models/lab/micron/tree/"):
+            told = [{"type": "file", "path": f.name, "size": 1, "oid": "0" * 40} for f in files]
+        elif self.path.startswith("/api/models/lab/micron/"):
+            siblings = [{"rfilename": f.name} for f in files]
+            told = {"id": "lab/micron", "sha": REVISION, "siblings": siblings}
+        elif self.path.startswith(f"/lab/micron/resolve/{REVISION}/"):
+            told = (self.server.model / self.path.rpartition("/")[2]).read_bytes()
+        else:
+            return self.send(404, b"", {"X-Error-Code": "RepoNotFound"}, body)
+        data = told if isinstance(told, bytes) else json.dumps(told).encode()
+        return self.send(200, data, {"X-Repo-Commit": REVISION, "ETag": f'"{len(data)}"'}, body)
+
+    def send(self, status, data, headers, body):
+        self.send_response(status)
+        for name, value in (headers | {"Content-Length": len(data)}).items():
+            self.send_header(name, str(value))
+        self.end_headers()
+        if body:
+            self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_model_is_fetched_and_nothing_else(tmp_path):
+    weights = draw_weights(tiny.PAPER, info={"source": "the lab"})
+    folder.save(weights, tmp_path / "model")
+    (tmp_path / "model" / "modeling.py").write_text("raise SystemExit")
+    code = """
+from micron_jax import pretrained
+print(pretrained.read("lab/micron").info)
+try:
+    pretrained.read("lab/other")
+except pretrained.UserError as error:
+    print(error)
+"""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+        server.model, server.asked = tmp_path / "model", []
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        there = {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}"}
+        there |= {"HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_XET": "1"}
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | there,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+        server.shutdown()
+    assert done.returncode == 0, done.stderr
+    fetched, missing = done.stdout.splitlines()
+    assert fetched == "{'source': 'the lab'}"
+    assert missing.startswith("lab/other: no such file or folder here, nor a model or revision")
+    asked = {path.rpartition("/")[2] for path in server.asked if "/resolve/" in path}
+    assert asked == {"config.json", "model.safetensors"}
 
 
 @pytest.mark.parametrize("name", ["lab/other", "lab/micron@other"])

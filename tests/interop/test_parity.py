@@ -56,6 +56,7 @@ def changed(recording_path, tmp_path):
     return write
 
 
+@pytest.mark.usefixtures("quickly")
 def test_a_recording_of_other_numbers_fails(changed, recording, monkeypatch, capsys, tmp_path):
     _, arrays = recording
     path = changed({"cls": arrays["cls"] + 1e-4})
@@ -71,6 +72,7 @@ def test_a_recording_of_other_numbers_fails(changed, recording, monkeypatch, cap
     assert set(written["checks"][0]) == {"name", "error", "bound", "ok"}
 
 
+@pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize(
     ("arrays", "settings", "message"),
     [

@@ -12,9 +12,9 @@ import micron_jax
 from micron_jax.cli import main
 from micron_jax.errors import UserError
 from micron_jax.interop import folder, release
-from micron_jax.interop.folder import shapes_of
 from micron_jax.interop.parity import formula_views, formula_weight, model_config
 from micron_jax.interop.release import release_name, to_release
+from micron_jax.interop.weights import shapes_of
 from micron_jax.models.micron_bert import MicronBertModule
 
 ARGS = {"diag_att": False, "num_heads": 4, "decoder_num_heads": 2, "model_name": "mae_tiny"}

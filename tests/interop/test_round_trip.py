@@ -2,9 +2,11 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors
 import tiny
 from drawn_weights import draw_weights
 from pickles import build, call, write_pth
@@ -49,6 +51,14 @@ def test_folder_to_pth_to_folder(weights, tmp_path, capsys):
     for name in ("model.safetensors", "config.json"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     assert (tmp_path / "one.pth").read_bytes() == (tmp_path / "two.pth").read_bytes()
+    assert main(["convert", str(tmp_path / "one.pth"), str(tmp_path / "1.safetensors")]) == 0
+    assert main(["convert", str(tmp_path / "1.safetensors"), str(tmp_path / "three")]) == 0
+    assert main(["convert", str(tmp_path / "three"), str(tmp_path / "3.safetensors")]) == 0
+    same(micron_jax.pretrained.read(tmp_path / "3.safetensors"), weights)
+    for name in ("model.safetensors", "config.json"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "three" / name).read_bytes()
+    files = (tmp_path / f"{n}.safetensors" for n in (1, 3))
+    assert len({file.read_bytes() for file in files}) == 1
     noted = capsys.readouterr().out.count("note: ")
     assert noted == 2 * len(differences(weights.config))
 
@@ -112,18 +122,33 @@ def test_no_teacher_and_no_such_choice(tmp_path, capsys):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["paper"]
 
 
+def test_one_file_is_loaded_and_read_by_anyone(tmp_path):
+    weights = draw_weights(tiny.RELEASE, info=INFO)
+    folder.save(weights, tmp_path / "both")
+    path = str(tmp_path / "teacher.safetensors")
+    assert main(["convert", "--weights", "teacher", str(tmp_path / "both"), path]) == 0
+    frames = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3)).astype(np.uint8)
+    theirs = micron_jax.load(tmp_path / "both", weights="teacher")
+    np.testing.assert_array_equal(micron_jax.load(path).features(frames), theirs.features(frames))
+    with safetensors.safe_open(path, "numpy") as file:
+        described = json.loads(file.metadata()["micron_jax"])
+        written = file.get_tensor("params/encoder/cls")
+    assert described["model"]["width"] == 32
+    np.testing.assert_array_equal(written, weights.teacher["encoder"]["cls"])
+    assert f'micron_jax.load("{Path(path).name}")' in (tmp_path / "teacher.md").read_text()
+
+
 @pytest.mark.parametrize("name", ["x.pth", "x.md", "x.safetensors"])
 def test_convert_overwrites_nothing(name, tmp_path, capsys):
     folder.save(draw_weights(tiny.PAPER), tmp_path / "paper")
     target = tmp_path / name
-    if name != "x.safetensors":
-        target.write_text("mine")
+    target.write_text("mine")
     wanted = "x.pth" if name == "x.md" else name
     assert main(["convert", str(tmp_path / "paper"), str(tmp_path / wanted)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert str(target) in line
     assert {p.name for p in tmp_path.iterdir()} <= {"paper", name}
-    assert not target.exists() or target.read_text() == "mine"
+    assert target.read_text() == "mine"
 
 
 def test_the_card_says_what_is_there(weights, tmp_path):

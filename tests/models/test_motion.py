@@ -50,14 +50,33 @@ def test_the_band_reads_displacements(monkeypatch):
     halves = (large[:, :-1] + large[:, 1:]) / 2
     image = halves[4:132, 4:132]  # shows x + 1/2
     reference = (halves[4:132, 4:132] + halves[4:132, 5:133]) / 2  # shows x + 1
-    network = BandMatch(8, 12, 48, 1, (1,))
+    network = BandMatch(8, 12, 48, 1, (1,), (0, 1, 2))
     pair = [normalise(x[None]) for x in (image + 9.0, reference)]
     found = network.apply(network.init(jax.random.key(0), *pair), *pair)
-    assert found.shape == (1, 16, 16, 3 * 4 + 4 + 1)
+    assert found.shape == (1, 16, 16, 3 * 4 + 4 + 1 + 3 * 8)
     inner = np.asarray(found)[0, 2:-2, 2:-2]
     right, down = np.median(inner[..., 0]), np.median(inner[..., 1])
     assert -2.6 < right < -1.4
     assert abs(down) < 0.4
+    solved = np.median(inner[..., -24:].reshape(-1, 3, 8), axis=0)  # by spread
+    assert np.all((solved[:, 0] > 0.35) & (solved[:, 0] < 0.6))
+    assert np.abs(solved[:, 1]).max() < 0.1
+    assert np.abs(solved[:, 2:4]).max() < 0.05  # the whole frame went: that is the head's
+
+
+def test_what_is_off_the_affine_motion_of_most():
+    y, x = np.mgrid[:14, :14] / 13.0
+    head = np.stack([0.5 + 0.3 * x - 0.2 * y, -0.2 + 0.1 * x], -1)
+    vectors = head.copy()
+    vectors[5:9, 5:9] += (1.0, -0.5)
+    rest = np.asarray(band.less_affine(jnp.asarray(vectors[None])))[0]
+    np.testing.assert_allclose(rest, vectors - head, atol=0.02)
+
+
+def test_pooling_keeps_what_is_everywhere_the_same():
+    maps = jnp.full((1, 6, 9, 2), 3.0)
+    assert band.pooled(maps, 0) is maps
+    np.testing.assert_allclose(band.pooled(maps, 2), maps, rtol=1e-6)
 
 
 def test_motion_is_of_each_patch_and_knows_nothing_at_first(params):

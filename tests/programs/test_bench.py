@@ -1,11 +1,17 @@
 import json
+import os
 
+import jax
 import pytest
 
 from micron_jax.cli import main
 
 
-def test_bench_loso(tmp_path, capsys):
+def test_bench_loso(tmp_path, monkeypatch, capsys):
+    """On one device of several threads; on several devices: tests/evaluation/test_loso.py."""
+    one = jax.devices()[:1]
+    monkeypatch.setattr(jax, "devices", lambda *_: one)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
     out = tmp_path / "bench.json"
     words = ["--samples", "24", "--subjects", "4", "--classes", "3", "--width", "8"]
     words += ["--epochs", "2", "--repeats", "1", "--json", str(out)]
@@ -22,7 +28,7 @@ def test_bench_loso(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "(loso | learn)"),
+        ([], "(loso | learn | ablation)"),
         (["loso", "--subjects", "1"], "--subjects 1: needed is 2 or more"),
         (["loso", "--samples", "3"], "--samples 3: needed is 26 or more"),
     ],

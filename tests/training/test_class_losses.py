@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from micron_jax.training.class_losses import class_loss, class_weights, mixup
 
@@ -23,8 +24,9 @@ def test_losses_by_hand():
     np.testing.assert_allclose(focal, expected, rtol=1e-5)
 
 
-def test_focal_gradients_are_finite_where_a_class_is_certain():
-    grad = jax.grad(lambda x: class_loss(x, jnp.eye(2)[:1], jnp.ones(2), focal=2.0).sum())
+@pytest.mark.parametrize("focal", [0.5, 2.0])
+def test_focal_gradients_are_finite_where_a_class_is_certain(focal):
+    grad = jax.grad(lambda x: class_loss(x, jnp.eye(2)[:1], jnp.ones(2), focal=focal).sum())
     assert np.isfinite(grad(jnp.array([[40.0, -40.0]]))).all()
 
 

@@ -8,8 +8,8 @@ import pytest
 from flax.traverse_util import flatten_dict
 from tiny import PAPER, RELEASE
 
-from micron_jax.interop.folder import shapes_of
 from micron_jax.interop.release import release_name, to_release
+from micron_jax.interop.weights import shapes_of
 from micron_jax.models.config import SIZES, ModelConfig
 from micron_jax.training.optimizer import (
     TRAINED_HOW,

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 import tiny
+from drawn_weights import draw_weights
 
 from micron_jax.cli import main
 from micron_jax.data import faces
@@ -14,8 +15,11 @@ from micron_jax.interop import folder
 from micron_jax.pretrained import MicronBert, Weights
 from micron_jax.training.state import init_params
 from micron_jax.visualisation import pairs
-from micron_jax.visualisation.overlay import overlay
+from micron_jax.visualisation.overlay import LABELS, overlay, top_of
 from micron_jax.visualisation.pairs import draw_pair, look_at_pair, view_size
+from micron_jax.visualisation.timeline import watch
+
+pytestmark = pytest.mark.usefixtures("quickly")
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +66,12 @@ def visualise(checkpoint, output, *inputs):
 
 def test_a_passing_expression_is_found_and_shown(checkpoint, tmp_path, capsys):
     write_folder(tmp_path / "clip", frames(24, apex=12))
+    (tmp_path / "clip" / "img99.png").write_bytes(b"")
     out = tmp_path / "looks" / "clip"
     assert visualise(checkpoint, out, tmp_path / "clip", "--fps", "30") == 0
     said, _ = capsys.readouterr()
     assert said.startswith(f"to look at: {out}\nframes: 24, candidates: ")
+    assert said.endswith("dropped frames: 1\n  frame 99: img99.png: not a whole image\n")
     with open(out / "intervals.csv") as file:
         top = next(csv.DictReader(file))
     assert int(top["onset"]) <= 5 + 12 <= int(top["offset"])
@@ -82,10 +88,10 @@ def test_a_passing_expression_is_found_and_shown(checkpoint, tmp_path, capsys):
         assert (held["delta"], str(held["kind"])) == (8, "cosine")
         assert held["heat"].min() == 0
         assert divmod(int(held["heat"][12].argmax()), 4)[0] == 2  # the row of the mouth
-    video = cv2.VideoCapture(str(out / "annotated.mp4"))
-    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 24
-    assert video.get(cv2.CAP_PROP_FPS) == 30
-    read, frame = video.read()
+    film = cv2.VideoCapture(str(out / "annotated.mp4"))
+    assert film.get(cv2.CAP_PROP_FRAME_COUNT) == 24
+    assert film.get(cv2.CAP_PROP_FPS) == 30
+    read, frame = film.read()
     assert read
     assert frame[100:200, 100:200].std() > 5
     names = {path.name for path in out.iterdir()}
@@ -127,6 +133,19 @@ def test_a_figure_stretches_nothing():
     )
     figure = draw_pair(view, title="half as wide as high", aspect=0.5)
     assert {axis.get_aspect() for axis in figure.axes if axis.images} == {2.0}
+
+
+def test_a_checkpoint_that_knows_motion_shows_that():
+    model = MicronBert(draw_weights(tiny.OURS, decoder=False))
+    frame = drawn.texture(1, (64, 64))
+    view = look_at_pair(model, frame, np.roll(frame, 1, axis=0), faces=False)
+    assert view.kind == "motion"
+    assert view.heat.shape == (4, 4)
+    assert view.heat.min() >= 0
+    assert top_of(view.heat, "motion") == 1
+    assert any(axis.get_ylabel() == LABELS["motion"] for axis in draw_pair(view).axes)
+    timeline = watch(model, [(n, None, frame) for n in range(3)], fps=30, faces=False)
+    assert timeline.kind == "motion"
 
 
 def test_a_checkpoint_without_decoder_and_frames_of_no_size(weights):
@@ -179,6 +198,7 @@ def test_an_overlay_shows_the_face_where_nothing_moved():
         (["a.png", "b.png", "c.png"], "3 inputs"),
         (["broken.mp4"], "broken.mp4: no frame can be decoded"),
         (["a.png", "b.png", "--heat", "warm"], "--heat"),
+        (["a.png", "b.png", "--heat", "motion"], "--heat motion: this checkpoint has symmetric"),
         (["a.png", "b.png", "--output", "taken"], "--output taken exists; remove it"),
         (["a.png", "b.png", "--output", "a.png/x"], "--output a.png/x: cannot be written"),
     ],

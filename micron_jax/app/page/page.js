@@ -1,5 +1,9 @@
 "use strict";
 const $ = id => document.getElementById(id);
+const SPLITS = {
+  subjects: "one subject left out at a time", groups: "subjects left out in groups",
+  sets: "a whole data set left out",
+};
 const PICTURE = /\.(bmp|jpe?g|png|tiff?|webp)$/i, STRONG = 5;
 const NAMES = {
   pair: "All of the pair", timeline: "Energy over time", moments: "Strongest moments",
@@ -128,9 +132,38 @@ function show(result, names) {
     id => picture(NAMES[id], result.figures[id])));
   $("archive").href = `data:application/zip;base64,${result.archive}`;
   $("result").hidden = false;
+  if (!clip) classes(result.probabilities[0], "The frame as the apex, the other as the onset.");
   player = clip ? new Player(result) : null;
   $("result").scrollIntoView();
 }
+
+// What the classifier of the checkpoint says, and what its word was worth on people it did not know.
+function classes(probabilities, which) {
+  $("classes").hidden = !probabilities;
+  if (!probabilities) return;
+  const told = facts.classifier, largest = Math.max(...probabilities);
+  const interval = told.intervals ? ` (95 % over subjects ${span(told.intervals.uf1)})` : "";
+  $("which").textContent = which;
+  $("rows").replaceChildren(...told.classes.map((name, n) => {
+    const row = make("tr", { className: probabilities[n] === largest ? "likely" : "" });
+    const bar = make("i"), cell = make("td", { textContent: percent(probabilities[n]) });
+    bar.style.width = `${100 * probabilities[n]}%`;
+    cell.append(bar);
+    const { recall, precision } = told.per_class[name];
+    const others = [recall, precision].map(x => make("td", { textContent: percent(x) }));
+    row.append(make("th", { textContent: name, scope: "row" }), cell, ...others);
+    return row;
+  }));
+  $("evidence").textContent =
+    `Protocol ${told.protocol}, ${SPLITS[told.split] ?? told.split}: on ${told.subjects} subjects `
+    + `that they had not seen, classifiers trained alike had UF1 ${told.uf1.toFixed(2)}${interval} `
+    + `and UAR ${told.uar.toFixed(2)}. Found: of the clips of a class, those they knew; right: how `
+    + "often it was that class when they said so. They know no “nothing”: a blink gets a class, too. "
+    + `They learnt from ${told.crop === "face" ? "aligned faces" : "whole frames of their set"}.`;
+}
+
+const percent = share => `${Math.round(100 * share)} %`;
+const span = ([low, high]) => `${low.toFixed(2)} to ${high.toFixed(2)}`;
 
 function note(result) {
   if (result.refused) return `The two are not registered: ${result.refused}.`;
@@ -168,11 +201,16 @@ class Player {
     $("candidates").replaceChildren(...this.intervals.slice(0, STRONG).map((interval, n) => {
       const [from, to] = [interval.onset, interval.offset].map(i => this.seconds[i].toFixed(2));
       const told = `${n + 1}: ${from}–${to} s ${interval.part} ${interval.strength.toFixed(0)} σ`;
-      const onclick = () => { this.pause(); this.goTo(interval.apex); };
+      const onclick = () => { this.pause(); this.goTo(interval.apex); this.classes(n); };
       return make("button", { type: "button", textContent: told, onclick });
     }));
     if (!this.intervals.length) $("candidates").textContent = "No candidate.";
+    this.classes(0);
     this.goTo(this.intervals[0]?.apex ?? this.energy.indexOf(Math.max(...this.energy)));
+  }
+
+  classes(n) {
+    classes(this.probabilities[n], `Candidate ${n + 1}, from its onset to its apex.`);
   }
 
   draw() {

@@ -1,0 +1,87 @@
+"""What each part brings: masked autoencoder, swapping, DMA, PoI, and then ours, piece by piece.
+
+    micron-jax data synth --faces TRAIN_FACES --output train --split train --clips 4
+    micron-jax data build frames --source train/CASME2-RAW --data-dir corpus --crop whole
+    micron-jax data synth --faces TEST_FACES --output test --split test --keep pair \
+        --amplitudes 0.5,1,2
+    micron-jax data build casme2 --source test --data-dir labelled
+    micron-jax bench ablation --config ablation --corpus corpus --data-dir test \
+        --labelled-dir labelled --workdir runs/ablation --seeds 3
+
+TRAIN_FACES and TEST_FACES show different people. Every row is the one before it and what it names;
+each is pretrained for `steps` under every seed, reads out the motion in the clips of `test`, and is
+fine-tuned with a frozen network, one subject of `labelled` left out at a time.
+
+Hardware: 2 CPU cores, and as small as can be: what a row shows is where the rows differ, not how
+good it can become.
+"""
+
+import ml_collections
+
+
+def get_config() -> ml_collections.ConfigDict:
+    config = ml_collections.ConfigDict()
+    config.steps = 300
+    config.pretrain = dict(
+        batch_size=16,
+        log_every=50,
+        picture_every=100000,
+        checkpoint_every=100,
+        validate_every=100000,
+        data=dict(delta_min=5, delta_max=40, validation_clips=0.0),  # at 200 frames a second
+        model=dict(
+            img_size=224,
+            patch_size=8,
+            width=64,
+            depth=2,
+            heads=1,
+            decoder_width=64,
+            decoder_depth=1,
+            decoder_heads=1,
+            dma_query="ref",
+            dma_key="rep",
+            dma_scaled=False,
+            dma_diagonal=True,
+            dma_gated=False,
+        ),
+        views=dict(swap="blocks", swap_with="grey", pair_every=4),
+        objective=dict(),
+        optimizer=dict(
+            learning_rate=1e-3, base_batch_size=0, warmup_epochs=0.2, b2=0.98, clip_norm=1.0
+        ),
+    )
+    config.finetune = dict(
+        protocol="synthetic",
+        data=dict(crop="whole", registered=True),
+        classifier=dict(features="cosine", pooling="grid", cells=14),
+        augment=dict(flip=True, shift=0.03, crop=0.92, brightness=0.15, copies=1),
+        tuning=dict(epochs=40, batch_size=32, learning_rate=3e-3, weight_decay=0.5),
+        hardest=0,
+    )
+    # A field may be of any section of `pretrain`, or `features` of the classifier.
+    config.rows = [
+        ("masked autoencoder", {}),
+        ("swapping, without DMA", {"views.swap_with": "ref"}),
+        ("+ DMA", {"model.dma_gated": True}),
+        ("+ PoI (the paper)", {"model.poi": "cosine"}),
+        ("+ queries and keys tied", {"model.dma_tied": True}),
+        (
+            "+ known motion, band of 1 px",
+            {
+                "model.band": (1,),
+                "model.band_spreads": (),
+                "model.motion_reach": (),
+                "views.motion_crops": 1,
+                "views.pair_every": 16,
+                "objective.motion_weight": 1.0,
+                "objective.reconstruction_weight": 0.1,
+                "optimizer.learning_rate": 3e-3,
+                "features": "motion",
+            },
+        ),
+        ("+ context of the patch", {"model.motion_reach": (1, 2, 4, 1, 2)}),
+        ("+ band of 1, 2 and 4 px", {"model.band": (1, 2, 4)}),
+        ("+ displacements solved for (ours)", {"model.band_spreads": (0, 1, 2)}),
+        ("control: ours on motionless pairs", {"views.motion_still": 1.0}),
+    ]
+    return config

@@ -1,0 +1,180 @@
+"""What each part brings: rows of settings, each trained, read out and fine-tuned under seeds.
+
+A row's seeds have workdirs of their own: what is done is kept, and the same command goes on.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from micron_jax import config as configs
+from micron_jax import pretrained
+from micron_jax.benchmarks import learn_scores, learn_truth, learn_ways
+from micron_jax.data.pairs import Pairs
+from micron_jax.datasets import protocols
+from micron_jax.datasets.frames import open_frames
+from micron_jax.errors import UserError
+from micron_jax.evaluation import recipe as tuning
+from micron_jax.evaluation.predictions import combine, read
+from micron_jax.evaluation.summary import summarise
+from micron_jax.finetuning import finetune
+from micron_jax.pretraining import pretrain
+from micron_jax.training import recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+      name: what it adds to the line before.
+      pretrain: its recipe, as nested dicts, but for corpus, seed and epochs.
+      features: what the classifier's head reads.
+    """
+
+    name: str
+    pretrain: dict
+    features: str
+
+    @property
+    def folder(self) -> str:
+        return "".join(c if c.isalnum() else "_" for c in self.name).strip("_")
+
+
+def rows_of(config: Mapping[str, Any]) -> list[Row]:
+    """The lines of a config such as `configs/ablation.py`; each keeps what those before it set.
+
+    Raises:
+      UserError: a section is missing, or a row sets nothing that there is.
+    """
+    try:
+        base, features = config["pretrain"], config["finetune"]["classifier"]["features"]
+        rows = [(str(name), dict(fields)) for name, fields in config["rows"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"--config: no ablation's ({error!r}); see configs/ablation.py") from error
+    found = []
+    for name, fields in rows:
+        features = fields.pop("features", features)
+        base = configs.override(base, [f"--config.{key}={value}" for key, value in fields.items()])
+        found.append(Row(name, base, features))
+    return found
+
+
+def run(
+    config: Mapping[str, Any],
+    workdir: Path,
+    *,
+    corpus: Path,
+    folders: Sequence[Path],
+    labelled: Path,
+    seeds: int,
+) -> dict | int:
+    """Trains what is missing, and reads everything out.
+
+    Args:
+      config: of `configs/ablation.py`'s form: {"steps", "pretrain", "finetune", "rows"}.
+      workdir: a folder of it is a row's.
+      corpus: a built set of unlabelled frames.
+      folders: sets that `micron-jax data synth` made, with people of the split `test`.
+      labelled: where one of them is built as `casme2`.
+      seeds: of each row, from 0.
+
+    Returns:
+      {"rows": [{"name", "features", "readouts": {kind: see `learn_scores.evaluate`}, "uf1", "uar",
+      "intervals", "seeds": [...]}], "steps", ...}; or the exit status of a run that was stopped.
+
+    Raises:
+      UserError: a setting, a set or the workdir cannot be used.
+    """
+    truth = learn_truth.load(folders, "test")
+    rows = rows_of(config)
+    jobs = [
+        (row, seed, *_recipes(config, row, seed, corpus=corpus, labelled=labelled))
+        for row in rows
+        for seed in range(seeds)
+    ]
+    for number, (row, seed, learning, _) in enumerate(jobs, 1):
+        print(f"{number}/{len(jobs)} {row.name}, seed {seed}", flush=True)
+        folder = _folder(workdir, row, seed)
+        if status := pretrain(learning, folder / "pretrained"):
+            return status
+    for row, seed, _, judging in jobs:
+        folder = _folder(workdir, row, seed)
+        judging = dataclasses.replace(judging, checkpoint=str(folder / "pretrained"))
+        if status := finetune(judging, folder / "finetuned"):
+            return status
+    maps = _maps(rows, seeds, workdir, truth)
+    return {
+        "rows": [_told(row, seeds, workdir, maps, truth) for row in rows],
+        "steps": config["steps"],
+        "people": len(np.unique(truth.person)),
+        "clips": len(truth),
+        "corpus": str(corpus),
+        "data": [str(folder) for folder in folders],
+        "labelled": str(labelled),
+    }
+
+
+def _folder(workdir: Path, row: Row, seed: int) -> Path:
+    return workdir / row.folder / f"seed{seed}"
+
+
+def _recipes(config, row: Row, seed: int, *, corpus: Path, labelled: Path):
+    """Of the pretraining and of the fine-tuning: both are checked before anything is trained."""
+    fields = row.pretrain | {"seed": seed}
+    fields["data"] = row.pretrain.get("data", {}) | {"data_dir": str(corpus)}
+    learning = recipe.parse(fields)
+    _, clips = open_frames(corpus)
+    pairs = len(Pairs(clips, learning.data.delta_min, learning.data.delta_max))
+    steps = pairs // learning.batch_size
+    if not steps:
+        raise UserError(
+            f"--corpus {corpus}: {pairs} pairs, fewer than batch_size={learning.batch_size}"
+        )
+    learning = dataclasses.replace(learning, epochs=math.ceil(config["steps"] / steps))
+    judged = dict(config["finetune"]) | {"seed": seed}
+    judged["data"] = judged.get("data", {}) | {"data_dir": str(labelled)}
+    judged["classifier"] = judged["classifier"] | {"features": row.features}
+    return learning, tuning.parse(judged)
+
+
+def _kinds(row: Row, heats: Sequence[str]) -> list[str]:
+    """What is read out: what a user is shown, and the tokens' distance."""
+    shown = [] if row.pretrain.get("model", {}).get("dma_gated") is False else [heats[0]]
+    return [*shown, "cosine"]
+
+
+def _maps(rows: Sequence[Row], seeds: int, workdir: Path, truth) -> dict[str, np.ndarray]:
+    """Row's name and kind -> [seeds, clips, 28, 28]; every pair is registered once."""
+    ways = {}
+    for row in rows:
+        for seed in range(seeds):
+            model = pretrained.load(_folder(workdir, row, seed) / "pretrained")
+            for kind in _kinds(row, model.heats):
+                ways[f"{row.name}\t{kind}\t{seed}"] = learn_ways.one_heat(model, kind)
+    seen = learn_ways.see(ways, truth, label="clips")
+    names = dict.fromkeys(name.rpartition("\t")[0] for name in seen)
+    return {name: np.stack([seen[f"{name}\t{seed}"] for seed in range(seeds)]) for name in names}
+
+
+def _told(row: Row, seeds: int, workdir: Path, maps, truth) -> dict[str, Any]:
+    readouts = {
+        name.partition("\t")[2]: learn_scores.evaluate(values, truth)
+        for name, values in maps.items()
+        if name.partition("\t")[0] == row.name
+    }
+    folders = [_folder(workdir, row, seed) / "finetuned" for seed in range(seeds)]
+    protocol = protocols.find("synthetic")
+    summary = summarise(combine([(path, read(path, protocol)) for path in folders]), protocol)
+    kept = ("uf1", "uar", "intervals", "seeds")
+    return {
+        "name": row.name,
+        "features": row.features,
+        "pretrain": row.pretrain,
+        "readouts": readouts,
+        **{key: summary[key] for key in kept},
+    }

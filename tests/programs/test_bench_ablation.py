@@ -1,0 +1,93 @@
+import json
+
+import drawn
+import pytest
+
+from micron_jax import config as configs
+from micron_jax.benchmarks.ablation import rows_of
+from micron_jax.cli import main
+from micron_jax.data import expressions, faces
+from micron_jax.data.synthetic import make
+from micron_jax.errors import UserError
+from micron_jax.programs.bench_ablation import table
+from micron_jax.training import recipe
+
+
+def test_shipped_rows_add_up():
+    rows = rows_of(configs.load("ablation"))
+    parsed = [recipe.parse(row.pretrain | {"data": {"data_dir": "x"}}) for row in rows]
+    assert [p.views.swap_with for p in parsed] == ["grey"] + ["ref"] * 9
+    assert [p.model.dma_gated for p in parsed] == [False, False] + [True] * 8
+    assert [p.model.poi for p in parsed[2:4]] == ["none", "cosine"]
+    assert [bool(p.objective.motion_weight) for p in parsed] == [False] * 5 + [True] * 5
+    ours = recipe.parse(configs.load("pretrain_ours") | {"data": {"data_dir": "x"}})
+    for field in ("band", "band_spreads", "motion_reach", "dma_tied", "poi", "width", "depth"):
+        assert getattr(parsed[8].model, field) == getattr(ours.model, field), field
+    assert [row.features for row in rows] == ["cosine"] * 5 + ["motion"] * 5
+    assert parsed[9].views.motion_still == 1
+    assert len({row.folder for row in rows}) == len(rows)
+
+
+@pytest.mark.parametrize("config", [{}, {"pretrain": {}, "finetune": {"classifier": {}}}])
+def test_another_recipe_is_refused(config):
+    with pytest.raises(UserError, match="no ablation's"):
+        rows_of(config)
+
+
+def test_table():
+    of = {px: {"stratified": 0.75} for px in ("0.5", "1")} | {"2": {"stratified": None}}
+    row = {"name": "a", "uf1": 0.5, "intervals": {"uf1": [0.4, 0.625]}}
+    row["readouts"] = {kind: of | {"false_positives": 0.1} for kind in ("motion", "cosine")}
+    lines = table({"people": 2, "clips": 9, "steps": 3, "rows": [row]}, seeds=2)
+    assert lines[-2:] == [
+        "| a | motion | 0.750 | 0.750 | - | 10.0 % | 0.500 (0.400-0.625) |",
+        "|  | cosine | 0.750 | 0.750 | - | 10.0 % |  |",
+    ]
+
+
+@pytest.mark.slow
+def test_rows_are_trained_read_out_and_kept(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(faces, "all_faces_detector", drawn.all_faces_detector)
+    for name in ("LEAD", "RISE", "FALL", "TAIL"):
+        monkeypatch.setattr(expressions, name, (2, 3))
+    for n in range(5):
+        drawn.write(tmp_path / ("few" if n < 2 else "many") / f"{n}.png", n)
+    make(tmp_path / "few", tmp_path / "train", split="train", clips=2)
+    make(tmp_path / "many", tmp_path / "test", split="test", clips=8, amplitudes=(0.5, 1, 2))
+    frames = ["--source", str(tmp_path / "train" / "CASME2-RAW"), "--crop", "whole"]
+    assert main(["data", "build", "frames", *frames, "--data-dir", str(tmp_path / "corpus")]) == 0
+    source = ["--source", str(tmp_path / "test"), "--data-dir", str(tmp_path / "labelled")]
+    assert main(["data", "build", "casme2", *source]) == 0
+    small = tmp_path / "small.py"
+    small.write_text("""
+from micron_jax import config as configs
+import ml_collections
+
+
+def get_config():
+    config = configs.load("ablation")
+    config["steps"] = 2
+    config["pretrain"]["batch_size"] = 8
+    config["pretrain"]["data"].update(delta_min=1, delta_max=2)
+    config["pretrain"]["model"].update(img_size=32, width=16, decoder_width=16, depth=1)
+    config["pretrain"]["views"].update(swap_min_patches=1)
+    known = {"views.motion_size": 32, "model.motion_width": 8, "views.pair_every": 8}
+    config["rows"] = [config["rows"][0], ("ours", {k: v for _, row in config["rows"][:9]
+                                                   for k, v in row.items()} | known)]
+    config["finetune"]["tuning"].update(epochs=2)
+    config["finetune"]["classifier"].update(cells=2)
+    return ml_collections.ConfigDict(config)
+""")
+    words = ["--config", str(small), "--workdir", str(tmp_path / "rows"), "--seeds", "2"]
+    words += ["--corpus", str(tmp_path / "corpus"), "--data-dir", str(tmp_path / "test")]
+    words += ["--labelled-dir", str(tmp_path / "labelled"), "--json", str(tmp_path / "out.json")]
+    assert main(["bench", "ablation", *words]) == 0
+    report = json.loads((tmp_path / "out.json").read_text())
+    first, ours = report["rows"]
+    assert set(first["readouts"]) == {"cosine"}
+    assert set(ours["readouts"]) == {"motion", "cosine"}
+    assert 0 <= ours["readouts"]["motion"]["1"]["stratified"] <= 1
+    assert first["seeds"]["count"] == 2
+    capsys.readouterr()
+    assert main(["bench", "ablation", *words]) == 0  # nothing is trained again
+    assert "motion" in capsys.readouterr().out

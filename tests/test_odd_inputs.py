@@ -1,0 +1,116 @@
+"""Files that are readable and odd, or hardly readable, through the commands that look at them."""
+
+import struct
+
+import cv2
+import drawn
+import numpy as np
+import pytest
+import tiny
+from drawn_weights import draw_weights
+
+from micron_jax.cli import main
+from micron_jax.data import faces
+from micron_jax.interop import folder
+
+TURNED = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 320 << 16, 0, 1 << 30)  # as a phone's
+
+
+def film(path, frames):
+    size = frames[0].shape[1::-1]
+    written = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 30, size)
+    for frame in frames:
+        written.write(frame[..., ::-1])
+    written.release()
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory):
+    """A folder of them, and of what they are compared with."""
+    root = tmp_path_factory.mktemp("odd")
+    folder.save(draw_weights(tiny.PAPER, decoder=False), root / "ckpt")
+    face = drawn.face(1)
+    grey = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)
+    for name, image in {
+        "colour": face[..., ::-1],
+        "sixteen": face[..., ::-1].astype(np.uint16) * 257,
+        "alpha": np.dstack([face[..., ::-1], np.full((320, 320), 9, np.uint8)]),
+        "three": np.dstack(3 * [grey]),
+        "grey": grey,
+        "speck": np.zeros((1, 1, 3), np.uint8),
+    }.items():
+        cv2.imwrite(str(root / f"{name}.png"), image)
+    film(root / "one.mp4", [face])
+    film(root / "upright.mp4", 8 * [face])
+    film(root / "phone.mp4", 8 * [np.rot90(face)])
+    phone = bytearray((root / "phone.mp4").read_bytes())
+    matrix = phone.index(b"tkhd") + 4 + 40
+    phone[matrix : matrix + 36] = TURNED
+    (root / "phone.mp4").write_bytes(phone)
+    film(root / "no_face.mp4", 4 * [drawn.texture(1, (160, 160))])
+    whole = (root / "upright.mp4").read_bytes()
+    (root / "half.mp4").write_bytes(whole[: len(whole) // 2])
+    (root / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(9999))
+    (root / "empty.mp4").write_bytes(b"")
+    return root
+
+
+@pytest.fixture(autouse=True)
+def _there(odd, monkeypatch):
+    monkeypatch.setattr(faces, "all_faces_detector", drawn.all_faces_detector)
+    monkeypatch.chdir(odd)
+
+
+def test_what_is_odd_gives_the_features_of_what_is_not(tmp_path, capsys):
+    names = ["colour.png", "sixteen.png", "alpha.png", "three.png", "grey.png", "one.mp4"]
+    names += ["upright.mp4", "phone.mp4", "speck.png"]
+    out = str(tmp_path / "out.npz")
+    command = ["extract", "--checkpoint", "ckpt", "--what", "tokens", "--output", out, "--input"]
+    assert main([*command, *names]) == 0
+    assert "skipped: 1\n  speck.png: no face\n" in capsys.readouterr().out
+    with np.load(out) as held:
+        assert list(held["clip_name"]) == names[:-1]
+        rows = [held["tokens"][held["clip"] == n] for n in range(len(names) - 1)]
+    colour, sixteen, alpha, three, grey, one, upright, phone = rows
+    np.testing.assert_array_equal(sixteen, colour)
+    np.testing.assert_array_equal(alpha, colour)
+    np.testing.assert_array_equal(grey, three)
+    assert np.abs(grey - colour).max() > 0.1
+    assert (len(one), len(phone)) == (1, 8)
+    scale = np.abs(upright).mean()
+    assert np.abs(one[0] - colour[0]).mean() < 0.1 * scale  # the video's losses
+    assert np.abs(phone - upright).mean() < 0.1 * scale
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["no_face.mp4"], "no_face.mp4: no face; --crop whole takes frames as they are"),
+        (["half.mp4"], "half.mp4: no frame can be decoded"),
+        (["noise.mp4"], "noise.mp4: no frame can be decoded"),
+        (["empty.mp4"], "empty.mp4: no frame can be decoded"),
+    ],
+)
+@pytest.mark.parametrize("command", ["extract", "visualize"])
+def test_what_cannot_be_read_is_one_line(command, given, message, tmp_path, capsys):
+    out = tmp_path / ("out.npz" if command == "extract" else "out")
+    argv = [command, "--checkpoint", "ckpt", "--output", str(out), "--input", *given]
+    assert main(argv) == 2
+    said, err = capsys.readouterr()
+    assert said == ""
+    assert err.splitlines()[-1] == f"micron-jax: {message}"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["one.mp4"], "one.mp4: one frame only, and nothing to compare it with"),
+        (["speck.png", "colour.png"], "speck.png: no face; --crop whole"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_line(given, message, tmp_path, capsys):
+    argv = ["visualize", "--checkpoint", "ckpt", "--output", str(tmp_path / "out"), "--input"]
+    assert main([*argv, *given]) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

