@@ -54,7 +54,7 @@ def start(config, workdir, *more, devices=8, processes=1, quick=False, record=No
 
 def wait_for_step(process, workdir, step):
     """Until the run has logged the step."""
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 600
     while process.poll() is None and time.monotonic() < deadline:
         rows = read_metrics(workdir)
         if rows and rows[-1]["step"] >= step:

@@ -46,7 +46,7 @@ def alone(config, tmp_path_factory):
     return workdir
 
 
-def said(processes, seconds=200):
+def said(processes, seconds=300):
     """What each printed; all must have ended by then."""
     deadline = time.monotonic() + seconds
     out = []
@@ -129,10 +129,10 @@ def saving(workdir):
 def test_chaos(config, tmp_path, count):
     """Five times each, in turn killed and told to end: at random steps, twice during a save."""
     chance = random.Random(count)
-    shape = dict(devices=4 // count, processes=count, quick=True)
+    shape = dict(devices=2 // count, processes=count, quick=True)
     # Steps enough that no kill comes too late, and a save in progress at many of them.
-    more = ["--config.epochs=100", "--config.checkpoint_every=7"]
-    total, pairs = 500, 44
+    more = ["--config.epochs=32", "--config.checkpoint_every=4"]
+    total, pairs = 160, 44
 
     def run(workdir, **options):
         started = start(config, workdir, *more, **shape, **options)
@@ -145,7 +145,7 @@ def test_chaos(config, tmp_path, count):
     workdir, before, killed = tmp_path / "run", 0, []
     for kill in range(5):
         processes = run(workdir, record=tmp_path / "record")
-        wait_for_step(processes[0], workdir, before + chance.randrange(5, 80))
+        wait_for_step(processes[0], workdir, before + chance.randrange(5, 22))
         deadline = time.monotonic() + 60
         while kill in (2, 3) and not saving(workdir) and time.monotonic() < deadline:
             time.sleep(0.0005)
