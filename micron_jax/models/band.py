@@ -120,12 +120,19 @@ class BandMatch(nn.Module):
 
     @nn.compact
     def __call__(self, images, reference):
-        """Normalised frames [B, H, W, 3] twice -> [B, H / p, W / p, F], in the reference's place.
+        """What is seen of each patch, in the reference's place.
 
         With D(s) the squared distance of a patch of `images` from the reference moved by s, and
         A(s) that of the reference from itself: (D(-s) - D(s)) / (A(s) + A(-s)), which is about
         the displacement along s over |s|; (D(s) + D(-s)) and D(0) over the same; the logarithms
         of texture and rest; and `_solved`.
+
+        Args:
+          images, reference: normalised frames, [B, H, W, 3].
+
+        Returns:
+          (features [B, H / p, W / p, F], the displacements (x, y) in px that they agree upon,
+          [B, H / p, W / p, 2], zero where none is solved for).
         """
         shifts = offsets(self.rings)
         half = len(shifts) // 2
@@ -165,7 +172,8 @@ class BandMatch(nn.Module):
         push = ahead - behind - (back[:, :half] - back[:, half:])
         texture = texture + own_back[:, :half] + own_back[:, half:]
         parts = [spaced(x.mean(-1, keepdims=True)) for x in (push, texture, here)]
-        return jnp.concatenate([spaced(features), *self._solved(*parts)], axis=-1)
+        solved, agreed = self._solved(*parts)
+        return jnp.concatenate([spaced(features), *solved], axis=-1), agreed
 
     def _solved(self, push, texture, here):
         """Displacements by least squares over growing neighbourhoods, ring by ring.
@@ -179,11 +187,12 @@ class BandMatch(nn.Module):
           here: D(0), [B, H, W, 1].
 
         Returns:
-          For each spread and ring: d (x, y) in px, the same without the head's affine part, the
+          (for each spread and ring: d (x, y) in px, the same without the head's affine part, the
           logarithms of its length and of that over the frame's median, of the texture's smaller
-          eigenvalue, and the share of D(0) that d leaves; [B, H, W, 8] in parts.
+          eigenvalue, and the share of D(0) that d leaves; [B, H, W, 8] in parts. Without the
+          head's part, d of the nearest ring and the second spread, [B, H, W, 2]).
         """
-        found = []
+        found, agreed = [], jnp.zeros((*here.shape[:3], 2))
         for spread in self.spreads:
             parts = (pooled(x, spread) for x in (push, texture, here))
             for ring, (p, t, rest) in zip(self.rings, _by_ring(*parts), strict=True):
@@ -207,8 +216,10 @@ class BandMatch(nn.Module):
                 length = jnp.sqrt(jnp.square(by_itself).sum(-1) + 0.02**2)
                 noise = jnp.median(length, axis=(1, 2), keepdims=True)  # most patches are still
                 sizes = jnp.log(length), jnp.log(length / noise)
+                if ring == self.rings[0] and spread == self.spreads[:2][-1]:
+                    agreed = by_itself
                 found += [d, by_itself, *(x[..., None] for x in (*sizes, sure, left))]
-        return found
+        return found, agreed
 
 
 def _first_metric(_, width: int, heads: int):

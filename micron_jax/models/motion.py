@@ -53,7 +53,7 @@ class Motion(nn.Module):
             for column in window_starts(grid[1], c.motion_window)
         ]
         frames = (_cut(x, corners, c.motion_window, c.patch_size) for x in (images, reference))
-        seen = BandMatch(
+        seen, agreed = BandMatch(
             c.patch_size,
             c.band_window,
             c.band_width,
@@ -70,9 +70,10 @@ class Motion(nn.Module):
             y = nn.Conv(width, (3, 3), kernel_dilation=reach, name=f"conv_{i}")(y)
             # The whole window's mean: what all patches have in common is the head's.
             x = x + y + nn.Dense(width, name=f"whole_{i}")(x.mean(axis=(1, 2), keepdims=True))
-        # The band itself besides, whose differences are displacements already.
+        # The band itself besides: what is learnt is what to make of its own answer.
         x = jnp.concatenate([layer_norm("norm", jnp.float32)(x), seen], axis=-1)
         out = nn.Dense(3, kernel_init=nn.initializers.zeros, name="out")(x)
+        out = out + jnp.pad(agreed, ((0, 0), (0, 0), (0, 0), (1, 0)))
         out = _blended(jnp.split(out, len(corners)), corners, grid)
         out = out.reshape(images.shape[0], -1, 3)
         return out[..., 0], out[..., 1:]

@@ -55,7 +55,7 @@ def test_the_band_reads_displacements(monkeypatch):
     reference = (halves[4:132, 4:132] + halves[4:132, 5:133]) / 2  # shows x + 1
     network = BandMatch(8, 12, 48, 1, (1,), (0, 1, 2))
     pair = [normalise(x[None]) for x in (image + 9.0, reference)]
-    found = network.apply(network.init(jax.random.key(0), *pair), *pair)
+    found, agreed = network.apply(network.init(jax.random.key(0), *pair), *pair)
     assert found.shape == (1, 16, 16, 3 * 4 + 4 + 1 + 3 * 8)
     inner = np.asarray(found)[0, 2:-2, 2:-2]
     right, down = np.median(inner[..., 0]), np.median(inner[..., 1])
@@ -64,6 +64,7 @@ def test_the_band_reads_displacements(monkeypatch):
     solved = np.median(inner[..., -24:].reshape(-1, 3, 8), axis=0)  # by spread
     assert np.all((solved[:, 0] > 0.35) & (solved[:, 0] < 0.6))
     assert np.abs(solved[:, 1]).max() < 0.1
+    assert np.abs(np.asarray(agreed)[0, 2:-2, 2:-2]).mean() < 0.05
     assert np.abs(solved[:, 2:4]).max() < 0.05  # the whole frame went: that is the head's
 
 
@@ -82,13 +83,16 @@ def test_pooling_keeps_what_is_everywhere_the_same():
     np.testing.assert_allclose(band.pooled(maps, 2), maps, rtol=1e-6)
 
 
-def test_motion_is_of_each_patch_and_knows_nothing_at_first(params):
+def test_motion_is_of_each_patch_and_at_first_what_the_band_says(params):
     frames = jax.random.normal(jax.random.key(1), (2, 3, 32, 48, 3))
     logit, displacement = MicronBertModule(OURS).apply({"params": params}, *frames, method="moved")
     assert logit.shape == (3, 24)
     assert displacement.shape == (3, 24, 2)
     assert not np.any(logit)
-    assert not np.any(displacement)
+    band_alone = band.BandMatch(8, 12, 12, 2, (1, 2), (0, 1, 2))
+    own = {"params": params["motion"]["band"]}
+    agreed = band_alone.apply(own, *frames)[1]
+    np.testing.assert_allclose(displacement, agreed.reshape(3, 24, 2), atol=1e-5)
 
 
 def test_larger_frames_are_put_together_of_windows(params):
