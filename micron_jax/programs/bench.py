@@ -4,17 +4,21 @@ import argparse
 from pathlib import Path
 
 from micron_jax.errors import UserError
-from micron_jax.programs import Arguments, bench_learn, write_json
+from micron_jax.programs import Arguments, bench_learn, bench_speed, write_json
 
 
 def main(argv: list[str]) -> int:
-    options = _arguments().parse_args(argv)
+    options, settings = _arguments().parse_known_args(argv)
+    if "settings" in options:
+        options.settings = settings
+    elif settings:
+        raise UserError(f"unknown: {' '.join(settings)} (see micron-jax bench --help)")
     return options.run(options)
 
 
 def _arguments() -> Arguments:
     parser = Arguments(prog="micron-jax bench", description=__doc__)
-    kinds = parser.add_subparsers(required=True, metavar="(loso | learn)")
+    kinds = parser.add_subparsers(required=True, metavar="(train | extract | input | loso | learn)")
     text = "folds trained side by side against the same folds one by one (frozen backbone)"
     loso = kinds.add_parser("loso", help=text, description=text)
     for option, default, text in (
@@ -29,6 +33,7 @@ def _arguments() -> Arguments:
     loso.add_argument("--json", type=Path, metavar="OUT", help="write the figures there as well")
     loso.set_defaults(run=_loso)
     bench_learn.add(kinds)
+    bench_speed.add(kinds)
     return parser
 
 

@@ -26,18 +26,23 @@ def make_loss(model: ModelConfig, objective: ObjectiveConfig) -> Callable:
     """
     module = MicronBertModule(model)
 
-    def project(params, crops):
+    def encode(params, views):
+        """[B, V, h, w, 3] -> [B, V, 1 + N, D], all views of a size in one pass."""
         # Views lie behind the batch axis: merging the two moves no sample to another device.
-        batch, views = crops.shape[:2]
-        flat = crops.reshape(batch * views, *crops.shape[2:])
-        out = module.apply({"params": params}, flat, method="project")
-        return out.reshape(batch, views, -1)
+        batch, count = views.shape[:2]
+        flat = views.reshape(batch * count, *views.shape[2:])
+        tokens = module.apply({"params": params}, flat, method="encode")
+        return tokens.reshape(batch, count, *tokens.shape[1:])
 
-    def encode(params, images):
-        return module.apply({"params": params}, images, method="encode")
+    def project(params, cls):
+        return module.apply({"params": params}, cls, method="project_cls")
 
     def loss(params, teacher, center, views, teacher_temperature):
-        rep_tokens, ref_tokens = encode(params, views["rep"]), encode(params, views["ref"])
+        whole = jnp.stack([views["rep"], views["ref"]], axis=1)
+        if objective.agreement == "dino":
+            whole = jnp.concatenate([whole, views["global"]], axis=1)
+        tokens = encode(params, whole)
+        rep_tokens, ref_tokens = tokens[:, 0], tokens[:, 1]
         latent = module.apply({"params": params}, rep_tokens, ref_tokens, method="attend")
         predicted = module.apply({"params": params}, latent, method="decode")
         reconstruction = losses.reconstruction_loss(
@@ -50,16 +55,15 @@ def make_loss(model: ModelConfig, objective: ObjectiveConfig) -> Callable:
         if objective.agreement != "none":
             parts["feature_spread"] = losses.feature_spread(ref_tokens[:, 0])
         if objective.agreement == "mse":
-            crops = views["local"]
-            batch, count = crops.shape[:2]
-            crop_tokens = encode(params, crops.reshape(batch * count, *crops.shape[2:]))
-            crop_cls = crop_tokens[:, 0].reshape(batch, count, -1)
+            crop_cls = encode(params, views["local"])[:, :, 0]
             parts["agreement"] = losses.mse_agreement(ref_tokens[:, 0], crop_cls)
         if objective.agreement == "dino":
-            parts["teacher_out"] = project(teacher, views["global"])
-            student = [project(params, views["global"]), project(params, views["local"])]
+            parts["teacher_out"] = project(teacher, encode(teacher, views["global"])[:, :, 0])
+            cls = [tokens[:, 2:, 0]]
+            if "local" in views:
+                cls.append(encode(params, views["local"])[:, :, 0])
             parts["agreement"] = losses.dino_agreement(
-                jnp.concatenate(student, axis=1),
+                project(params, jnp.concatenate(cls, axis=1)),
                 parts["teacher_out"],
                 center,
                 student_temperature=objective.student_temperature,
