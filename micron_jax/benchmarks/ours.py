@@ -40,6 +40,9 @@ class _OnDevice:
             "versions": {name: importlib.metadata.version(name) for name in ("jax", "flax")},
         }
 
+    def begin(self) -> None:
+        pass
+
     def peak_bytes(self) -> int:
         stats = self.device.memory_stats() or {}
         return stats.get("peak_bytes_in_use") or peak_resident_bytes()

@@ -38,6 +38,9 @@ class _OnDevice:
         )
         self.facts = {"versions": {"torch": torch.__version__}}
 
+    def begin(self) -> None:
+        pass
+
     def images(self, batch: int, side: int):
         return self.torch.randn(batch, 3, side, side, device=self.device)
 

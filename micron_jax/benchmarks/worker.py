@@ -5,6 +5,7 @@ what to make ready, each later one how many steps to take: while one side works 
 no side's memory is counted as another's. Neither side's libraries are imported here.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -28,6 +29,9 @@ class Side(Protocol):
     """
 
     facts: dict
+
+    def begin(self) -> None:
+        """Before each turn; does not count."""
 
     def step(self) -> None:
         """One step, to its very end: nothing of it is still under way on a device."""
@@ -63,6 +67,7 @@ def serve(prepare: Callable[[dict], Side]) -> int:
                 answer = {"first_seconds": first, "step_seconds": seconds} | side.facts
                 forget_peak()
             else:
+                side.begin()
                 begun = time.perf_counter()
                 for _ in range(request["steps"]):
                     side.step()
@@ -87,10 +92,8 @@ def _reason(error: Exception) -> str:
 
 def forget_peak() -> None:
     """What memory this process needed until now no longer counts as its peak, where Linux lets."""
-    try:
+    with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
 
 
 def peak_resident_bytes() -> int:
@@ -125,7 +128,7 @@ class Worker:
         Raises:
           Failed: it cannot be measured.
         """
-        self.name, self._said = name, tempfile.TemporaryFile("w+")
+        self.name, self._said = name, tempfile.TemporaryFile("w+")  # noqa: SIM115 (open as long as it)
         self._process = subprocess.Popen(
             [sys.executable, "-m", f"micron_jax.benchmarks.{module}"],
             stdin=subprocess.PIPE,

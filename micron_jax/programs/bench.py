@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from micron_jax.errors import UserError
-from micron_jax.programs import Arguments, bench_learn, bench_speed, write_json
+from micron_jax.programs import Arguments, bench_input, bench_learn, bench_speed, write_json
 
 
 def main(argv: list[str]) -> int:
@@ -34,6 +34,7 @@ def _arguments() -> Arguments:
     loso.set_defaults(run=_loso)
     bench_learn.add(kinds)
     bench_speed.add(kinds)
+    bench_input.add(kinds)
     return parser
 
 
