@@ -17,6 +17,7 @@ from micron_jax.datasets.frames import open_frames
 from micron_jax.errors import UserError
 from micron_jax.training import hosts, pictures
 from micron_jax.training.checkpoint import Checkpoints, SaveError
+from micron_jax.training.compiled import keep_compiled
 from micron_jax.training.flops import peak_flops, train_flops
 from micron_jax.training.program import Program, make_program
 from micron_jax.training.recipe import FREE, PretrainConfig
@@ -68,6 +69,7 @@ def pretrain(config: PretrainConfig, workdir: Path) -> int:
 
     settings = dataclasses.asdict(config)
     hosts.together(lambda: hosts.is_chief() and claim_workdir(workdir, settings, free=FREE))
+    keep_compiled(workdir)
     with (
         contextlib.closing(pairs),
         Checkpoints(workdir, keep=config.keep) as checkpoints,

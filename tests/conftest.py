@@ -3,6 +3,7 @@
 import os
 
 os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # a test compiles what it tests
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 
 from pathlib import Path
