@@ -22,7 +22,7 @@ def test_bench_loso(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "(loso | learn)"),
+        ([], "| loso | learn)"),
         (["loso", "--subjects", "1"], "--subjects 1: needed is 2 or more"),
         (["loso", "--samples", "3"], "--samples 3: needed is 26 or more"),
     ],
