@@ -22,7 +22,7 @@ WAYS = {
     "compile": "under torch.compile, float32",
     "compile-autocast": "under torch.compile and bfloat16 autocast",
 }
-# Of several GPUs one; and what jax takes of it beforehand the other sides would miss.
+# What jax takes of a GPU beforehand the other sides would miss.
 _ENVIRON = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
 
@@ -48,8 +48,10 @@ def measure(
       rounds, seconds: see `turns.measure`.
 
     Returns:
-      {"ours", "theirs", "ratio", "memory_ratio", "mfu", ...}: see `README.md`; `theirs` and the
-      ratios are None without a checkout. A side has what `turns.measure` says and
+      {"ours", "theirs", "ratio", "memory_ratio", "mfu": ours', "others": by way, and what was
+      measured: "kind", "way" of theirs, "batch", "size", "dtype" of ours, "flops_per_sample",
+      "device", "rounds", "date"}. `theirs` and the ratios are None without a checkout, an `mfu` is
+      None where the device's peak is not known. A side has what `turns.measure` says and
       "flops_per_second", "mfu", "compile_seconds" and "versions"; one of "others" that does not
       work has "failed" alone.
 
@@ -75,10 +77,12 @@ def measure(
             raise UserError(f"--release: the release does not run on a {facts['platform']}")
         for way in ways if asked else ():
             try:
-                workers[way] = start(way, "theirs", asked | _way(way, facts["platform"]))
+                workers[way] = start(
+                    way, "theirs", asked | {"way": way, "platform": facts["platform"]}
+                )
             except Failed as error:
                 if way == ways[0]:
-                    raise UserError(f"{checkout}: {error}") from error
+                    raise UserError(f"{checkout}, {way}: {error}") from error
                 failed[way] = {"failed": str(error)}
         try:
             found = turns.measure(
@@ -127,11 +131,8 @@ def device(facts: dict) -> str:
 
 
 def _first_gpu() -> str:
+    """Of several the sides share one."""
     return os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
-
-
-def _way(way: str, platform: str) -> dict:
-    return {"way": way, "platform": platform}
 
 
 def _release_request(kind: str, config: PretrainConfig, checkout: Path) -> dict:

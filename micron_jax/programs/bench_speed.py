@@ -1,7 +1,6 @@
 """`micron-jax bench train | extract`: the words of the commands, and their table."""
 
 import argparse
-import dataclasses
 from pathlib import Path
 
 from micron_jax.errors import UserError
@@ -70,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
 
     report = speed.measure(
         options.kind,
-        dataclasses.replace(config),
+        config,
         dtype=None if given else (config.model.dtype, "float32"),
         checkout=options.release,
         ways=tuple(dict.fromkeys(options.against)),
