@@ -23,9 +23,9 @@ def test_the_same_gradients_in_half_the_memory():
     rng = np.random.default_rng(0)
     kernels = [
         [rng.normal(0, 0.1, shape).astype(np.float32) for shape in ((16, 64), (64, 16))]
-        for _ in range(4)
+        for _ in range(8)
     ]
-    arguments = rng.normal(size=(2, 256, 16)).astype(np.float32), kernels
+    arguments = rng.normal(size=(2, 512, 16)).astype(np.float32), kernels
     kept, again = (
         gradients(function, arguments) for function in (gelu_product, recomputed(gelu_product))
     )
