@@ -12,6 +12,7 @@ from micron_jax.benchmarks.worker import peak_resident_bytes, serve
 from micron_jax.config import build
 from micron_jax.interop.weights import Weights
 from micron_jax.pretrained import MicronBert
+from micron_jax.training.compiled import give_back
 from micron_jax.training.flops import peak_flops
 from micron_jax.training.program import make_program
 from micron_jax.training.recipe import PretrainConfig
@@ -60,6 +61,7 @@ class Train(_OnDevice):
         begun = time.perf_counter()
         self.compiled = program.train.lower(program.shapes, *self.frames).compile()
         self.facts["compile_seconds"] = time.perf_counter() - begun
+        give_back()  # as `pretrain` does
 
     def step(self) -> None:
         self.state, metrics = self.compiled(self.state, *self.frames)
