@@ -17,7 +17,7 @@ PROGRAMS = {
     "compare": "check our numbers against the PyTorch release, live or recorded",
     "data": "build, list and check data sets, crop faces, or make a set with known truth",
     "plan": "what a pretraining will need of TPUs or GPUs that are not here",
-    "bench": "measure on this machine: folds side by side against one by one",
+    "bench": "measure on this machine: speed beside the PyTorch release, what was learnt",
     "demo": "everything once, in minutes: corpus, pretraining, fine-tuning, report",
 }
 

@@ -18,6 +18,7 @@ from micron_jax.datasets.frames import open_frames
 from micron_jax.errors import UserError
 from micron_jax.training import hosts, pictures
 from micron_jax.training.checkpoint import Checkpoints, SaveError
+from micron_jax.training.compiled import give_back, keep_compiled
 from micron_jax.training.flops import peak_flops, train_flops
 from micron_jax.training.program import Program, make_program
 from micron_jax.training.recipe import FREE, PretrainConfig
@@ -71,6 +72,7 @@ def pretrain(config: PretrainConfig, workdir: Path) -> int:
 
     settings = dataclasses.asdict(config)
     hosts.together(lambda: hosts.is_chief() and claim_workdir(workdir, settings, free=FREE))
+    keep_compiled(workdir)
     with (
         contextlib.closing(pairs),
         Checkpoints(workdir, keep=config.keep) as checkpoints,
@@ -182,6 +184,7 @@ class _Run:
             if step % config.log_every == 0 or step == self.total_steps:
                 telemetry.write(step, metrics)
             if step == start + 1:
+                give_back()
                 telemetry.begin(step)  # compiling is over
 
         def save(step):

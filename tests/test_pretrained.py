@@ -1,3 +1,4 @@
+import dataclasses
 import re
 import shutil
 from pathlib import Path
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 
 import micron_jax
+from micron_jax import pretrained
 from micron_jax.cli import main
 from micron_jax.errors import UserError
 
@@ -36,6 +38,17 @@ def test_features_and_heat_have_the_documented_shapes(model, frames):
     default = model.micro_attention(*frames)
     np.testing.assert_array_equal(default, model.micro_attention(*frames, heat="symmetric"))
     np.testing.assert_allclose(model.micro_attention(frames[0], frames[0]), 0, atol=1e-4)
+
+
+def test_features_in_16_bits_are_those_in_32(run, model, frames):
+    weights = pretrained.read(run)
+    assert weights.config.dtype == "float32"
+    half = dataclasses.replace(weights.config, dtype="bfloat16")
+    half = micron_jax.MicronBert(dataclasses.replace(weights, config=half))
+    a, b = (np.asarray(m.features(frames[0])) for m in (model, half))
+    cosine = (a * b).sum(-1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)
+    assert cosine.min() >= 0.999
+    assert cosine.min() < 1 - 1e-7  # it was computed in 16 bits
 
 
 @pytest.mark.parametrize(

@@ -121,3 +121,16 @@ def test_config_is_written_whole(run):
     settings = json.loads((run / "config.json").read_text())
     assert settings["model"]["width"] == 32
     assert settings["views"]["global_scale"] == [0.4, 1.0]
+
+
+@pytest.mark.slow
+def test_training_in_16_bits_ends_where_it_does_in_32(run_config, tmp_path):
+    ends = {}
+    for dtype in ("float32", "bfloat16"):
+        words = ["--config", str(run_config), "--workdir", str(tmp_path / dtype)]
+        words += ["--config.epochs=12", f"--config.model.dtype={dtype}"]
+        assert main(["pretrain", *words]) == 0
+        losses = [row["loss"] for row in read_metrics(tmp_path / dtype) if "loss" in row]
+        ends[dtype] = np.mean(losses[-5:])
+    assert ends["float32"] < 0.9 * losses[0]  # it learnt something
+    assert ends["bfloat16"] == pytest.approx(ends["float32"], rel=0.02)

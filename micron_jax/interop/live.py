@@ -48,6 +48,17 @@ class Layer(Check):
     cosine: float
 
 
+def check_checkout(checkout: Path) -> None:
+    """Raises:
+    UserError: the folder is no checkout of the release.
+    """
+    if not (checkout / "models" / "mae.py").is_file():
+        raise UserError(
+            f"{checkout}: no models/mae.py in it, so not a checkout of the release: git clone "
+            "https://github.com/uark-cviu/Micron-BERT and name that folder"
+        )
+
+
 def record(weights: Weights, checkpoint: Path, checkout: Path, views: dict) -> dict:
     """Runs the release's own code in another process.
 
@@ -63,11 +74,7 @@ def record(weights: Weights, checkpoint: Path, checkout: Path, views: dict) -> d
     Raises:
       UserError: no checkout, no torch, no timm, or the checkout is another than the public one.
     """
-    if not (checkout / "models" / "mae.py").is_file():
-        raise UserError(
-            f"{checkout}: no models/mae.py in it, so not a checkout of the release: git clone "
-            "https://github.com/uark-cviu/Micron-BERT and name that folder"
-        )
+    check_checkout(checkout)
     settings = {
         "model_name": RELEASE_MODEL if is_release_size(weights.config) else "MaskedAutoencoderViT",
         "arguments": class_arguments(weights),

@@ -2,6 +2,9 @@
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
+
+KEPT = "attention"  # what a block that is computed again (`layers.block_of`) has kept of this
 
 
 def attend(q, k, v, *, implementation: str = "auto"):
@@ -41,14 +44,52 @@ def attention_weights(q, k, *, scale: float):
 
 
 def _attend_per_head(q, k, v):
-    batch, queries, heads, dim = q.shape
-
-    def one_head(qkv):
-        q, k, v = qkv
-        return attention_weights(q, k, scale=dim**-0.5).astype(v.dtype) @ v
+    batch, _, heads, dim = q.shape
 
     def split(x):
         return x.transpose(0, 2, 1, 3).reshape(batch * heads, -1, dim)
 
-    out = jax.lax.map(one_head, (split(q), split(k), split(v)))
-    return out.reshape(batch, heads, queries, dim).transpose(0, 2, 1, 3)
+    out = _by_head(split(q * dim**-0.5), split(k), split(v))
+    return out.reshape(batch, heads, -1, dim).transpose(0, 2, 1, 3)
+
+
+@jax.custom_vjp
+def _by_head(q, k, v):
+    """softmax(q·kᵀ)·v, one after another: [G, N, D], [G, M, D] twice -> [G, N, D].
+
+    No more than one N×M array is there at a time, and none is kept for the gradient: it is computed
+    again from the logarithm of the softmax's sums, as FlashAttention does.
+    """
+    return _by_head_forward(q, k, v)[0]
+
+
+def _by_head_forward(q, k, v):
+    def one(qkv):
+        q, k, v = qkv
+        logits = jnp.einsum("nd,md->nm", q, k, preferred_element_type=jnp.float32)
+        largest = logits.max(axis=-1, keepdims=True)
+        raised = jnp.exp(logits - largest)
+        total = raised.sum(axis=-1, keepdims=True)
+        # Divided after the product with the values: that is a smaller array.
+        return ((raised.astype(v.dtype) @ v) / total).astype(v.dtype), largest + jnp.log(total)
+
+    out, log_total = jax.lax.map(one, (q, k, v))
+    out, log_total = (checkpoint_name(x, KEPT) for x in (out, log_total))
+    return out, (q, k, v, out, log_total)
+
+
+def _by_head_backward(kept, gradient):
+    def one(arrays):
+        q, k, v, out, log_total, gradient = arrays
+        logits = jnp.einsum("nd,md->nm", q, k, preferred_element_type=jnp.float32)
+        weights = jnp.exp(logits - log_total)
+        of_v = weights.astype(v.dtype).T @ gradient
+        of_weights = jnp.einsum("nd,md->nm", gradient, v, preferred_element_type=jnp.float32)
+        along = jnp.sum(gradient * out, axis=-1, keepdims=True, dtype=jnp.float32)
+        of_logits = (weights * (of_weights - along)).astype(q.dtype)
+        return of_logits @ k, of_logits.T @ q, of_v
+
+    return jax.lax.map(one, (*kept, gradient))
+
+
+_by_head.defvjp(_by_head_forward, _by_head_backward)

@@ -22,6 +22,7 @@ _CHOICES = {
     "dma_key": ("rep", "ref"),
     "poi": ("none", "cosine"),
     "attention": ("auto", "xla", "cudnn", "per_head"),
+    "blocks": ("auto", "unrolled", "scanned"),
     "dtype": ("float32", "bfloat16"),
     "remat": ("none", "dots", "blocks"),
 }
@@ -62,6 +63,7 @@ class ModelConfig:
         larger frames are put together.
       motion_reach: of its convolutions, one after another: patches from tap to tap.
       attention: how softmax attention is computed; see `attention.attend`.
+      blocks: how blocks follow one another in the program; see `layers.through_blocks`.
       dtype: of the computation, `float32` or `bfloat16`; parameters are always float32.
       remat: what the backward pass computes again instead of keeping it: `none`; `dots`, of each
         block all but the products with weights; `blocks`, each block from its input on, which
@@ -96,6 +98,7 @@ class ModelConfig:
     motion_window: int = 14
     motion_reach: tuple[int, ...] = (1, 2, 4, 1, 2)
     attention: str = "auto"
+    blocks: str = "auto"
     dtype: str = "float32"
     remat: str = "none"
 

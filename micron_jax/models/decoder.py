@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from micron_jax.models.config import ModelConfig
-from micron_jax.models.layers import block_of, dense, layer_norm, sincos_positions
+from micron_jax.models.layers import block_of, dense, layer_norm, sincos_positions, through_blocks
 
 
 class Decoder(nn.Module):
@@ -24,10 +24,11 @@ class Decoder(nn.Module):
             "positions", lambda _: jnp.asarray(sincos_positions(c.decoder_width, c.grid))
         )
         x = x + jax.lax.stop_gradient(positions[:, 1:]).astype(x.dtype)
-        for i in range(c.decoder_depth):
-            block = block_of(c.remat)(
-                c.decoder_heads, c.mlp_ratio, c.attention, dtype, name=f"block_{i}"
-            )
-            x = block(x, False)
+        kind = block_of(c.remat)
+        blocks = [
+            kind(c.decoder_heads, c.mlp_ratio, c.attention, dtype, name=f"block_{i}")
+            for i in range(c.decoder_depth)
+        ]
+        x = through_blocks(blocks, x, way=c.blocks)
         x = layer_norm("norm", dtype)(x)
         return dense(c.patch_size**2 * 3, "pred", dtype)(x).astype(jnp.float32)

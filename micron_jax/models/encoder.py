@@ -12,6 +12,7 @@ from micron_jax.models.layers import (
     patchify,
     resize_positions,
     sincos_positions,
+    through_blocks,
 )
 
 
@@ -58,9 +59,7 @@ class Encoder(nn.Module):
         Raises:
           ValueError: H or W is no multiple of the patch size, or there are not three channels.
         """
-        x = self._embed(images)
-        for block in self.blocks:
-            x = block(x, False)
+        x = through_blocks(self.blocks, self._embed(images), way=self.config.blocks)
         return self.norm(x)
 
     def last_attention(self, images):

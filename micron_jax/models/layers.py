@@ -1,12 +1,15 @@
 """What encoder and decoder are made of: patches, positions, transformer blocks."""
 
+from collections.abc import Sequence
+
 import einops
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from micron_jax.models.attention import attend, attention_weights
+from micron_jax.models.attention import KEPT, attend, attention_weights
+from micron_jax.models.recompute import recomputed
 
 LAYER_NORM_EPS = 1e-6  # the release's models/mae.py, line 93
 
@@ -84,14 +87,37 @@ def resize_positions(positions, grid: tuple[int, int]):
     return jnp.concatenate([positions[:, :1], patches], axis=1)
 
 
-def dense(features: int, name: str, dtype) -> nn.Dense:
+def dense(features: int, name: str, dtype, **options) -> nn.Dense:
     """A linear layer as the release initialises it: Xavier uniform, zero bias."""
-    return nn.Dense(features, name=name, dtype=dtype, kernel_init=nn.initializers.xavier_uniform())
+    initializer = nn.initializers.xavier_uniform()
+    return nn.Dense(features, name=name, dtype=dtype, kernel_init=initializer, **options)
 
 
-def layer_norm(name: str, dtype) -> nn.LayerNorm:
-    """Over the last axis, with the release's epsilon."""
-    return nn.LayerNorm(epsilon=LAYER_NORM_EPS, name=name, dtype=dtype)
+class LayerNorm(nn.Module):
+    """`flax.linen.LayerNorm` with the release's epsilon, over the last axis: [..., D] -> [..., D].
+
+    Its gradient keeps nothing but the tokens.
+    """
+
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x):
+        def norm(x, scale, bias):
+            wide = x.astype(jnp.float32)
+            centred = wide - wide.mean(axis=-1, keepdims=True)
+            variance = jnp.square(centred).mean(axis=-1, keepdims=True)
+            factor = jax.lax.rsqrt(variance + LAYER_NORM_EPS) * scale
+            return (centred * factor + bias).astype(self.dtype)
+
+        width = x.shape[-1:]
+        scale = self.param("scale", nn.initializers.ones, width)
+        return recomputed(norm)(x, scale, self.param("bias", nn.initializers.zeros, width))
+
+
+def layer_norm(name: str, dtype) -> LayerNorm:
+    """One of this name, computing in `dtype`."""
+    return LayerNorm(dtype, name=name)
 
 
 class SelfAttention(nn.Module):
@@ -120,6 +146,16 @@ class SelfAttention(nn.Module):
         return dense(width, "proj", self.dtype)(x.reshape(*x.shape[:2], width))
 
 
+def _dot_of_gelu(x, kernel, dimension_numbers, precision=None):
+    """`lax.dot_general` of GELU(x), which is the widest array of a block and is not kept."""
+
+    def product(x, kernel):
+        x = jax.nn.gelu(x, approximate=False)
+        return jax.lax.dot_general(x, kernel, dimension_numbers, precision=precision)
+
+    return recomputed(product)(x, kernel)
+
+
 class Mlp(nn.Module):
     """Two linear layers with an exact GELU between them, [B, N, D] -> [B, N, D].
 
@@ -133,8 +169,8 @@ class Mlp(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        hidden = jax.nn.gelu(dense(self.hidden, "fc1", self.dtype)(x), approximate=False)
-        return dense(x.shape[-1], "fc2", self.dtype)(hidden)
+        hidden = dense(self.hidden, "fc1", self.dtype)(x)
+        return dense(x.shape[-1], "fc2", self.dtype, dot_general=_dot_of_gelu)(hidden)
 
 
 class Block(nn.Module):
@@ -169,5 +205,39 @@ def block_of(remat: str) -> type[Block]:
     """
     if remat == "none":
         return Block
-    policy = jax.checkpoint_policies.dots_with_no_batch_dims_saveable if remat == "dots" else None
+    policies = jax.checkpoint_policies
+    policy = policies.save_from_both_policies(
+        policies.dots_with_no_batch_dims_saveable, policies.save_only_these_names(KEPT)
+    )
+    policy = policy if remat == "dots" else None
     return nn.remat(Block, policy=policy, static_argnums=(2,))  # return_weights, after self and x
+
+
+def through_blocks(blocks: Sequence[Block], x, *, way: str):
+    """Tokens through blocks of one shape, one after another: [B, N, D] -> [B, N, D].
+
+    Args:
+      blocks: bound modules, with their parameters under names of their own.
+      way: `unrolled`, each in the program; `scanned`, one block in a loop over their weights, which
+        are put together first: a smaller program, sooner compiled; `auto`, see
+        `settle_blocks`.
+    """
+    way = settle_blocks(way, platform=jax.default_backend(), devices=jax.device_count())
+    if way == "unrolled" or len(blocks) == 1 or blocks[0].is_initializing():
+        for block in blocks:
+            x = block(x, False)
+        return x
+    weights = [block.variables["params"] for block in blocks]
+    one = blocks[0].clone(parent=None, name=None)
+
+    def step(x, weights):
+        return one.apply({"params": weights}, x, False), None
+
+    return jax.lax.scan(step, x, jax.tree.map(lambda *each: jnp.stack(each), *weights))[0]
+
+
+def settle_blocks(way: str, *, platform: str, devices: int) -> str:
+    """What `auto` stands for: `scanned` on a single CPU device, where it was measured."""
+    if way != "auto":
+        return way
+    return "scanned" if platform == "cpu" and devices == 1 else "unrolled"

@@ -70,7 +70,11 @@ class MicronBertModule(nn.Module):
 
     def project(self, images):
         """[B, H, W, 3] -> the projection head's output of the CLS token, float32 [B, K]."""
-        return self.head(self.encode(images)[:, 0])
+        return self.project_cls(self.encode(images)[:, 0])
+
+    def project_cls(self, cls):
+        """CLS tokens, [..., D] -> the projection head's output, float32 [..., K]."""
+        return self.head(cls)
 
     def diagonal(self, rep_tokens, ref_tokens):
         """diag(Â) of a pair: tokens [B, 1 + N, D] twice -> float32 [B, N] (paper, Eq. 8)."""

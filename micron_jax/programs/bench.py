@@ -4,11 +4,22 @@ import argparse
 from pathlib import Path
 
 from micron_jax.errors import UserError
-from micron_jax.programs import Arguments, bench_ablation, bench_learn, write_json
+from micron_jax.programs import (
+    Arguments,
+    bench_ablation,
+    bench_input,
+    bench_learn,
+    bench_speed,
+    write_json,
+)
 
 
 def main(argv: list[str]) -> int:
-    options = _arguments().parse_args(argv)
+    options, settings = _arguments().parse_known_args(argv)
+    if "settings" in options:
+        options.settings = settings
+    elif settings:
+        raise UserError(f"unknown: {' '.join(settings)} (see micron-jax bench --help)")
     return options.run(options)
 
 
@@ -18,7 +29,9 @@ def _arguments() -> Arguments:
         description="Measurements on your own machine.",
         examples="  micron-jax bench loso\n  micron-jax bench learn --help",
     )
-    kinds = parser.add_subparsers(required=True, metavar="(loso | learn | ablation)")
+    kinds = parser.add_subparsers(
+        required=True, metavar="(train | extract | input | loso | learn | ablation)"
+    )
     text = "folds trained side by side against the same folds one by one (frozen backbone)"
     loso = kinds.add_parser(
         "loso",
@@ -39,6 +52,8 @@ def _arguments() -> Arguments:
     loso.set_defaults(run=_loso)
     bench_learn.add(kinds)
     bench_ablation.add(kinds)
+    bench_speed.add(kinds)
+    bench_input.add(kinds)
     return parser
 
 

@@ -153,6 +153,7 @@ FREE = {
     "log_every", "picture_every", "checkpoint_every", "validate_every", "validation_batches",
     "keep", "on_divergence", "spike", "rewinds", "on_save_error", "profile_steps", "accumulate",
     "data.data_dir", "data.workers", "data.threads", "mesh.data", "mesh.fsdp", "model.remat",
+    "model.blocks",
 }  # fmt: skip
 
 

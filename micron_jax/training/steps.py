@@ -26,16 +26,23 @@ def make_loss(model: ModelConfig, objective: ObjectiveConfig) -> Callable:
     """
     module = MicronBertModule(model)
 
-    def through(params, method, crops):
+    def encode(params, views):
+        """[B, V, h, w, 3] -> [B, V, 1 + N, D], all views of a size in one pass."""
         # Views lie behind the batch axis: merging the two moves no sample to another device.
-        batch, views = crops.shape[:2]
-        flat = crops.reshape(batch * views, *crops.shape[2:])
-        out = module.apply({"params": params}, flat, method=method)
-        return out.reshape(batch, views, *out.shape[1:])
+        batch, count = views.shape[:2]
+        flat = views.reshape(batch * count, *views.shape[2:])
+        tokens = module.apply({"params": params}, flat, method="encode")
+        return tokens.reshape(batch, count, *tokens.shape[1:])
+
+    def project(params, cls):
+        return module.apply({"params": params}, cls, method="project_cls")
 
     def loss(params, teacher, center, views, teacher_temperature):
-        pair = through(params, "encode", jnp.stack([views["rep"], views["ref"]], axis=1))
-        rep_tokens, ref_tokens = pair[:, 0], pair[:, 1]
+        whole = jnp.stack([views["rep"], views["ref"]], axis=1)
+        if objective.agreement == "dino":
+            whole = jnp.concatenate([whole, views["global"]], axis=1)
+        tokens = encode(params, whole)
+        rep_tokens, ref_tokens = tokens[:, 0], tokens[:, 1]
         latent = module.apply({"params": params}, rep_tokens, ref_tokens, method="attend")
         predicted = module.apply({"params": params}, latent, method="decode")
         reconstruction = losses.reconstruction_loss(
@@ -48,13 +55,15 @@ def make_loss(model: ModelConfig, objective: ObjectiveConfig) -> Callable:
         if objective.agreement != "none":
             parts["feature_spread"] = losses.feature_spread(ref_tokens[:, 0])
         if objective.agreement == "mse":
-            crop_tokens = through(params, "encode", views["local"])
-            parts["agreement"] = losses.mse_agreement(ref_tokens[:, 0], crop_tokens[:, :, 0])
+            crop_cls = encode(params, views["local"])[:, :, 0]
+            parts["agreement"] = losses.mse_agreement(ref_tokens[:, 0], crop_cls)
         if objective.agreement == "dino":
-            parts["teacher_out"] = through(teacher, "project", views["global"])
-            student = [through(params, "project", views[kind]) for kind in ("global", "local")]
+            parts["teacher_out"] = project(teacher, encode(teacher, views["global"])[:, :, 0])
+            cls = [tokens[:, 2:, 0]]
+            if "local" in views:
+                cls.append(encode(params, views["local"])[:, :, 0])
             parts["agreement"] = losses.dino_agreement(
-                jnp.concatenate(student, axis=1),
+                project(params, jnp.concatenate(cls, axis=1)),
                 parts["teacher_out"],
                 center,
                 student_temperature=objective.student_temperature,

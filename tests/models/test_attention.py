@@ -59,3 +59,15 @@ def test_16_bit_floats_stay_so(qkv):
     out = attend(*jnp.asarray(qkv, jnp.bfloat16), implementation="per_head")
     assert out.dtype == jnp.bfloat16
     np.testing.assert_allclose(out.astype(jnp.float32), dense(*qkv), atol=0.03)
+
+
+def test_no_weights_are_kept_head_by_head():
+    heads, count, dim = 8, 256, 8
+
+    def loss(qkv):
+        return jnp.sum(attend(*qkv, implementation="per_head"))
+
+    qkv = jax.ShapeDtypeStruct((3, 1, count, heads, dim), jnp.float32)
+    compiled = jax.jit(jax.grad(loss)).lower(qkv).compile()
+    whole = 4 * heads * count**2
+    assert compiled.memory_analysis().temp_size_in_bytes < whole

@@ -1,17 +1,26 @@
+import dataclasses
+
 import chex
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 
 from micron_jax.models.layers import (
+    LAYER_NORM_EPS,
     bicubic_matrix,
     block_of,
+    layer_norm,
     patchify,
     resize_positions,
+    settle_blocks,
     sincos_positions,
     unpatchify,
 )
+from micron_jax.models.micron_bert import MicronBertModule
+from micron_jax.training.state import init_params
 
 
 def test_unpatchify_undoes_patchify():
@@ -72,3 +81,45 @@ def test_blocks_that_are_computed_again_have_the_same_gradients(remat):
     weights = [block.apply(params, x, True) for block in (plain, again)]
     np.testing.assert_array_equal(*weights)
     assert "remat" in str(jax.make_jaxpr(lambda: gradient(again))())
+
+
+def test_blocks_in_a_loop_are_the_same_blocks():
+    config = dataclasses.replace(tiny.RELEASE, depth=3, decoder_depth=2)
+    params = jax.jit(lambda key: init_params(config, key))(jax.random.key(0))
+    frames = np.random.default_rng(0).normal(size=(2, 1, 32, 32, 3)).astype(np.float32)
+    found = {}
+    for blocks in ("unrolled", "scanned"):
+        module = MicronBertModule(dataclasses.replace(config, blocks=blocks))
+        found[blocks] = jax.jit(
+            jax.value_and_grad(
+                lambda params, module=module: jnp.var(module.apply({"params": params}, *frames))
+            )
+        )(params)
+    chex.assert_trees_all_close(found["scanned"], found["unrolled"], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("way", "platform", "devices", "settled"),
+    [
+        ("auto", "cpu", 1, "scanned"),
+        ("auto", "cpu", 8, "unrolled"),
+        ("auto", "gpu", 1, "unrolled"),
+        ("scanned", "tpu", 4, "scanned"),
+    ],
+)
+def test_what_auto_stands_for(way, platform, devices, settled):
+    assert settle_blocks(way, platform=platform, devices=devices) == settled
+
+
+def test_layer_norm_is_that_of_flax():
+    x = 3 + jax.random.normal(jax.random.key(0), (2, 5, 8))
+    theirs = nn.LayerNorm(epsilon=LAYER_NORM_EPS)
+    ours = layer_norm("norm", jnp.float32)
+    params = jax.tree.map(lambda w: w + 0.3, theirs.init(jax.random.key(0), x))
+
+    def both(module):
+        return jax.value_and_grad(lambda x, p: jnp.sum(jnp.sin(module.apply(p, x))), (0, 1))(
+            x, params
+        )
+
+    chex.assert_trees_all_close(both(ours), both(theirs), rtol=1e-4, atol=1e-5)

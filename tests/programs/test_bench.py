@@ -28,7 +28,7 @@ def test_bench_loso(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "(loso | learn | ablation)"),
+        ([], "(train | extract | input | loso | learn | ablation)"),
         (["loso", "--subjects", "1"], "--subjects 1: needed is 2 or more"),
         (["loso", "--samples", "3"], "--samples 3: needed is 26 or more"),
     ],

@@ -1,0 +1,32 @@
+import jax
+import jax.numpy as jnp
+import pytest
+from jax.experimental.compilation_cache import compilation_cache
+
+from micron_jax.training import compiled
+
+
+@pytest.fixture
+def cache():
+    """jax's cache at work, as outside of the tests, and as it was afterwards."""
+    names = ("jax_enable_compilation_cache", "jax_persistent_cache_min_compile_time_secs")
+    before = {name: getattr(jax.config, name) for name in (*names, "jax_compilation_cache_dir")}
+    for name, value in zip(before, (True, 0.0, None), strict=True):
+        jax.config.update(name, value)
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
+def test_programs_of_a_run_lie_in_its_workdir(cache, tmp_path):
+    for name, number in (("a", 2.0), ("b", 3.0)):  # one run after another
+        compiled.keep_compiled(tmp_path / name)
+        jax.jit(lambda x, number=number: x * number + 1)(jnp.ones(3)).block_until_ready()
+        assert any((tmp_path / name / compiled.FOLDER).iterdir())
+
+
+def test_what_the_user_named_stays(cache, tmp_path):
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path / "mine"))
+    compiled.keep_compiled(tmp_path / "run")
+    assert jax.config.jax_compilation_cache_dir == str(tmp_path / "mine")
