@@ -37,9 +37,10 @@ def evaluate(maps: np.ndarray, truth: Truth, *, resamples: int = RESAMPLES) -> d
       {"0.5" | "1" | "2": {"auc", "auc_low", "auc_high", "stratified", "low", "high" (of
       `stratified`), "clips", "seen": {"auc", "stratified", "low", "high", "clips"}, "unseen"},
       "false_positives", "false_positives_low", "false_positives_high", "false_positives_at":
-      {"0.5": ...} at thresholds of one amplitude, "whole": {"0.5" | ...: {"auc", "stratified",
-      "low", "high", "clips"}, "false_positives"} with blinks and turns not left out: only the
-      expression counts as motion, "disturbed": the same of the clips with a blink or a turn}.
+      {"0.5": ...} at thresholds of one amplitude, "calm": {"0.5" | ...: {"auc", "stratified",
+      "low", "high", "clips"}, "false_positives"} of the patches alone that no blink and no turn of
+      the head moves, "disturbed": the same of all patches of the clips with a blink or a turn}.
+      Blinks and turns are no expression: what takes them for one is wrong.
       None: there are no such clips, or no interval from fewer than two people.
 
     Raises:
@@ -76,7 +77,7 @@ def summary(found: Figures, truth: Truth) -> dict:
         }
         return told | {"low": low, "high": high, "clips": int(clips.sum())}
 
-    def nothing_left_out(name: str, clips: np.ndarray) -> dict:
+    def part(name: str, clips: np.ndarray) -> dict:
         told = {
             f"{amplitude:g}": group(f"{name} {amplitude:g}", clips & (truth.amplitude == amplitude))
             for amplitude in AMPLITUDES
@@ -97,8 +98,8 @@ def summary(found: Figures, truth: Truth) -> dict:
         "false_positives_low": low,
         "false_positives_high": high,
         "false_positives_at": {name: _value(found[f"{name} false_positives"]) for name in names},
-        "whole": nothing_left_out("whole", np.ones(len(truth), bool)),
-        "disturbed": nothing_left_out("disturbed", _disturbed(truth)),
+        "calm": part("calm", np.ones(len(truth), bool)),
+        "disturbed": part("disturbed", _disturbed(truth)),
     }
 
 
@@ -106,8 +107,8 @@ def difference(found: Figures, other: Figures) -> dict:
     """By how much one way's `stratified` is above another's, person by person the same resamples.
 
     Returns:
-      {"0.5" | "1" | "2": {"difference", "low", "high"}, "false_positives": the same, "whole": all
-      of that with blinks and turns not left out}.
+      {"0.5" | "1" | "2": {"difference", "low", "high"}, "false_positives": the same, "calm": all
+      of that without the patches that a blink or a turn moves}.
     """
 
     def apart(name: str) -> dict:
@@ -119,7 +120,7 @@ def difference(found: Figures, other: Figures) -> dict:
         told = {f"{a:g}": apart(f"{prefix}{a:g} stratified") for a in AMPLITUDES}
         return told | {"false_positives": apart(f"{prefix}false_positives")}
 
-    return every("") | {"whole": every("whole ")}
+    return every("") | {"calm": every("calm ")}
 
 
 def _of_one_seed(values: np.ndarray, truth: Truth, times: np.ndarray) -> Figures:
@@ -127,8 +128,11 @@ def _of_one_seed(values: np.ndarray, truth: Truth, times: np.ndarray) -> Figures
         x.reshape(len(truth), -1) for x in (truth.moved, truth.unmoved, truth.distracted)
     )
     still = truth.amplitude == 0
-    calm = moved & ~distracted, unmoved & ~distracted
-    everything = {"whole": np.ones(len(truth), bool), "disturbed": _disturbed(truth)}
+    everything, calm = (moved, unmoved), (moved & ~distracted, unmoved & ~distracted)
+    parts_of = {
+        "calm": (calm, np.ones(len(truth), bool)),
+        "disturbed": (everything, _disturbed(truth)),
+    }
     found: Figures = {}
 
     def ratios(name: str, parts: dict) -> None:
@@ -137,24 +141,24 @@ def _of_one_seed(values: np.ndarray, truth: Truth, times: np.ndarray) -> Figures
     for amplitude in AMPLITUDES:
         name, of = f"{amplitude:g}", truth.amplitude == amplitude
         seen, unseen = (
-            _parts(values, *calm, of & family, of | still, truth.person)
+            _parts(values, *everything, of & family, of | still, truth.person)
             for family in (truth.seen, truth.unseen)
         )
         ratios(f"{name} seen", seen)
         ratios(f"{name} unseen", unseen)
         ratios(name, {kind: np.add(seen[kind], unseen[kind]) for kind in seen})
-        for which, rows in everything.items():
-            parts = _parts(values, moved, unmoved, of & rows, (of | still) & rows, truth.person)
+        for which, (patches, rows) in parts_of.items():
+            parts = _parts(values, *patches, of & rows, (of | still) & rows, truth.person)
             ratios(f"{which} {name}", parts)
         found[f"{name} false_positives"] = _false_positives(
-            values, calm[0] & of[:, None], calm[1] & still[:, None], truth.person, times
+            values, moved & of[:, None], unmoved & still[:, None], truth.person, times
         )
     found["false_positives"] = _false_positives(
-        values, calm[0], calm[1] & still[:, None], truth.person, times
+        values, moved, unmoved & still[:, None], truth.person, times
     )
-    for which, rows in everything.items():  # at the same threshold
+    for which, (patches, rows) in parts_of.items():  # at the same threshold
         found[f"{which} false_positives"] = _false_positives(
-            values, calm[0], unmoved & (still & rows)[:, None], truth.person, times
+            values, moved, patches[1] & (still & rows)[:, None], truth.person, times
         )
     return found
 

@@ -89,10 +89,10 @@ def table(report: dict) -> list[str]:
     for name, of in report["readouts"].items():
         unseen = "".join(f"{_told(of[a]['unseen']['stratified'])}  " for a in px)
         lines.append(_line(name, of, px) + unseen + _percent(of["false_positives"]))
-    lines += ["", "blinks and turns of the head not left out: only the expression counts"]
+    lines += ["", "without the patches that a blink or a turn of the head moves"]
     for name in ("ours", "flow", "difference", "random"):
-        whole = report["readouts"][name]["whole"]
-        lines.append(_line(name, whole, px) + 21 * " " + _percent(whole["false_positives"]))
+        calm = report["readouts"][name]["calm"]
+        lines.append(_line(name, calm, px) + 21 * " " + _percent(calm["false_positives"]))
     over = report["over_flow"]
     told = ", ".join(
         f"{a} px {over[a]['difference']:+.3f} ({over[a]['low']:+.3f} to {over[a]['high']:+.3f})"

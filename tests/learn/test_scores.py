@@ -64,28 +64,30 @@ def test_seventy_percent_are_found():
     assert evaluate(seen, known)["false_positives"] == pytest.approx(0.7)
 
 
-def test_blinks_are_left_out_and_told_apart():
+def test_blinks_are_no_expression_and_told_apart():
     known = truth([(1, 0, "gaussian", "muud"), (0, 0, "none", "uudd")])
     seen = maps([5, 1, 1, 9], [1, 1, 8, 8])
     told = evaluate(seen, known)
-    assert told["1"]["auc"] == told["1"]["stratified"] == 1
-    assert told["false_positives"] == 0
-    for name in ("whole", "disturbed"):
-        assert told[name]["1"]["auc"] == pytest.approx(2 / 3)
-        assert told[name]["false_positives"] == 0.5
+    for of in (told, told["disturbed"]):
+        assert of["1"]["auc"] == pytest.approx(2 / 3)
+        assert of["false_positives"] == 0.5
+    assert told["1"]["stratified"] == 1
+    assert told["calm"]["1"]["auc"] == told["calm"]["1"]["stratified"] == 1
+    assert told["calm"]["false_positives"] == 0
 
 
 def test_calm_clips_are_not_disturbed():
     known = truth([(1, 0, "gaussian", "mudd"), (1, 0, "gaussian", "muuu"), (0, 0, "none", "uuuu")])
     seen = maps([5, 1, 9, 1], [5, 1, 9, 1], [6, 6, 0, 0])
     told = evaluate(seen, known)
-    assert told["1"]["auc"] == pytest.approx((1 + 2 / 3) / 2)
-    assert told["whole"]["1"]["auc"] == pytest.approx(2 / 3)
-    assert (told["whole"]["1"]["clips"], told["disturbed"]["1"]["clips"]) == (2, 1)
-    assert told["whole"]["1"]["stratified"] == 0
+    assert told["1"]["auc"] == pytest.approx(2 / 3)
+    assert told["calm"]["1"]["auc"] == pytest.approx((1 + 2 / 3) / 2)
+    assert (told["1"]["clips"], told["calm"]["1"]["clips"]) == (2, 2)
+    assert told["disturbed"]["1"]["clips"] == 1
+    assert told["1"]["stratified"] == 0
     assert told["disturbed"]["1"]["stratified"] is None  # no motionless one was disturbed
     assert told["disturbed"]["false_positives"] is None
-    assert told["whole"]["false_positives"] == 0.5
+    assert told["false_positives"] == told["calm"]["false_positives"] == 0.5
 
 
 @pytest.fixture(scope="module")
