@@ -65,6 +65,9 @@ def check(argv, monkeypatch):
         if argv[0] == "finetune" and not any("config.checkpoint" in one for one in given):
             given.append("--config.checkpoint=CKPT")
         recipe_of(argv[0])(configs.override(configs.load(options.config), given))
+    elif argv[:2] in (["bench", "train"], ["bench", "extract"]):
+        given = ["--config.data.data_dir=DIR", *settings]
+        training.parse(configs.override(configs.load(options.config), given))
     else:
         assert settings == []
     if argv[0] == "plan":

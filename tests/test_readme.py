@@ -151,6 +151,10 @@ NOT_RUN = {
     ),
     "micron-jax plan --config pretrain_pod --topology v5e:16x16": "minutes, and a TPU's compiler: "
     "tests/programs/test_plan.py",
+    "micron-jax bench train --release Micron-BERT": "minutes, torch and a checkout: "
+    "tests/programs/test_bench_speed.py",
+    "micron-jax bench extract --release Micron-BERT": "the same",
+    "micron-jax bench input": "minutes: tests/programs/test_bench_speed.py",
     "micron-jax finetune --config finetune_loso --workdir runs/casme2_5 "
     "--config.data.data_dir=DIR --config.checkpoint=CKPT --config.protocol=casme2_5": "a "
     "benchmark's clips: tests/test_finetuning.py trains on a smaller set",

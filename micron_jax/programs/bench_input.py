@@ -11,7 +11,8 @@ TEXT = "pairs a second from the disk, beside a PyTorch DataLoader that makes the
 
 def add(kinds) -> None:
     """Adds the command to those of `micron-jax bench`."""
-    parser = kinds.add_parser("input", help=TEXT, description=TEXT)
+    examples = "  micron-jax bench input\n  micron-jax bench input --data-dir DIR --alone"
+    parser = kinds.add_parser("input", help=TEXT, description=TEXT, examples=examples)
     parser.add_argument("--data-dir", type=Path, help="of a built corpus; without: one is drawn")
     for option, default, text in (
         ("--batch", 64, "pairs in one (%(default)s)"),

@@ -10,6 +10,10 @@ TEXTS = {
     "train": "the train step beside the PyTorch release's, on the same device and batch",
     "extract": "the encoder's features beside the PyTorch release's, on the same device and batch",
 }
+EXAMPLES = """
+  micron-jax bench {kind} --release Micron-BERT
+  micron-jax bench {kind} --config.model.size=base --config.model.remat=blocks --json {kind}.json
+"""
 _WAYS = ("eager", "autocast", "compile", "compile-autocast")
 
 
@@ -19,10 +23,10 @@ def add(kinds) -> None:
         parser = kinds.add_parser(
             kind,
             help=text,
-            description=text + ": samples/s in turns, FLOP/s, peak memory, compile time.",
-            epilog="Any setting of the config: --config.FIELD=VALUE, e.g. --config.model.size=base "
-            "--config.model.remat=blocks. On a CPU the dtype is float32 unless it is given.",
-            allow_abbrev=False,
+            description=text + ": samples/s in turns, FLOP/s, peak memory, compile time. Any "
+            "setting of the config: --config.FIELD=VALUE. On a CPU the dtype is float32 unless it "
+            "is given.",
+            examples=EXAMPLES.format(kind=kind),
         )
         parser.add_argument(
             "--release", type=Path, metavar="CHECKOUT", help="of the release; without: ours alone"
@@ -31,8 +35,10 @@ def add(kinds) -> None:
             "--against",
             nargs="+",
             choices=_WAYS,
+            metavar="WAY",
             default=["eager", "autocast", "compile"],
-            help="ways the release runs; the ratio is to the first (%(default)s)",
+            help=f"ways the release runs, of {', '.join(_WAYS)}; the ratio is to the first "
+            "(%(default)s)",
         )
         parser.add_argument(
             "--config", default="pretrain_release", help="a file or a recipe (%(default)s)"
