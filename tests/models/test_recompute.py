@@ -32,7 +32,7 @@ def test_the_same_gradients_in_half_the_memory():
     for a, b in zip(
         jax.tree.leaves(kept(arguments)), jax.tree.leaves(again(arguments)), strict=True
     ):
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+        assert np.abs(a - b).max() < 1e-6 * np.abs(b).max()
     sizes = [program.memory_analysis().temp_size_in_bytes for program in (kept, again)]
     assert sizes[1] < 0.55 * sizes[0]
 
