@@ -151,10 +151,25 @@ NOT_RUN = {
     ),
     "micron-jax plan --config pretrain_pod --topology v5e:16x16": "minutes, and a TPU's compiler: "
     "tests/programs/test_plan.py",
-    "micron-jax bench train --release Micron-BERT": "minutes, torch and a checkout: "
-    "tests/programs/test_bench_speed.py",
-    "micron-jax bench extract --release Micron-BERT": "the same",
+    **{
+        f"micron-jax bench {rest}": "minutes, torch and a checkout, or a GPU: "
+        "tests/programs/test_bench_speed.py"
+        for rest in (
+            "train --release Micron-BERT",
+            "extract --release Micron-BERT",
+            "extract --release Micron-BERT --against eager",
+            "train --release Micron-BERT --config.accumulate=2",
+            "train --release Micron-BERT --size 448 --against eager",
+            "train --release Micron-BERT --batch 64 --against autocast compile-autocast",
+            "extract --release Micron-BERT --batch 256 --against autocast compile-autocast",
+        )
+    },
+    "python -m pytest -m slow tests/test_processes.py": "slow, and tests themselves",
     "micron-jax bench input": "minutes: tests/programs/test_bench_speed.py",
+    "micron-jax bench input --rounds 3": "the same",
+    "micron-jax bench learn --checkpoint micron-tiny --data-dir TEST --choose-dir VAL --seeds 1": (
+        "minutes, and other people's faces: tests/programs/test_bench_learn.py"
+    ),
     "micron-jax finetune --config finetune_loso --workdir runs/casme2_5 "
     "--config.data.data_dir=DIR --config.checkpoint=CKPT --config.protocol=casme2_5": "a "
     "benchmark's clips: tests/test_finetuning.py trains on a smaller set",
