@@ -71,7 +71,8 @@ def get_config():
     config["pretrain"]["data"].update(delta_min=1, delta_max=2)
     config["pretrain"]["model"].update(img_size=32, width=16, decoder_width=16, depth=1)
     config["pretrain"]["views"].update(swap_min_patches=1)
-    known = {"views.motion_size": 32, "model.motion_width": 8, "views.pair_every": 8}
+    known = {"views.motion_size": 32, "views.pair_every": 8, "model.motion_width": 8}
+    known["model.motion_window"] = 4
     config["rows"] = [config["rows"][0], ("ours", {k: v for _, row in config["rows"][:9]
                                                    for k, v in row.items()} | known)]
     config["finetune"]["tuning"].update(epochs=2)
