@@ -122,19 +122,25 @@ def run(run_config, tmp_path_factory) -> Path:
     return workdir
 
 
-@pytest.fixture(scope="module")
-def browser():
-    """Headless Chromium; no longer than a module, for orbax cannot run beside its event loop."""
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """Where Chromium is; a test that wants it is skipped, and says so, where there is none."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     program = next(filter(None, map(shutil.which, names)), None)
     if program is None:
         reason = "no Chromium on PATH: pages and videos were NOT opened in a browser"
         warnings.warn(reason, stacklevel=1)
         pytest.skip(reason)
+    return program
+
+
+@pytest.fixture(scope="module")
+def browser(chromium_path):
+    """Headless Chromium; no longer than a module, for orbax cannot run beside its event loop."""
     playwright = pytest.importorskip("playwright.sync_api")
     options = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
     options += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
     with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=program, args=options)
+        started = driver.chromium.launch(executable_path=chromium_path, args=options)
         yield started
         started.close()

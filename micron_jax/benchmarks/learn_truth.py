@@ -2,7 +2,8 @@
 
 A patch counts as *moved* where all of it moved by the expression, as *unmoved* where none of it
 did, and is left out where part of it did. A blink and a turn of the head are motion, too, but not
-the expression's: patches that they move by more than `STILL` are left out, and counted apart.
+the expression's: patches that they move by more than `STILL` still count as the expression has
+them, and are known, so that figures can be told without them, too.
 """
 
 import dataclasses

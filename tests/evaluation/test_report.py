@@ -1,9 +1,7 @@
 import html
 import json
 import re
-import shutil
 import subprocess
-import warnings
 from html.parser import HTMLParser
 
 import cv2
@@ -153,17 +151,17 @@ def test_comparisons_and_differences_are_shown(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def chromium():
+def chromium(chromium_path):
     """A function that runs headless Chromium on a page."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    program = next(filter(None, map(shutil.which, names)), None)
-    if program is None:
-        reason = "no Chromium on PATH: the report was NOT opened in a browser"
-        warnings.warn(reason, stacklevel=1)
-        pytest.skip(reason)
 
     def open_page(page, scratch, width, *options):
-        command = [program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"]
+        command = [
+            chromium_path,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+        ]
         command += ["--no-first-run", "--disable-background-networking", "--hide-scrollbars"]
         command += ["--disable-component-update", "--disable-sync", f"--user-data-dir={scratch}"]
         command += [f"--window-size={width},3000", *options, page.as_uri()]
