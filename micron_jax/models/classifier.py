@@ -9,7 +9,7 @@ import numpy as np
 
 from micron_jax.errors import UserError
 from micron_jax.models.config import ModelConfig
-from micron_jax.models.layers import dense
+from micron_jax.models.layers import dense, gelu
 from micron_jax.models.micron_bert import MicronBertModule
 
 _CHOICES = {
@@ -200,7 +200,7 @@ class Head(nn.Module):
             x = x[:, 0]
         x = self._drop(x, deterministic)
         if c.hidden:
-            x = jax.nn.gelu(dense(c.hidden, "hidden", jnp.float32)(x), approximate=False)
+            x = gelu(dense(c.hidden, "hidden", jnp.float32)(x))
             x = self._drop(x, deterministic)
         return dense(self.classes, "classes", jnp.float32)(x)
 

@@ -22,7 +22,7 @@ _CHOICES = {
     "dma_key": ("rep", "ref"),
     "poi": ("none", "cosine"),
     "attention": ("auto", "xla", "cudnn", "per_head"),
-    "blocks": ("auto", "unrolled", "scanned"),
+    "blocks": ("unrolled", "scanned"),
     "dtype": ("float32", "bfloat16"),
     "remat": ("none", "dots", "blocks"),
 }
@@ -98,7 +98,7 @@ class ModelConfig:
     motion_window: int = 14
     motion_reach: tuple[int, ...] = (1, 2, 4, 1, 2)
     attention: str = "auto"
-    blocks: str = "auto"
+    blocks: str = "unrolled"
     dtype: str = "float32"
     remat: str = "none"
 

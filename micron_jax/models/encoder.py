@@ -62,9 +62,39 @@ class Encoder(nn.Module):
         x = through_blocks(self.blocks, self._embed(images), way=self.config.blocks)
         return self.norm(x)
 
+    def views(self, images, whole: int):
+        """Encodes views of faces, of which only some are wanted whole.
+
+        Of the others the last block computes nothing but the CLS token, which takes next to no
+        arithmetic (`attention.attend_from_first`) and gives the same.
+
+        Args:
+          images: normalised, [B, V, H, W, 3].
+          whole: how many, the first ones, are wanted with all their tokens.
+
+        Returns:
+          (tokens of those [B, whole, 1 + N, D], CLS tokens of all [B, V, D]).
+        """
+        # Views lie behind the batch axis: merging the two moves no sample to another device.
+        x = self._embed(images.reshape(-1, *images.shape[2:]))
+        x = through_blocks(self.blocks[:-1], x, way=self.config.blocks)
+        x = x.reshape(*images.shape[:2], *x.shape[1:])
+
+        def last(x, result):
+            done = self.norm(self.blocks[-1](x.reshape(-1, *x.shape[2:]), result))
+            return done.reshape(*x.shape[:2], *done.shape[1:])
+
+        tokens, cls = x[:, :0], x[:, :0, 0]
+        if whole:
+            tokens = last(x[:, :whole], "tokens")
+            cls = tokens[:, :, 0]
+        if whole < images.shape[1]:
+            cls = jnp.concatenate([cls, last(x[:, whole:], "first")[:, :, 0]], axis=1)
+        return tokens, cls
+
     def last_attention(self, images):
         """Attention of the last block, [B, H, 1 + N, 1 + N] (`get_last_selfattention`)."""
         x = self._embed(images)
         for block in self.blocks[:-1]:
-            x = block(x, False)
-        return self.blocks[-1](x, True)
+            x = block(x, "tokens")
+        return self.blocks[-1](x, "weights")

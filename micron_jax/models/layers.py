@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from micron_jax.models.attention import KEPT, attend, attention_weights
+from micron_jax.models.attention import KEPT, attend, attend_from_first, attention_weights
 from micron_jax.models.recompute import recomputed
 
 LAYER_NORM_EPS = 1e-6  # the release's models/mae.py, line 93
@@ -87,10 +87,23 @@ def resize_positions(positions, grid: tuple[int, int]):
     return jnp.concatenate([positions[:, :1], patches], axis=1)
 
 
-def dense(features: int, name: str, dtype, **options) -> nn.Dense:
+def _dot_of_rows(x, kernel, dimension_numbers, precision=None):
+    """`lax.dot_general` of [..., D] and [D, E] as one product of two matrices.
+
+    It says the same; on a CPU the kernel's gradient then takes no transposed copies of x.
+    """
+    (_, contracted), _ = dimension_numbers
+    rows = x.reshape(-1, x.shape[-1])
+    out = jax.lax.dot_general(rows, kernel, (((1,), contracted), ((), ())), precision=precision)
+    return out.reshape(*x.shape[:-1], out.shape[-1])
+
+
+def dense(features: int, name: str, dtype, *, dot_general=_dot_of_rows) -> nn.Dense:
     """A linear layer as the release initialises it: Xavier uniform, zero bias."""
     initializer = nn.initializers.xavier_uniform()
-    return nn.Dense(features, name=name, dtype=dtype, kernel_init=initializer, **options)
+    return nn.Dense(
+        features, name=name, dtype=dtype, kernel_init=initializer, dot_general=dot_general
+    )
 
 
 class LayerNorm(nn.Module):
@@ -107,8 +120,8 @@ class LayerNorm(nn.Module):
             wide = x.astype(jnp.float32)
             centred = wide - wide.mean(axis=-1, keepdims=True)
             variance = jnp.square(centred).mean(axis=-1, keepdims=True)
-            factor = jax.lax.rsqrt(variance + LAYER_NORM_EPS) * scale
-            return (centred * factor + bias).astype(self.dtype)
+            factor = jax.lax.rsqrt(variance + LAYER_NORM_EPS)
+            return (centred * factor * scale + bias).astype(self.dtype)
 
         width = x.shape[-1:]
         scale = self.param("scale", nn.initializers.ones, width)
@@ -134,24 +147,36 @@ class SelfAttention(nn.Module):
     dtype: jnp.dtype
 
     @nn.compact
-    def __call__(self, x, *, return_weights: bool = False):
-        """[B, N, D] -> [B, N, D] or, asked for them, the weights, float32 [B, heads, N, N]."""
+    def __call__(self, x, result: str = "tokens"):
+        """[B, N, D] -> see `Block`."""
         width = x.shape[-1]
-        qkv = dense(3 * width, "qkv", self.dtype)(x)
-        q, k, v = einops.rearrange(qkv, "b n (t h d) -> t b n h d", t=3, h=self.heads)
-        if return_weights:
+        to_qkv = dense(3 * width, "qkv", self.dtype)
+        project = dense(width, "proj", self.dtype)
+        if result == "first":
+            weights = to_qkv.variables["params"]
+            return project(attend_from_first(x, **weights, heads=self.heads))
+        q, k, v = (
+            einops.rearrange(part, "b n (h d) -> b n h d", h=self.heads)
+            for part in jnp.split(to_qkv(x), 3, axis=-1)
+        )
+        if result == "weights":
             q, k = (einops.rearrange(part, "b n h d -> b h n d") for part in (q, k))
             return attention_weights(q, k, scale=q.shape[-1] ** -0.5)
         x = attend(q, k, v, implementation=self.implementation)
-        return dense(width, "proj", self.dtype)(x.reshape(*x.shape[:2], width))
+        return project(x.reshape(*x.shape[:2], width))
+
+
+def gelu(x):
+    """The exact GELU, x·Φ(x), by erf, as PyTorch has it: `jax.nn.gelu` takes the dearer erfc."""
+    return x * (0.5 + 0.5 * jax.lax.erf(x * np.asarray(0.5**0.5, x.dtype)))
 
 
 def _dot_of_gelu(x, kernel, dimension_numbers, precision=None):
     """`lax.dot_general` of GELU(x), which is the widest array of a block and is not kept."""
 
     def product(x, kernel):
-        x = jax.nn.gelu(x, approximate=False)
-        return jax.lax.dot_general(x, kernel, dimension_numbers, precision=precision)
+        x = gelu(x)
+        return _dot_of_rows(x, kernel, dimension_numbers, precision)
 
     return recomputed(product)(x, kernel)
 
@@ -187,13 +212,20 @@ class Block(nn.Module):
     dtype: jnp.dtype
 
     @nn.compact
-    def __call__(self, x, return_weights: bool = False):
-        """[B, N, D] -> [B, N, D] or, asked for them, the weights, float32 [B, heads, N, N]."""
-        attention = SelfAttention(self.heads, self.attention, self.dtype, name="attn")
-        y = layer_norm("norm1", self.dtype)(x)
-        if return_weights:
-            return attention(y, return_weights=True)
-        x = x + attention(y)
+    def __call__(self, x, result: str = "tokens"):
+        """Tokens, [B, N, D], to what is asked for, once the block has its parameters.
+
+        Args:
+          x: the tokens.
+          result: `tokens`, [B, N, D]; `first`, the first of them, [B, 1, D], at a fraction of the
+            work; `weights`, those of attention, float32 [B, heads, N, N].
+        """
+        attended = SelfAttention(self.heads, self.attention, self.dtype, name="attn")(
+            layer_norm("norm1", self.dtype)(x), result
+        )
+        if result == "weights":
+            return attended
+        x = x[:, : attended.shape[1]] + attended
         hidden = int(x.shape[-1] * self.mlp_ratio)
         return x + Mlp(hidden, self.dtype, name="mlp")(layer_norm("norm2", self.dtype)(x))
 
@@ -210,7 +242,7 @@ def block_of(remat: str) -> type[Block]:
         policies.dots_with_no_batch_dims_saveable, policies.save_only_these_names(KEPT)
     )
     policy = policy if remat == "dots" else None
-    return nn.remat(Block, policy=policy, static_argnums=(2,))  # return_weights, after self and x
+    return nn.remat(Block, policy=policy, static_argnums=(2,))  # `result`, after self and x
 
 
 def through_blocks(blocks: Sequence[Block], x, *, way: str):
@@ -219,25 +251,16 @@ def through_blocks(blocks: Sequence[Block], x, *, way: str):
     Args:
       blocks: bound modules, with their parameters under names of their own.
       way: `unrolled`, each in the program; `scanned`, one block in a loop over their weights, which
-        are put together first: a smaller program, sooner compiled; `auto`, see
-        `settle_blocks`.
+        are put together first: a smaller program.
     """
-    way = settle_blocks(way, platform=jax.default_backend(), devices=jax.device_count())
-    if way == "unrolled" or len(blocks) == 1 or blocks[0].is_initializing():
+    if way == "unrolled" or len(blocks) <= 1 or blocks[0].is_initializing():
         for block in blocks:
-            x = block(x, False)
+            x = block(x, "tokens")
         return x
     weights = [block.variables["params"] for block in blocks]
     one = blocks[0].clone(parent=None, name=None)
 
     def step(x, weights):
-        return one.apply({"params": weights}, x, False), None
+        return one.apply({"params": weights}, x, "tokens"), None
 
     return jax.lax.scan(step, x, jax.tree.map(lambda *each: jnp.stack(each), *weights))[0]
-
-
-def settle_blocks(way: str, *, platform: str, devices: int) -> str:
-    """What `auto` stands for: `scanned` on a single CPU device, where it was measured."""
-    if way != "auto":
-        return way
-    return "scanned" if platform == "cpu" and devices == 1 else "unrolled"

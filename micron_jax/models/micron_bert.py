@@ -55,6 +55,10 @@ class MicronBertModule(nn.Module):
         """[B, H, W, 3] -> tokens [B, 1 + N, D]."""
         return self.encoder(images)
 
+    def encode_views(self, images, whole: int):
+        """[B, V, H, W, 3] -> tokens of the first `whole` and CLS of all; see `Encoder.views`."""
+        return self.encoder.views(images, whole)
+
     def _query_key(self, rep_tokens, ref_tokens):
         patches = {"rep": rep_tokens[:, 1:], "ref": ref_tokens[:, 1:]}
         return patches[self.config.dma_query], patches[self.config.dma_key]

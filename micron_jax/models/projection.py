@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from micron_jax.models.config import ModelConfig
-from micron_jax.models.layers import dense
+from micron_jax.models.layers import dense, gelu
 from micron_jax.models.poi import unit
 
 
@@ -23,8 +23,8 @@ class ProjectionHead(nn.Module):
         """CLS tokens, [B, D] -> float32 [B, projection_dim]."""
         c = self.config
         dtype = jnp.dtype(c.dtype)
-        x = jax.nn.gelu(dense(c.projection_hidden, "fc1", dtype)(cls), approximate=False)
-        x = jax.nn.gelu(dense(c.projection_hidden, "fc2", dtype)(x), approximate=False)
+        x = gelu(dense(c.projection_hidden, "fc1", dtype)(cls))
+        x = gelu(dense(c.projection_hidden, "fc2", dtype)(x))
         x = unit(dense(c.projection_bottleneck, "fc3", dtype)(x).astype(jnp.float32))
         directions = self.param(
             "directions",

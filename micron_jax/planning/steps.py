@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.experimental import topologies
 
 from micron_jax.errors import UserError
-from micron_jax.models import attention, layers
+from micron_jax.models import attention
 from micron_jax.planning import formulas, hlo
 from micron_jax.planning.chips import GIB, Topology
 from micron_jax.training.flops import train_flops
@@ -124,7 +124,7 @@ def lay_out(
     """The run's own functions on the mesh, the config as those devices read it, and a batch.
 
     Returns:
-      (config with `attention` and `blocks` settled, program, (cur, ref) as `ShapeDtypeStruct`s).
+      (config with `attention` settled, program, (cur, ref) as `ShapeDtypeStruct`s).
     """
     mesh = make_mesh(config.mesh, devices=devices)
     # By what they are for: `auto` would look at this machine.
@@ -132,7 +132,6 @@ def lay_out(
     model = dataclasses.replace(
         config.model,
         attention=attention.settle(config.model.attention, **of),
-        blocks=layers.settle_blocks(config.model.blocks, **of),
     )
     config = dataclasses.replace(config, model=model)
     program = make_program(config, mesh, steps_per_epoch=1000, total_steps=1000 * config.epochs)

@@ -39,6 +39,14 @@ def encode_flops(model: ModelConfig, size: int) -> float:
     return embed + _blocks(model.depth, patches + 1, model.width, model.mlp_ratio)
 
 
+def encode_cls_flops(model: ModelConfig, size: int) -> float:
+    """Of one image of `size` pixels up to its CLS token alone, forwards; see `Encoder.views`."""
+    tokens, width = (size // model.patch_size) ** 2 + 1, model.width
+    last = _blocks(1, tokens, width, model.mlp_ratio)
+    one_token = 2 * width**2 * (4 + 2 * model.mlp_ratio) + 4 * tokens * width * model.heads
+    return encode_flops(model, size) - last + one_token
+
+
 def reconstruct_flops(model: ModelConfig) -> float:
     """Of a pair's tokens through micro-attention and decoder, forwards."""
     patches, width = model.grid**2, model.decoder_width
@@ -70,19 +78,20 @@ def train_flops(model: ModelConfig, views: ViewsConfig, objective: ObjectiveConf
     """Of one pair in a training step: the model FLOPs of MFU.
 
     Products of matrices alone, a multiplication and an addition each 1. With E(s) an image of side
-    s through the encoder, R micro-attention and decoder, H the head, G and L the crops, M(s) a
-    pair of windows through the motion branch, of which there are C:
+    s through the encoder, K(s) one of which the CLS token is all that is wanted, R micro-attention
+    and decoder, H the head, G and L the crops, M(s) a pair of windows through the motion branch, of
+    which there are C:
 
         forward = 2 E(img) + R + agreement + C M(motion)
-        agreement: `mse` L E(local); `dino` G (E(img) + H) + L (E(local) + H)
-        training = 3 · forward + (`dino`, the teacher, forwards only) G (E(img) + H)
+        agreement: `mse` L K(local); `dino` G (K(img) + H) + L (K(local) + H)
+        training = 3 · forward + (`dino`, the teacher, forwards only) G (K(img) + H)
 
     The factor 3 is one forward pass and two products for each on the way back. What `model.remat`
     and the diagonal's own gradient compute again does not count, nor do norms, softmax, views and
     optimizer.
     """
-    whole, part = encode_flops(model, model.img_size), encode_flops(model, views.local_size)
-    forward = 2 * whole + reconstruct_flops(model)
+    whole, part = (encode_cls_flops(model, s) for s in (model.img_size, views.local_size))
+    forward = 2 * encode_flops(model, model.img_size) + reconstruct_flops(model)
     forward += views.motion_crops * motion_flops(model, views.motion_size)
     teacher = 0.0
     if objective.agreement == "mse":

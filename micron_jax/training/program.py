@@ -83,6 +83,7 @@ def make_program(
         steps_per_epoch=steps_per_epoch,
         total_steps=total_steps,
         accumulate=config.accumulate,
+        in_turn=mesh.size == 1,
     )
     loss = make_loss(config.model, config.objective)
     init_key, views_key = jax.random.split(jax.random.key(config.seed))

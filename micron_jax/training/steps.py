@@ -1,6 +1,6 @@
 """One pure train step: losses, gradients, optimizer, moving average, centre."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import jax
 import jax.numpy as jnp
@@ -8,9 +8,78 @@ import optax
 
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.micron_bert import MicronBertModule
+from micron_jax.models.recompute import after
 from micron_jax.training import losses
 from micron_jax.training.losses import ObjectiveConfig
 from micron_jax.training.state import TrainState
+
+
+def make_terms(model: ModelConfig, objective: ObjectiveConfig) -> tuple[Callable, ...]:
+    """The objective's terms as pure functions, whose sum is the loss; none needs another.
+
+    Returns:
+      Each term(params, teacher, center, views, teacher_temperature) -> (its share of the loss,
+      parts), see `make_loss`.
+    """
+    module = MicronBertModule(model)
+
+    def encode(params, views, whole=0):
+        """All views of a size in one pass; see `Encoder.views`."""
+        return module.apply({"params": params}, views, whole, method="encode_views")
+
+    def project(params, cls):
+        return module.apply({"params": params}, cls, method="project_cls")
+
+    def of_frames(params, teacher, center, views, teacher_temperature):
+        """Reconstruction, and the paper's agreement, which takes a token of the same pass."""
+        tokens, cls = encode(params, jnp.stack([views["rep"], views["ref"]], axis=1), 2)
+        latent = module.apply({"params": params}, tokens[:, 0], tokens[:, 1], method="attend")
+        predicted = module.apply({"params": params}, latent, method="decode")
+        reconstruction = losses.reconstruction_loss(
+            predicted, views["cur"], patch_size=model.patch_size, norm_pix=objective.norm_pix
+        )
+        parts = {"reconstruction": reconstruction}
+        total = objective.reconstruction_weight * reconstruction
+        if objective.agreement != "none":
+            parts["feature_spread"] = losses.feature_spread(cls[:, 1])
+        if objective.agreement == "mse":
+            _, crop_cls = encode(params, views["local"])
+            parts["agreement"] = losses.mse_agreement(cls[:, 1], crop_cls)
+            total += objective.agreement_weight * parts["agreement"]
+        return total, parts
+
+    def of_crops(params, teacher, center, views, teacher_temperature):
+        """The release's agreement."""
+        kinds = [views[kind] for kind in ("global", "local") if kind in views]
+        student = jnp.concatenate([encode(params, crops)[1] for crops in kinds], axis=1)
+        teacher_out = project(teacher, encode(teacher, views["global"])[1])
+        agreement = losses.dino_agreement(
+            project(params, student),
+            teacher_out,
+            center,
+            student_temperature=objective.student_temperature,
+            teacher_temperature=teacher_temperature,
+        )
+        entropy = losses.teacher_entropy(teacher_out, center, temperature=teacher_temperature)
+        parts = {"agreement": agreement, "teacher_entropy": entropy, "teacher_out": teacher_out}
+        return objective.agreement_weight * agreement, parts
+
+    def of_motion(params, teacher, center, views, teacher_temperature):
+        """Known motion; ours."""
+        after, before, displacement = (
+            views[name].reshape(-1, *views[name].shape[2:])
+            for name in ("after", "before", "displacement")
+        )
+        found = module.apply({"params": params}, after, before, method="moved")
+        motion = losses.motion_loss(*found, displacement)
+        return objective.motion_weight * motion, {"motion": motion}
+
+    terms = [of_frames]
+    if objective.agreement == "dino":
+        terms.append(of_crops)
+    if objective.motion_weight:
+        terms.append(of_motion)
+    return tuple(terms)
 
 
 def make_loss(model: ModelConfig, objective: ObjectiveConfig) -> Callable:
@@ -20,85 +89,55 @@ def make_loss(model: ModelConfig, objective: ObjectiveConfig) -> Callable:
       loss(params, teacher, center, views, teacher_temperature) -> (total, parts). `views` holds
       float images: `rep`, `ref`, `cur` [B, H, W, 3], and for the agreement `global` [B, 2, H, W, 3]
       and `local` [B, V, h, w, 3] as it needs them, and for the motion what `make_views` says.
-      `parts` holds the scalars `loss`,
-      `reconstruction`, `agreement` and `feature_spread` (see `losses`), and with DINO the scalar
-      `teacher_entropy` and `teacher_out` [B, 2, K].
+      `parts` holds the scalars `loss`, `reconstruction` and, as they apply, `agreement`,
+      `feature_spread`, `motion` and `teacher_entropy` (see `losses`), and with DINO `teacher_out`
+      [B, 2, K].
     """
-    module = MicronBertModule(model)
+    terms = make_terms(model, objective)
 
-    def encode(params, views):
-        """[B, V, h, w, 3] -> [B, V, 1 + N, D], all views of a size in one pass."""
-        # Views lie behind the batch axis: merging the two moves no sample to another device.
-        batch, count = views.shape[:2]
-        flat = views.reshape(batch * count, *views.shape[2:])
-        tokens = module.apply({"params": params}, flat, method="encode")
-        return tokens.reshape(batch, count, *tokens.shape[1:])
-
-    def project(params, cls):
-        return module.apply({"params": params}, cls, method="project_cls")
-
-    def loss(params, teacher, center, views, teacher_temperature):
-        whole = jnp.stack([views["rep"], views["ref"]], axis=1)
-        if objective.agreement == "dino":
-            whole = jnp.concatenate([whole, views["global"]], axis=1)
-        tokens = encode(params, whole)
-        rep_tokens, ref_tokens = tokens[:, 0], tokens[:, 1]
-        latent = module.apply({"params": params}, rep_tokens, ref_tokens, method="attend")
-        predicted = module.apply({"params": params}, latent, method="decode")
-        reconstruction = losses.reconstruction_loss(
-            predicted, views["cur"], patch_size=model.patch_size, norm_pix=objective.norm_pix
-        )
-        parts = {
-            "reconstruction": reconstruction,
-            "agreement": jnp.zeros(()),
-        }
-        if objective.agreement != "none":
-            parts["feature_spread"] = losses.feature_spread(ref_tokens[:, 0])
-        if objective.agreement == "mse":
-            crop_cls = encode(params, views["local"])[:, :, 0]
-            parts["agreement"] = losses.mse_agreement(ref_tokens[:, 0], crop_cls)
-        if objective.agreement == "dino":
-            parts["teacher_out"] = project(teacher, encode(teacher, views["global"])[:, :, 0])
-            cls = [tokens[:, 2:, 0]]
-            if "local" in views:
-                cls.append(encode(params, views["local"])[:, :, 0])
-            parts["agreement"] = losses.dino_agreement(
-                project(params, jnp.concatenate(cls, axis=1)),
-                parts["teacher_out"],
-                center,
-                student_temperature=objective.student_temperature,
-                teacher_temperature=teacher_temperature,
-            )
-            parts["teacher_entropy"] = losses.teacher_entropy(
-                parts["teacher_out"], center, temperature=teacher_temperature
-            )
-        parts["loss"] = (
-            objective.reconstruction_weight * reconstruction
-            + objective.agreement_weight * parts["agreement"]
-        )
-        if objective.motion_weight:
-            after, before, displacement = (
-                x.reshape(-1, *x.shape[2:])
-                for x in (views["after"], views["before"], views["displacement"])
-            )
-            found = module.apply({"params": params}, after, before, method="moved")
-            parts["motion"] = losses.motion_loss(*found, displacement)
-            parts["loss"] += objective.motion_weight * parts["motion"]
-        return parts["loss"], parts
+    def loss(*arguments):
+        total, parts = _sum(term(*arguments) for term in terms)
+        return total, parts | {"loss": total}
 
     return loss
 
 
+def _sum(shares: Iterable[tuple]) -> tuple:
+    """Numbers, or trees of them, added up, and their dicts put together."""
+    numbers, parts = zip(*shares, strict=True)
+    return jax.tree.map(lambda *x: sum(x[1:], x[0]), *numbers), dict(
+        item for part in parts for item in part.items()
+    )
+
+
 def make_gradients(
-    model: ModelConfig, objective: ObjectiveConfig, *, steps_per_epoch: int, accumulate: int = 1
+    model: ModelConfig,
+    objective: ObjectiveConfig,
+    *,
+    steps_per_epoch: int,
+    accumulate: int = 1,
+    in_turn: bool = False,
 ) -> Callable:
     """gradients(state, views) -> (grads of the params, parts), see `make_loss`.
 
     With `accumulate` > 1 the batch goes through in as many parts, one after another: the memory of
     one part, and the same mean gradient up to rounding, as no loss compares samples with each
     other and the centre waits for the whole batch.
+
+    With `in_turn` a term of the objective waits for the gradients of the one before, so that what
+    is kept for them need not be there at once. It takes all gradients to one device.
     """
-    grad = jax.grad(make_loss(model, objective), has_aux=True)
+    grads_of = [jax.value_and_grad(term, has_aux=True) for term in make_terms(model, objective)]
+
+    def grad(params, teacher, center, views, temperature):
+        shares = []
+        for term in grads_of:
+            if in_turn and shares:
+                views = after(views, shares[-1][0])
+            (total, parts), grads = term(params, teacher, center, views, temperature)
+            shares.append(((total, grads), parts))
+        (total, grads), parts = _sum(shares)
+        return grads, parts | {"loss": total}
 
     def gradients(state: TrainState, views: dict) -> tuple[dict, dict]:
         temperature = losses.teacher_temperature(objective, state.step // steps_per_epoch)
@@ -165,6 +204,7 @@ def make_step(
     steps_per_epoch: int,
     total_steps: int,
     accumulate: int = 1,
+    in_turn: bool = False,
 ) -> Callable:
     """The train step as a pure function of the state and the views.
 
@@ -173,7 +213,11 @@ def make_step(
       `make_loss`, and the norms of the gradient and of the change of the parameters.
     """
     gradients = make_gradients(
-        model, objective, steps_per_epoch=steps_per_epoch, accumulate=accumulate
+        model,
+        objective,
+        steps_per_epoch=steps_per_epoch,
+        accumulate=accumulate,
+        in_turn=in_turn,
     )
     update = make_update(objective, optimizer, total_steps=total_steps)
 

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from micron_jax.models.attention import attend, settle
+from micron_jax.models.attention import attend, attend_from_first, settle
 
 
 def dense(q, k, v):
@@ -71,3 +71,26 @@ def test_no_weights_are_kept_head_by_head():
     compiled = jax.jit(jax.grad(loss)).lower(qkv).compile()
     whole = 4 * heads * count**2
     assert compiled.memory_analysis().temp_size_in_bytes < whole
+
+
+def test_what_the_first_token_gets_needs_no_keys_and_values():
+    rng, heads = np.random.default_rng(0), 3
+    x, kernel, bias = (
+        rng.normal(size=size).astype(np.float32) for size in ((2, 13, 24), (24, 72), (72,))
+    )
+
+    def whole(x, kernel, bias):
+        qkv = (x @ kernel + bias).reshape(2, 13, 3, heads, 8)
+        return attend(*jnp.moveaxis(qkv, 2, 0), implementation="xla")[:, :1].reshape(2, 1, 24)
+
+    def short(x, kernel, bias):
+        return attend_from_first(x, kernel, bias, heads=heads)
+
+    with jax.default_matmul_precision("highest"):
+        np.testing.assert_allclose(short(x, kernel, bias), whole(x, kernel, bias), rtol=2e-4)
+        grads = [
+            jax.grad(lambda *a, of=of: jnp.sum(jnp.sin(of(*a))), (0, 1, 2))(x, kernel, bias)
+            for of in (short, whole)
+        ]
+    for ours, theirs in zip(*grads, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-5 * np.abs(theirs).max())

@@ -12,10 +12,10 @@ from micron_jax.models.layers import (
     LAYER_NORM_EPS,
     bicubic_matrix,
     block_of,
+    gelu,
     layer_norm,
     patchify,
     resize_positions,
-    settle_blocks,
     sincos_positions,
     unpatchify,
 )
@@ -71,14 +71,14 @@ def test_positions_of_the_own_grid_stay_as_they_are():
 def test_blocks_that_are_computed_again_have_the_same_gradients(remat):
     x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 8)), jnp.float32)
     plain, again = (block_of(how)(2, 2.0, "xla", jnp.float32) for how in ("none", remat))
-    params = plain.init(jax.random.key(0), x, False)
-    chex.assert_trees_all_equal_shapes(params, again.init(jax.random.key(0), x, False))
+    params = plain.init(jax.random.key(0), x, "tokens")
+    chex.assert_trees_all_equal_shapes(params, again.init(jax.random.key(0), x, "tokens"))
 
     def gradient(block):
-        return jax.grad(lambda params: jnp.square(block.apply(params, x, False)).sum())(params)
+        return jax.grad(lambda params: jnp.square(block.apply(params, x, "tokens")).sum())(params)
 
     chex.assert_trees_all_close(gradient(again), gradient(plain), rtol=1e-5, atol=1e-6)
-    weights = [block.apply(params, x, True) for block in (plain, again)]
+    weights = [block.apply(params, x, "weights") for block in (plain, again)]
     np.testing.assert_array_equal(*weights)
     assert "remat" in str(jax.make_jaxpr(lambda: gradient(again))())
 
@@ -98,17 +98,14 @@ def test_blocks_in_a_loop_are_the_same_blocks():
     chex.assert_trees_all_close(found["scanned"], found["unrolled"], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("way", "platform", "devices", "settled"),
-    [
-        ("auto", "cpu", 1, "scanned"),
-        ("auto", "cpu", 8, "unrolled"),
-        ("auto", "gpu", 1, "unrolled"),
-        ("scanned", "tpu", 4, "scanned"),
-    ],
-)
-def test_what_auto_stands_for(way, platform, devices, settled):
-    assert settle_blocks(way, platform=platform, devices=devices) == settled
+def test_gelu_is_the_exact_one():
+    x = jnp.linspace(-8, 8, 999)
+    np.testing.assert_allclose(gelu(x), jax.nn.gelu(x, approximate=False), atol=1e-6)
+    slopes = [jax.grad(lambda x, of=of: of(x).sum())(x) for of in (gelu, jax.nn.gelu)]
+    assert np.abs(slopes[0] - slopes[1]).max() > 1e-4  # the other one is not
+    exact = jax.grad(lambda x: jax.nn.gelu(x, approximate=False).sum())(x)
+    np.testing.assert_allclose(slopes[0], exact, atol=1e-6)
+    assert gelu(jnp.ones(2, jnp.bfloat16)).dtype == jnp.bfloat16
 
 
 def test_layer_norm_is_that_of_flax():

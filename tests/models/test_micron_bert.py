@@ -1,6 +1,7 @@
 import dataclasses
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,6 +48,31 @@ def test_the_paper_s_equations(frames, paper_params):
     )
     expected = linear("proj", (diagonal * cosine)[..., None] * linear("to_v", rep_patches))
     np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("config", [PAPER, RELEASE], ids=["one block", "blocks"])
+@pytest.mark.parametrize("whole", [0, 1, 3])
+def test_views_are_encoded_as_frames_are(config, whole):
+    config = dataclasses.replace(config, depth=1 if config is PAPER else 2)
+    params = jax.jit(functools.partial(init_params, config))(jax.random.key(0))
+    views = jax.random.normal(jax.random.key(1), (2, 3, 32, 32, 3))
+    module = MicronBertModule(config)
+
+    def some(params):
+        return module.apply({"params": params}, views, whole, method="encode_views")
+
+    def all_of_them(params):
+        tokens = module.apply({"params": params}, views.reshape(6, 32, 32, 3), method="encode")
+        tokens = tokens.reshape(2, 3, *tokens.shape[1:])
+        return tokens[:, :whole], tokens[:, :, 0]
+
+    def slopes(of):
+        return jax.grad(lambda params: sum(jnp.sum(jnp.sin(x)) for x in of(params)))(params)
+
+    chex.assert_trees_all_close(*(jax.jit(f)(params) for f in (some, all_of_them)), atol=2e-6)
+    here, there = (jax.jit(functools.partial(slopes, f))() for f in (some, all_of_them))
+    chex.assert_trees_all_close(here, there, rtol=1e-4, atol=2e-5)
+    assert np.abs(here["encoder"]["block_0"]["mlp"]["fc1"]["kernel"]).max() > 1e-3
 
 
 def test_roles_and_scale_are_fields(frames, paper_params):
