@@ -47,9 +47,9 @@ def attention_weights(q, k, *, scale: float):
 def attend_from_first(x, kernel, bias, *, heads: int):
     """What self-attention gives the first token, from the weights that make q, k and v.
 
-    One query needs no keys and no values: q·(x W_k + b_k) is (q W_kᵀ)·x but for what all keys share,
-    which softmax does not see, and the sum of weighted values is (the weighted sum of x) W_v + b_v.
-    So it takes O(N·D·heads) where the keys alone would take O(N·D²).
+    One query needs no keys and no values: q·(x W_k + b_k) is (q W_kᵀ)·x but for what all keys
+    share, which softmax does not see, and the sum of weighted values is (the weighted sum of x)
+    W_v + b_v. So it takes O(N·D·heads) where the keys alone would take O(N·D²).
 
     Args:
       x: tokens, [B, N, D].
