@@ -13,7 +13,7 @@ def measure(workers: Sequence[Worker], *, samples: int, rounds: int, seconds: fl
       workers: the sides, ready.
       samples: that a step of theirs takes.
       rounds: how often each has its turn.
-      seconds: about how long a turn is; at least one step.
+      seconds: how long a turn is, but that its last step is taken to the end.
 
     Returns:
       For each side {"samples_per_second": the median, "rates": of each round, "spread": of them,
@@ -22,12 +22,11 @@ def measure(workers: Sequence[Worker], *, samples: int, rounds: int, seconds: fl
     Raises:
       Failed: a side broke off.
     """
-    steps = [max(1, round(seconds / worker.facts["step_seconds"])) for worker in workers]
     rates, peaks = [[] for _ in workers], [0] * len(workers)
     for _ in range(rounds):
         for side, worker in enumerate(workers):
-            told = worker.run(steps[side])
-            rates[side].append(samples * steps[side] / told["seconds"])
+            told = worker.run(seconds)
+            rates[side].append(samples * told["steps"] / told["seconds"])
             peaks[side] = max(peaks[side], told["peak_bytes"])
     found = []
     for rate, peak in zip(rates, peaks, strict=True):

@@ -1,8 +1,8 @@
 """A process that one side of a comparison has to itself, and how it is talked to.
 
 Requests and answers are lines of JSON over its standard input and output. The first request says
-what to make ready, each later one how many steps to take: while one side works the others wait, and
-no side's memory is counted as another's. Neither side's libraries are imported here.
+what to make ready, each later one for how long to take steps: while one side works the others
+wait, and no side's memory is counted as another's. Neither side's libraries are imported here.
 """
 
 import contextlib
@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Protocol
 
 from micron_jax.errors import UserError
+
+_PATIENCE = 5.0  # seconds: a step under way may take minutes
 
 
 class Side(Protocol):
@@ -68,16 +70,21 @@ def serve(prepare: Callable[[dict], Side]) -> int:
                 forget_peak()
             else:
                 side.begin()
-                begun = time.perf_counter()
-                for _ in range(request["steps"]):
-                    side.step()
-                answer = {"seconds": time.perf_counter() - begun, "peak_bytes": side.peak_bytes()}
+                answer = _turn(side, request["seconds"]) | {"peak_bytes": side.peak_bytes()}
         except Exception as error:
             if not isinstance(error, Failed | UserError):
                 traceback.print_exc()
             answer = {"failed": _reason(error)}
         answers.write(json.dumps(answer) + "\n")
     return 0
+
+
+def _turn(side: Side, seconds: float) -> dict:
+    begun, steps, taken = time.perf_counter(), 0, 0.0
+    while not steps or taken < seconds:
+        side.step()
+        steps, taken = steps + 1, time.perf_counter() - begun
+    return {"steps": steps, "seconds": taken}
 
 
 def _reason(error: Exception) -> str:
@@ -149,18 +156,23 @@ class Worker:
     def __exit__(self, *_) -> None:
         self.close()
 
-    def run(self, steps: int) -> dict:
-        """Takes steps -> {"seconds", "peak_bytes"}.
+    def run(self, seconds: float) -> dict:
+        """Takes steps for so long, one at least -> {"steps", "seconds" they took, "peak_bytes"}.
 
         Raises:
           Failed: it cannot.
         """
-        return self._ask({"steps": steps})
+        return self._ask({"seconds": seconds})
 
     def close(self) -> None:
-        self._process.kill()  # it holds nothing that would be lost
-        self._process.wait()
-        self._process.stdin.close()
+        """Lets it end by itself, with processes of its own if it has any, or else kills it."""
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(timeout=_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()  # it holds nothing that would be lost
+            self._process.wait()
         self._process.stdout.close()
         self._said.close()
 

@@ -4,6 +4,10 @@ The order is a function of (seed, batch number) alone: threads, worker processes
 who does the work and never what is in a batch. Augmentation is not done here but on the device.
 """
 
+import functools
+import multiprocessing
+import os
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -226,6 +230,10 @@ class _ReadBatch:
     rows: slice
     seed: int
 
+    def __setstate__(self, state: dict[str, Any]):
+        self.__dict__.update(state)
+        _end_with_parent()
+
     def __call__(self, number: int) -> Batch:
         # Not grain's `batch` and `random_map`: on every host they would draw the whole global
         # batch, at 0.2 ms a pair under the GIL.
@@ -235,3 +243,16 @@ class _ReadBatch:
         uniform = np.random.Generator(np.random.Philox(key=[self.seed, number]))
         index, delta = self.pairs.draw(chosen, uniform.random(self.batch_size)[self.rows])
         return read_pairs(self.source, index, delta)
+
+
+@functools.cache
+def _end_with_parent() -> None:
+    """Lets a worker end when the run was killed; grain's would wait for ever for it to read on."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def watch():
+            parent.join()
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from micron_jax.data import known_motion
+from micron_jax.data.alignment import align
 from micron_jax.errors import UserError
 
 # The release's micron_bert.py, line 9.
@@ -31,6 +32,8 @@ class ViewsConfig:
       local_size: their side, pixels.
       local_scale: their smallest and largest area (ours).
       flip: mirror crops half of the time (ours).
+      registered: move frame t+δ onto frame t and match its light before anything else (ours, see
+        `alignment`).
       pair_every: only every so many pairs of a batch become these views; of all come the windows
         below, which cost a fraction of a whole pair (ours).
       motion_crops: pairs of windows of frame t with known motion between them (ours).
@@ -49,6 +52,7 @@ class ViewsConfig:
     local_size: int = 96
     local_scale: tuple[float, float] = (0.05, 0.4)
     flip: bool = True
+    registered: bool = False
     pair_every: int = 1
     motion_crops: int = 0
     motion_size: int = 112
@@ -181,6 +185,8 @@ def make_views(key, cur, ref, *, config: ViewsConfig, img_size: int, patch_size:
     face = cur
     cur, ref = cur[:: config.pair_every], ref[:: config.pair_every]
     batch = cur.shape[0]
+    if config.registered:
+        ref = jax.vmap(align)(*(x.astype(jnp.float32) for x in (ref, cur)))
     cur, ref = (fit(normalise(frames), img_size) for frames in (cur, ref))
     swap_key, global_key, local_key = jax.random.split(key, 3)
     views = {"cur": cur, "ref": ref, "rep": cur}

@@ -1,12 +1,14 @@
 """`micron-jax demo`: everything once, in minutes, on real video."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from micron_jax.programs import Arguments
 
 # Below the workdir: micro-expressions with known truth, in CASME II's layout; the data_dir with the
-# set `casme2` that is built of them; the workdir of what is fine-tuned on it.
-SYNTHETIC, DATA, TUNED = "synthetic", "data", "tuned"
+# set `casme2` that is built of them; the workdirs of what is fine-tuned on it: the demo's own
+# checkpoint, and the weights that come with the package.
+SYNTHETIC, DATA, TUNED, TINY = "synthetic", "data", "tuned", "tuned_micron_tiny"
 CLIPS_OF_A_PERSON = 8  # one of each kind, and two without motion; a minute and a half on 2 cores
 
 
@@ -15,7 +17,8 @@ def main(argv: list[str]) -> int:
         prog="micron-jax demo",
         description="Fetch sample clips, build a corpus of their faces and pretrain a tiny model; "
         "make micro-expressions with known truth and a benchmark's set of them, fine-tune on it "
-        "and write the report. Started again, it goes on where it was.",
+        "that model, and the weights that come with the package, and write reports. Started again, "
+        "it goes on where it was.",
         examples="  micron-jax demo --workdir runs/demo",
     )
     parser.add_argument("--workdir", required=True, type=Path, help="everything is put there")
@@ -30,36 +33,43 @@ def main(argv: list[str]) -> int:
     from micron_jax.training import recipe
     from micron_jax.training.checkpoint import Checkpoints
 
-    clips, corpus, tuned = workdir / "clips", workdir / "corpus", workdir / TUNED
+    clips, corpus = workdir / "clips", workdir / "corpus"
     config = recipe.parse(_settings("pretrain_demo", data_dir=corpus))
 
-    print("1/5 sample clips", flush=True)
+    print("1/6 sample clips", flush=True)
     samples.fetch(clips)
-    print("2/5 corpus of face crops", flush=True)
+    print("2/6 corpus of face crops", flush=True)
     build(clips, corpus, size=config.model.img_size)
-    print("3/5 pretraining", flush=True)
+    print("3/6 pretraining", flush=True)
     if status := pretrain(config, workdir):
         return status
-    print("4/5 micro-expressions with known truth", flush=True)
+    print("4/6 micro-expressions with known truth", flush=True)
     print("\n".join(make_synthetic(workdir)), flush=True)
-    print("5/5 fine-tuning, one subject left out at a time", flush=True)
-    settings = _settings("finetune_demo", data_dir=workdir / DATA)
-    if status := finetune(tuning.parse(settings | {"checkpoint": str(workdir)}), tuned):
-        return status
+    tiny = ["--config.checkpoint=micron-tiny", "--config.classifier.features=motion"]
+    for title, name, settings in (
+        ("5/6 fine-tuning, one subject left out", TUNED, [f"--config.checkpoint={workdir}"]),
+        ("6/6 the same with micron-tiny, the weights that come with the package", TINY, tiny),
+    ):
+        print(title, flush=True)
+        fields = _settings("finetune_demo", settings, data_dir=workdir / DATA)
+        if status := finetune(tuning.parse(fields), workdir / name):
+            return status
     print(f"""
 checkpoint   {Checkpoints.folder(workdir)}
 curves       {workdir / "curves.png"}, tensorboard --logdir {workdir / "tensorboard"}
 pictures     {workdir / "pictures"}
 labelled     {workdir / SYNTHETIC}, and as a built set: {workdir / DATA}
-report       {tuned / HTML}
+reports      {workdir / TUNED / HTML}
+             {workdir / TINY / HTML}
 in Python    micron_jax.load("{workdir}")""")
     return 0
 
 
-def _settings(name: str, *, data_dir: Path) -> dict:
+def _settings(name: str, settings: Sequence[str] = (), *, data_dir: Path) -> dict:
     from micron_jax import config as configs
 
-    return configs.override(configs.load(name), [f"--config.data.data_dir={data_dir}"])
+    settings = [f"--config.data.data_dir={data_dir}", *settings]
+    return configs.override(configs.load(name), settings)
 
 
 def make_synthetic(workdir: Path) -> list[str]:

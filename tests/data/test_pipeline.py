@@ -1,5 +1,10 @@
 import itertools
 import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import grain
 import numpy as np
@@ -200,3 +205,30 @@ def test_processes_share_the_held_out_batches():
     for whole, one, two in zip(held_out(3), *shares, strict=True):
         for name, rows in whole.items():
             np.testing.assert_array_equal(np.concatenate([one[name], two[name]]), rows)
+
+
+KILLED = """
+import time
+import test_pipeline
+pairs = test_pipeline.pairs_of(workers=1, threads=1)
+next(pairs)
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for processes in /proc")
+def test_no_worker_outlives_a_run_that_was_killed():
+    environ = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True, env=environ
+    ) as run:
+        assert run.stdout.readline() == "ready\n"
+        threads = Path(f"/proc/{run.pid}/task").iterdir()
+        children = [pid for x in threads for pid in (x / "children").read_text().split()]
+        run.kill()
+    assert len(children) >= 1
+    give_up = time.monotonic() + 20
+    while left := [pid for pid in children if Path(f"/proc/{pid}").exists()]:
+        assert time.monotonic() < give_up, left
+        time.sleep(0.1)

@@ -39,6 +39,10 @@ def test_the_demo_leaves_a_labelled_set(tmp_path, monkeypatch, capsys):
     assert "unreadable or skipped: 0" in out
     assert len(open_frames(trained[0].data.data_dir)[1]) == len(samples.CLIPS)
     assert tuned[0].checkpoint == str(tmp_path)
+    assert [(each.checkpoint, each.classifier.features) for each in tuned[1:]] == [
+        ("micron-tiny", "motion")
+    ]
+    assert tuned[1].data == tuned[0].data
     _, labelled = open_clips(tuned[0].data.data_dir, "casme2")
     assert len(labelled) == clips
     assert (tmp_path / demo.SYNTHETIC / "truth.json").is_file()

@@ -1,0 +1,125 @@
+"""Registration of a pair on the device: the twin of `registration`, for the pairs of a batch.
+
+That one tracks points on the host; here one affine transform, one gain and one offset of the levels
+are fitted to the pixels themselves, by Gauss-Newton steps from coarse to fine (Lucas and Kanade's
+way, with the mean of both frames' slopes). Pixels that do not fit have little say, so that neither
+an expression nor a blink pulls the frame along.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from micron_jax.data.camera import look_up
+
+_STEPS = ((56, 8), (112, 6))  # side of the frames that are compared, px, and how many steps
+_FARTHEST = 0.1  # of the side: a larger motion of the frame is no face that is held still
+_GREY = (0.299, 0.587, 0.114)
+_SOFT = 0.5  # grey levels: what noise leaves where everything fits
+
+
+def align(moving, reference):
+    """Moves a frame onto a reference of the same face, and matches its light.
+
+    Args:
+      moving: levels 0..255, float32 [S, S, 3].
+      reference: likewise.
+
+    Returns:
+      The moving frame in the reference's place and light, float32 [S, S, 3] (beyond its border that
+      goes on); as it was, where that brings the frames no nearer or would move a corner by more
+      than a tenth of the side.
+    """
+    fitted = _identity()
+    for side, steps in _STEPS:
+        small = [_small(frame, side) for frame in (moving, reference)]
+        fitted = jax.lax.fori_loop(0, steps, lambda _, now, of=small: _step(now, *of), fitted)
+    apart = [_apart(values, *small) for values in (_identity(), fitted)]
+    transform, gain, offset = _parts(fitted)
+    corners = jnp.array([(-1, -1, 1), (1, -1, 1), (-1, 1, 1), (1, 1, 1)], jnp.float32)
+    farthest = jnp.linalg.norm(corners @ transform, axis=-1).max() / 2
+    good = (apart[1] < apart[0]) & (farthest < _FARTHEST) & (gain > 0.5) & (gain < 2)
+    places = _places(transform, len(moving))
+    moved = jnp.clip(gain * look_up_cubic(moving, places) + offset, 0, 255)
+    return jnp.where(good, moved, moving)
+
+
+def look_up_cubic(image, places):
+    """Values between pixels by Keys' cubic, sharper than `camera.look_up`; shapes as there."""
+    side = image.shape[0]
+    corner = jnp.floor(places)
+    x, y = jnp.moveaxis(places - corner, -1, 0)
+    columns, rows = jnp.moveaxis(corner.astype(jnp.int32), -1, 0)
+    pixels = image.reshape(-1, image.shape[-1])
+
+    def taps(t):
+        near, far = t, 1 - t
+        return [
+            -0.5 * near * far**2,
+            1 - 2.5 * near**2 + 1.5 * near**3,
+            1 - 2.5 * far**2 + 1.5 * far**3,
+            -0.5 * far * near**2,
+        ]
+
+    total = 0.0
+    for i, down in enumerate(taps(y)):
+        row = jnp.clip(rows + i - 1, 0, side - 1) * side
+        for j, across in enumerate(taps(x)):
+            column = jnp.clip(columns + j - 1, 0, side - 1)
+            total += (down * across)[..., None] * pixels[row + column]
+    return total
+
+
+def _identity():
+    """Eight numbers: the affine displacement (see `_parts`), and log gain and offset."""
+    return jnp.zeros(8)
+
+
+def _parts(values):
+    """(displacement [3, 2] of (x, y, 1), in half sides; gain; offset in grey levels)."""
+    return values[:6].reshape(2, 3).T, jnp.exp(values[6]), values[7]
+
+
+def _small(frame, side: int):
+    grey = frame @ jnp.array(_GREY)
+    return jax.image.resize(grey, (side, side), "linear")
+
+
+def _plane(side: int):
+    """(x, y, 1) of the pixels of a frame, from -1 to 1: [side, side, 3]."""
+    line = (jnp.arange(side) + 0.5) * 2 / side - 1
+    x, y = jnp.meshgrid(line, line)
+    return jnp.stack([x, y, jnp.ones_like(x)], -1)
+
+
+def _places(transform, side: int):
+    """Where in the moving frame the reference's pixels are found, px (x, y): [side, side, 2]."""
+    plane = _plane(side)
+    return (plane[..., :2] + plane @ transform + 1) * side / 2 - 0.5
+
+
+def _warped(values, moving):
+    transform, gain, offset = _parts(values)
+    seen = look_up(moving[..., None], _places(transform, len(moving)))[..., 0]
+    return gain * seen + offset
+
+
+def _apart(values, moving, reference):
+    """The median difference of the frames, grey levels."""
+    return jnp.median(jnp.abs(reference - _warped(values, moving)))
+
+
+def _step(values, moving, reference):
+    side, plane = len(moving), _plane(len(moving))
+    warped = _warped(values, moving)
+    rest = reference - warped
+    scale = 2 * (jnp.median(jnp.abs(rest)) + _SOFT)
+    weight = 1 / jnp.square(1 + jnp.square(rest / scale))
+    down, across = (slope * side / 2 for slope in jnp.gradient((warped + reference) / 2))
+    slopes = [across[..., None] * plane, down[..., None] * plane]
+    light = jnp.stack([warped - values[7], jnp.ones_like(warped)], -1)
+    jacobian = jnp.concatenate([*slopes, light], -1).reshape(-1, 8)
+    weighted = jacobian * weight.reshape(-1, 1)
+    # Of frames without texture nothing is known: the least of answers.
+    own = weighted.T @ jacobian
+    own = own + 1e-5 * jnp.diag(jnp.diag(own)) + 1e-3 * jnp.eye(8)
+    return values + jnp.linalg.solve(own, weighted.T @ rest.ravel())
