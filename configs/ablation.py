@@ -22,6 +22,7 @@ import ml_collections
 def get_config() -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
     config.steps = 300
+    config.warmup_steps = 30
     config.pretrain = dict(
         batch_size=16,
         log_every=50,
@@ -46,9 +47,7 @@ def get_config() -> ml_collections.ConfigDict:
         ),
         views=dict(swap="blocks", swap_with="grey", pair_every=4),
         objective=dict(),
-        optimizer=dict(
-            learning_rate=1e-3, base_batch_size=0, warmup_epochs=0.2, b2=0.98, clip_norm=1.0
-        ),
+        optimizer=dict(learning_rate=1e-3, base_batch_size=0, b2=0.98, clip_norm=1.0),
     )
     config.finetune = dict(
         protocol="synthetic",

@@ -63,7 +63,7 @@ def pretrain(config: PretrainConfig, workdir: Path) -> int:
     held_out = (
         held_out_batches(source, held, batches=config.validation_batches, **drawn) if held else ()
     )
-    total_steps = config.epochs * pairs.steps_per_epoch
+    total_steps = max(round(config.epochs * pairs.steps_per_epoch), 1)
 
     mesh = make_mesh(config.mesh)
     program = make_program(
@@ -85,7 +85,7 @@ def pretrain(config: PretrainConfig, workdir: Path) -> int:
             print(
                 f"{count / 1e6:.1f} M parameters; {pairs.pairs} pairs of {len(kept)} clips, "
                 f"{len(held)} held out; "
-                f"{total_steps} steps of {config.batch_size} in {config.epochs} epochs; "
+                f"{total_steps} steps of {config.batch_size} in {config.epochs:g} epochs; "
                 f"{mesh.size} device(s) of {jax.process_count()} process(es), "
                 f"data {mesh.shape['data']} x fsdp {mesh.shape['fsdp']}; "
                 + (f"going on at step {start}" if start else f"beginning in {workdir}"),

@@ -75,7 +75,7 @@ def test_a_workdir_of_another_config_is_refused(run, run_config, capsys):
         ("--config.batch_size=1000", "batch_size=1000"),
         ("--config.batch_size=12", "config.batch_size=12: does not divide over 8 devices"),
         ("--config.mesh.data=3", "mesh.data=3"),
-        ("--config.epochs=0", "config.epochs=0: must be at least 1"),
+        ("--config.epochs=0", "config.epochs=0.0: must be more than 0"),
         ("--config.objective.agreement=mse", "config.model.projection_dim=8"),
         ("--config.views.global_crops=1", "config.views.global_crops=1"),
         ("--config.views.local_size=20", "config.views.local_size=20"),

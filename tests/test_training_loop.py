@@ -209,6 +209,11 @@ def test_held_out_clips_have_a_curve_and_choose_the_best(stub, settings, tmp_pat
     assert steps_of(tmp_path / "run") == [10, 30]
 
 
+def test_a_part_of_an_epoch_will_do(stub, settings, tmp_path):
+    assert pretraining.pretrain(settings(epochs=1.5), tmp_path / "run") == 0
+    assert steps_of(tmp_path / "run") == [3]
+
+
 def test_a_window_is_profiled(stub, settings, tmp_path):
     assert pretraining.pretrain(settings(profile_steps=(3, 5)), tmp_path / "run") == 0
     assert list((tmp_path / "run" / "profile").rglob("*.xplane.pb"))

@@ -4,7 +4,6 @@ A row's seeds have workdirs of their own: what is done is kept, and the same com
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,7 +75,8 @@ def run(
     """Trains what is missing, and reads everything out.
 
     Args:
-      config: of `configs/ablation.py`'s form: {"steps", "pretrain", "finetune", "rows"}.
+      config: of `configs/ablation.py`'s form: {"steps", "warmup_steps", "pretrain",
+        "finetune", "rows"}.
       workdir: a folder of it is a row's.
       corpus: a built set of unlabelled frames.
       folders: sets that `micron-jax data synth` made, with people of the split `test`.
@@ -135,7 +135,8 @@ def _recipes(config, row: Row, seed: int, *, corpus: Path, labelled: Path):
         raise UserError(
             f"--corpus {corpus}: {pairs} pairs, fewer than batch_size={learning.batch_size}"
         )
-    learning = dataclasses.replace(learning, epochs=math.ceil(config["steps"] / steps))
+    warmup = dataclasses.replace(learning.optimizer, warmup_epochs=config["warmup_steps"] / steps)
+    learning = dataclasses.replace(learning, epochs=config["steps"] / steps, optimizer=warmup)
     judged = dict(config["finetune"]) | {"seed": seed}
     judged["data"] = judged.get("data", {}) | {"data_dir": str(labelled)}
     judged["classifier"] = judged["classifier"] | {"features": row.features}

@@ -121,7 +121,7 @@ def table(report: dict, topology: Topology) -> str:
         ),
         (
             "pretraining",
-            f"{run['frames']:.3g} frames x {run['epochs']} epochs, {run['steps']:.0f} steps: "
+            f"{run['frames']:.3g} frames x {run['epochs']:g} epochs, {run['steps']:.0f} steps: "
             f"{run['hours']:.1f} hours or more, {run['chip_hours']:.0f} chip-hours",
         ),
     ]

@@ -47,7 +47,7 @@ class PretrainConfig:
       seed: of everything random.
       batch_size: pairs a step, over all devices.
       accumulate: parts that the batch goes through in, one after another, to save memory.
-      epochs: passes over all pairs of the corpus.
+      epochs: passes over all pairs of the corpus; a part of one will do.
       log_every, picture_every, checkpoint_every, validate_every: in steps. Only what is validated
         can be the best checkpoint: `validate_every` should divide `checkpoint_every`.
       validation_batches: that a validation takes, of `batch_size` pairs spread over the clips.
@@ -70,7 +70,7 @@ class PretrainConfig:
     seed: int = 0
     batch_size: int = 256
     accumulate: int = 1
-    epochs: int = 200
+    epochs: float = 200.0
     log_every: int = 50
     picture_every: int = 1000
     checkpoint_every: int = 1000
@@ -85,11 +85,13 @@ class PretrainConfig:
 
     def __post_init__(self):
         for field in (
-            "batch_size", "accumulate", "epochs", "log_every", "picture_every",
+            "batch_size", "accumulate", "log_every", "picture_every",
             "checkpoint_every", "validate_every", "validation_batches", "keep",
         ):  # fmt: skip
             if getattr(self, field) < 1:
                 raise UserError(f"config.{field}={getattr(self, field)}: must be at least 1")
+        if self.epochs <= 0:
+            raise UserError(f"config.epochs={self.epochs}: must be more than 0")
         for field, choices in (
             ("on_divergence", ("stop", "rewind")),
             ("on_save_error", ("continue", "stop")),

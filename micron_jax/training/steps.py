@@ -38,7 +38,7 @@ def make_terms(model: ModelConfig, objective: ObjectiveConfig) -> tuple[Callable
         reconstruction = losses.reconstruction_loss(
             predicted, views["cur"], patch_size=model.patch_size, norm_pix=objective.norm_pix
         )
-        parts = {"reconstruction": reconstruction}
+        parts = {"reconstruction": reconstruction, "agreement": jnp.zeros(())}
         total = objective.reconstruction_weight * reconstruction
         if objective.agreement != "none":
             parts["feature_spread"] = losses.feature_spread(cls[:, 1])
@@ -89,9 +89,9 @@ def make_loss(model: ModelConfig, objective: ObjectiveConfig) -> Callable:
       loss(params, teacher, center, views, teacher_temperature) -> (total, parts). `views` holds
       float images: `rep`, `ref`, `cur` [B, H, W, 3], and for the agreement `global` [B, 2, H, W, 3]
       and `local` [B, V, h, w, 3] as it needs them, and for the motion what `make_views` says.
-      `parts` holds the scalars `loss`, `reconstruction` and, as they apply, `agreement`,
-      `feature_spread`, `motion` and `teacher_entropy` (see `losses`), and with DINO `teacher_out`
-      [B, 2, K].
+      `parts` holds the scalars `loss`, `reconstruction`, `agreement` (0 without one) and, as they
+      apply, `feature_spread`, `motion` and `teacher_entropy` (see `losses`), and with DINO
+      `teacher_out` [B, 2, K].
     """
     terms = make_terms(model, objective)
 
