@@ -10,7 +10,7 @@ says b16), the optimizer (MAE's 1.5e-4 for 256 samples, by the linear rule, and 
 10 epochs of warm-up, clipping at 3 and teacher momentum of 0.996) and that the teacher begins as a
 copy of the student, which its code overwrites.
 
-Hardware: a step takes about 520 GFLOP a sample; meant for a GPU with 40 GB or more, or a TPU slice.
+Hardware: a step takes about 455 GFLOP a sample; meant for a GPU with 40 GB or more, or a TPU slice.
 On a CPU use `--config.batch_size=2 --config.epochs=1 --config.model.dtype=float32` to see it run.
 No result of a whole run is claimed yet.
 """
