@@ -26,7 +26,7 @@ def work(devices: int) -> dict:
     """FLOPs and bytes of one of so many devices in a train step, and its collectives."""
     config = PretrainConfig(
         data=DataConfig("nowhere"),
-        model=dataclasses.replace(tiny.RELEASE, attention="xla", blocks="unrolled"),
+        model=dataclasses.replace(tiny.RELEASE, attention="xla"),
         views=ViewsConfig(swap="uniform", global_crops=2, local_crops=2, local_size=16),
         objective=ObjectiveConfig(agreement="dino"),
         optimizer=OptimizerConfig(clip_norm=1.0),
@@ -61,9 +61,11 @@ def test_work_of_a_device_is_the_same_on_two_and_on_eight():
 @pytest.mark.slow
 def test_work_of_a_device_is_the_same_on_one_and_on_sixty_four():
     alone, eight = work(1), work(8)
-    for name in ("flops", "bytes"):  # the reductions come on top
-        assert eight[name] == pytest.approx(alone[name], rel=0.05)
+    assert eight["flops"] == pytest.approx(alone["flops"], rel=0.02)
     assert alone["collectives"] == []
+    # What is reduced comes on top: put side by side, read, written, and taken apart again.
+    reduced = sum(size for _, _, size in eight["collectives"])
+    assert 0 < eight["bytes"] - alone["bytes"] < 4 * reduced
     done = subprocess.run(
         [sys.executable, __file__],
         env=os.environ
