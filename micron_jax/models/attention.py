@@ -23,12 +23,26 @@ def attend(q, k, v, *, implementation: str = "auto"):
     Returns:
       [B, N, H, D] in the dtype of `q`; the softmax is taken in float32.
     """
-    implementation = settle(
-        implementation, platform=jax.default_backend(), devices=jax.device_count()
-    )
+    implementation = _here(implementation)
     if implementation == "per_head":
         return _per_head(q, k, v)
     return jax.nn.dot_product_attention(q, k, v, implementation=implementation)
+
+
+def parted(qkv, *, heads: int, implementation: str = "auto"):
+    """q, k and v side by side, [B, N, 3·H·D] -> each of them, [B, N, H, D], for `attend`.
+
+    Head by head they are read where they lie. Elsewhere all three are turned about at once: by the
+    compiler's count a TPU then moves 43 GB in a step of `pretrain_pod` where three slices take 47.
+    """
+    if _here(implementation) == "per_head":
+        parts = jnp.split(qkv, 3, axis=-1)
+        return [einops.rearrange(part, "b n (h d) -> b n h d", h=heads) for part in parts]
+    return einops.rearrange(qkv, "b n (t h d) -> t b n h d", t=3, h=heads)
+
+
+def _here(implementation: str) -> str:
+    return settle(implementation, platform=jax.default_backend(), devices=jax.device_count())
 
 
 def settle(implementation: str, *, platform: str, devices: int) -> str:

@@ -8,7 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from micron_jax.models.attention import KEPT, attend, attend_from_first, attention_weights
+from micron_jax.models.attention import (
+    KEPT,
+    attend,
+    attend_from_first,
+    attention_weights,
+    parted,
+)
 from micron_jax.models.recompute import recomputed
 
 LAYER_NORM_EPS = 1e-6  # the release's models/mae.py, line 93
@@ -155,10 +161,7 @@ class SelfAttention(nn.Module):
         if result == "first":
             weights = to_qkv.variables["params"]
             return project(attend_from_first(x, **weights, heads=self.heads))
-        q, k, v = (
-            einops.rearrange(part, "b n (h d) -> b n h d", h=self.heads)
-            for part in jnp.split(to_qkv(x), 3, axis=-1)
-        )
+        q, k, v = parted(to_qkv(x), heads=self.heads, implementation=self.implementation)
         if result == "weights":
             q, k = (einops.rearrange(part, "b n h d -> b h n d") for part in (q, k))
             return attention_weights(q, k, scale=q.shape[-1] ** -0.5)
