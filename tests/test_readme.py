@@ -164,6 +164,9 @@ NOT_RUN = {
         )
     },
     "python -m pytest -m slow tests/test_processes.py": "slow, and tests themselves",
+    "micron-jax bench ablation --corpus corpus --data-dir test --labelled-dir labelled "
+    "--workdir runs/ablation --seeds 3": "an hour: tests/programs/test_bench_ablation.py",
+    "micron-jax bench input": "minutes: tests/programs/test_bench_speed.py",
     "micron-jax bench input --rounds 3": "minutes: tests/programs/test_bench_speed.py",
     "micron-jax bench learn --checkpoint micron-tiny --data-dir TEST --choose-dir VAL --seeds 1": (
         "minutes, and other people's faces: tests/programs/test_bench_learn.py"
