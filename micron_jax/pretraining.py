@@ -63,7 +63,7 @@ def pretrain(config: PretrainConfig, workdir: Path) -> int:
     held_out = (
         held_out_batches(source, held, batches=config.validation_batches, **drawn) if held else ()
     )
-    total_steps = max(round(config.epochs * pairs.steps_per_epoch), 1)
+    total_steps = config.total_steps(pairs.steps_per_epoch)
 
     mesh = make_mesh(config.mesh)
     program = make_program(

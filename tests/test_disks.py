@@ -8,6 +8,7 @@ import time
 
 import pytest
 from runs import arrays_of, start, wait_for_step
+from small_disk import mount, small_disk
 
 from micron_jax.training.checkpoint import read_weights
 from micron_jax.training.telemetry import read_metrics
@@ -18,19 +19,11 @@ pytestmark = pytest.mark.slow
 ENDLESS = ["--config.epochs=20000", "--config.checkpoint_every=5", "--config.picture_every=20"]
 
 
-def mount(*arguments):
-    return subprocess.run(["mount", *map(str, arguments)], capture_output=True).returncode == 0
-
-
 @pytest.fixture
 def disk(tmp_path):
     """40 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if not mount("-t", "tmpfs", "-o", "size=40m", "none", folder):
-        pytest.skip("only root may mount a disk")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with small_disk(tmp_path / "disk", "40m", lazily=True) as folder:
+        yield folder
 
 
 @pytest.fixture

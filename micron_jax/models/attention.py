@@ -138,18 +138,20 @@ def _logits(q, k):
 
 def _head(x, i):
     """The i-th head, counted over the whole batch: [B, N, H, D] -> [N, D]."""
-    batch, head = jnp.divmod(i, x.shape[2])
-    flat = x.reshape(*x.shape[:2], -1)
-    start = (batch, 0, head * x.shape[3])
+    flat, start = _found(x, i)
     return jax.lax.dynamic_slice(flat, start, (1, x.shape[1], x.shape[3]))[0]
 
 
 def _put(x, one, i):
     """`x` with `one` in the place where `_head` finds it."""
-    batch, head = jnp.divmod(i, x.shape[2])
-    flat = x.reshape(*x.shape[:2], -1)
-    start = (batch, 0, head * x.shape[3])
+    flat, start = _found(x, i)
     return jax.lax.dynamic_update_slice(flat, one[None].astype(x.dtype), start).reshape(x.shape)
+
+
+def _found(x, i):
+    """`x` as [B, N, H·D], and where in it the i-th head begins."""
+    batch, head = jnp.divmod(i, x.shape[2])
+    return x.reshape(*x.shape[:2], -1), (batch, 0, head * x.shape[3])
 
 
 _per_head.defvjp(_per_head_forward, _per_head_backward)

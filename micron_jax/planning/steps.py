@@ -134,9 +134,7 @@ def lay_out(
         attention=attention.settle(config.model.attention, **of),
     )
     config = dataclasses.replace(config, model=model)
-    program = make_program(
-        config, mesh, steps_per_epoch=1000, total_steps=max(round(1000 * config.epochs), 1)
-    )
+    program = make_program(config, mesh, steps_per_epoch=1000, total_steps=config.total_steps(1000))
     side = config.model.img_size
     frames = jax.ShapeDtypeStruct(
         (config.batch_size, side, side, 3), jnp.uint8, sharding=program.samples

@@ -148,6 +148,10 @@ class PretrainConfig:
                 f"not a multiple of model.patch_size={self.model.patch_size}"
             )
 
+    def total_steps(self, steps_per_epoch: int) -> int:
+        """Of the whole run, one at least."""
+        return max(round(self.epochs * steps_per_epoch), 1)
+
 
 # What may change when a run goes on: it reaches the parameters by rounding alone, or by what is
 # done about a loss that has diverged.

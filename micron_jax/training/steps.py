@@ -66,11 +66,11 @@ def make_terms(model: ModelConfig, objective: ObjectiveConfig) -> tuple[Callable
 
     def of_motion(params, teacher, center, views, teacher_temperature):
         """Known motion; ours."""
-        after, before, displacement = (
+        images, reference, displacement = (
             views[name].reshape(-1, *views[name].shape[2:])
             for name in ("after", "before", "displacement")
         )
-        found = module.apply({"params": params}, after, before, method="moved")
+        found = module.apply({"params": params}, images, reference, method="moved")
         motion = losses.motion_loss(*found, displacement)
         return objective.motion_weight * motion, {"motion": motion}
 

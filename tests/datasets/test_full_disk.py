@@ -1,11 +1,10 @@
 """Builders on a disk that is full, or that cannot be written; a small one is mounted for it."""
 
-import subprocess
-
 import cv2
 import numpy as np
 import pytest
 import vendor_trees
+from small_disk import mount, small_disk
 
 from micron_jax.datasets.catalogue import builder_class
 from micron_jax.datasets.clips_builder import build_clips
@@ -14,19 +13,11 @@ from micron_jax.datasets.frames.builder import build
 from micron_jax.errors import UserError
 
 
-def mount(*arguments):
-    return subprocess.run(["mount", *map(str, arguments)], capture_output=True).returncode == 0
-
-
 @pytest.fixture
 def disk(tmp_path):
     """300 kB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if not mount("-t", "tmpfs", "-o", "size=300k", "none", folder):
-        pytest.skip("only root may mount a disk")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with small_disk(tmp_path / "disk", "300k") as folder:
+        yield folder
 
 
 @pytest.fixture
