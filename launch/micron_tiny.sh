@@ -32,7 +32,7 @@ if [ ! -d "$WORKDIR/test" ]; then
   portraits material-kit 2.0.4 'package/assets/img/faces/*.jpg' val
   portraits soft-ui-dashboard-react 4.0.1 'package/src/assets/images/*.jpg' val
   portraits @vladmandic/face-api 1.7.15 'package/demo/sample*.jpg' test
-  "$VENV/bin/python" -c 'import sys; from pathlib import Path; from micron_jax.data import samples
+  "$VENV/bin/python" -c 'import sys; from pathlib import Path; from micron_jax.synthetic import samples
 samples.fetch(Path(sys.argv[1]), samples.STILLS)' "$WORKDIR/faces/test"
   for split in val test; do
     "$run" data synth --faces "$WORKDIR/faces/$split" --output "$WORKDIR/$split" \

@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from micron_jax.checkpoints import classifier, folder, hub, release, shipped, single
+from micron_jax.checkpoints.classifier import Classifier
+from micron_jax.checkpoints.weights import Weights, check_finite, shapes_of
 from micron_jax.config import build
-from micron_jax.data.registration import register
 from micron_jax.data.views import denormalise, normalise
 from micron_jax.errors import UserError
-from micron_jax.interop import classifier, folder, hub, release, shipped, single
-from micron_jax.interop.classifier import Classifier
-from micron_jax.interop.weights import Weights, check_finite, shapes_of
+from micron_jax.faces.registration import register
 from micron_jax.models.classifier import classify
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.layers import patchify, unpatchify

@@ -44,7 +44,7 @@ def recording_path() -> Path:
 @pytest.fixture(scope="session")
 def recording(recording_path):
     """(settings, arrays) of the small recording of the release."""
-    from micron_jax.interop.parity import read_recording
+    from micron_jax.parity.recorded import read_recording
 
     return read_recording(recording_path)
 
@@ -65,8 +65,8 @@ def corpus(tmp_path_factory) -> Path:
     import cv2
     import numpy as np
 
-    from micron_jax.data import faces
     from micron_jax.datasets.frames.builder import build
+    from micron_jax.faces import landmarks
 
     source = tmp_path_factory.mktemp("source")
     for clip in range(2):
@@ -77,7 +77,9 @@ def corpus(tmp_path_factory) -> Path:
             cv2.imwrite(str(source / f"clip{clip}" / f"{t}.png"), image)
     data_dir = tmp_path_factory.mktemp("data")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(faces, "all_faces_detector", lambda: lambda image: faces.CANONICAL[None] * 48)
+        patch.setattr(
+            landmarks, "all_faces_detector", lambda: lambda image: landmarks.CANONICAL[None] * 48
+        )
         build(source, data_dir, size=32)
     return data_dir
 

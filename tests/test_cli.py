@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from commands import check, lines, parsers
+from helpers.commands import check, lines, parsers
 
 from micron_jax.cli import PROGRAMS, main
 

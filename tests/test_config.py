@@ -4,7 +4,7 @@ import pytest
 
 from micron_jax import config
 from micron_jax.errors import UserError
-from micron_jax.training.recipe import parse
+from micron_jax.training.config import parse
 
 
 @pytest.mark.parametrize(

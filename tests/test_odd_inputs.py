@@ -3,15 +3,14 @@
 import struct
 
 import cv2
-import drawn
 import numpy as np
 import pytest
-import tiny
-from drawn_weights import draw_weights
+from helpers import drawn, tiny
+from helpers.drawn_weights import draw_weights
 
+from micron_jax.checkpoints import folder
 from micron_jax.cli import main
-from micron_jax.data import faces
-from micron_jax.interop import folder
+from micron_jax.faces import landmarks
 
 TURNED = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 320 << 16, 0, 1 << 30)  # as a phone's
 
@@ -57,7 +56,7 @@ def odd(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _there(odd, monkeypatch):
-    monkeypatch.setattr(faces, "all_faces_detector", drawn.all_faces_detector)
+    monkeypatch.setattr(landmarks, "all_faces_detector", drawn.all_faces_detector)
     monkeypatch.chdir(odd)
 
 

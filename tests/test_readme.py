@@ -13,22 +13,19 @@ import subprocess
 from pathlib import Path
 
 import cv2
-import drawn
-import evaluated
 import pytest
-import readme_picture
-import tiny
-import vendor_trees
-from commands import check, lines, parsers, recipe_of
-from drawn_weights import draw_weights
+from helpers import drawn, evaluated, readme_picture, tiny, vendor_trees
+from helpers.commands import check, lines, parsers, recipe_of
+from helpers.drawn_weights import draw_weights
 
 from micron_jax import config as configs
+from micron_jax.checkpoints import folder, release
 from micron_jax.cli import PROGRAMS, main
-from micron_jax.data import expressions, faces
-from micron_jax.data.images import decode_jpeg
 from micron_jax.datasets.frames.builder import build as build_corpus
 from micron_jax.errors import UserError
-from micron_jax.interop import folder, release
+from micron_jax.faces import landmarks
+from micron_jax.synthetic import expressions
+from micron_jax.video.images import decode_jpeg
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -133,7 +130,7 @@ NOT_RUN = {
     "bash launch/test.sh": "these very tests",
     'python -m pytest -n 2 --dist loadfile -m "not slow"': "these very tests",
     "python -m pytest tests/datasets/test_frames_scale.py -m slow -s": "slow, and a test itself",
-    "python tests/readme_picture.py": "minutes; what it runs: tests/visualisation",
+    "python tests/helpers/readme_picture.py": "minutes; what it runs: tests/visualisation",
     "pip install '.[faces]'": "network",
     "pip install '.[app]'": "network",
     "pip install '.[plan]'": "network",
@@ -143,11 +140,11 @@ NOT_RUN = {
     "micron-jax app --checkpoint runs/demo": "serves until it is stopped: tests/app",
     "micron-jax app --checkpoint runs/casme2_5": "the same",
     "micron-jax compare --checkpoint RELEASE.pth --release Micron-BERT --plot errors.png": "wants "
-    "torch and a checkout: tests/interop/test_beside_release.py",
+    "torch and a checkout: tests/parity/test_beside_release.py",
     "micron-jax compare --recording tests/fixtures/release_full.npz": "minutes: "
-    "tests/interop/test_parity.py, marked slow",
+    "tests/parity/test_recorded.py, marked slow",
     "micron-jax pretrain --config pretrain_paper --workdir runs/paper --config.data.data_dir=DIR": (
-        "hours; tests/test_pretraining.py trains a smaller one"
+        "hours; tests/training/test_pretraining.py trains a smaller one"
     ),
     "micron-jax plan --config pretrain_pod --topology v5e:16x16": "minutes, and a TPU's compiler: "
     "tests/programs/test_plan.py",
@@ -163,7 +160,7 @@ NOT_RUN = {
             "extract --release Micron-BERT --batch 256 --against autocast compile-autocast",
         )
     },
-    "python -m pytest -m slow tests/test_processes.py": "slow, and tests themselves",
+    "python -m pytest -m slow tests/training/test_processes.py": "slow, and tests themselves",
     "micron-jax bench ablation --corpus corpus --data-dir test --labelled-dir labelled "
     "--workdir runs/ablation --seeds 3": "an hour: tests/programs/test_bench_ablation.py",
     "micron-jax bench input": "minutes: tests/programs/test_bench_speed.py",
@@ -173,7 +170,7 @@ NOT_RUN = {
     ),
     "micron-jax finetune --config finetune_loso --workdir runs/casme2_5 "
     "--config.data.data_dir=DIR --config.checkpoint=CKPT --config.protocol=casme2_5": "a "
-    "benchmark's clips: tests/test_finetuning.py trains on a smaller set",
+    "benchmark's clips: tests/finetuning/test_run.py trains on a smaller set",
     "micron-jax finetune --config finetune_demo --workdir DIR "
     "--config.data.data_dir=runs/demo/data --config.seeds=3": "the same",
 }  # fmt: skip
@@ -251,7 +248,7 @@ def test_no_command_escapes():
 @pytest.mark.parametrize("command", RUN)
 def test_it_runs(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(faces, "all_faces_detector", drawn.all_faces_detector)
+    monkeypatch.setattr(landmarks, "all_faces_detector", drawn.all_faces_detector)
     for name in ("LEAD", "RISE", "FALL", "TAIL"):
         monkeypatch.setattr(expressions, name, (1, 2))
     RUN[command]()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from starlette.datastructures import UploadFile
 
-from micron_jax.app.look import look
+from micron_jax.app.results import look
 from micron_jax.errors import UserError
 from micron_jax.pretrained import MicronBert
 

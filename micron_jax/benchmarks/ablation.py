@@ -12,17 +12,17 @@ import numpy as np
 
 from micron_jax import config as configs
 from micron_jax import pretrained
-from micron_jax.benchmarks import learn_scores, learn_truth, learn_ways
+from micron_jax.benchmarks import learn_methods, learn_scores, learn_truth
 from micron_jax.data.pairs import Pairs
 from micron_jax.datasets import protocols
 from micron_jax.datasets.frames import open_frames
 from micron_jax.errors import UserError
-from micron_jax.evaluation import recipe as tuning
 from micron_jax.evaluation.predictions import combine, read
 from micron_jax.evaluation.summary import summarise
-from micron_jax.finetuning import finetune
-from micron_jax.pretraining import pretrain
-from micron_jax.training import recipe
+from micron_jax.finetuning import config as tuning
+from micron_jax.finetuning.run import finetune
+from micron_jax.training.config import parse
+from micron_jax.training.loop import pretrain
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _recipes(config, row: Row, seed: int, *, corpus: Path, labelled: Path):
     """Of the pretraining and of the fine-tuning: both are checked before anything is trained."""
     fields = row.pretrain | {"seed": seed}
     fields["data"] = row.pretrain.get("data", {}) | {"data_dir": str(corpus)}
-    learning = recipe.parse(fields)
+    learning = parse(fields)
     _, clips = open_frames(corpus)
     pairs = len(Pairs(clips, learning.data.delta_min, learning.data.delta_max))
     steps = pairs // learning.batch_size
@@ -156,8 +156,8 @@ def _maps(rows: Sequence[Row], seeds: int, workdir: Path, truth) -> dict[str, np
         for seed in range(seeds):
             model = pretrained.load(_folder(workdir, row, seed) / "pretrained")
             for kind in _kinds(row, model.heats):
-                ways[f"{row.name}\t{kind}\t{seed}"] = learn_ways.one_heat(model, kind)
-    seen = learn_ways.see(ways, truth, label="clips")
+                ways[f"{row.name}\t{kind}\t{seed}"] = learn_methods.one_heat(model, kind)
+    seen = learn_methods.see(ways, truth, label="clips")
     names = dict.fromkeys(name.rpartition("\t")[0] for name in seen)
     return {name: np.stack([seen[f"{name}\t{seed}"] for seed in range(seeds)]) for name in names}
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from micron_jax import pretrained
-from micron_jax.benchmarks import learn_flow, learn_scores, learn_truth, learn_ways
+from micron_jax.benchmarks import learn_flow, learn_methods, learn_scores, learn_truth
 from micron_jax.benchmarks.learn_scores import Figures
 from micron_jax.benchmarks.learn_truth import AMPLITUDES, Truth
 from micron_jax.errors import UserError
@@ -77,16 +77,18 @@ def measure(
     merits = _merits(others) if others else {}
     chosen = _chosen(merits) if merits else DEFAULTS
 
-    ways: dict[str, learn_ways.Way] = {}
+    ways: dict[str, learn_methods.Way] = {}
     for n, model in enumerate(models):
-        ways[f"model{n} "] = learn_ways.read_out(model)
+        ways[f"model{n} "] = learn_methods.read_out(model)
     for n in range(seeds):
-        ways[f"random{n}"] = learn_ways.one_heat(learn_ways.random_model(models[0], n), kinds[0])
+        ways[f"random{n}"] = learn_methods.one_heat(
+            learn_methods.random_model(models[0], n), kinds[0]
+        )
     for name, finder in learn_flow.FINDERS.items():
         if any(candidate.startswith(f"{name} ") for candidate in chosen.values()):
-            ways[f"{name} "] = learn_ways.flows(finder)
-    ways["difference "] = learn_ways.differences
-    seen = learn_ways.see(ways, truth, label="clips")
+            ways[f"{name} "] = learn_methods.flows(finder)
+    ways["difference "] = learn_methods.differences
+    seen = learn_methods.see(ways, truth, label="clips")
 
     maps = {
         name.removeprefix("model0 "): np.stack(
@@ -155,9 +157,9 @@ def _merits(others: Truth) -> dict[str, float]:
     """Of each setting of flow and difference, best first."""
     count = min(CHOICE_CLIPS, len(others))
     part = others.clips(np.linspace(0, len(others) - 1, count).astype(int))
-    ways = {f"{name} ": learn_ways.flows(finder) for name, finder in learn_flow.FINDERS.items()}
-    ways["difference "] = learn_ways.differences
-    seen = learn_ways.see(ways, part, label="choosing the rivals' settings")
+    ways = {f"{name} ": learn_methods.flows(finder) for name, finder in learn_flow.FINDERS.items()}
+    ways["difference "] = learn_methods.differences
+    seen = learn_methods.see(ways, part, label="choosing the rivals' settings")
     merits = {
         name: merit(learn_scores.figures(maps, part, resamples=0))
         for name, maps in seen.items()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from micron_jax.data.render import PATCH, SIZE
+from micron_jax.synthetic.render import PATCH, SIZE
 
 GRID = SIZE // PATCH
 _CENTRES = np.stack(np.meshgrid(*[np.arange(GRID) * PATCH + (PATCH - 1) / 2] * 2), -1)

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 from micron_jax.benchmarks.learn_truth import AMPLITUDES, Truth, read_pair
-from micron_jax.data.contact_sheet import FONT, GAP, LABEL, SCALE, SIDE
-from micron_jax.visualisation.overlay import overlay
+from micron_jax.faces.contact_sheet import FONT, GAP, LABEL, SCALE, SIDE
+from micron_jax.visualization.overlay import overlay
 
 SHOWN = ("ours", "flow", "difference", "release")
 _EACH = 2  # clips of each amplitude, and as many motionless ones

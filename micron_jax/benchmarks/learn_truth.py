@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from micron_jax.data import images
 from micron_jax.data.warps import SEEN
 from micron_jax.errors import UserError
+from micron_jax.video import images
 
 MOVED, STILL = 0.25, 0.1  # px: a moved patch moves by more everywhere, an unmoved one by less
 AMPLITUDES = (0.5, 1.0, 2.0)  # px; a clip counts with the nearest, in ratio

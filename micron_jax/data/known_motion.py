@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from micron_jax.data import camera, warps
-from micron_jax.data.faces import CANONICAL
+from micron_jax.faces.landmarks import CANONICAL
 
 FACE = 224  # px along a whole face crop: the unit of every length here
 _STEP = 4  # px between the places where fields are computed

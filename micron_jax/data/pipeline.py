@@ -16,9 +16,9 @@ import grain
 import numpy as np
 from absl import flags
 
-from micron_jax.data.images import decode_jpeg
 from micron_jax.data.pairs import Clip, Pairs
 from micron_jax.errors import UserError
+from micron_jax.video.images import decode_jpeg
 
 Batch = dict[str, np.ndarray]
 

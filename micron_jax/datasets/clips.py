@@ -75,7 +75,7 @@ def open_clips(
     Raises:
       UserError: no such set is known, or built there.
     """
-    from micron_jax.datasets.catalogue import clip_set
+    from micron_jax.datasets.catalog import clip_set
 
     clip_set(name)
     built = built_keep(data_dir, name, keep)

@@ -13,12 +13,12 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from micron_jax.data.images import Unreadable, decode_jpeg
 from micron_jax.datasets.building import Info, group, quiet, refusal, sole_builder
 from micron_jax.datasets.clips import KEEPS, SPLIT, VERSION, set_folder
+from micron_jax.datasets.clips_plan import Plan, Planned, plan
 from micron_jax.datasets.clipset import ClipSet
-from micron_jax.datasets.planning import Plan, Planned, plan
 from micron_jax.errors import UserError
+from micron_jax.video.images import Unreadable, decode_jpeg
 
 BYTES_PER_SHARD = 256 << 20
 

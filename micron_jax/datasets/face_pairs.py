@@ -8,13 +8,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from micron_jax.data import faces
-from micron_jax.data.images import Unreadable, decode_jpeg
-from micron_jax.data.registration import register
 from micron_jax.datasets.annotations import Sample
 from micron_jax.datasets.clips import describe_clips, open_clips
 from micron_jax.datasets.protocols import Protocol
 from micron_jax.errors import UserError
+from micron_jax.faces import landmarks as faces
+from micron_jax.faces.registration import register
+from micron_jax.video.images import Unreadable, decode_jpeg
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +26,7 @@ class PairsConfig:
       crop: `face` finds the face in a clip's first frames and holds that crop; `whole` resizes
         the frame as it is, for frames that were cropped by their vendor.
       size: side of the frames, pixels; 0 is the network's own.
-      registered: move the apex onto the onset and match its light (`data.registration`).
+      registered: move the apex onto the onset and match its light (`faces.registration`).
     """
 
     data_dir: str

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from micron_jax.data import images
 from micron_jax.data.pairs import Clip
+from micron_jax.video import images
 
 CHUNK = 256  # frames decoded at a time
 IMAGE_KEYS = ("image", "images", "frame", "frames")  # whose bytes are images, damaged or not

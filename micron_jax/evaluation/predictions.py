@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from micron_jax.datasets.catalogue import SETS
+from micron_jax.datasets.catalog import SETS
 from micron_jax.datasets.protocols import Protocol
 from micron_jax.errors import UserError
 from micron_jax.evaluation.megc import parse_log

@@ -9,7 +9,7 @@ from micron_jax.evaluation.prediction import write_text
 from micron_jax.evaluation.predictions import combine, read
 from micron_jax.evaluation.report_html import page
 from micron_jax.evaluation.report_markdown import escaped, lines
-from micron_jax.evaluation.run import Run, protocol_of, read_run
+from micron_jax.evaluation.run_files import Run, protocol_of, read_run
 from micron_jax.evaluation.summary import summarise
 
 HTML, MARKDOWN = "report.html", "report.md"

@@ -24,7 +24,7 @@ from micron_jax.evaluation.report_markdown import (
     span,
 )
 from micron_jax.evaluation.report_style import CSS
-from micron_jax.evaluation.run import Hardest, Run
+from micron_jax.evaluation.run_files import Hardest, Run
 
 CLIPS = 12  # shown at most: a page of a few megabytes
 VERSIONS = ("micron_jax", "jax", "python", "git", "device", "started", "finished")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from micron_jax.evaluation.published import CAVEAT, PAPER
-from micron_jax.evaluation.run import Run
+from micron_jax.evaluation.run_files import Run
 
 NAMES = {"uf1": "UF1", "uar": "UAR", "accuracy": "accuracy"}
 COMPARISON = ("here − there", "difference", "95 % interval", "p (paired bootstrap)")

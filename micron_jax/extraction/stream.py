@@ -17,13 +17,13 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from micron_jax.data.faces import Detector
-from micron_jax.data.images import Unreadable
 from micron_jax.data.views import normalise
-from micron_jax.datasets.inputs import InputClip, cut_of
+from micron_jax.faces.inputs import InputClip, cut_of
+from micron_jax.faces.landmarks import Detector
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.micron_bert import MicronBertModule
 from micron_jax.training.sharding import batch_sharding
+from micron_jax.video.images import Unreadable
 
 WHAT = ("tokens", "cls", "pooled", "dma")
 

@@ -5,8 +5,8 @@ import math
 import jax
 
 from micron_jax.planning.hlo import Collective
+from micron_jax.training.config import PretrainConfig
 from micron_jax.training.flops import train_flops
-from micron_jax.training.recipe import PretrainConfig
 
 # Values a token and channel that a block keeps for the backward pass, by `ModelConfig.remat`: all
 # (two norms and their outputs, q, k, v, what goes into the two projections, and 4 + 4 of the MLP;

@@ -4,8 +4,8 @@ import collections
 
 from micron_jax.planning.chips import GIB, Topology
 from micron_jax.planning.steps import Step, TooLarge
+from micron_jax.training.config import PretrainConfig
 from micron_jax.training.flops import train_flops
-from micron_jax.training.recipe import PretrainConfig
 
 
 def floors(step: Step, topology: Topology) -> dict[str, float]:

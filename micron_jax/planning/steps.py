@@ -16,9 +16,9 @@ from micron_jax.errors import UserError
 from micron_jax.models import attention
 from micron_jax.planning import formulas, hlo
 from micron_jax.planning.chips import GIB, Topology
+from micron_jax.training.config import PretrainConfig
 from micron_jax.training.flops import train_flops
-from micron_jax.training.program import Program, make_program
-from micron_jax.training.recipe import PretrainConfig
+from micron_jax.training.jitted import Program, make_program
 from micron_jax.training.sharding import make_mesh
 
 # libtpu asks the network what machine this is unless it is told; it holds the machine's TPU for one

@@ -79,9 +79,9 @@ def _serve(listener: socket.socket, options: argparse.Namespace) -> int:
     import micron_jax
     from micron_jax.app.limits import Limits
     from micron_jax.app.server import is_loopback, make_app
-    from micron_jax.data import faces
+    from micron_jax.faces import landmarks
 
-    faces.all_faces_detector()  # complains now, not at the first upload
+    landmarks.all_faces_detector()  # complains now, not at the first upload
     address, port = listener.getsockname()[:2]
     stopping = threading.Event()
 

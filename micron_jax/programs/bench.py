@@ -65,7 +65,7 @@ def _loso(options: argparse.Namespace) -> int:
                 f"--{name} {getattr(options, name)}: needed is {least.get(name, 1)} or more"
             )
 
-    from micron_jax.benchmarks.loso import Numbers, measure
+    from micron_jax.benchmarks.fold_speed import Numbers, measure
 
     names = ("samples", "subjects", "classes", "width", "epochs")
     numbers = Numbers(**{name: getattr(options, name) for name in names})

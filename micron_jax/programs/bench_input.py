@@ -35,10 +35,10 @@ def run(options: argparse.Namespace) -> int:
     if options.size % 8 or options.size < 16:
         raise UserError(f"--size {options.size}: needed is a multiple of 8 from 16 on")
 
-    from micron_jax.benchmarks import pairs
+    from micron_jax.benchmarks import input_speed
 
     names = ("size", "batch", "threads", "workers", "rounds", "seconds")
-    report = pairs.measure(
+    report = input_speed.measure(
         options.data_dir,
         peer=not options.alone,
         **{name: getattr(options, name) for name in names},

@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
             raise UserError(f"--{name} {getattr(options, name)}: needed is more than 0")
 
     from micron_jax import config as configs
-    from micron_jax.training.recipe import parse
+    from micron_jax.training.config import parse
 
     settings = ["--config.data.data_dir=DIR", *options.settings]  # no data are read
     settings += [f"--config.batch_size={options.batch}", f"--config.model.img_size={options.size}"]
@@ -71,9 +71,9 @@ def run(options: argparse.Namespace) -> int:
     if config.model.img_size % config.model.patch_size:
         raise UserError(f"--size {options.size}: is no multiple of {config.model.patch_size}")
 
-    from micron_jax.benchmarks import speed
+    from micron_jax.benchmarks import step_speed
 
-    report = speed.measure(
+    report = step_speed.measure(
         options.kind,
         config,
         dtype=None if given else (config.model.dtype, "float32"),

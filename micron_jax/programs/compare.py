@@ -59,7 +59,7 @@ def main(argv: list[str]) -> int:
 def _recorded(arguments) -> Iterable:
     from micron_jax import pretrained
     from micron_jax.errors import UserError
-    from micron_jax.interop import live, parity
+    from micron_jax.parity import live, recorded
 
     recording = live.read(arguments.recording)
     if recording is None:
@@ -67,7 +67,7 @@ def _recorded(arguments) -> Iterable:
             raise UserError(
                 f"{arguments.recording}: makes its weights by a formula; leave out --checkpoint"
             )
-        return parity.compare(arguments.recording)
+        return recorded.compare(arguments.recording)
     if not arguments.checkpoint:
         raise UserError(
             f"{arguments.recording}: says what a checkpoint computed; name it with --checkpoint"
@@ -78,9 +78,10 @@ def _recorded(arguments) -> Iterable:
 
 def _live(arguments) -> Iterable:
     from micron_jax import pretrained
+    from micron_jax.checkpoints import release
+    from micron_jax.checkpoints.release_architecture import differences
     from micron_jax.errors import UserError
-    from micron_jax.interop import frames, live, release
-    from micron_jax.interop.architecture import differences
+    from micron_jax.parity import inputs, live
 
     checkpoint = Path(arguments.checkpoint)
     weights = pretrained.read(checkpoint)
@@ -88,9 +89,9 @@ def _live(arguments) -> Iterable:
         raise UserError(f"{checkpoint}: no model that the release can run. {differing[0]}")
     side = weights.config.img_size
     pictures = (
-        frames.read_images(arguments.input, side) if arguments.input else frames.made_images(side)
+        inputs.read_images(arguments.input, side) if arguments.input else inputs.made_images(side)
     )
-    views = frames.make_views(pictures, weights.config)
+    views = inputs.make_views(pictures, weights.config)
     with tempfile.TemporaryDirectory() as scratch:
         # The release reads a .pth; the user's own is given as it is.
         if not checkpoint.is_file() or checkpoint.suffix == ".safetensors":
@@ -122,7 +123,7 @@ def _report(checks: Iterable, arguments) -> int:
     if failed:
         print(f"the first that differs: {failed[0].name}, {failed[0].error:.2e}")
     if arguments.plot:
-        from micron_jax.interop.error_plot import draw
+        from micron_jax.parity.plot import draw
 
         draw(done, arguments.plot)
     if arguments.json:

@@ -36,8 +36,8 @@ def main(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
 
     from micron_jax import pretrained
-    from micron_jax.interop import folder, release, single
-    from micron_jax.interop.architecture import differences
+    from micron_jax.checkpoints import folder, release, single
+    from micron_jax.checkpoints.release_architecture import differences
 
     target = arguments.target
     weights = pretrained.read(arguments.source, weights=arguments.weights)

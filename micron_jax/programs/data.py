@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from micron_jax.datasets.catalogue import SETS, builder_class
+from micron_jax.datasets.catalog import SETS, builder_class
 from micron_jax.datasets.clips import KEEPS, built_keep, describe_clips
 from micron_jax.errors import UserError
 from micron_jax.programs import print_reasons, write_json
@@ -133,8 +133,8 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _faces(options: argparse.Namespace) -> int:
-    from micron_jax.data.cropping import crop_all
-    from micron_jax.data.images import CROPS, SHEET
+    from micron_jax.faces.crop_clips import crop_all
+    from micron_jax.video.images import CROPS, SHEET
 
     made = crop_all(
         options.source,
@@ -159,7 +159,7 @@ def _faces(options: argparse.Namespace) -> int:
 
 
 def _stills(options: argparse.Namespace) -> int:
-    from micron_jax.data.stills import make
+    from micron_jax.synthetic.stills import make
 
     count, left_out = make(options.faces, options.output, size=options.size)
     print(f"made: {options.output}, {count} faces")
@@ -172,7 +172,7 @@ def _faces_left_out(entries: list[dict]) -> list[dict]:
 
 
 def _synth(options: argparse.Namespace) -> int:
-    from micron_jax.data.synthetic import make
+    from micron_jax.synthetic.dataset import make
 
     made = make(
         options.faces,

@@ -24,17 +24,17 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--workdir", required=True, type=Path, help="everything is put there")
     workdir = parser.parse_args(argv).workdir
 
-    from micron_jax.data import samples
     from micron_jax.datasets.frames.builder import build
-    from micron_jax.evaluation import recipe as tuning
     from micron_jax.evaluation.report import HTML
-    from micron_jax.finetuning import finetune
-    from micron_jax.pretraining import pretrain
-    from micron_jax.training import recipe
+    from micron_jax.finetuning import config as tuning
+    from micron_jax.finetuning.run import finetune
+    from micron_jax.synthetic import samples
     from micron_jax.training.checkpoint import Checkpoints
+    from micron_jax.training.config import parse
+    from micron_jax.training.loop import pretrain
 
     clips, corpus = workdir / "clips", workdir / "corpus"
-    config = recipe.parse(_settings("pretrain_demo", data_dir=corpus))
+    config = parse(_settings("pretrain_demo", data_dir=corpus))
 
     print("1/6 sample clips", flush=True)
     samples.fetch(clips)
@@ -74,16 +74,16 @@ def _settings(name: str, settings: Sequence[str] = (), *, data_dir: Path) -> dic
 
 def make_synthetic(workdir: Path) -> list[str]:
     """Makes the labelled set of the demo, or what is missing of it; -> what it holds, in lines."""
-    from micron_jax.data import samples, synthetic
-    from micron_jax.datasets.catalogue import builder_class
+    from micron_jax.datasets.catalog import builder_class
     from micron_jax.datasets.check import check
     from micron_jax.datasets.check_text import lines
     from micron_jax.datasets.clips_builder import build_clips
+    from micron_jax.synthetic import dataset, samples
 
     stills, source, data_dir = workdir / "stills", workdir / SYNTHETIC, workdir / DATA
     if not source.exists():
         samples.fetch(stills, samples.STILLS)
-        synthetic.make(stills, source, clips=CLIPS_OF_A_PERSON)
+        dataset.make(stills, source, clips=CLIPS_OF_A_PERSON)
     build_clips(builder_class("casme2"), source, data_dir)
     report = check("casme2", data_dir)
     broken = len(report["unreadable"]) + len(report["skipped"])

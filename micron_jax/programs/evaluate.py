@@ -25,7 +25,7 @@ def main(argv: list[str]) -> int:
     from micron_jax.evaluation.predictions import write_csv
     from micron_jax.evaluation.report import write_pages
     from micron_jax.evaluation.report_markdown import lines
-    from micron_jax.evaluation.run import Run, protocol_of, read_run
+    from micron_jax.evaluation.run_files import Run, protocol_of, read_run
     from micron_jax.evaluation.significance import compare
     from micron_jax.evaluation.summary import summarise
 

@@ -52,7 +52,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
 
     from micron_jax import pretrained
-    from micron_jax.extraction.program import extract
+    from micron_jax.extraction.run import extract
 
     clips = inputs(options, stills=options.stills)
     about = extract(
@@ -112,8 +112,8 @@ def inputs(options: argparse.Namespace, *, stills: bool = False) -> list:
     Raises:
       UserError: they name none, contradict each other, or cannot be read.
     """
-    from micron_jax.datasets.inputs import find_in_set, find_inputs
     from micron_jax.errors import UserError
+    from micron_jax.faces.inputs import find_in_set, find_inputs
 
     if bool(options.input) == bool(options.set):
         raise UserError("give --input PATH ..., or --set NAME --data-dir DIR")

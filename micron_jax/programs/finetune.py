@@ -28,8 +28,8 @@ def main(argv: list[str]) -> int:
     arguments, settings = parser.parse_known_args(argv)
 
     from micron_jax import config
-    from micron_jax.evaluation.recipe import parse
-    from micron_jax.finetuning import finetune
+    from micron_jax.finetuning.config import parse
+    from micron_jax.finetuning.run import finetune
 
     values = config.override(config.load(arguments.config), settings)
     return finetune(parse(values), arguments.workdir)

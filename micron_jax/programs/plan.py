@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
 
     from micron_jax import config as configs
     from micron_jax.planning.chips import parse_topology
-    from micron_jax.training.recipe import parse
+    from micron_jax.training.config import parse
 
     topology = parse_topology(arguments.topology)
     anywhere = ["--config.data.data_dir=DIR"]  # no data are read

@@ -34,9 +34,9 @@ def main(argv: list[str]) -> int:
     arguments, settings = parser.parse_known_args(argv)
 
     from micron_jax import config as configs
-    from micron_jax.pretraining import pretrain
     from micron_jax.training import hosts
-    from micron_jax.training.recipe import parse
+    from micron_jax.training.config import parse
+    from micron_jax.training.loop import pretrain
 
     config = parse(configs.override(configs.load(arguments.config), settings))
     hosts.initialize(arguments.coordinator, arguments.processes, arguments.process)

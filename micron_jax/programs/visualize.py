@@ -35,9 +35,9 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
 
     import micron_jax
-    from micron_jax.visualisation import video
-    from micron_jax.visualisation.pairs import PairView
-    from micron_jax.visualisation.program import ASSUMED, visualise
+    from micron_jax.visualization import video
+    from micron_jax.visualization.folder import ASSUMED, visualise
+    from micron_jax.visualization.pairs import PairView
 
     clips = inputs(options)
     model = micron_jax.load(options.checkpoint)

@@ -6,7 +6,7 @@ import jax
 import optax
 
 from micron_jax.errors import UserError
-from micron_jax.training.rules import match, path_of
+from micron_jax.models.param_paths import match, path_of
 
 # The release's `get_params_groups` (models/dino.py, line 706) decays what has more than one axis
 # and is no bias; its CLS token has three axes. Positions and the gain of the weight-normed layer

@@ -8,7 +8,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from micron_jax.errors import UserError
-from micron_jax.training.rules import match, path_of
+from micron_jax.models.param_paths import match, path_of
 
 BATCH = P(("data", "fsdp"))
 

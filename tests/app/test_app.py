@@ -6,16 +6,15 @@ import time
 import zipfile
 
 import cv2
-import drawn
 import jax
 import numpy as np
 import pytest
-import tiny
+from helpers import drawn, tiny
 
+from micron_jax.checkpoints import folder
+from micron_jax.checkpoints.classifier import Classifier, Pairs
 from micron_jax.cli import main
-from micron_jax.data import faces
-from micron_jax.interop import folder
-from micron_jax.interop.classifier import Classifier, Pairs
+from micron_jax.faces import landmarks
 from micron_jax.models.classifier import ClassifierConfig
 from micron_jax.pretrained import Weights
 from micron_jax.training.state import init_params
@@ -67,7 +66,7 @@ def port(temporary, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         jax.config.update("jax_disable_most_optimizations", True)  # compiles sooner
         patch.setattr(uvicorn, "Server", Kept)
-        patch.setattr(faces, "all_faces_detector", drawn.all_faces_detector)
+        patch.setattr(landmarks, "all_faces_detector", drawn.all_faces_detector)
         command = ["app", "--checkpoint", str(checkpoint), "--port", "0"]
         command += ["--max-mb", "1", "--max-seconds", "1"]
         thread = threading.Thread(target=lambda: status.append(main(command)), daemon=True)
@@ -266,7 +265,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(port, files, temporary):
     ],
 )
 def test_bad_options_are_one_line(port, options, line, monkeypatch, capsys):
-    monkeypatch.setattr(faces, "all_faces_detector", drawn.all_faces_detector)
+    monkeypatch.setattr(landmarks, "all_faces_detector", drawn.all_faces_detector)
     options = [option.format(port=port) for option in options]
     assert main(["app", "--checkpoint", "nothing", *options]) == 2
     out, err = capsys.readouterr()

@@ -6,7 +6,7 @@ import pytest
 
 from micron_jax.data.alignment import align, look_up_cubic
 from micron_jax.data.camera import look_up
-from micron_jax.data.registration import register
+from micron_jax.faces.registration import register
 
 SIDE = 224
 aligned = jax.jit(align)

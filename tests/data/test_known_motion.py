@@ -2,7 +2,7 @@ import cv2
 import jax
 import numpy as np
 import pytest
-from drawn import texture
+from helpers.drawn import texture
 
 from micron_jax.data import camera, known_motion, warps
 

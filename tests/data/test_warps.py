@@ -2,9 +2,10 @@ import cv2
 import numpy as np
 import pytest
 
-from micron_jax.data import faces, warps
+from micron_jax.data import warps
+from micron_jax.faces import landmarks
 
-LANDMARKS = faces.CANONICAL * 224 - 0.5
+LANDMARKS = landmarks.CANONICAL * 224 - 0.5
 
 
 def length(field):

@@ -6,10 +6,9 @@ import types
 import cv2
 import numpy as np
 import pytest
-from benchmarks import imitate, sample
+from helpers.benchmarks import imitate, sample
 
 from micron_jax.cli import main
-from micron_jax.data import faces
 from micron_jax.data.pairs import Clip
 from micron_jax.datasets import frames, leakage
 from micron_jax.datasets.check import check_clips, check_frames
@@ -18,6 +17,7 @@ from micron_jax.datasets.frames.builder import build
 from micron_jax.datasets.protocols import PROTOCOLS
 from micron_jax.datasets.survey import draw_sample, images_in, numbers_in, shared
 from micron_jax.errors import UserError
+from micron_jax.faces import landmarks
 
 
 def png(level, size=8):
@@ -249,7 +249,9 @@ def built(tmp_path_factory):
             path = folder / "source" / clip / f"{number}.png"
             cv2.imwrite(str(path), np.full((40, 40, 3), 9 * number + len(clip), np.uint8))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(faces, "all_faces_detector", lambda: lambda image: faces.CANONICAL[None] * 40)
+        patch.setattr(
+            landmarks, "all_faces_detector", lambda: lambda image: landmarks.CANONICAL[None] * 40
+        )
         build(folder / "source", folder / "data", size=32)
     return folder / "data"
 

@@ -4,10 +4,10 @@ import shutil
 import sys
 
 import pytest
-import vendor_trees as trees
+from helpers import vendor_trees as trees
 
 from micron_jax.datasets import clips_builder
-from micron_jax.datasets.catalogue import SETS, builder_class
+from micron_jax.datasets.catalog import SETS, builder_class
 from micron_jax.datasets.clips import describe_clips, open_clips
 from micron_jax.datasets.clips_builder import build_clips
 from micron_jax.errors import UserError

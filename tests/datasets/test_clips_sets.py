@@ -3,9 +3,9 @@
 from collections import Counter
 
 import pytest
-import vendor_trees as trees
+from helpers import vendor_trees as trees
 
-from micron_jax.datasets.catalogue import builder_class
+from micron_jax.datasets.catalog import builder_class
 from micron_jax.datasets.clips import describe_clips, open_clips
 from micron_jax.datasets.clips_builder import build_clips
 

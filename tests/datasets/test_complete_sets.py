@@ -3,10 +3,10 @@
 import collections
 
 import pytest
-import vendor_trees as trees
-from benchmarks import imitate
+from helpers import vendor_trees as trees
+from helpers.benchmarks import imitate
 
-from micron_jax.datasets.catalogue import builder_class
+from micron_jax.datasets.catalog import builder_class
 from micron_jax.datasets.census import compare, compare_set
 from micron_jax.datasets.clips import describe_clips, open_clips
 from micron_jax.datasets.clips_builder import build_clips

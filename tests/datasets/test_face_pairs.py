@@ -1,13 +1,13 @@
 import cv2
-import drawn
 import numpy as np
 import pytest
-from benchmarks import sample
+from helpers import drawn
+from helpers.benchmarks import sample
 
-from micron_jax.data import faces
-from micron_jax.data.images import Unreadable
 from micron_jax.datasets.face_pairs import Opened, one_pair, read_pairs
 from micron_jax.errors import UserError
+from micron_jax.faces import landmarks
+from micron_jax.video.images import Unreadable
 
 SAMPLE = sample("casme2", "sub01/EP01", "01", "happiness")  # onset 1, apex 10
 
@@ -68,7 +68,7 @@ def test_what_cannot_be_used_is_named(face, monkeypatch):
     small = record({1: png(face), 10: png(face[:100])})
     with pytest.raises(Unreadable, match="onset is"):
         one_pair(SAMPLE, small, size=32, detect=None)
-    monkeypatch.setattr(faces, "all_faces_detector", drawn.all_faces_detector)
+    monkeypatch.setattr(landmarks, "all_faces_detector", drawn.all_faces_detector)
     nobody = record({1: png(face[:100]), 10: png(face[:100])})
     opened = Opened([SAMPLE], [([nobody], 0)], {}, {})
     with pytest.raises(UserError, match=r"casme2 sub01/EP01: no face found.*crop=whole"):

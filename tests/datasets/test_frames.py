@@ -5,12 +5,13 @@ import cv2
 import numpy as np
 import pytest
 
-from micron_jax.data import faces, images
 from micron_jax.data.pairs import Clip
 from micron_jax.datasets.building import group, sole_builder
 from micron_jax.datasets.frames import describe, open_frames, plan
 from micron_jax.datasets.frames.builder import build
 from micron_jax.errors import UserError
+from micron_jax.faces import landmarks as faces
+from micron_jax.video import images
 
 SIZE = 32
 FILES = {"dataset_info.json", "features.json", "metadata.json"}

@@ -5,14 +5,14 @@ import json
 import cv2
 import numpy as np
 import pytest
-import vendor_trees
+from helpers import vendor_trees
 
 from micron_jax.cli import main
-from micron_jax.data import images
 from micron_jax.data.pairs import Clip
 from micron_jax.datasets.frames import describe, open_frames, sources
 from micron_jax.datasets.frames.builder import build
 from micron_jax.errors import UserError
+from micron_jax.video import images
 
 
 def write_video(path, count=12, fps=25.0):

@@ -3,10 +3,10 @@
 import cv2
 import numpy as np
 import pytest
-import vendor_trees
-from small_disk import mount, small_disk
+from helpers import vendor_trees
+from helpers.small_disk import mount, small_disk
 
-from micron_jax.datasets.catalogue import builder_class
+from micron_jax.datasets.catalog import builder_class
 from micron_jax.datasets.clips_builder import build_clips
 from micron_jax.datasets.frames import describe, plan
 from micron_jax.datasets.frames.builder import build

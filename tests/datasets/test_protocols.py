@@ -2,13 +2,13 @@ import collections
 import dataclasses
 
 import pytest
-from benchmarks import imitate, sample
+from helpers.benchmarks import imitate, sample
 
 from micron_jax.datasets import protocols
 from micron_jax.datasets.census import compare, compare_set
-from micron_jax.datasets.folds import k_fold, leave_one_subject_out
 from micron_jax.datasets.protocols import COMPOSITE, PROTOCOLS, SETS, apply, subject_of
 from micron_jax.errors import UserError
+from micron_jax.finetuning.folds import k_fold, leave_one_subject_out
 
 COMPOSED = ("casme2", "samm", "smic_hs")
 

@@ -2,7 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from evaluated import composite
+from helpers.evaluated import composite
 
 from micron_jax.datasets.protocols import THREE
 from micron_jax.evaluation.intervals import draw, intervals, percentiles, resampled

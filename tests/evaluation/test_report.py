@@ -7,13 +7,13 @@ from html.parser import HTMLParser
 import cv2
 import numpy as np
 import pytest
-from evaluated import NASTY, composite, make_workdir
+from helpers.evaluated import NASTY, composite, make_workdir
 
 from micron_jax.errors import UserError
 from micron_jax.evaluation.published import CAVEAT
 from micron_jax.evaluation.report import write_pages, write_report
 from micron_jax.evaluation.report_markdown import table
-from micron_jax.evaluation.run import Run
+from micron_jax.evaluation.run_files import Run
 from micron_jax.evaluation.significance import compare
 from micron_jax.evaluation.summary import summarise
 

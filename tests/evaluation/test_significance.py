@@ -2,7 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from evaluated import composite
+from helpers.evaluated import composite
 from scipy.stats import binomtest
 
 from micron_jax.errors import UserError

@@ -1,7 +1,7 @@
 import dataclasses
 
 import pytest
-from evaluated import composite
+from helpers.evaluated import composite
 
 from micron_jax.datasets import protocols
 from micron_jax.datasets.protocols import COMPOSITE, PROTOCOLS

@@ -1,24 +1,23 @@
 import json
 
 import cv2
-import drawn
 import jax
 import numpy as np
 import pytest
 import safetensors.numpy
-import tiny
 from array_record.python import array_record_module
+from helpers import drawn, tiny
 
+from micron_jax.checkpoints import folder
 from micron_jax.cli import main
-from micron_jax.data import faces
-from micron_jax.data.images import read_image
-from micron_jax.datasets.inputs import cut_of, find_inputs
 from micron_jax.errors import UserError
-from micron_jax.extraction import program, store
-from micron_jax.interop import folder
+from micron_jax.extraction import run, store
+from micron_jax.faces import landmarks
+from micron_jax.faces.inputs import cut_of, find_inputs
 from micron_jax.models.micron_bert import MicronBertModule
 from micron_jax.pretrained import MicronBert, Weights
 from micron_jax.training.state import init_params
+from micron_jax.video.images import read_image
 
 ALL = ("tokens", "cls", "pooled", "dma")
 
@@ -53,7 +52,7 @@ def clips(source):
 
 def extract(weights, clips, output, **settings):
     settings = {"what": ALL, "delta": 3, "crop": "whole", "batch": 8} | settings
-    return program.extract(weights, clips, output, **settings)
+    return run.extract(weights, clips, output, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +103,7 @@ def test_pairs_stay_in_their_clip_and_span_no_gap(weights, whole):
 def test_a_stopped_extraction_goes_on_to_the_same_end(
     weights, clips, whole, tmp_path, monkeypatch, stop_at
 ):
-    monkeypatch.setattr(program, "CHUNK", 1)  # a chunk a batch
+    monkeypatch.setattr(run, "CHUNK", 1)  # a chunk a batch
     add, done = store.Store.add, []
 
     def stopping(self, *chunk):
@@ -139,7 +138,7 @@ def test_a_stopped_extraction_goes_on_to_the_same_end(
 
 
 def test_array_records_hold_the_same(weights, clips, whole, tmp_path, monkeypatch):
-    monkeypatch.setattr(program, "CHUNK", 1)
+    monkeypatch.setattr(run, "CHUNK", 1)
     output = tmp_path / "out.array_record"
     about = extract(weights, clips, output)
     assert json.loads((output / "index.json").read_text())["rows"] == about["rows"] == 18
@@ -179,7 +178,7 @@ def test_bfloat16_is_near(weights, clips, whole, tmp_path):
     ],
 )
 def test_bad_settings(weights, clips, tmp_path, monkeypatch, settings, message):
-    monkeypatch.setattr(faces, "all_faces_detector", drawn.all_faces_detector)
+    monkeypatch.setattr(landmarks, "all_faces_detector", drawn.all_faces_detector)
     (tmp_path / "other.npz").write_bytes(b"what is mine")
     with pytest.raises(UserError, match=message):
         extract(weights, clips, tmp_path / settings.pop("output", "out.npz"), **settings)
@@ -187,7 +186,7 @@ def test_bad_settings(weights, clips, tmp_path, monkeypatch, settings, message):
 
 
 def test_the_command(weights, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(faces, "all_faces_detector", drawn.all_faces_detector)
+    monkeypatch.setattr(landmarks, "all_faces_detector", drawn.all_faces_detector)
     folder.save(weights, tmp_path / "ckpt")
     drawn.write(tmp_path / "photos" / "one.png", 1)
     cv2.imwrite(str(tmp_path / "photos" / "sixteen.png"), np.full((9, 9), 700, np.uint16))

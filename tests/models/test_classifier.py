@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import PAPER, RELEASE
+from helpers.tiny import PAPER, RELEASE
 
 from micron_jax.errors import UserError
 from micron_jax.models.classifier import ClassifierConfig, Head, PairFeatures, grid_mean

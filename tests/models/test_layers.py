@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import tiny
+from helpers import tiny
 
 from micron_jax.models.layers import (
     LAYER_NORM_EPS,

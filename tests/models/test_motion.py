@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from drawn import texture
-from tiny import OURS
+from helpers.drawn import texture
+from helpers.tiny import OURS
 
 from micron_jax.data.views import normalise
 from micron_jax.errors import UserError
@@ -14,8 +14,8 @@ from micron_jax.models.band import BandMatch, cosine_basis, offsets, windows
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.micron_bert import MicronBertModule
 from micron_jax.models.motion import window_starts
+from micron_jax.models.param_paths import match, path_of
 from micron_jax.training.optimizer import TRAINED_HOW
-from micron_jax.training.rules import match, path_of
 from micron_jax.training.sharding import PARTITION_RULES
 from micron_jax.training.state import init_params
 

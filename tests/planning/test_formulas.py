@@ -14,8 +14,8 @@ from micron_jax.planning.formulas import activation_bytes, exchanged, recomputed
 from micron_jax.planning.hlo import Collective
 from micron_jax.planning.report import floors, make_report, table
 from micron_jax.planning.steps import Step, TooLarge, read_refusal
+from micron_jax.training.config import parse
 from micron_jax.training.flops import train_flops
-from micron_jax.training.recipe import parse
 
 
 def recipe(name, *settings):

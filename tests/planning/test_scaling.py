@@ -9,14 +9,14 @@ from pathlib import Path
 
 import jax
 import pytest
-import tiny
+from helpers import tiny
 
 from micron_jax.data.views import ViewsConfig
 from micron_jax.planning.hlo import find_collectives
+from micron_jax.training.config import DataConfig, PretrainConfig
+from micron_jax.training.jitted import make_program
 from micron_jax.training.losses import ObjectiveConfig
 from micron_jax.training.optimizer import OptimizerConfig
-from micron_jax.training.program import make_program
-from micron_jax.training.recipe import DataConfig, PretrainConfig
 from micron_jax.training.sharding import MeshConfig, make_mesh
 
 EACH = 2  # samples a device

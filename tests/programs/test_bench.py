@@ -8,7 +8,7 @@ from micron_jax.cli import main
 
 
 def test_bench_loso(tmp_path, monkeypatch, capsys):
-    """On one device of several threads; on several devices: tests/evaluation/test_loso.py."""
+    """On one device of several threads; see tests/finetuning/test_fold_training.py for several."""
     one = jax.devices()[:1]
     monkeypatch.setattr(jax, "devices", lambda *_: one)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})

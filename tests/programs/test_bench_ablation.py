@@ -1,26 +1,27 @@
 import json
 
-import drawn
 import pytest
+from helpers import drawn
 
 from micron_jax import config as configs
 from micron_jax.benchmarks.ablation import rows_of
 from micron_jax.cli import main
-from micron_jax.data import expressions, faces
-from micron_jax.data.synthetic import make
 from micron_jax.errors import UserError
+from micron_jax.faces import landmarks
 from micron_jax.programs.bench_ablation import table
-from micron_jax.training import recipe
+from micron_jax.synthetic import expressions
+from micron_jax.synthetic.dataset import make
+from micron_jax.training.config import parse
 
 
 def test_shipped_rows_add_up():
     rows = rows_of(configs.load("ablation"))
-    parsed = [recipe.parse(row.pretrain | {"data": {"data_dir": "x"}}) for row in rows]
+    parsed = [parse(row.pretrain | {"data": {"data_dir": "x"}}) for row in rows]
     assert [p.views.swap_with for p in parsed] == ["grey"] + ["ref"] * 9
     assert [p.model.dma_gated for p in parsed] == [False, False] + [True] * 8
     assert [p.model.poi for p in parsed[2:4]] == ["none", "cosine"]
     assert [bool(p.objective.motion_weight) for p in parsed] == [False] * 5 + [True] * 5
-    ours = recipe.parse(configs.load("pretrain_ours") | {"data": {"data_dir": "x"}})
+    ours = parse(configs.load("pretrain_ours") | {"data": {"data_dir": "x"}})
     for field in ("band", "band_spreads", "motion_reach", "dma_tied", "poi", "width", "depth"):
         assert getattr(parsed[8].model, field) == getattr(ours.model, field), field
     assert [row.features for row in rows] == ["cosine"] * 5 + ["motion"] * 5
@@ -47,7 +48,7 @@ def test_table():
 
 @pytest.mark.slow
 def test_rows_are_trained_read_out_and_kept(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(faces, "all_faces_detector", drawn.all_faces_detector)
+    monkeypatch.setattr(landmarks, "all_faces_detector", drawn.all_faces_detector)
     for name in ("LEAD", "RISE", "FALL", "TAIL"):
         monkeypatch.setattr(expressions, name, (2, 3))
     for n in range(5):

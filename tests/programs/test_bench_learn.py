@@ -1,17 +1,17 @@
 import json
 
 import cv2
-import drawn
 import numpy as np
 import pytest
-import tiny
-from drawn_weights import draw_weights
+from helpers import drawn, tiny
+from helpers.drawn_weights import draw_weights
 
 from micron_jax.benchmarks import learn, learn_flow
+from micron_jax.checkpoints import folder
 from micron_jax.cli import main
-from micron_jax.data import expressions, faces
-from micron_jax.data.synthetic import make
-from micron_jax.interop import folder
+from micron_jax.faces import landmarks
+from micron_jax.synthetic import expressions
+from micron_jax.synthetic.dataset import make
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def files(tmp_path_factory):
     for n in range(3):
         drawn.write(base / ("others" if n == 2 else "faces") / f"{n}.png", n)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(faces, "all_faces_detector", drawn.all_faces_detector)
+        patch.setattr(landmarks, "all_faces_detector", drawn.all_faces_detector)
         for name in ("LEAD", "RISE", "FALL", "TAIL"):
             patch.setattr(expressions, name, (2, 3))
         kind = dict(clips=8, amplitudes=(0.5, 1, 2), keep="pair")

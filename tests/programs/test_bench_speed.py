@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from micron_jax.benchmarks import turns
+from micron_jax.benchmarks import alternate
 from micron_jax.benchmarks.worker import Failed, Worker
 from micron_jax.cli import main
 from micron_jax.programs import bench_input, bench_speed
@@ -119,9 +119,9 @@ class Stub:
 
 def test_rates_are_those_of_the_turns_themselves():
     slow, fast = Stub(1, 1, 2), Stub(2, 4, 8)
-    found = turns.measure([slow, fast], samples=8, rounds=3, seconds=2.0)
+    found = alternate.measure([slow, fast], samples=8, rounds=3, seconds=2.0)
     assert [side["rates"] for side in found] == [[4, 4, 8], [8, 16, 32]]
     assert [side["samples_per_second"] for side in found] == [4, 16]
     assert [side["peak_bytes"] for side in found] == [3, 3]
-    assert turns.ratio(*found) == 0.25
+    assert alternate.ratio(*found) == 0.25
     assert slow.asked == [2.0] * 3

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from micron_jax.cli import main
-from micron_jax.data import faces
+from micron_jax.faces import landmarks
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def source(tmp_path):
 @pytest.fixture(autouse=True)
 def _stub(monkeypatch):
     monkeypatch.setattr(
-        faces, "all_faces_detector", lambda: lambda image: faces.CANONICAL[None] * 40
+        landmarks, "all_faces_detector", lambda: lambda image: landmarks.CANONICAL[None] * 40
     )
 
 

@@ -1,7 +1,7 @@
 """`micron-jax data` on the benchmarks."""
 
 import pytest
-import vendor_trees as trees
+from helpers import vendor_trees as trees
 
 from micron_jax.cli import main
 

@@ -1,16 +1,16 @@
 import subprocess
 import sys
 
-import drawn
 import pytest
+from helpers import drawn
 
 from micron_jax.cli import main
-from micron_jax.data import faces
+from micron_jax.faces import landmarks
 
 
 @pytest.fixture(autouse=True)
 def _stub(monkeypatch):
-    monkeypatch.setattr(faces, "all_faces_detector", drawn.all_faces_detector)
+    monkeypatch.setattr(landmarks, "all_faces_detector", drawn.all_faces_detector)
 
 
 @pytest.fixture

@@ -1,19 +1,21 @@
 """The demo's order of things; what each of them does is tested with it."""
 
-import drawn
 import pytest
+from helpers import drawn
 
-from micron_jax import finetuning, pretraining
 from micron_jax.cli import main
-from micron_jax.data import expressions, faces, samples
 from micron_jax.datasets.clips import open_clips
 from micron_jax.datasets.frames import open_frames
+from micron_jax.faces import landmarks
+from micron_jax.finetuning import run
 from micron_jax.programs import demo
+from micron_jax.synthetic import expressions, samples
+from micron_jax.training import loop
 
 
 @pytest.fixture(autouse=True)
 def _stub(monkeypatch):
-    monkeypatch.setattr(faces, "all_faces_detector", drawn.all_faces_detector)
+    monkeypatch.setattr(landmarks, "all_faces_detector", drawn.all_faces_detector)
     for name, frames in (("LEAD", (1, 2)), ("RISE", (2, 3)), ("FALL", (2, 3)), ("TAIL", (1, 2))):
         monkeypatch.setattr(expressions, name, frames)
 
@@ -30,8 +32,8 @@ def _stub(monkeypatch):
 
 def test_the_demo_leaves_a_labelled_set(tmp_path, monkeypatch, capsys):
     trained, tuned = [], []
-    monkeypatch.setattr(pretraining, "pretrain", lambda config, workdir: trained.append(config))
-    monkeypatch.setattr(finetuning, "finetune", lambda config, workdir: tuned.append(config))
+    monkeypatch.setattr(loop, "pretrain", lambda config, workdir: trained.append(config))
+    monkeypatch.setattr(run, "finetune", lambda config, workdir: tuned.append(config))
     assert main(["demo", "--workdir", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     people, clips = len(samples.STILLS), len(samples.STILLS) * demo.CLIPS_OF_A_PERSON

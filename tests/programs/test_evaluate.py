@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from evaluated import composite, make_workdir
+from helpers.evaluated import composite, make_workdir
 
 from micron_jax.cli import main
 from micron_jax.evaluation.predictions import read, write_csv

@@ -2,17 +2,18 @@ import json
 import subprocess
 import sys
 
-import drawn
 import pytest
+from helpers import drawn
 
 from micron_jax.cli import main
-from micron_jax.data import expressions, faces
 from micron_jax.datasets.clips import open_clips
+from micron_jax.faces import landmarks
+from micron_jax.synthetic import expressions
 
 
 @pytest.fixture(autouse=True)
 def _stub(monkeypatch):
-    monkeypatch.setattr(faces, "all_faces_detector", drawn.all_faces_detector)
+    monkeypatch.setattr(landmarks, "all_faces_detector", drawn.all_faces_detector)
     for name, frames in (("LEAD", (1, 2)), ("RISE", (2, 3)), ("FALL", (2, 3)), ("TAIL", (1, 2))):
         monkeypatch.setattr(expressions, name, frames)
 

@@ -6,18 +6,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
-from tiny import PAPER, RELEASE
+from helpers.tiny import PAPER, RELEASE
 
-from micron_jax.interop.release import release_name, to_release
-from micron_jax.interop.weights import shapes_of
+from micron_jax.checkpoints.release import release_name, to_release
+from micron_jax.checkpoints.weights import shapes_of
 from micron_jax.models.config import SIZES, ModelConfig
+from micron_jax.models.param_paths import match
 from micron_jax.training.optimizer import (
     TRAINED_HOW,
     OptimizerConfig,
     learning_rate,
     make_optimizer,
 )
-from micron_jax.training.rules import match
 from micron_jax.training.state import init_params
 
 

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.tiny import PAPER, RELEASE
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
-from tiny import PAPER, RELEASE
 
 from micron_jax.errors import UserError
 from micron_jax.models.config import SIZES, ModelConfig

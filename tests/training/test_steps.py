@@ -4,7 +4,7 @@ import chex
 import jax
 import numpy as np
 import pytest
-from tiny import PAPER, RELEASE
+from helpers.tiny import PAPER, RELEASE
 
 from micron_jax.training.losses import ObjectiveConfig
 from micron_jax.training.optimizer import OptimizerConfig, make_optimizer

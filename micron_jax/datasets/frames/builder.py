@@ -16,7 +16,6 @@ import tensorflow_datasets as tfds
 from etils import epath
 from tqdm import tqdm
 
-from micron_jax.data import faces
 from micron_jax.datasets.building import quiet, refusal, sole_builder
 from micron_jax.datasets.frames import (
     NAME,
@@ -31,6 +30,7 @@ from micron_jax.datasets.frames import (
 from micron_jax.datasets.frames.remote import is_remote
 from micron_jax.datasets.frames.shard import CROPS, detector, features
 from micron_jax.errors import UserError
+from micron_jax.faces import landmarks
 from micron_jax.files import write_whole
 
 INFO = "dataset_info.json"
@@ -92,7 +92,7 @@ def build(
         "fingerprint": plan.fingerprint(found),
         "excluded": plan.digest(excluded),
         "crop": crop,
-        "layout": faces.LAYOUT if crop == "face" else None,
+        "layout": landmarks.LAYOUT if crop == "face" else None,
         "size": size,
         "fps": fps,
         "quality": quality,

@@ -14,7 +14,7 @@ from typing import Any
 
 from etils import epath
 
-from micron_jax.data import images
+from micron_jax.video import images
 
 BYTES_PER_FRAME = 20_000  # of a compressed video, about: a clip is not fetched to be counted
 

@@ -14,11 +14,12 @@ from array_record.python.array_record_module import ArrayRecordWriter
 from etils import epath
 from tensorflow_datasets.core.example_serializer import ExampleSerializer
 
-from micron_jax.data import faces, images
-from micron_jax.data.cropping import whole_frame_transform
 from micron_jax.datasets.frames import remote
 from micron_jax.datasets.frames.plan import Shard
+from micron_jax.faces import landmarks as faces
+from micron_jax.faces.crop_clips import whole_frame_transform
 from micron_jax.files import write_whole
+from micron_jax.video import images
 
 CROPS = ("face", "whole")
 
@@ -44,7 +45,9 @@ def detector(crop: str) -> faces.Detector | None:
 
 
 def build_shard(
-    shard: Shard, detect: faces.Detector | None, tick: Callable[[int], None] = lambda frames: None
+    shard: Shard,
+    detect: faces.Detector | None,
+    tick: Callable[[int], None] = lambda frames: None,
 ) -> None:
     """Writes a shard's file and then its report, each whole or not at all.
 

@@ -12,9 +12,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from micron_jax.data import images
 from micron_jax.datasets.frames import remote
 from micron_jax.errors import UserError
+from micron_jax.video import images
 
 COLUMNS = ("path", "first", "last", "fps", "name")
 

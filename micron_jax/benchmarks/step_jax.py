@@ -1,0 +1,100 @@
+"""Run as a module, in a process of its own: our train step or our features, step by step."""
+
+import dataclasses
+import importlib.metadata
+import sys
+import time
+
+import jax
+import numpy as np
+
+from micron_jax.benchmarks.worker import peak_resident_bytes, serve
+from micron_jax.checkpoints.weights import Weights
+from micron_jax.config import build
+from micron_jax.pretrained import MicronBert
+from micron_jax.training.compiled import give_back
+from micron_jax.training.config import PretrainConfig
+from micron_jax.training.flops import peak_flops
+from micron_jax.training.jitted import make_program
+from micron_jax.training.sharding import MeshConfig, make_mesh
+from micron_jax.training.state import init_params
+
+
+class _OnDevice:
+    """What is the same of both: one device, frames drawn at random, memory."""
+
+    def __init__(self, request: dict):
+        self.config = build(PretrainConfig, request["config"])
+        self.device = jax.devices()[0]
+        if request["dtype"]:
+            dtype = request["dtype"][self.device.platform == "cpu"]
+            model = dataclasses.replace(self.config.model, dtype=dtype)
+            self.config = dataclasses.replace(self.config, model=model)
+        side, rng = self.config.model.img_size, np.random.default_rng(0)
+        shape = (2, self.config.batch_size, side, side, 3)
+        self.frames = rng.integers(0, 256, shape, dtype=np.uint8)
+        self.facts = {
+            "platform": self.device.platform,
+            "device": self.device.device_kind,
+            "peak_flops": peak_flops(self.device.device_kind),
+            "dtype": self.config.model.dtype,
+            "versions": {name: importlib.metadata.version(name) for name in ("jax", "flax")},
+        }
+
+    def begin(self) -> None:
+        pass
+
+    def peak_bytes(self) -> int:
+        stats = self.device.memory_stats() or {}
+        return stats.get("peak_bytes_in_use") or peak_resident_bytes()
+
+
+class Train(_OnDevice):
+    """The train step as `micron-jax pretrain` runs it: from uint8 pairs, with their views."""
+
+    def __init__(self, request: dict):
+        super().__init__(request)
+        mesh = make_mesh(MeshConfig(), devices=[self.device])
+        program = make_program(self.config, mesh, steps_per_epoch=1000, total_steps=100_000)
+        self.state = program.init()
+        self.frames = [jax.device_put(x, program.samples) for x in self.frames]
+        begun = time.perf_counter()
+        self.compiled = program.train.lower(program.shapes, *self.frames).compile()
+        self.facts["compile_seconds"] = time.perf_counter() - begun
+        give_back()  # as `pretrain` does
+
+    def step(self) -> None:
+        self.state, metrics = self.compiled(self.state, *self.frames)
+        jax.block_until_ready((self.state, metrics))
+
+
+class Extract(_OnDevice):
+    """`MicronBert.features`, whose memory and time are those of `micron-jax extract`."""
+
+    def __init__(self, request: dict):
+        super().__init__(request)
+        params = jax.jit(lambda key: init_params(self.config.model, key))(jax.random.key(0))
+        nothing = np.zeros((1, 0), np.float32)
+        encoder = {"encoder": params["encoder"]}
+        self.model = MicronBert(Weights(self.config.model, encoder, {}, nothing, {}))
+        self.frames = jax.device_put(self.frames[0], self.device)
+        begun = time.perf_counter()
+        self.step()
+        self.facts["compile_seconds"] = time.perf_counter() - begun
+
+    def step(self) -> None:
+        jax.block_until_ready(self.model.features(self.frames))
+
+
+def prepare(request: dict) -> Train | Extract:
+    """The side that a request asks for.
+
+    Args:
+      request: {"kind": `train` or `extract`, "config": a `PretrainConfig` as nested dicts, "dtype":
+        None for the config's, or the pair (elsewhere, on a CPU)}.
+    """
+    return {"train": Train, "extract": Extract}[request["kind"]](request)
+
+
+if __name__ == "__main__":
+    sys.exit(serve(prepare))

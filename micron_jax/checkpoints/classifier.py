@@ -1,0 +1,128 @@
+"""A classifier at rest, in the interchange folder beside the network that it reads.
+
+`classifier.json` says what it tells apart, from which pairs, and how well it was found to do so;
+`classifier.safetensors` holds its head and the statistics that its features are standardised by.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import safetensors.numpy
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from micron_jax.checkpoints.weights import check_finite
+from micron_jax.config import build
+from micron_jax.errors import UserError
+from micron_jax.models.classifier import ClassifierConfig, Head, PairFeatures
+from micron_jax.models.config import ModelConfig
+
+FORMAT = "micron_jax classifier 1"
+JSON, TENSORS = "classifier.json", "classifier.safetensors"
+KEPT = "classifier"  # folder of a fine-tuning's workdir in which it keeps one
+MOST_CLASSES = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Pairs:
+    """The pairs a classifier learnt from: side in pixels, the crop (`face` or `whole` frames), and
+    whether the apex was registered onto the onset."""
+
+    size: int
+    crop: str
+    registered: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Classifier:
+    """A head on a network.
+
+    Attributes:
+      config: what of a pair it reads.
+      classes: their names, in the order of its probabilities.
+      pairs: what it learnt from.
+      params: {"head": as `Head` has them, "mean" and "deviation": of the features, float32 [F]}.
+      evidence: how classifiers trained alike did on subjects that they had not seen: protocol,
+        split, samples, subjects, seeds, UF1, UAR, their intervals, F1, recall and precision of
+        each class. As JSON holds it.
+    """
+
+    config: ClassifierConfig
+    classes: tuple[str, ...]
+    pairs: Pairs
+    params: dict
+    evidence: Mapping[str, Any]
+
+    def files(self) -> dict[str, bytes]:
+        """The two files' names and contents."""
+        described = {
+            "format": FORMAT,
+            "classes": list(self.classes),
+            "classifier": dataclasses.asdict(self.config),
+            "pairs": dataclasses.asdict(self.pairs),
+            "evidence": self.evidence,
+        }
+        tensors = flatten_dict(self.params, sep="/")
+        tensors = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+        text = json.dumps(described, indent=2, ensure_ascii=False) + "\n"
+        return {JSON: text.encode(), TENSORS: safetensors.numpy.save(tensors)}
+
+
+def read(folder: Path, model: ModelConfig) -> Classifier | None:
+    """The classifier of an interchange folder with that network; None: it has none.
+
+    Raises:
+      UserError: it is damaged, or belongs to another network.
+    """
+    path, file = folder / JSON, folder / TENSORS
+    if not path.exists():
+        return None
+    try:
+        told = json.loads(path.read_text())
+        json.dumps(told, allow_nan=False)  # which others cannot read
+        if told["format"] != FORMAT:
+            raise UserError(f"format {told['format']!r}, not {FORMAT!r}")
+        config = build(ClassifierConfig, told["classifier"], section="classifier")
+        pairs = build(Pairs, told["pairs"], section="pairs")
+        classes, evidence = tuple(map(str, told["classes"])), dict(told["evidence"])
+        float(evidence["uf1"]), float(evidence["uar"]), str(evidence["protocol"])
+        recalls = [float(evidence["per_class"][name]["recall"]) for name in classes]
+        if not 2 <= len(recalls) <= MOST_CLASSES or pairs.size % model.patch_size:
+            raise ValueError(f"{len(recalls)} classes, pairs of {pairs.size} px")
+        config.check_fits(model)
+        expected = _shapes(model, config, pairs.size, len(classes))
+    except (UserError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); fine-tune again") from None
+    try:
+        tensors = safetensors.numpy.load_file(file)
+    except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
+        raise UserError(f"{file}: cannot be read ({error}); fine-tune again") from None
+    found = {name: (value.shape, value.dtype.name) for name, value in tensors.items()}
+    if found != expected:
+        name = min(name for name, _ in found.items() ^ expected.items())
+        raise UserError(
+            f"{file}: {name} is {found.get(name)}, {JSON} beside it asks for {expected.get(name)}; "
+            "fine-tune again"
+        )
+    for name, value in tensors.items():
+        check_finite(file, name, value)
+    return Classifier(config, classes, pairs, unflatten_dict(tensors, sep="/"), evidence)
+
+
+def _shapes(model: ModelConfig, config: ClassifierConfig, size: int, classes: int) -> dict:
+    """What there must be: name -> (shape, dtype)."""
+    frames = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
+
+    def made(frames):
+        key = jax.random.key(0)
+        found, _ = PairFeatures(model, config).init_with_output(key, frames, frames)
+        head = Head(classes, config).init(key, found, deterministic=True)["params"]
+        return {"head": head, "mean": found[0, 0], "deviation": found[0, 0]}
+
+    tree = flatten_dict(jax.eval_shape(made, frames), sep="/")
+    return {name: (leaf.shape, leaf.dtype.name) for name, leaf in tree.items()}

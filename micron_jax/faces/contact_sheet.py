@@ -1,0 +1,69 @@
+"""A contact sheet: one picture of what was cropped, a tile a clip with its name."""
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from micron_jax.video import images
+
+TILES = 100
+SIDE, LABEL, GAP = 160, 18, 6  # pixels: of a tile, of the line below it, between tiles
+FONT, SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.4
+
+
+def spread(count: int, most: int) -> list[int]:
+    """At most `most` of the numbers 0 .. count - 1, evenly apart."""
+    return sorted({int(n) for n in np.linspace(0, count - 1, min(count, most)).round()})
+
+
+def tile(crop: np.ndarray, aspect: float) -> np.ndarray:
+    """uint8 [S, S, 3] -> uint8 [SIDE, SIDE, 3] on white, its width `aspect` times its height."""
+    width, height = min(1, aspect) * SIDE, min(1, 1 / aspect) * SIDE
+    size = (max(1, round(width)), max(1, round(height)))
+    filtered = cv2.INTER_AREA if crop.shape[0] > SIDE else cv2.INTER_CUBIC
+    small = cv2.resize(crop, size, interpolation=filtered)
+    square = np.full((SIDE, SIDE, 3), 255, np.uint8)
+    top, left = (SIDE - size[1]) // 2, (SIDE - size[0]) // 2
+    square[top : top + size[1], left : left + size[0]] = small
+    return square
+
+
+def shorten(name: str) -> str:
+    """A name as far as it fits below a tile: its end, which tells clips apart."""
+    text = name.encode("ascii", "replace").decode()  # OpenCV writes nothing else
+    kept = text
+    while cv2.getTextSize(kept, FONT, SCALE, 1)[0][0] > SIDE - 4:
+        text = text[1:]
+        kept = f"..{text}"
+    return kept
+
+
+def png(folder: Path, entries: Sequence[dict]) -> bytes:
+    """The contact sheet as a PNG.
+
+    Args:
+      folder: where the crops lie, JPEGs in `folder / entry["folder"]`.
+      entries: of the clips, as in `crops.json`; the middle frame of each of at most `TILES` of
+        them is shown. A whole frame that was made square gets its aspect back.
+    """
+    shown = [entries[n] for n in spread(len(entries), TILES)]
+    columns = min(len(shown), max(4, math.ceil(math.sqrt(len(shown)))))
+    rows = math.ceil(len(shown) / columns)
+    step = np.array([SIDE + LABEL + GAP, SIDE + GAP])
+    sheet = np.full((*(step * (rows, columns) + GAP), 3), 255, np.uint8)
+    for n, entry in enumerate(shown):
+        place = folder / entry["folder"]
+        names = [name for name in os.listdir(place) if name.endswith(".jpg")]
+        middle = sorted(names, key=images.number_in)[len(names) // 2]
+        width, height = entry["frame_size"]
+        aspect = width / height if entry["crop"] == "release" else 1.0
+        y, x = step * divmod(n, columns) + GAP
+        crop = images.decode_jpeg((place / middle).read_bytes())
+        sheet[y : y + SIDE, x : x + SIDE] = tile(crop, aspect)
+        at = (int(x) + 2, int(y) + SIDE + 13)
+        cv2.putText(sheet, shorten(entry["clip"]), at, FONT, SCALE, (0, 0, 0), 1, cv2.LINE_AA)
+    return cv2.imencode(".png", sheet[..., ::-1])[1].tobytes()

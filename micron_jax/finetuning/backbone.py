@@ -1,0 +1,77 @@
+"""Where a classifier starts: a checkpoint's encoder and micro-attention, or random ones."""
+
+import dataclasses
+import hashlib
+import typing
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from micron_jax import pretrained
+from micron_jax.config import build
+from micron_jax.errors import UserError
+from micron_jax.models.config import SIZES, ModelConfig
+from micron_jax.models.param_paths import path_of
+from micron_jax.training.state import init_params
+
+# Settings that change how weights are used, not which there are: a user may choose them anew.
+_FREE = ("attention", "dtype", "dma_query", "dma_key", "dma_scaled", "dma_diagonal", "poi")
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """What a classifier starts from: `params` are {encoder, dma} and, where the model has it,
+    {motion}; `sha256` is of their bytes."""
+
+    model: ModelConfig
+    params: dict
+    source: str
+    sha256: str
+
+
+def starting_point(checkpoint: str, model: dict, *, seed: int) -> Start:
+    """Reads a checkpoint, or draws random weights.
+
+    Args:
+      checkpoint: see `pretrained.load`; empty for random weights.
+      model: fields of `ModelConfig` (and `size`) that the user gave.
+      seed: of random weights.
+
+    Raises:
+      UserError: it cannot be read, or is of another architecture than the user gave.
+    """
+    fields = dict(model)
+    fields = dict(SIZES.get(fields.pop("size", None), {})) | fields
+    if checkpoint:
+        weights = pretrained.read(Path(checkpoint))
+        config = _agreed(weights.config, fields, checkpoint)
+        params = weights.params
+        source = f"{checkpoint} ({weights.info.get('source', 'unknown origin')})"
+    else:
+        config = build(ModelConfig, fields, section="config.model")
+        params = jax.jit(init_params, static_argnums=0)(config, jax.random.key(seed))
+        source = f"random weights, seed {seed}"
+    parts = {"encoder", "dma", "motion"} & params.keys()
+    params = {part: params[part] for part in sorted(parts)}
+    params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), params)
+    return Start(config, params, source, _digest(params))
+
+
+def _agreed(config: ModelConfig, fields: dict, checkpoint: str) -> ModelConfig:
+    known = typing.get_type_hints(ModelConfig)
+    own = dataclasses.asdict(config)
+    for name, value in fields.items():
+        if name in known and name not in _FREE and own[name] != value:
+            raise UserError(
+                f"config.model.{name}={value!r}: checkpoint {checkpoint} has {own[name]!r}; "
+                "leave the field out, or give another checkpoint"
+            )
+    return build(ModelConfig, own | fields, section="config.model")
+
+
+def _digest(params: dict) -> str:
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        digest.update(f"{path_of(path)} {leaf.shape}".encode() + leaf.tobytes())
+    return digest.hexdigest()

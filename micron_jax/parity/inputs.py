@@ -1,0 +1,79 @@
+"""The pictures that a live comparison feeds to both sides."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from micron_jax.data.views import normalise
+from micron_jax.errors import UserError
+from micron_jax.models.config import ModelConfig
+from micron_jax.video import images
+
+MOST_FRAMES = 5  # the layers of a pair take 100 MB at the release's size
+
+
+def read_images(paths: Sequence[Path], side: int) -> np.ndarray:
+    """Images, or all those of folders, in order: uint8 RGB [N, side, side, 3].
+
+    Of more than `MOST_FRAMES` the first are taken. They are resized whole to a square, as the
+    release's `load_image` does (micron_bert.py, line 27).
+
+    Raises:
+      UserError: a file is missing or no image, or there are fewer than two.
+    """
+    files: list[Path] = []
+    for path in paths:
+        try:
+            below = sorted(path.iterdir(), key=lambda p: (images.number_in(p.name), p.name))
+        except NotADirectoryError:
+            files.append(path)
+        except OSError as error:
+            raise UserError(f"{path}: {error.strerror}") from error
+        else:
+            files += [file for file in below if file.suffix.lower() in images.IMAGES]
+    if len(files) < 2:
+        raise UserError(f"--input: {len(files)} images; a pair of frames is compared, give two")
+    return np.stack([cv2.resize(_decoded(file), (side, side)) for file in files[:MOST_FRAMES]])
+
+
+def made_images(side: int) -> np.ndarray:
+    """Two smooth frames, the middle of the second 2 px lower, uint8 [2, side, side, 3]."""
+    rng = np.random.RandomState(0)
+    coarse = rng.randint(0, 256, (7, 7, 3)).astype(np.uint8)
+    first = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
+    second = first.copy()
+    middle = np.s_[side // 3 : 2 * side // 3, side // 3 : 2 * side // 3]
+    second[middle] = np.roll(first, 2, 0)[middle]
+    return np.stack([first, second])
+
+
+def make_views(frames: np.ndarray, config: ModelConfig) -> dict[str, np.ndarray]:
+    """What both sides are fed, normalised floats: as `layers.outputs` takes them.
+
+    Frame i is paired with frame i + 1. Which crops a training would draw does not matter here:
+    these are the second frame, its mirror image, and two quarters of it.
+    """
+    cur, ref = frames[:-1], frames[1:]
+    grid, patch = config.grid, config.patch_size
+    swapped = np.random.RandomState(1).rand(len(cur), grid, grid) < 0.5
+    swapped = swapped.repeat(patch, 1).repeat(patch, 2)[..., None]
+    half, small = config.img_size // 2, max(1, grid * 3 // 7) * patch  # 96 px of 224
+    corners = (ref[:, :half, :half], ref[:, -half:, -half:])
+    local = [[cv2.resize(image, (small, small)) for image in corner] for corner in corners]
+    views = {
+        "rep": np.where(swapped, ref, cur),
+        "ref": ref,
+        "cur": cur,
+        "global": np.stack([ref, ref[:, :, ::-1]], 1),
+        "local": np.stack(local, 1),
+    }
+    return {name: np.asarray(normalise(view)) for name, view in views.items()}
+
+
+def _decoded(path: Path) -> np.ndarray:
+    try:
+        return images.decode_jpeg(path.read_bytes())
+    except (OSError, images.Unreadable) as error:
+        raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}") from error

@@ -1,0 +1,170 @@
+"""Frames of a face that moves a little, and the truth of what moved.
+
+Every frame, the onset's too, goes one way: canvas -> one bicubic look-up at shifted places ->
+the camera's blur -> average of 2 x 2 -> light -> noise -> JPEG. Where a pixel's place comes from
+the head (`pose`), the face's units and the distractors together; there is no second resampling
+that could mark a frame, or a region, as the one that moved.
+
+For a point x of frame t, y = A_t(x) undoes the head's similarity, and the face is looked up at
+y - e(t) E(y) - b(t) B(y) - r(t) R(y): expression, blink, turn of the head. OpenCV's look-ups go
+by 1/32 of the canvas's samples, hence places and truth are exact to about 0.01 px.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from micron_jax.data.warps import CANVAS, MARGIN, SIZE, SUPER
+from micron_jax.faces import landmarks as faces
+from micron_jax.video import images
+
+PATCH = 8
+_CENTRE = (SIZE - 1) / 2
+
+
+@dataclass(frozen=True)
+class Motion:
+    """What moves in a clip of T frames; fields as in `warps`, [512, 512, 2], px at 224.
+
+    Attributes:
+      expression, blink, turn: fields.
+      intensity, blinking, turning: [T], what they are multiplied by; `intensity` is 0 at the
+        onset and 1 at the apex.
+      pose: [T, 4], the head's shift (x, y) in px, rotation in radians, log of its scale.
+    """
+
+    expression: np.ndarray
+    blink: np.ndarray
+    turn: np.ndarray
+    intensity: np.ndarray
+    blinking: np.ndarray
+    turning: np.ndarray
+    pose: np.ndarray
+
+    def distraction(self, t: int) -> np.ndarray:
+        return np.float32(self.blinking[t]) * self.blink + np.float32(self.turning[t]) * self.turn
+
+    def field(self, t: int) -> np.ndarray:
+        """All displacements of frame t."""
+        return np.float32(self.intensity[t]) * self.expression + self.distraction(t)
+
+
+@dataclass(frozen=True)
+class Camera:
+    """What a camera adds. All per clip but the light, which drifts.
+
+    Attributes:
+      blur: standard deviation in px.
+      noise: (read noise in grey levels, shot noise: variance a grey level).
+      light: [T, 3], gain - 1 and its slopes over the crop's width and height.
+      quality: of the JPEGs.
+    """
+
+    blur: float
+    noise: tuple[float, float]
+    light: np.ndarray
+    quality: int
+
+
+def face_canvas(image: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A picture -> (uint8 [512, 512, 3], the landmarks [5, 2] in px of the 224 px crop)."""
+    transform = faces.canonical_transform(landmarks, SIZE)
+    in_crop = landmarks @ transform[:, :2].T + transform[:, 2]
+    large = transform * SUPER
+    large[:, 2] += SUPER * (MARGIN + 0.5) - 0.5
+    return faces.warp(image, large, CANVAS), in_crop
+
+
+def head(pose: np.ndarray) -> np.ndarray:
+    """One row of `Motion.pose` -> [2, 3], the head's similarity about the crop's centre."""
+    scale = np.exp(pose[3])
+    cos, sin = scale * np.cos(pose[2]), scale * np.sin(pose[2])
+    linear = np.array([[cos, -sin], [sin, cos]])
+    return np.column_stack([linear, pose[:2] + _CENTRE - linear @ (_CENTRE, _CENTRE)])
+
+
+def inverse(transform: np.ndarray) -> np.ndarray:
+    """Of a [2, 3] transform."""
+    return cv2.invertAffineTransform(np.float64(transform))
+
+
+def apply(transform: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """A [2, 3] transform of points [..., 2]."""
+    return points @ transform[:, :2].T + transform[:, 2]
+
+
+def look_up(field: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Values of a canvas [512, 512, ...] at points [H, W, 2] of the crop (linearly)."""
+    return _remap(field, points, cv2.INTER_LINEAR)
+
+
+def render(canvas: np.ndarray, motion: Motion, t: int, camera: Camera, noise) -> np.ndarray:
+    """Frame t of a clip, uint8 [224, 224, 3]; `noise` is the generator of the sensor's noise."""
+    along = (np.arange(SIZE * SUPER) + 0.5) / SUPER - 0.5
+    places = apply(inverse(head(motion.pose[t])), np.stack(np.meshgrid(along, along), -1))
+    large = _remap(canvas, places - look_up(motion.field(t), places), cv2.INTER_CUBIC)
+    large = cv2.GaussianBlur(large.astype(np.float32), (0, 0), camera.blur * SUPER)
+    frame = cv2.resize(large, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    slope = (np.arange(SIZE, dtype=np.float32) - _CENTRE) / SIZE
+    gain, across, down = np.float32(camera.light[t])
+    frame *= (1 + gain + across * slope + down * slope[:, None])[..., None]
+    read, shot = camera.noise
+    deviation = np.sqrt(read**2 + shot * np.clip(frame, 0, 255))
+    frame += deviation * noise.standard_normal(frame.shape, np.float32)
+    return np.clip(np.rint(frame), 0, 255).astype(np.uint8)
+
+
+def render_jpeg(canvas, motion: Motion, t: int, camera: Camera, noise) -> bytes:
+    """As `render`, encoded."""
+    return images.encode_jpeg(render(canvas, motion, t, camera, noise), camera.quality)
+
+
+def flow(motion: Motion, onset: int, apex: int) -> dict[str, np.ndarray]:
+    """How each pixel of the onset's frame moves until the apex.
+
+    The whole flow of pixel x is `head(x) - x + displacement + distraction`.
+
+    Returns:
+      head: [2, 3], the similarity of the head between the two frames.
+      displacement: [224, 224, 2] float64 (x, y) px, by the expression alone.
+      distraction: the same, by blinks and turns.
+    """
+    first, last = head(motion.pose[onset]), head(motion.pose[apex])
+    pixels = np.stack(np.meshgrid(np.arange(SIZE), np.arange(SIZE)), -1).astype(np.float64)
+    before = apply(inverse(first), pixels)
+    face = before - look_up(motion.field(onset), before)
+    field, after = motion.field(apex), before
+    for _ in range(30):  # contracts: no field is steeper than 1
+        after = face + look_up(field, after)
+    linear = last[:, :2].T
+    expression = np.float32(motion.intensity[apex]) * motion.expression
+    moved = look_up(expression, after).astype(np.float64) - np.float64(
+        motion.intensity[onset]
+    ) * look_up(motion.expression, before)
+    between = last[:, :2] @ inverse(first)[:, :2]
+    shift = apply(last, inverse(first)[:, 2])
+    return {
+        "head": np.column_stack([between, shift]),
+        "displacement": moved @ linear,
+        "distraction": (after - before - moved) @ linear,
+    }
+
+
+def per_patch(values: np.ndarray, reduce=np.mean) -> np.ndarray:
+    """[224, 224, ...] -> [28, 28, ...] float32."""
+    side = SIZE // PATCH
+    cells = values.reshape(side, PATCH, side, PATCH, *values.shape[2:])
+    return reduce(cells, axis=(1, 3)).astype(np.float32)
+
+
+def _remap(canvas: np.ndarray, points: np.ndarray, how: int) -> np.ndarray:
+    places = (points + (MARGIN + 0.5)) * SUPER - 0.5
+    x, y = np.moveaxis(places.astype(np.float32), -1, 0)
+    return cv2.remap(
+        canvas,
+        np.ascontiguousarray(x),
+        np.ascontiguousarray(y),
+        how,
+        borderMode=cv2.BORDER_REPLICATE,
+    )

@@ -1,0 +1,218 @@
+"""What a checkpoint says of a pair of frames: arrays, and a figure of them."""
+
+import dataclasses
+
+import cv2
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from micron_jax.faces.registration import Registration, register, warp_back
+from micron_jax.pretrained import MicronBert
+from micron_jax.visualization.face_parts import BOX
+from micron_jax.visualization.overlay import LABELS, legend, show_face, show_heat, tint, top_of
+
+
+@dataclasses.dataclass(frozen=True)
+class PairView:
+    """What there is to see in a pair of frames, on the grid of the first one.
+
+    Attributes:
+      frame: uint8 [V, V, 3].
+      reference: the other frame as it was, uint8 [V, V, 3].
+      registered: the other frame moved onto the first, in its light, uint8 [V, V, 3].
+      registration: what was done to it.
+      kind: of the heat; see `MicronBert.micro_attention`.
+      heat: how much each patch differs, float32 [h, w].
+      flow: length of the optical flow that is left between the two, px of the network's input,
+        mean of each patch, float32 [h, w]; computed without any network, to compare.
+      interest: Patch of Interest scores of the first frame, float32 [h, w].
+      cls_attention: of its CLS token, float32 [heads, h, w].
+      reconstruction: the decoder's, uint8 [S, S, 3]; None: the checkpoint has no decoder.
+    """
+
+    frame: np.ndarray
+    reference: np.ndarray
+    registered: np.ndarray
+    registration: Registration
+    kind: str
+    heat: np.ndarray
+    flow: np.ndarray
+    interest: np.ndarray
+    cls_attention: np.ndarray
+    reconstruction: np.ndarray | None
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All of it, to be stored."""
+        held = {
+            name: getattr(self, name)
+            for name in (
+                "frame", "reference", "registered", "heat", "flow", "interest", "cls_attention"
+            )
+        }  # fmt: skip
+        held |= {"transform": self.registration.transform, "kind": np.array(self.kind)}
+        if self.reconstruction is not None:
+            held["reconstruction"] = self.reconstruction
+        return held
+
+
+def view_size(model: MicronBert) -> int:
+    """Side of the crops to look at, px: a multiple of the network's input, at least 224.
+
+    Registration and optical flow need more detail than a small network is given.
+    """
+    size = model.config.img_size
+    return size * -(-224 // size)
+
+
+def shrink(frames: np.ndarray, size: int) -> np.ndarray:
+    """uint8 [B, V, V, 3] -> uint8 [B, size, size, 3], size a divisor of V."""
+    if frames.shape[1] == size:
+        return frames
+    resized = [cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA) for frame in frames]
+    return np.stack(resized)
+
+
+def register_crops(
+    moving: np.ndarray, reference: np.ndarray, *, faces: bool = True
+) -> tuple[np.ndarray, Registration]:
+    """`registration.register` of two crops, by what lies in the faces' box alone.
+
+    A wall behind a head stands still and has many corners; left in, it holds the head's motion
+    back from being taken off.
+
+    Args:
+      moving, reference: uint8 [V, V, 3].
+      faces: the crops are aligned faces; if not, all of them counts.
+    """
+    if not faces:
+        return register(moving, reference)
+    (left, top), (right, bottom) = np.rint(np.multiply(BOX, len(moving))).astype(int)
+    inside = np.s_[top:bottom, left:right]
+    _, done = register(*(np.ascontiguousarray(crop[inside]) for crop in (moving, reference)))
+    transform = done.transform.copy()
+    transform[:, 2] += (left, top) - transform[:, :2] @ (left, top)
+    levels = np.clip(np.rint(np.arange(256) * done.gain + done.offset), 0, 255).astype(np.uint8)
+    moved = moving if done.refused else warp_back(moving, transform)
+    return cv2.LUT(moved, levels), dataclasses.replace(done, transform=transform)
+
+
+def residual_flow(frame: np.ndarray, registered: np.ndarray, grid: int, size: int) -> np.ndarray:
+    """Length of the optical flow (Farnebäck) between two registered frames, a mean per patch.
+
+    Args:
+      frame, registered: uint8 [V, V, 3].
+      grid: patches along a side.
+      size: side of the network's input, px, in which lengths are told.
+
+    Returns:
+      float32 [grid, grid].
+    """
+    grey, other = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (frame, registered))
+    flow = cv2.calcOpticalFlowFarneback(grey, other, None, 0.5, 3, 15, 3, 7, 1.5, 0)
+    length = np.hypot(flow[..., 0], flow[..., 1]) * (size / len(frame))
+    return cv2.resize(length, (grid, grid), interpolation=cv2.INTER_AREA)
+
+
+def look_at_pair(
+    model: MicronBert,
+    frame: np.ndarray,
+    reference: np.ndarray,
+    *,
+    heat: str | None = None,
+    faces: bool = True,
+) -> PairView:
+    """Registers the reference onto the frame and asks the network for all it tells of the two.
+
+    Args:
+      model: from `micron_jax.load`.
+      frame, reference: crops of one face, uint8 [V, V, 3], V a multiple of the network's input.
+      heat: one of `model.heats`; None: the first of them.
+      faces: the crops are aligned faces, and registered by what lies in the faces' box.
+
+    Returns:
+      Arrays; `draw_pair` makes a figure of them, and `arrays()` what can be stored.
+
+    Raises:
+      ValueError: frames of another dtype or shape, no such heat.
+    """
+    size = model.config.img_size
+    if frame.shape != reference.shape or len(frame) % size or frame.shape[0] != frame.shape[1]:
+        raise ValueError(
+            f"frames are {frame.shape} and {reference.shape}; expected uint8 [V, V, 3] twice, V a "
+            f"multiple of {size}"
+        )
+    registered, registration = register_crops(reference, frame, faces=faces)
+    small, small_reference = shrink(np.stack([frame, registered]), size)[:, None]
+    reconstruction = model.reconstruct(small, small_reference)
+    return PairView(
+        frame=frame,
+        reference=reference,
+        registered=registered,
+        registration=registration,
+        kind=heat or model.heats[0],
+        heat=np.asarray(model.micro_attention(small, small_reference, heat=heat))[0],
+        flow=residual_flow(frame, registered, model.config.grid, size),
+        interest=np.asarray(model.interest(small))[0],
+        cls_attention=np.asarray(model.cls_attention(small))[0],
+        reconstruction=None if reconstruction is None else np.asarray(reconstruction)[0],
+    )
+
+
+def draw_pair(view: PairView, *, title: str = "", aspect: float = 1.0) -> Figure:
+    """Frames and maps of a pair, each map with its scale.
+
+    Args:
+      view: from `look_at_pair`.
+      title: printed above.
+      aspect: width over height of what the square crops show.
+
+    Returns:
+      A matplotlib figure, which no window shows: `figure.savefig(path)`, or in a notebook its name.
+    """
+    heads, face = len(view.cls_attention), view.frame
+    columns = max(5, heads + 1)
+    size = (2.5 * columns, 5.5 / min(1, aspect) + 0.4)
+    figure = Figure(figsize=size, layout="compressed")
+    upper, lower = figure.subplots(2, columns)
+    for axis in (*upper, *lower):
+        axis.set_axis_off()
+
+    def heat(axis, values, top, name):
+        return show_heat(axis, face, values, top, name, aspect)
+
+    done = view.registration
+    told = "as it was" if done.refused else f"gain {done.gain:.2f}, offset {done.offset:+.1f}"
+    show_face(upper[0], face, "frame", aspect)
+    show_face(upper[1], view.reference, "reference", aspect)
+    show_face(upper[2], view.registered, f"reference, registered\n({told})", aspect)
+    shown = heat(upper[3], view.heat, top_of(view.heat, view.kind), f"{view.kind} heat")
+    legend(figure, upper[3], shown, LABELS[view.kind])
+    top = max(float(np.percentile(view.flow, 99.5)), 0.5)
+    shown = heat(upper[4], view.flow, top, "optical flow left\n(no network)")
+    legend(figure, upper[4], shown, "px of the network's input")
+
+    low, high = (float(level) for level in np.percentile(view.interest, (1, 99)))
+    high = max(high, low + 1e-6)
+    tinted = tint(face, view.interest, low, high, "viridis")
+    show_face(lower[0], tinted, "Patch of Interest", aspect)
+    shown = ScalarMappable(Normalize(low, high), "viridis")
+    legend(figure, lower[0], shown, "cosine with the CLS token")
+    top = float(view.cls_attention.max())
+    for head, (axis, values) in enumerate(zip(lower[1:], view.cls_attention, strict=False), 1):
+        shown = heat(axis, values, top, f"CLS attention, head {head}")
+    legend(figure, lower[heads], shown, "softmax weight")
+
+    rest = [*lower[1 + heads :], *upper[5:]]
+    if view.reconstruction is not None and rest:
+        show_face(rest.pop(0), view.reconstruction, "reconstruction", aspect)
+    if rest:
+        apart = np.abs(face.astype(np.int16) - view.registered).mean(axis=-1)
+        limit = max(float(np.percentile(apart, 99)), 8.0)
+        rest[0].set_title("|frame − registered|", fontsize=8)
+        shown = rest[0].imshow(apart, vmin=0, vmax=limit, cmap="gray")
+        rest[0].set_aspect(1 / aspect)
+        legend(figure, rest[0], shown, "grey levels")
+    figure.suptitle(title, fontsize=10)
+    return figure

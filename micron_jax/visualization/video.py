@@ -1,0 +1,116 @@
+"""The annotated video: the face, the map over it on one scale, and the energy with a cursor."""
+
+import functools
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from micron_jax.spotting.timeline import Timeline
+from micron_jax.visualization.figures import MOMENTS, scale_of
+from micron_jax.visualization.overlay import LABELS, overlay
+
+SIDE, CURVE, LINE = 360, 120, 26  # px: of the longer side of a face, heights of curve and of text
+BAR = 70  # px: width of the legend
+FASTEST = 30.0  # frames per second that are shown; faster recordings are slowed down
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+WHITE, GREY, RED = (255, 255, 255), (150, 150, 150), (235, 64, 52)
+BROWSERS, PLAYERS = "vp09", "mp4v"  # VP9, which browsers play; MPEG-4 part 2, which players do
+
+
+@functools.cache
+def codec() -> str:
+    """`BROWSERS`, or `PLAYERS` where this machine's OpenCV cannot write that into an MP4.
+
+    H.264 is in no OpenCV wheel, for its licence.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        writer = _open(Path(scratch, "tried.mp4"), BROWSERS, 30.0, (64, 64))
+        written = writer.isOpened()
+        writer.release()
+    return BROWSERS if written else PLAYERS
+
+
+def _open(path: Path, code: str, fps: float, size: tuple[int, int]) -> cv2.VideoWriter:
+    return cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), fps, size)
+
+
+class AnnotatedVideo:
+    """Writes an MP4 of `codec`, a frame of the timeline at a time."""
+
+    def __init__(self, path: Path, timeline: Timeline, *, aspect: float = 1.0):
+        """Opens the file.
+
+        Raises:
+          OSError: it cannot be written.
+        """
+        self._timeline, self._top = timeline, scale_of(timeline)
+        width, height = SIDE * min(1, aspect), SIDE * min(1, 1 / aspect)
+        self._face = (round(width / 2) * 2, round(height / 2) * 2)
+        self._width = 2 * self._face[0] + BAR
+        self._curve = self._draw_curve()
+        self._bar = self._draw_bar()
+        shown = min(timeline.fps, FASTEST)
+        self._speed = "" if shown == timeline.fps else f"  slowed {timeline.fps / shown:.1f}x"
+        size = (self._width, self._face[1] + LINE + CURVE)
+        self._writer = _open(path, codec(), shown, size)
+        if not self._writer.isOpened():
+            raise OSError(f"{path.name}: OpenCV cannot write MP4 here")
+
+    def add(self, index: int, crop: np.ndarray) -> None:
+        """Appends frame `index` of the timeline; crop uint8 [V, V, 3]."""
+        timeline = self._timeline
+        face = cv2.resize(crop, self._face, interpolation=cv2.INTER_CUBIC)
+        mapped = overlay(face, timeline.heat[index], self._top)
+        text = np.zeros((LINE, self._width, 3), np.uint8)
+        told = f"{timeline.seconds[index]:7.2f} s  frame {timeline.numbers[index]}{self._speed}"
+        _write(text, told, (6, 18))
+        for rank, interval in enumerate(timeline.intervals[:MOMENTS], 1):
+            if interval.onset <= index <= interval.offset:
+                _write(text, f"candidate {rank} {interval.part}", (self._face[0] + 6, 18), RED)
+                cv2.rectangle(mapped, (1, 1), (self._face[0] - 2, self._face[1] - 2), RED, 3)
+        curve = self._curve.copy()
+        x = self._x(index)
+        cv2.line(curve, (x, 0), (x, CURVE - 1), WHITE, 1)
+        upper = np.concatenate([face, mapped, self._bar], axis=1)
+        frame = np.concatenate([upper, text, curve])
+        self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+
+    def close(self) -> None:
+        """Ends the file, which is whole only then."""
+        self._writer.release()
+
+    def _x(self, index: int) -> int:
+        return 8 + round(index / max(1, len(self._timeline.energy) - 1) * (self._width - 17))
+
+    def _draw_curve(self) -> np.ndarray:
+        curve = np.zeros((CURVE, self._width, 3), np.uint8)
+        energy, floor = self._timeline.energy, CURVE - 8
+        for interval in self._timeline.intervals[:MOMENTS]:
+            corners = (self._x(interval.onset), 0), (self._x(interval.offset), CURVE - 1)
+            cv2.rectangle(curve, *corners, (90, 25, 20), -1)
+        points = [
+            (self._x(n), floor - round(float(e) / self._top * (floor - 22)))
+            for n, e in enumerate(energy)
+        ]
+        cv2.polylines(curve, [np.array(points, np.int32)], False, (253, 190, 60), 1, cv2.LINE_AA)
+        for rank, interval in enumerate(self._timeline.intervals[:MOMENTS], 1):
+            _write(curve, str(rank), (points[interval.apex][0] - 4, 13), RED)
+        _write(curve, "energy", (10, 14), GREY)
+        return curve
+
+    def _draw_bar(self) -> np.ndarray:
+        height = self._face[1]
+        bar = np.zeros((height, BAR, 3), np.uint8)
+        scale = np.linspace(self._top, 0, height - 60)[:, None]
+        black = np.zeros((height - 60, 14, 3), np.uint8)
+        bar[30 : height - 30, 8:22] = overlay(black, np.repeat(scale, 14, axis=1), self._top)
+        _write(bar, f"{self._top:.2g}", (26, 38))
+        _write(bar, "0", (26, height - 30))
+        _write(bar, LABELS[self._timeline.kind].split()[-1], (4, height - 10), GREY)
+        return bar
+
+
+def _write(image: np.ndarray, text: str, at: tuple[int, int], colour=WHITE) -> None:
+    cv2.putText(image, text, at, FONT, 0.42, colour, 1, cv2.LINE_AA)

@@ -1,0 +1,72 @@
+"""Pixel differences and flow, on a drawn face that moves by a known field."""
+
+import cv2
+import numpy as np
+import pytest
+from helpers import drawn
+
+from micron_jax.benchmarks import learn_flow
+
+PLACES = np.stack(np.meshgrid(np.arange(224), np.arange(224)), -1).astype(np.float32)
+
+
+def moved(image, field):
+    """What lies at x comes to x + field (small and smooth: the inverse is x - field)."""
+    x, y = np.moveaxis((PLACES - field).astype(np.float32), -1, 0)
+    return cv2.remap(image, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+
+@pytest.fixture(scope="module")
+def pair():
+    """(onset, apex, field): the head shifts and grows; a spot at patch (10, 12) moves by 1 px."""
+    onset = cv2.resize(drawn.texture(3, (320, 320)), (224, 224), interpolation=cv2.INTER_AREA)
+    spot = np.exp(-(((PLACES - (99.5, 83.5)) / 24) ** 2).sum(-1))[..., None]
+    head = np.float32((0.4, -0.3)) + 0.004 * (PLACES - 112)
+    return onset, moved(onset, head + spot * np.float32((0.6, 0.8))), spot
+
+
+@pytest.mark.parametrize("name", learn_flow.FINDERS)
+def test_flow_sees_the_spot_and_not_the_head(pair, name):
+    onset, apex, spot = pair
+    maps = learn_flow.flow_maps(learn_flow.FINDERS[name], onset, apex)
+    length = maps["affine"]
+    assert length.shape == (28, 28)
+    assert length.dtype == np.float32
+    assert length[10, 12] == pytest.approx(1, abs=0.25)
+    near = cv2.resize(spot, (28, 28), interpolation=cv2.INTER_AREA) > 0.01
+    assert np.quantile(length[2:-2, 2:-2][~near[2:-2, 2:-2]], 0.9) < 0.1
+    # The median leaves the growth: 0.4 px at the borders.
+    assert np.median(maps["median"]) > 5 * np.median(length)
+    np.testing.assert_allclose(
+        maps["affine relative"], length / (np.median(length) + 0.02), rtol=1e-6
+    )
+
+
+def test_robust_affine_part_is_that_of_most():
+    y, x = np.mgrid[:28, :28] * 8 + 3.5
+    head = np.stack([0.5 + 0.01 * x - 0.004 * y, -0.2 + 0.003 * x], -1)
+    vectors = head.copy()
+    vectors[5:12, 5:12] += (2.0, -1.0)
+    rest = learn_flow.less_affine(vectors)
+    np.testing.assert_allclose(rest, vectors - head, atol=0.02)
+
+
+def test_nothing_moves(pair):
+    onset, *_ = pair
+    for maps in (
+        learn_flow.flow_maps(learn_flow.FINDERS["farneback 25"], onset, onset),
+        learn_flow.difference_maps(onset, onset),
+    ):
+        for name, values in maps.items():
+            assert np.abs(values).max() < 1e-3, name
+
+
+def test_difference_is_a_mean_of_the_patch():
+    onset = np.full((224, 224, 3), 100, np.uint8)
+    apex = onset.copy()
+    apex[80:112, 160:192] += 6  # four by four patches
+    maps = learn_flow.difference_maps(onset, apex)
+    assert maps["plain"][11, 21] == pytest.approx(6, abs=0.01)
+    assert maps["plain"][0, 0] == 0
+    np.testing.assert_allclose(maps["relative"], maps["plain"] / 0.25)
+    np.testing.assert_allclose(maps["graded"], maps["plain"] / 6, rtol=1e-6)  # the onset is flat

@@ -1,0 +1,79 @@
+"""A classifier's files, read back or refused by name."""
+
+import json
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from helpers.tiny import PAPER
+
+from micron_jax.checkpoints import classifier
+from micron_jax.checkpoints.classifier import JSON, TENSORS, Classifier, Pairs
+from micron_jax.errors import UserError
+from micron_jax.models.classifier import ClassifierConfig
+
+CLASSES = ("calm", "not calm")
+WIDTH = 4 * 32
+ROW = {"samples": 3, "f1": 0.5, "recall": 0.5, "precision": 0.5}
+EVIDENCE = {"protocol": "mine", "uf1": 0.5, "uar": 0.5, "per_class": dict.fromkeys(CLASSES, ROW)}
+KEPT = Classifier(
+    ClassifierConfig(features="difference", pooling="grid", cells=2),
+    CLASSES,
+    Pairs(32, "face", True),
+    {
+        "head": {"classes": {"kernel": np.ones((WIDTH, 2), "f4"), "bias": np.zeros(2, "f4")}},
+        "mean": np.zeros(WIDTH, "f4"),
+        "deviation": np.ones(WIDTH, "f4"),
+    },
+    EVIDENCE,
+)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, data in KEPT.files().items():
+        (tmp_path / name).write_bytes(data)
+    return tmp_path
+
+
+def test_it_is_read_back(folder, tmp_path):
+    again = classifier.read(folder, PAPER)
+    assert (again.config, again.classes, again.pairs) == (KEPT.config, CLASSES, KEPT.pairs)
+    assert again.evidence == EVIDENCE
+    np.testing.assert_array_equal(again.params["head"]["classes"]["kernel"], np.ones((WIDTH, 2)))
+    assert classifier.read(tmp_path / "elsewhere", PAPER) is None
+
+
+def change(folder, **fields):
+    path = folder / JSON
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+def tensors(folder, **values):
+    held = safetensors.numpy.load_file(folder / TENSORS)
+    safetensors.numpy.save_file(held | values, folder / TENSORS)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda f: (f / JSON).write_text("{"), "classifier.json: cannot be read"),
+        (lambda f: change(f, format="x"), "classifier.json: cannot be read (format 'x'"),
+        (lambda f: change(f, evidence={}), "cannot be read ('uf1'); fine-tune again"),
+        (lambda f: change(f, evidence=EVIDENCE | {"uf1": float("nan")}), "not JSON compliant"),
+        (lambda f: change(f, classes=["calm"]), "cannot be read (1 classes"),
+        (lambda f: change(f, classifier={"features": "motion"}), "no motion branch"),
+        (lambda f: change(f, classifier={"colour": 1}), "classifier.colour: no such field"),
+        (lambda f: (f / TENSORS).unlink(), "classifier.safetensors: cannot be read"),
+        (lambda f: (f / TENSORS).write_bytes(b"x" * 20), "classifier.safetensors: cannot be read"),
+        (lambda f: tensors(f, mean=np.zeros(3, "f4")), "mean is ((3,), 'float32')"),
+        (lambda f: tensors(f, more=np.zeros(3, "f4")), "more is"),
+        (lambda f: tensors(f, mean=np.full(WIDTH, np.nan, "f4")), "mean holds 128 numbers"),
+    ],
+)
+def test_what_is_damaged_is_named(folder, damage, words):
+    damage(folder)
+    with pytest.raises(UserError) as caught:
+        classifier.read(folder, PAPER)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)

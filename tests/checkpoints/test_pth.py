@@ -1,0 +1,571 @@
+"""`.pth` files read without torch: what torch writes, what is broken, what is hostile.
+
+Most files here are put together by hand, opcode by opcode, so that they say what no honest writer
+says and so that the tests run where there is no torch.
+"""
+
+import argparse
+import contextlib
+import os
+import random
+import struct
+import subprocess
+import sys
+import time
+import zipfile
+from collections import OrderedDict
+
+import ml_dtypes
+import numpy as np
+import pytest
+from helpers.pickles import Code, build, call, code, name, storage, tensor
+
+from micron_jax.checkpoints import pth
+from micron_jax.errors import UserError
+
+SIX = np.arange(6, dtype=np.float32)
+
+
+@pytest.fixture
+def write(tmp_path):
+    """(object or opcodes, records, further entries) -> a checkpoint made without torch."""
+
+    def write(value, records=None, extra=None, compression=zipfile.ZIP_STORED):
+        path = tmp_path / "ckpt.pth"
+        with zipfile.ZipFile(path, "w", compression) as archive:
+            if value is not None:
+                archive.writestr("any/data.pkl", b"\x80\x02" + code(value) + b".")
+            for key, raw in ({"0": SIX.tobytes()} if records is None else records).items():
+                archive.writestr(f"any/data/{key}", raw)
+            for entry, raw in (extra or {}).items():
+                archive.writestr(entry, raw)
+        return path
+
+    return write
+
+
+def refusal(path) -> str:
+    """The one line that `read` refuses a file with."""
+    with pytest.raises(UserError) as caught:
+        pth.read(path)
+    message = str(caught.value)
+    assert message.isprintable(), "more than one line, or what a terminal obeys"
+    shown = str(path) if str(path).isprintable() else ascii(str(path))
+    assert message.startswith(f"{shown} ")
+    assert ": " in message.removeprefix(shown), "no mend"
+    return message
+
+
+# What may be read.
+
+
+def test_the_parts_of_a_checkpoint(write):
+    options = build(call("argparse", "Namespace"), {"lr": 0.5, "dtype": name("torch", "bfloat16")})
+    state = Code(call("collections", "OrderedDict") + b"(" + code("w") + tensor() + b"u")
+    state = build(state, {"_metadata": call("collections", "OrderedDict"), "items": 3})
+    read = pth.read(
+        write(
+            {
+                "model": state,
+                "args": options,
+                "epoch": 2**40,
+                "betas": (0.9, None, True, [], {}, -1),
+                "shape": call("torch", "Size", (2, 3)),
+            }
+        )
+    )
+    assert type(read["model"]) is OrderedDict
+    ((key, weight),) = read["model"].items()  # not hidden by the attribute
+    assert key == "w"
+    np.testing.assert_array_equal(weight, SIX.reshape(2, 3))
+    assert type(read["args"]) is argparse.Namespace
+    assert vars(read["args"]) == {"lr": 0.5, "dtype": np.dtype(ml_dtypes.bfloat16)}
+    assert read["epoch"] == 2**40
+    assert read["betas"] == (0.9, None, True, [], {}, -1)
+    assert read["shape"] == (2, 3)
+    assert type(read["shape"]) is tuple
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype"),
+    [
+        ("DoubleStorage", np.float64),
+        ("FloatStorage", np.float32),
+        ("HalfStorage", np.float16),
+        ("BFloat16Storage", ml_dtypes.bfloat16),
+        ("LongStorage", np.int64),
+        ("IntStorage", np.int32),
+        ("ShortStorage", np.int16),
+        ("CharStorage", np.int8),
+        ("ByteStorage", np.uint8),
+        ("BoolStorage", np.bool_),
+    ],
+)
+def test_dtypes(write, kind, dtype):
+    wanted = SIX.astype(dtype).reshape(2, 3)
+    read = pth.read(write(tensor(kind=kind), {"0": wanted.tobytes()}))
+    assert type(read) is np.ndarray
+    assert read.dtype == dtype
+    np.testing.assert_array_equal(read, wanted)
+
+
+@pytest.mark.parametrize(
+    ("view", "wanted"),
+    [
+        ({"size": (3, 2), "stride": (1, 3)}, SIX.reshape(2, 3).T),
+        ({"size": (2, 2), "stride": (3, 1), "offset": 1}, SIX.reshape(2, 3)[:, 1:]),
+        ({"size": (), "stride": (), "offset": 5}, SIX[5]),
+        ({"size": (3,), "stride": (2,)}, SIX[::2]),
+        ({"size": (4,), "stride": (0,), "offset": 2}, SIX[[2, 2, 2, 2]]),
+        ({"size": (1, 6), "stride": (2**62, 1)}, SIX[None]),
+        ({"size": (0, 3), "stride": (3, 1), "offset": 6}, SIX[:0].reshape(0, 3)),
+        ({"size": (0,), "stride": (1,), "count": 0, "key": "empty"}, SIX[:0]),
+    ],
+)
+def test_views(write, view, wanted):
+    read = pth.read(write(tensor(**view), {"0": SIX.tobytes(), "empty": b""}))
+    assert read.shape == np.shape(wanted)
+    np.testing.assert_array_equal(read, wanted)
+
+
+def test_tied_tensors_share_read_only_memory(write):
+    whole, part = pth.read(write([tensor(), tensor((3,), (1,), offset=3)]))
+    assert np.shares_memory(whole, part)
+    assert not whole.flags.writeable
+    assert not part.flags.writeable
+
+
+def test_bools_are_zero_or_one(write):
+    read = pth.read(write(tensor((4,), (1,), kind="BoolStorage", count=4), {"0": b"\0\1\2\xff"}))
+    assert read.tobytes() == b"\0\1\1\1"
+
+
+def test_parameters(write):
+    hooks = call("collections", "OrderedDict")
+    plain = call("torch._utils", "_rebuild_parameter", tensor(), True, hooks)
+    other = call(
+        "torch._utils", "_rebuild_parameter_with_state", tensor(more=({},)), True, hooks, {"a": 1}
+    )
+    for array in pth.read(write([plain, other])):
+        np.testing.assert_array_equal(array, SIX.reshape(2, 3))
+
+
+def test_later_pickle_protocols(write):
+    frame = b"\x80\x04\x95" + struct.pack("<Q", 30)
+    empty = b"\x8c\x0bcollections\x94\x8c\x0bOrderedDict\x94\x93)R\x94"
+    first, second = pth.read(write(Code(frame + empty + b"\x8c\x01ah\x00sh\x02\x86")))
+    assert first == OrderedDict(a="collections")
+    assert second is first
+
+
+def test_neither_torch_nor_jax_is_imported():
+    program = (
+        "import sys, micron_jax.checkpoints.pth; assert not {'torch', 'jax'} & set(sys.modules), 1"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+# What is broken.
+
+
+def test_no_such_file(tmp_path):
+    assert "does not exist" in refusal(tmp_path / "none.pth")
+    assert "does not exist" in refusal(tmp_path / "none\n\x1b[31m.pth")
+    assert "folder" in refusal(tmp_path)
+    assert "cannot be opened" in refusal("nul\0.pth")
+
+
+@pytest.mark.parametrize("raw", [b"", b"P", b"version https://git-lfs\n", b"\x89PNG\r\n", b"\x80."])
+def test_not_a_zip(tmp_path, raw):
+    path = tmp_path / "x.pth"
+    path.write_bytes(raw)
+    assert "not a PyTorch checkpoint" in refusal(path)
+
+
+def test_the_format_before_1_6(tmp_path):
+    path = tmp_path / "x.pth"
+    path.write_bytes(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.")
+    assert "torch.save(torch.load(path, weights_only=False), path)" in refusal(path)
+
+
+def test_other_zips(write):
+    assert "data.pkl" in refusal(write(None))
+    assert "data.pkl" in refusal(write([], {}, {"two/data.pkl": b"\x80\x02N."}))
+    assert "data.pkl" in refusal(write(None, {}, {"data.pkl": b"\x80\x02N."}))
+    assert "TorchScript" in refusal(write([], {}, {"any/constants.pkl": b""}))
+    assert "TorchScript" in refusal(write([], {}, {"any/code/__torch__.py": b""}))
+    assert "little-endian" in refusal(write([], {}, {"any/byteorder": b"big"}))
+    assert pth.read(write([], {}, {"any/byteorder": b"little", "any/version": b"3\n"})) == []
+
+
+def test_a_zip_bomb(write):
+    path = write(tensor(), {"0": bytes(50_000_000)}, compression=zipfile.ZIP_DEFLATED)
+    assert path.stat().st_size < 60_000
+    assert "compressed" in refusal(path)
+
+
+def relisted(path, change) -> None:
+    """Rewrites a zip's list of entries: `change` takes and returns the entries' bytes."""
+    raw = path.read_bytes()
+    start = raw.index(b"PK\x01\x02")
+    first, *others = raw[start:-22].split(b"PK\x01\x02")  # 22 bytes then tell where the list is
+    entries = [b"PK\x01\x02" + entry for entry in change(others)]
+    tail = bytearray(raw[-22:])
+    struct.pack_into("<HHI", tail, 8, len(entries), len(entries), sum(map(len, entries)))
+    path.write_bytes(raw[:start] + first + b"".join(entries) + bytes(tail))
+
+
+def test_a_list_of_entries_that_lies(write):
+    path = write(tensor(), {"0": SIX.tobytes(), "1": bytes(1000)})
+    relisted(path, lambda old: old)
+    pth.read(path)
+    relisted(path, lambda old: [*old, old[0]])
+    assert "overlap or repeat" in refusal(path)
+    path = write(tensor(), {"0": SIX.tobytes(), "1": bytes(1000)})
+    others = (b"data/2", b"data/3")  # other names for the same bytes
+    relisted(path, lambda old: [*old, *(old[-1].replace(b"data/1", other) for other in others)])
+    assert "overlap or repeat" in refusal(path)
+    path = write(tensor())
+    relisted(path, lambda old: [old[0], old[1].replace(b"\x18\0\0\0", b"\x17\0\0\0", 1)])
+    assert "damaged" in refusal(path)
+
+
+def test_cut_short(write):
+    path = write({"w": tensor(), "b": tensor(key="1")}, {"0": SIX.tobytes(), "1": SIX.tobytes()})
+    raw = path.read_bytes()
+    assert set(pth.read(path)) == {"w", "b"}
+    for length in range(4, len(raw)):
+        path.write_bytes(raw[:length])
+        assert "damaged or cut short" in refusal(path)
+
+
+def test_a_changed_weight_is_noticed(write):
+    path = write(tensor())
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(SIX.tobytes()) + 6] ^= 1
+    path.write_bytes(raw)
+    assert "damaged" in refusal(path)
+
+
+def test_too_large_for_the_machine(write, monkeypatch):
+    def no_memory(*args):
+        raise MemoryError
+
+    monkeypatch.setattr(pth, "_run", no_memory)
+    assert "does not fit in memory" in refusal(write(tensor()))
+
+
+def test_missing_and_short_records(write):
+    assert "damaged" in refusal(write(tensor(), {}))
+    assert "too short" in refusal(write(tensor(), {"0": SIX.tobytes()[:-1]}))
+    assert "too short" in refusal(write(tensor(count=-1)))
+    assert "too short" in refusal(write(tensor(count=2**70)))
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        {"size": (7,), "stride": (1,)},
+        {"size": (2, 3), "stride": (3, 1), "offset": 1},
+        {"size": (2,), "stride": (6,)},
+        {"size": (2,), "stride": (2**62,)},
+        {"size": (2**40,), "stride": (0,)},
+        {"size": (2**62,) * 60, "stride": (0,) * 60},
+        {"size": (), "stride": (), "offset": 6},
+    ],
+)
+def test_tensors_beyond_their_storage(write, view):
+    assert "contiguous()" in refusal(write(tensor(**view)))
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        {"size": (-1,), "stride": (1,)},
+        {"size": (2,), "stride": (-1,), "offset": 5},
+        {"size": (2,), "stride": (1,), "offset": -1},
+        {"size": (2.0,), "stride": (1,)},
+        {"size": (True,), "stride": (1,)},
+        {"size": ("2",), "stride": (1,)},
+        {"size": (2, 3), "stride": (1,)},
+        {"size": [2], "stride": [1]},
+        {"size": 6, "stride": 1},
+        {"size": (1,) * 65, "stride": (1,) * 65},
+        {"size": (0, 2**62, 2**62), "stride": (0, 0, 0)},
+        {"size": (2**64,), "stride": (1,)},
+        {"size": (2,), "stride": (1,), "offset": None},
+        {"more": ({"neg": True},)},
+        {"more": ({}, {})},
+        {"count": "6"},
+        {"key": 0},
+    ],
+)
+def test_tensors_of_odd_arguments(write, view):
+    assert "does not write" in refusal(write(tensor(**view)))
+
+
+@pytest.mark.parametrize(
+    "pickled",
+    [
+        b"",
+        b"NN",
+        b"(N",
+        b"t",
+        b"a",
+        b"h\x00",
+        b"\x85",
+        b"NNNs",
+        b"]NNs",
+        b"}(Nu",
+        b"}]Ns",
+        b"})Ns",
+        b"Na",
+        b"N}b",
+        b"]}b",
+        b"NQ",
+        b")Q",
+        b"N)R",
+        b"I1\n",
+        b"(lNb",
+        b"X\xff\xff\xff\xffabc",
+        b"\x8d" + b"\xff" * 8,
+        b"X\x01\x00\x00\x00\xff",
+        b"\x8b\xff\xff\xff\xff",
+        b"\x96" + b"\xff" * 7 + b"\x7f",
+        b"ctorch\n",
+        b"\xff",
+        b"NN\x93",
+        b"\x82\x01",
+        b"\x97",
+        b"Pos.system\n",
+        b"(lp0\ng0\na",
+        code(("storage", Code(b"N"), "0", "cpu", 1)) + b"Q",
+        code(("storage", name("torch", "Size"), "0", "cpu", 1)) + b"Q",
+        call("torch", "FloatStorage"),
+        call("torch", "Size", 3),
+        call("collections", "OrderedDict", [("a", 1)]),
+        call("argparse", "Namespace", 1),
+        call("torch._utils", "_rebuild_parameter", None, True, None),
+        call("torch._utils", "_rebuild_tensor_v2"),
+        call("torch._utils", "_rebuild_tensor_v2", tensor(), 0, (6,), (1,), False, None),
+    ],
+)
+def test_broken_pickles(write, pickled):
+    assert "does not write" in refusal(write(Code(pickled)))
+
+
+# What is hostile.
+
+
+@pytest.mark.parametrize(
+    ("pickled", "asks"),
+    [
+        (call("os", "system", "touch touched"), "os.system"),
+        (call("posix", "system", "touch touched"), "posix.system"),
+        (call("builtins", "eval", "open('touched', 'w')"), "builtins.eval"),
+        (call("__builtin__", "getattr", "", "join"), "__builtin__.getattr"),
+        (call("torch", "Size", (call("os", "system", "touch touched"),)), "os.system"),
+        (tensor(more=({"a": call("os", "system", "touch touched")},)), "os.system"),
+        (Code(b"(" + code("touch touched") + b"ios\nsystem\n"), "os.system"),
+        (Code(b"(" + name("os", "system") + code("touch touched") + b"o"), "os.system"),
+        (Code(name("os", "_wrap_close") + code(("touch", "touched")) + b"\x81"), "os._wrap_close"),
+        (Code(code("os") + code("system") + b"\x93" + code(("touched",)) + b"R"), "os.system"),
+        (call("torch.nn.modules.linear", "Linear"), "torch.nn.modules.linear.Linear"),
+        (call("torch.serialization", "load", "x"), "torch.serialization.load"),
+        (call("torch", "FloatStorage.from_file", "x"), "torch.FloatStorage.from_file"),
+        (call("argparse", "FileType", "w"), "argparse.FileType"),
+        (call("argparse", "Namespace.__init__", "w"), "argparse.Namespace.__init__"),
+        (Code(code("o\n\x1b[2J\ud800") + code("x" * 10**6) + b"\x93"), "'o\\n\\x1b[2J\\ud800.xxx"),
+    ],
+)
+def test_nothing_is_run(write, pickled, asks, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for value in (pickled, {"model": {"w": tensor()}, "args": [pickled]}):
+        message = refusal(write(value))
+        assert f"asks to run {asks}" in message
+        assert len(message) < 1000
+    assert os.listdir() == ["ckpt.pth"]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        name("argparse", "Namespace"),
+        name("collections", "OrderedDict"),
+        name("torch", "float32"),
+        name("torch", "FloatStorage"),
+        name("torch._utils", "_rebuild_tensor_v2"),
+        tensor(),
+        storage(),
+        code({}),
+        code(()),
+    ],
+)
+@pytest.mark.parametrize("state", [{"hello": 1}, (None, {"hello": 1}), (), None, {1: 2}])
+def test_attributes_go_nowhere_else(write, target, state):
+    """Python's own unpickler would leave `argparse.Namespace.hello` behind."""
+    refusal(write(build(target, state)))
+    assert not hasattr(argparse.Namespace, "hello")
+
+
+@pytest.mark.parametrize(
+    "state", [(None, {"a": 1}), (), None, [("a", 1)], {1: 2}, call("collections", "OrderedDict")]
+)
+def test_attributes_of_a_namespace(write, state):
+    refusal(write(build(call("argparse", "Namespace"), state)))
+
+
+def test_what_would_take_memory_or_time(write):
+    start = time.monotonic()
+    assert pth.read(write(Code(b"Nr\x00\x00\x00\x7f"))) is None  # memo 2 ** 31 - 2 ** 24
+    halves = b"".join(b"q%ch%c\x86" % (i, i) for i in range(100))  # pairs of the same pair
+    pth.read(write(Code(b")" + halves)))
+    refusal(write(Code(b"}" + b")" + halves + b"Ns")))  # its hash is 2 ** 100 steps away
+    refusal(write(Code(b")" + halves + b"N\x93")))  # and so is its text
+    refusal(write(Code(b")" + halves + b"Q")))
+    nested = pth.read(write(Code(b"]" * 200_000 + b"a" * 199_999)))
+    assert len(nested) == 1
+    many = [tensor((100_000,), (1,), kind="BoolStorage", count=100_000)] * 3000
+    read = pth.read(write(many, {"0": bytes(100_000)}))
+    assert all(np.shares_memory(read[0], array) for array in read)
+    assert time.monotonic() - start < 5
+
+
+def mutated(raw: bytes, seed: int) -> bytes:
+    """`raw` after one to four random edits: a byte, a run, a cut, a repeat."""
+    draw = random.Random(seed)
+    out = bytearray(raw)
+    for _ in range(draw.randint(1, 4)):
+        at = draw.randrange(len(out))
+        match draw.randrange(5):
+            case 0:
+                out[at] ^= 1 << draw.randrange(8)
+            case 1:
+                out[at] = draw.randrange(256)
+            case 2:
+                out[at : at + 4] = draw.randbytes(4)
+            case 3:
+                del out[at : at + draw.randint(1, 8)]
+            case 4:
+                out[at:at] = out[at : at + draw.randint(1, 40)]
+    return bytes(out)
+
+
+def rich() -> Code:
+    hooks = call("collections", "OrderedDict")
+    return code(
+        {
+            "model": build(
+                Code(hooks + b"(" + code("w") + tensor() + code("b") + tensor((), ()) + b"u"),
+                {"_metadata": hooks},
+            ),
+            "p": call("torch._utils", "_rebuild_parameter", tensor(key="1"), True, hooks),
+            "args": build(call("argparse", "Namespace"), {"lr": 1e-3, "n": [1, (2, None), "x"]}),
+        }
+    )
+
+
+@pytest.mark.parametrize("layer", ["file", "pickle"])
+def test_random_damage(write, layer):
+    """`pickle`: inside a sound zip, so that no checksum stands before the machine."""
+    records = {"0": SIX.tobytes(), "1": SIX.tobytes()}
+    path = write(rich(), records)
+    assert set(pth.read(path)) == {"model", "p", "args"}
+    whole, start, read = path.read_bytes(), time.monotonic(), 0
+    for seed in range(1000):
+        if layer == "file":
+            path.write_bytes(mutated(whole, seed))
+        else:
+            write(Code(mutated(rich(), seed)), records)
+        with contextlib.suppress(UserError):
+            pth.read(path)
+            read += 1
+    assert read < 400
+    assert time.monotonic() - start < 8
+
+
+# What torch itself writes.
+
+
+@pytest.fixture
+def torch():
+    return pytest.importorskip("torch")
+
+
+def same(array, tensor):
+    """An array of the values, shape and dtype of a tensor."""
+    assert type(array) is np.ndarray
+    assert array.shape == tuple(tensor.shape)
+    assert str(array.dtype) == str(tensor.dtype).removeprefix("torch.")
+    wanted = tensor.detach().double().numpy()
+    np.testing.assert_array_equal(array.astype(np.float64), wanted)
+
+
+def test_a_training_checkpoint(torch, tmp_path):
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
+    model.tied = model[0].weight
+    optimizer = torch.optim.AdamW(model.parameters())
+    model(torch.ones(2, 3)).sum().backward()
+    optimizer.step()
+    args = argparse.Namespace(lr=0.1, name="µ", dtype=torch.float16, shape=model[0].weight.shape)
+    path = tmp_path / "ckpt.pth"
+    torch.save(
+        {
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "args": args,
+            "epoch": 3,
+        },
+        path,
+    )
+    read = pth.read(path)
+    assert list(read["model"]) == list(model.state_dict())
+    for key, value in model.state_dict().items():
+        same(read["model"][key], value)
+    assert np.shares_memory(read["model"]["0.weight"], read["model"]["tied"])
+    same(read["optimizer"]["state"][0]["exp_avg"], optimizer.state_dict()["state"][0]["exp_avg"])
+    assert read["optimizer"]["param_groups"] == optimizer.state_dict()["param_groups"]
+    assert vars(read["args"]) == {**vars(args), "dtype": np.float16, "shape": (4, 3)}
+    assert read["epoch"] == 3
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_tensors_of_torch(torch, tmp_path, protocol):
+    base = torch.arange(24.0).reshape(2, 3, 4)
+    attributed = torch.nn.Parameter(base.clone())
+    attributed.note = "x"
+    tensors = {
+        "base": base,
+        "transposed": base.permute(2, 0, 1),
+        "sliced": base[1:, ::2, 1:3],
+        "scalar": torch.tensor(7),
+        "empty": torch.zeros(0, 3),
+        "expanded": torch.arange(5).expand(1, -1),
+        "parameter": torch.nn.Parameter(base[0].T),
+        "attributed": attributed,
+    }
+    for kind in ("float64", "float32", "float16", "bfloat16"):
+        tensors[kind] = torch.tensor([0.0, -1.5, float("inf")]).to(getattr(torch, kind))
+    for kind in ("int64", "int32", "int16", "int8", "uint8", "bool"):
+        tensors[kind] = torch.tensor([0, 1, 5, 127]).to(getattr(torch, kind))
+    path = tmp_path / "x.pth"
+    torch.save(tensors, path, pickle_protocol=protocol)
+    read = pth.read(path)
+    assert list(read) == list(tensors)
+    for key, value in tensors.items():
+        same(read[key], value)
+    assert np.shares_memory(read["base"], read["sliced"])
+
+
+def test_what_torch_writes_and_we_refuse(torch, tmp_path):
+    path = tmp_path / "x.pth"
+    torch.save({"w": torch.ones(2)}, path, _use_new_zipfile_serialization=False)
+    assert "before 1.6" in refusal(path)
+    torch.save(torch.nn.Linear(2, 2), path)
+    assert "asks to run torch.nn.modules.linear.Linear" in refusal(path)
+    torch.save({"x": np.float64(1)}, path)
+    assert "asks to run numpy" in refusal(path)
+    torch.save({"w": torch.ones(1).expand(1000)}, path)
+    assert "contiguous()" in refusal(path)
+    torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 2), torch.ones(1, 2)), path)
+    assert "TorchScript" in refusal(path)

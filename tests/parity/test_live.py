@@ -1,0 +1,256 @@
+"""The live comparison where there is no checkout: what is fed, compared, recorded and refused."""
+
+import dataclasses
+import json
+
+import cv2
+import jax
+import numpy as np
+import pytest
+from helpers import tiny
+from helpers.drawn_weights import draw_weights
+
+from micron_jax.checkpoints import folder, release
+from micron_jax.cli import main
+from micron_jax.errors import UserError
+from micron_jax.models.layers import patchify
+from micron_jax.models.micron_bert import MicronBertModule
+from micron_jax.parity import inputs, layer_outputs, live
+from micron_jax.programs import compare
+
+# Without DINO: its passes take most of the time to compile, and the release's head, with which a
+# checkout is asked, is of one size.
+WEIGHTS = draw_weights(dataclasses.replace(tiny.RELEASE, projection_dim=0))
+
+
+@pytest.fixture(scope="module")
+def recording():
+    """What a release that computes exactly as we do would have answered."""
+    views = inputs.make_views(inputs.made_images(32), tiny.RELEASE)
+    jax.config.update("jax_disable_most_optimizations", True)  # compiles in half the time
+    try:
+        theirs = layer_outputs.outputs(WEIGHTS, views) | layer_outputs.training(WEIGHTS, views)
+    finally:
+        jax.config.update("jax_disable_most_optimizations", False)
+    theirs = {f"theirs/{n}": x for n, x in theirs.items() if not n.endswith("pos_embed")}  # frozen
+    checksums = {n: live.checksum(x) for n, x in release.state_dict(WEIGHTS).items()}
+    rest = {"format": np.array(live.FORMAT), "weights": np.array(json.dumps(checksums))}
+    return rest | theirs | {f"views/{n}": x for n, x in views.items()}
+
+
+@pytest.fixture(scope="module")
+def computed(recording):
+    """Ours, computed once for the tests that change the other side."""
+    ours = live._under(recording, "theirs/")
+    with pytest.MonkeyPatch.context() as patch:
+        trained = {n: x for n, x in ours.items() if n.startswith(("loss/", "gradient/"))}
+        patch.setattr(
+            layer_outputs, "outputs", lambda *_: {n: ours[n] for n in ours.keys() - trained.keys()}
+        )
+        patch.setattr(layer_outputs, "training", lambda *_: trained)
+        yield ours
+
+
+def test_every_layer_is_compared_in_order_of_depth(recording, computed):
+    checks = list(live.compare(WEIGHTS, recording, "x"))
+    assert [check.name for check in checks] == [
+        "patch_embed", "tokens", "block_0", "norm", "last_attention", "dma/attention",
+        "dma/output", "heat/release", "decoder/embed", "decoder/block_0", "decoder/norm",
+        "decoder/pred", "loss/reconstruction", "loss/total",
+        "gradient/patch_embed", "gradient/cls_token", "gradient/block_0", "gradient/norm",
+        "gradient/dma", "gradient/decoder/embed", "gradient/decoder/block_0",
+        "gradient/decoder/norm", "gradient/decoder/pred",
+    ]  # fmt: skip
+    assert all(check.ok and check.error == 0 and check.cosine > 1 - 1e-9 for check in checks)
+    assert {check.bound for check in checks if "gradient" in check.name} == {1e-4}
+    assert {check.bound for check in checks if "gradient" not in check.name} == {1e-5}
+
+
+def test_layers_are_what_the_network_computes(computed):
+    views = inputs.make_views(inputs.made_images(32), WEIGHTS.config)
+    tokens = MicronBertModule(WEIGHTS.config).apply(
+        {"params": WEIGHTS.params}, views["ref"], method="encode"
+    )
+    np.testing.assert_allclose(computed["norm"][1:], tokens, atol=1e-5)
+    error = np.square(computed["decoder/pred"] - patchify(views["cur"], 8)).mean()
+    np.testing.assert_allclose(computed["loss/reconstruction"], error, rtol=1e-5)
+    assert computed["loss/total"] == computed["loss/reconstruction"]
+
+
+def test_the_first_that_differs_is_named(recording, computed, tmp_path, capsys):
+    changed = dict(recording)
+    for name in ("decoder/block_0", "decoder/norm"):
+        changed[f"theirs/{name}"] = recording[f"theirs/{name}"] * np.float32(1.01)
+    live.save(changed, tmp_path / "r.npz")
+    folder.save(WEIGHTS, tmp_path / "ours")
+    out, plot = tmp_path / "out.json", tmp_path / "out.png"
+    arguments = ["--checkpoint", str(tmp_path / "ours"), "--json", str(out), "--plot", str(plot)]
+    assert main(["compare", "--recording", str(tmp_path / "r.npz"), *arguments]) == 1
+    printed = capsys.readouterr().out
+    assert "the first that differs: decoder/block_0, 9.90e-03" in printed
+    (row,) = [line for line in printed.splitlines() if line.startswith("decoder/norm")]
+    assert row.endswith("FAILS")
+    assert "1.000000000" in row  # a scale leaves the cosine as it is
+    written = json.loads(out.read_text())
+    assert written["ok"] is False
+    failed = [check["name"] for check in written["checks"] if not check["ok"]]
+    assert failed == ["decoder/block_0", "decoder/norm"]
+    assert set(written["checks"][0]) == {"name", "error", "bound", "ok"}
+    assert cv2.imread(str(plot)).shape[2] == 3
+
+
+def test_gradients_of_a_layer_are_compared_together(recording, computed):
+    changed = dict(recording)
+    name = "theirs/gradient/backbone.blocks.0.attn.qkv.weight"
+    changed[name] = -recording[name]
+    failed = [c for c in live.compare(WEIGHTS, changed, "x") if not c.ok]
+    assert [check.name for check in failed] == ["gradient/block_0"]
+    assert failed[0].cosine < 0.9
+    del changed[name]  # frozen there, and not here
+    (failed,) = [c for c in live.compare(WEIGHTS, changed, "x") if not c.ok]
+    assert failed.name == "gradient/block_0"
+
+
+def test_nan_on_their_side_fails(recording, computed):
+    changed = recording | {"theirs/norm": recording["theirs/norm"] * np.float32("nan")}
+    assert [c.name for c in live.compare(WEIGHTS, changed, "x") if not c.ok] == ["norm"]
+
+
+def test_other_weights_are_told(recording, tmp_path, capsys):
+    live.save(recording, tmp_path / "r.npz")
+    other = draw_weights(WEIGHTS.config)
+    other.params["dma"]["to_v"]["bias"][3] += 1e-6
+    folder.save(other, tmp_path / "other")
+    arguments = ["--recording", str(tmp_path / "r.npz"), "--checkpoint", str(tmp_path / "other")]
+    assert main(["compare", *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "r.npz: holds other weights than the checkpoint (first att.to_v.bias, 1 of" in line
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"theirs/norm": np.zeros((2, 3))}, r"x: norm gives \(2, 3\), ours \(2, 17, 32\)"),
+        ({"theirs/block_0": None}, "x: block_0 gives nothing"),
+    ],
+)
+def test_another_structure_is_told(recording, computed, change, message):
+    changed = {n: x for n, x in (recording | change).items() if x is not None}
+    with pytest.raises(UserError, match=message):
+        list(live.compare(WEIGHTS, changed, "x"))
+
+
+def test_a_recording_wants_its_checkpoint_and_a_formula_none(recording, tmp_path, recording_path):
+    live.save(recording, tmp_path / "r.npz")
+    for arguments, status in (
+        (["--recording", tmp_path / "r.npz"], "name it with --checkpoint"),
+        (["--recording", recording_path, "--checkpoint", "x"], "leave out --checkpoint"),
+    ):
+        with pytest.raises(UserError, match=status):
+            compare.main([str(argument) for argument in arguments])
+
+
+def test_a_lone_array_is_no_recording(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros(3))
+    with pytest.raises(UserError, match="not a readable"):
+        compare.main(["--recording", str(tmp_path / "x.npy")])
+
+
+def test_what_is_fed_to_both_sides(tmp_path):
+    pictures = np.random.default_rng(0).integers(0, 256, (7, 20, 30, 3)).astype(np.uint8)
+    for i, frame in enumerate(pictures):
+        cv2.imwrite(str(tmp_path / f"img{i}.png"), frame[..., ::-1])
+    (tmp_path / "notes.txt").write_text("not a frame")
+    read = inputs.read_images([tmp_path], 32)
+    assert read.shape == (5, 32, 32, 3)
+    np.testing.assert_array_equal(read[1], cv2.resize(pictures[1], (32, 32)))
+    views = inputs.make_views(read, tiny.RELEASE)
+    assert {n: x.shape for n, x in views.items()} == {
+        "rep": (4, 32, 32, 3), "ref": (4, 32, 32, 3), "cur": (4, 32, 32, 3),
+        "global": (4, 2, 32, 32, 3), "local": (4, 2, 8, 8, 3),
+    }  # fmt: skip
+    swapped = (views["rep"] == views["ref"]).all(-1)
+    assert ((views["rep"] == views["cur"]).all(-1) | swapped).all()
+    assert 0.2 < swapped.mean() < 0.8
+    made = inputs.made_images(32)
+    assert (made[0] != made[1]).any()
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["none.png"], "none.png: No such file"),
+        (["one.png"], "1 images; a pair"),
+        (["one.png", "text.png"], "text.png: not a whole image"),
+        (["empty"], "0 images; a pair"),
+    ],
+)
+def test_images_that_are_none(names, message, tmp_path):
+    cv2.imwrite(str(tmp_path / "one.png"), np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "text.png").write_text("text")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=message):
+        inputs.read_images([tmp_path / name for name in names], 32)
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """(module, code) -> a folder that looks like a checkout, where a package is what is given."""
+
+    def checkout(**packages):
+        (tmp_path / "checkout" / "models").mkdir(parents=True)
+        (tmp_path / "checkout" / "models" / "mae.py").write_text("raise ImportError('no good')")
+        for name, code in packages.items():
+            path = tmp_path / "packages" / name.replace("__", "/") / "__init__.py"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(code)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path / "packages"))
+        return tmp_path / "checkout"
+
+    return checkout
+
+
+GONE = "raise ModuleNotFoundError(name=__name__)"
+TIMM = {"timm": "", "timm__models": "", "timm__models__vision_transformer": ""}
+
+
+@pytest.mark.parametrize(
+    ("packages", "message"),
+    [
+        ({"torch": GONE}, r"torch is not installed: pip install 'micron-jax\[torch\]'"),
+        ({"torch": "", "timm": GONE}, r"timm.* pip install --no-deps timm==0.4.12"),
+        ({"torch": "", **TIMM}, r"the checkout cannot be imported \(no good\)"),
+        ({"torch": "", **TIMM, "models": "", "models__mae": ""}, "stands before the checkout"),
+        ({"torch": "import os; os._exit(9)"}, "the release ended with 9"),
+    ],
+)
+def test_what_the_other_process_misses(checkout, packages, message, tmp_path, capsys):
+    folder.save(WEIGHTS, tmp_path / "ours")
+    arguments = ["--checkpoint", tmp_path / "ours", "--release", checkout(**packages)]
+    with pytest.raises(UserError, match=message) as caught:
+        compare.main([str(argument) for argument in arguments])
+    assert str(caught.value).isprintable()
+
+
+def test_what_is_no_checkout_and_no_model_of_the_release(tmp_path):
+    views = inputs.make_views(inputs.made_images(32), tiny.RELEASE)
+    with pytest.raises(UserError, match=r"no models/mae\.py in it, so not a checkout"):
+        live.record(WEIGHTS, tmp_path / "x.pth", tmp_path, views)
+    folder.save(draw_weights(tiny.PAPER), tmp_path / "paper")
+    with pytest.raises(UserError, match=r"paper: no model .*dma_query='ref'"):
+        compare.main(["--checkpoint", str(tmp_path / "paper"), "--release", str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give either --release"),
+        (["--release", "x", "--recording", "y"], "give either --release"),
+        (["--release", "x"], "--release needs --checkpoint"),
+        (["--recording", "x", "--record", "y"], "--record goes with --release"),
+        (["--recording", "x", "--json", "no/y"], "no/y: there is no folder no"),
+    ],
+)
+def test_options_that_do_not_go_together(arguments, message, capsys):
+    assert main(["compare", *arguments]) == 2
+    assert message in capsys.readouterr().err

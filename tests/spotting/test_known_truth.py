@@ -1,0 +1,69 @@
+"""`visualize` on a clip of which it is known what moved, where and when."""
+
+import csv
+
+import cv2
+import numpy as np
+import pytest
+from helpers import portrait
+from helpers.drawn_weights import draw_weights
+from scipy.stats import rankdata
+
+from micron_jax.checkpoints import folder
+from micron_jax.cli import main
+from micron_jax.faces.landmarks import CANONICAL
+from micron_jax.models.config import ModelConfig
+from micron_jax.synthetic import dataset, expressions, people
+
+GRID = 14
+SIZE = dict(width=64, depth=1, heads=2, decoder_width=16, decoder_depth=1, decoder_heads=2)
+
+
+def auc(heat, moved):
+    """The chance that a patch that moved has more heat than one that did not."""
+    ranks, count = rankdata(heat)[moved.ravel()], moved.sum()
+    return (ranks.sum() - count * (count + 1) / 2) / (count * (moved.size - count))
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    """(folder of 17 frames, where the apex is, which patches moved) of drawn brows that rise."""
+    root = tmp_path_factory.mktemp("clip")
+    cv2.imwrite(str(root / "drawn.png"), portrait.portrait()[..., ::-1])
+    person = people.Person("drawn", "drawn.png", "drawn", portrait.LANDMARKS)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, frames in (("LEAD", 4), ("RISE", 4), ("FALL", 4), ("TAIL", 4)):
+            patch.setattr(expressions, name, (frames, frames))
+        key = (0, 0, 5)
+        task = dataset.Task(key, "surprise", "train", person, "01", "EP01", (3.0,), "clip")
+        entry = dataset.make_clip(task, root, root)
+    with np.load(root / "truth" / "sub01" / "EP01.npz") as truth:
+        length = cv2.resize(truth["magnitude"], (GRID, GRID), interpolation=cv2.INTER_AREA)
+    return root / "CASME2-RAW" / "sub01" / "EP01", entry["apex"], length > 0.5
+
+
+@pytest.mark.usefixtures("quickly")
+def test_the_top_interval_holds_the_apex_and_the_map_what_moved(clip, tmp_path, monkeypatch):
+    frames, apex, moved = clip
+    monkeypatch.setattr(
+        "micron_jax.faces.landmarks.all_faces_detector",
+        lambda: lambda image: CANONICAL[None] * len(image) - 0.5,  # they are crops already
+    )
+    config = ModelConfig(img_size=112, patch_size=8, **SIZE)
+    folder.save(draw_weights(config, decoder=False), tmp_path / "chance")
+    given = ["--checkpoint", str(tmp_path / "chance"), "--input", str(frames), "--fps", "30"]
+    assert main(["visualize", *given, "--output", str(tmp_path / "looks")]) == 0
+    with open(tmp_path / "looks" / "intervals.csv") as file:
+        top = next(csv.DictReader(file))
+    assert int(top["onset"]) <= apex <= int(top["offset"])
+    assert top["part"] == "brows"
+    with np.load(tmp_path / "looks" / "timeline.npz") as held:
+        (now,) = np.flatnonzero(held["numbers"] == apex)
+        heat, flow = held["heat"][now], held["flow"][now]
+    share = heat[moved].sum() / heat.sum()
+    print(
+        f"AUC of the heat {auc(heat, moved):.3f}, of optical flow {auc(flow, moved):.3f}; ", end=""
+    )
+    print(f"{share:.0%} of the heat on the {moved.mean():.0%} of the patches that moved")
+    assert auc(heat, moved) > 0.85
+    assert share > 0.5 > 3 * moved.mean()

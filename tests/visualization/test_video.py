@@ -1,0 +1,75 @@
+import cv2
+import numpy as np
+import pytest
+from helpers import drawn
+
+import micron_jax
+from micron_jax.cli import main
+from micron_jax.spotting.timeline import Interval, Timeline
+from micron_jax.visualization import folder, video
+
+
+@pytest.fixture
+def timeline():
+    """Of 24 frames in which something comes and goes."""
+    energy = np.clip(1 - np.abs(np.arange(24) - 12) / 4, 0, None).astype(np.float32)
+    return Timeline(
+        fps=30.0,
+        delta=8,
+        kind="cosine",
+        numbers=np.arange(24),
+        seconds=np.arange(24) / 30,
+        heat=energy[:, None, None] * np.eye(4, dtype=np.float32),
+        flow=np.zeros((24, 4, 4), np.float32),
+        energy=energy,
+        flow_energy=np.zeros(24, np.float32),
+        intervals=[Interval(9, 12, 15, 1.0, 50.0, "mouth")],
+    )
+
+
+@pytest.fixture
+def codec():
+    """`video.codec`, forgetful before and after."""
+    video.codec.cache_clear()
+    yield video.codec
+    video.codec.cache_clear()
+
+
+def film(path, timeline):
+    written = video.AnnotatedVideo(path, timeline)
+    for index in range(len(timeline.energy)):
+        written.add(index, drawn.face(3))
+    written.close()
+    return path
+
+
+def test_a_browser_plays_it(timeline, browser, tmp_path):
+    film(tmp_path / "annotated.mp4", timeline)
+    (tmp_path / "page.html").write_text("<video src='annotated.mp4' muted autoplay></video>")
+    page = browser.new_page()
+    page.goto((tmp_path / "page.html").as_uri())
+    shown = "document.querySelector('video')"
+    page.wait_for_function(f"{shown}.ended", timeout=20_000)
+    state, height, seconds = page.evaluate(
+        f"[{shown}.readyState, {shown}.videoHeight, {shown}.duration]"
+    )
+    page.close()
+    assert state >= 2
+    assert height == video.SIDE + video.LINE + video.CURVE
+    assert seconds == pytest.approx(24 / 30)
+
+
+def test_without_vp9_it_is_for_players_and_that_is_said(
+    timeline, codec, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(video, "BROWSERS", "none")
+    assert codec() == video.PLAYERS
+    read, frame = cv2.VideoCapture(str(film(tmp_path / "annotated.mp4", timeline))).read()
+    assert read
+    assert frame.std() > 20
+    monkeypatch.setattr(micron_jax, "load", lambda checkpoint: None)
+    monkeypatch.setattr(folder, "visualise", lambda *args, **settings: timeline)
+    drawn.write(tmp_path / "clip" / "1.png", 3)
+    given = ["--input", str(tmp_path / "clip"), "--output", str(tmp_path / "out")]
+    assert main(["visualize", "--checkpoint", "x", *given]) == 0
+    assert "annotated.mp4 is for video players: " in capsys.readouterr().out
