@@ -4,13 +4,13 @@
     micron-jax data build frames --source train/CASME2-RAW --data-dir corpus --crop whole
     micron-jax data synth --faces TEST_FACES --output test --split test --keep pair \
         --amplitudes 0.5,1,2
-    micron-jax data build casme2 --source test --data-dir labelled
+    micron-jax data build casme2 --source test --data-dir labeled
     micron-jax bench ablation --config ablation --corpus corpus --data-dir test \
-        --labelled-dir labelled --workdir runs/ablation --seeds 3
+        --labeled-dir labeled --workdir runs/ablation --seeds 3
 
 TRAIN_FACES and TEST_FACES show different people. Every row is the one before it and what it names;
 each is pretrained for `steps` under every seed, reads out the motion in the clips of `test`, and is
-fine-tuned with a frozen network, one subject of `labelled` left out at a time.
+fine-tuned with a frozen network, one subject of `labeled` left out at a time.
 
 Hardware: 2 CPU cores, and as small as can be: what a row shows is where the rows differ, not how
 good it can become.
@@ -45,7 +45,7 @@ def get_config() -> ml_collections.ConfigDict:
             dma_diagonal=True,
             dma_gated=False,
         ),
-        views=dict(swap="blocks", swap_with="grey", pair_every=4),
+        views=dict(swap="blocks", swap_with="gray", pair_every=4),
         objective=dict(),
         optimizer=dict(learning_rate=1e-3, base_batch_size=0, b2=0.98, clip_norm=1.0),
     )

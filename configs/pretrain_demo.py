@@ -8,7 +8,7 @@ your own: `micron-jax pretrain --config configs/pretrain_demo.py --workdir runs/
 
 Apart from its size it differs from the paper in one thing, ours: queries and keys are tied. As
 the paper has them, the diagonal begins near 1/N, and in the minutes of a demo the reconstruction
-gets no further than the mean colour of each patch.
+gets no further than the mean color of each patch.
 
 Hardware: 2 CPU cores. It shows the machinery and gives no model to use: two faces, 544 frames.
 """

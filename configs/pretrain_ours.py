@@ -6,7 +6,7 @@
 
 The paper's network and objective, and beside them a motion branch that compares each patch of one
 frame with the other frame in a band around its own place (`micron_jax/models/band.py`) and is
-trained on known motion: an unlabelled face is warped locally by a random field, under head motion,
+trained on known motion: an unlabeled face is warped locally by a random field, under head motion,
 turns, light, noise and JPEG that differ between the two frames, and the network says which patches
 moved by themselves, and how far and whither (`micron_jax/data/known_motion.py`). No label is used.
 

@@ -7,7 +7,7 @@ import sys
 from micron_jax.errors import UserError
 
 PROGRAMS = {
-    "pretrain": "learn from an unlabelled corpus, on one device or many",
+    "pretrain": "learn from an unlabeled corpus, on one device or many",
     "finetune": "train and test a classifier on a benchmark, all folds side by side",
     "evaluate": "metrics, intervals and a report of predictions, ours or anyone's",
     "extract": "features of images, videos or a data set, into one file",
@@ -17,7 +17,7 @@ PROGRAMS = {
     "compare": "check our numbers against the PyTorch release, live or recorded",
     "data": "build, list and check data sets, crop faces, or make a set with known truth",
     "plan": "what a pretraining will need of TPUs or GPUs that are not here",
-    "bench": "measure on this machine: speed beside the PyTorch release, what was learnt",
+    "bench": "measure on this machine: speed beside the PyTorch release, what was learned",
     "demo": "everything once, in minutes: corpus, pretraining, fine-tuning, report",
 }
 

@@ -12,7 +12,7 @@ from micron_jax.checkpoints import classifier, folder, hub, release, shipped, si
 from micron_jax.checkpoints.classifier import Classifier
 from micron_jax.checkpoints.weights import Weights, check_finite, shapes_of
 from micron_jax.config import build
-from micron_jax.data.views import denormalise, normalise
+from micron_jax.data.views import denormalize, normalize
 from micron_jax.errors import UserError
 from micron_jax.faces.registration import register
 from micron_jax.models.classifier import classify
@@ -117,7 +117,7 @@ class MicronBert:
         module = MicronBertModule(weights.config)
 
         def tokens(params, frames):
-            return module.apply({"params": params}, normalise(frames), method="encode")
+            return module.apply({"params": params}, normalize(frames), method="encode")
 
         def heat(kind, params, frames, reference):
             pair = tokens(params, frames), tokens(params, reference)
@@ -260,7 +260,7 @@ class MicronBert:
         if pairs.registered:
             registered = [register(*pair)[0] for pair in zip(apex, onset, strict=True)]
             apex = np.stack(registered)
-        return self._classify(self._params, self._head, normalise(onset), normalise(apex))
+        return self._classify(self._params, self._head, normalize(onset), normalize(apex))
 
     def _checked_pair(self, frames, reference):
         frames, reference = self._checked(frames), self._checked(reference)
@@ -277,30 +277,30 @@ class MicronBert:
 
 
 def _moved(module: MicronBertModule, params: dict, frames, reference):
-    pair = normalise(frames), normalise(reference)
+    pair = normalize(frames), normalize(reference)
     logit, displacement = module.apply({"params": params}, *pair, method="moved")
     return jax.nn.sigmoid(logit), displacement
 
 
 def _cls_attention(module: MicronBertModule, params: dict, frames):
-    attention = module.apply({"params": params}, normalise(frames), method="last_attention")
+    attention = module.apply({"params": params}, normalize(frames), method="last_attention")
     return attention[:, :, 0, 1:].astype(jnp.float32)
 
 
 def _interest(module: MicronBertModule, params: dict, frames):
-    tokens = module.apply({"params": params}, normalise(frames), method="encode")
+    tokens = module.apply({"params": params}, normalize(frames), method="encode")
     return patch_scores(tokens[:, 1:], tokens[:, 0])
 
 
 def _reconstruct(module: MicronBertModule, norm_pix: bool, params: dict, frames, reference):
-    config, images = module.config, normalise(frames)
+    config, images = module.config, normalize(frames)
 
     def run(method, *args):
         return module.apply({"params": params}, *args, method=method)
 
-    latent = run("attend", run("encode", images), run("encode", normalise(reference)))
+    latent = run("attend", run("encode", images), run("encode", normalize(reference)))
     patches = run("decode", latent)
     if norm_pix:  # it was trained to leave these out
         mean, deviation = patch_moments(patchify(images, config.patch_size))
         patches = patches * deviation + mean
-    return denormalise(unpatchify(patches, config.patch_size, (config.grid, config.grid)))
+    return denormalize(unpatchify(patches, config.patch_size, (config.grid, config.grid)))

@@ -29,13 +29,13 @@ def odd(tmp_path_factory):
     root = tmp_path_factory.mktemp("odd")
     folder.save(draw_weights(tiny.PAPER, decoder=False), root / "ckpt")
     face = drawn.face(1)
-    grey = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)
+    gray = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)
     for name, image in {
-        "colour": face[..., ::-1],
+        "color": face[..., ::-1],
         "sixteen": face[..., ::-1].astype(np.uint16) * 257,
         "alpha": np.dstack([face[..., ::-1], np.full((320, 320), 9, np.uint8)]),
-        "three": np.dstack(3 * [grey]),
-        "grey": grey,
+        "three": np.dstack(3 * [gray]),
+        "gray": gray,
         "speck": np.zeros((1, 1, 3), np.uint8),
     }.items():
         cv2.imwrite(str(root / f"{name}.png"), image)
@@ -61,7 +61,7 @@ def _there(odd, monkeypatch):
 
 
 def test_what_is_odd_gives_the_features_of_what_is_not(tmp_path, capsys):
-    names = ["colour.png", "sixteen.png", "alpha.png", "three.png", "grey.png", "one.mp4"]
+    names = ["color.png", "sixteen.png", "alpha.png", "three.png", "gray.png", "one.mp4"]
     names += ["upright.mp4", "phone.mp4", "speck.png"]
     out = str(tmp_path / "out.npz")
     command = ["extract", "--checkpoint", "ckpt", "--what", "tokens", "--output", out, "--input"]
@@ -70,14 +70,14 @@ def test_what_is_odd_gives_the_features_of_what_is_not(tmp_path, capsys):
     with np.load(out) as held:
         assert list(held["clip_name"]) == names[:-1]
         rows = [held["tokens"][held["clip"] == n] for n in range(len(names) - 1)]
-    colour, sixteen, alpha, three, grey, one, upright, phone = rows
-    np.testing.assert_array_equal(sixteen, colour)
-    np.testing.assert_array_equal(alpha, colour)
-    np.testing.assert_array_equal(grey, three)
-    assert np.abs(grey - colour).max() > 0.1
+    color, sixteen, alpha, three, gray, one, upright, phone = rows
+    np.testing.assert_array_equal(sixteen, color)
+    np.testing.assert_array_equal(alpha, color)
+    np.testing.assert_array_equal(gray, three)
+    assert np.abs(gray - color).max() > 0.1
     assert (len(one), len(phone)) == (1, 8)
     scale = np.abs(upright).mean()
-    assert np.abs(one[0] - colour[0]).mean() < 0.1 * scale  # the video's losses
+    assert np.abs(one[0] - color[0]).mean() < 0.1 * scale  # the video's losses
     assert np.abs(phone - upright).mean() < 0.1 * scale
 
 
@@ -105,7 +105,7 @@ def test_what_cannot_be_read_is_one_line(command, given, message, tmp_path, caps
     ("given", "message"),
     [
         (["one.mp4"], "one.mp4: one frame only, and nothing to compare it with"),
-        (["speck.png", "colour.png"], "speck.png: no face; --crop whole"),
+        (["speck.png", "color.png"], "speck.png: no face; --crop whole"),
     ],
 )
 def test_what_cannot_be_compared_is_one_line(given, message, tmp_path, capsys):

@@ -130,7 +130,7 @@ NOT_RUN = {
     "bash launch/test.sh": "these very tests",
     'python -m pytest -n 2 --dist loadfile -m "not slow"': "these very tests",
     "python -m pytest tests/datasets/test_frames_scale.py -m slow -s": "slow, and a test itself",
-    "python tests/helpers/readme_picture.py": "minutes; what it runs: tests/visualisation",
+    "python tests/helpers/readme_picture.py": "minutes; what it runs: tests/visualization",
     "pip install '.[faces]'": "network",
     "pip install '.[app]'": "network",
     "pip install '.[plan]'": "network",
@@ -161,7 +161,7 @@ NOT_RUN = {
         )
     },
     "python -m pytest -m slow tests/training/test_processes.py": "slow, and tests themselves",
-    "micron-jax bench ablation --corpus corpus --data-dir test --labelled-dir labelled "
+    "micron-jax bench ablation --corpus corpus --data-dir test --labeled-dir labeled "
     "--workdir runs/ablation --seeds 3": "an hour: tests/programs/test_bench_ablation.py",
     "micron-jax bench input": "minutes: tests/programs/test_bench_speed.py",
     "micron-jax bench input --rounds 3": "minutes: tests/programs/test_bench_speed.py",

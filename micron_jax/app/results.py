@@ -21,14 +21,14 @@ from micron_jax.pretrained import MicronBert
 from micron_jax.spotting.timeline import Timeline
 from micron_jax.video.images import Unreadable, encode_jpeg
 from micron_jax.visualization.figures import moments, scale_of
-from micron_jax.visualization.folder import visualise
-from micron_jax.visualization.overlay import COLOURS, LABELS, overlay, top_of
+from micron_jax.visualization.folder import visualize
+from micron_jax.visualization.overlay import COLORS, LABELS, overlay, top_of
 from micron_jax.visualization.pairs import PairView, view_size
 
 STRONGEST = 5  # intervals of a clip that are shown by name, and classified
 MOST_FRAMES = 1200  # sent to the page; of longer clips some are left out
 QUALITY = 88  # of the JPEGs that are looked at
-BARS = {"energy": "comparing frames", "video": "drawing"}  # of `visualise`
+BARS = {"energy": "comparing frames", "video": "drawing"}  # of `visualize`
 
 Tell = Callable[[str, int, int], None]  # (what is being done, done, of how many)
 
@@ -43,15 +43,15 @@ def look(
     crop: str = "face",
     heat: str | None = None,
 ) -> dict[str, Any]:
-    """Runs `visualise` on one video or two pictures.
+    """Runs `visualize` on one video or two pictures.
 
     Args:
       model: from `micron_jax.load`.
       paths: the files, checked by `limits.check_names`.
-      output: folder to be made for what `visualise` writes.
+      output: folder to be made for what `visualize` writes.
       limits: of the video.
       tell: called now and then; what it raises ends the work.
-      crop, heat: see `visualise`.
+      crop, heat: see `visualize`.
 
     Returns:
       `kind` (`pair` or `clip`), `figures` {name: PNG as a data URL}, `legend`, `archive` (a zip of
@@ -71,7 +71,7 @@ def look(
         clips = [limited(clip, limits.seconds) for clip in find_inputs(paths)]
         detect = landmarks.all_faces_detector() if crop == "face" else None
         cuts = [_cut(clip, crop, view_size(model), detect) for clip in clips]
-        seen = visualise(model, clips, output, crop=crop, heat=heat, bar=_bar(tell))
+        seen = visualize(model, clips, output, crop=crop, heat=heat, bar=_bar(tell))
         shown = {"probabilities": _classes(model, seen, clips, crop, detect, tell)}
     except UserError as error:
         line = str(error)
@@ -184,8 +184,8 @@ def _clip(timeline: Timeline, clip: InputClip, cut: Cut, tell: Tell) -> dict[str
 
 
 def _legend(kind: str, top: float) -> dict[str, Any]:
-    colours = matplotlib.colormaps[COLOURS](np.linspace(0, 1, 9))
-    return {"label": LABELS[kind], "top": f"{top:.2g}", "colours": [to_hex(c) for c in colours]}
+    colors = matplotlib.colormaps[COLORS](np.linspace(0, 1, 9))
+    return {"label": LABELS[kind], "top": f"{top:.2g}", "colors": [to_hex(c) for c in colors]}
 
 
 def _bar(tell: Tell) -> type[tqdm]:

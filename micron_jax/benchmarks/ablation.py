@@ -18,7 +18,7 @@ from micron_jax.datasets import protocols
 from micron_jax.datasets.frames import open_frames
 from micron_jax.errors import UserError
 from micron_jax.evaluation.predictions import combine, read
-from micron_jax.evaluation.summary import summarise
+from micron_jax.evaluation.summary import summarize
 from micron_jax.finetuning import config as tuning
 from micron_jax.finetuning.run import finetune
 from micron_jax.training.config import parse
@@ -69,7 +69,7 @@ def run(
     *,
     corpus: Path,
     folders: Sequence[Path],
-    labelled: Path,
+    labeled: Path,
     seeds: int,
 ) -> dict | int:
     """Trains what is missing, and reads everything out.
@@ -78,9 +78,9 @@ def run(
       config: of `configs/ablation.py`'s form: {"steps", "warmup_steps", "pretrain",
         "finetune", "rows"}.
       workdir: a folder of it is a row's.
-      corpus: a built set of unlabelled frames.
+      corpus: a built set of unlabeled frames.
       folders: sets that `micron-jax data synth` made, with people of the split `test`.
-      labelled: where one of them is built as `casme2`.
+      labeled: where one of them is built as `casme2`.
       seeds: of each row, from 0.
 
     Returns:
@@ -93,7 +93,7 @@ def run(
     truth = learn_truth.load(folders, "test")
     rows = rows_of(config)
     jobs = [
-        (row, seed, *_recipes(config, row, seed, corpus=corpus, labelled=labelled))
+        (row, seed, *_recipes(config, row, seed, corpus=corpus, labeled=labeled))
         for row in rows
         for seed in range(seeds)
     ]
@@ -115,7 +115,7 @@ def run(
         "clips": len(truth),
         "corpus": str(corpus),
         "data": [str(folder) for folder in folders],
-        "labelled": str(labelled),
+        "labelled": str(labeled),
     }
 
 
@@ -123,7 +123,7 @@ def _folder(workdir: Path, row: Row, seed: int) -> Path:
     return workdir / row.folder / f"seed{seed}"
 
 
-def _recipes(config, row: Row, seed: int, *, corpus: Path, labelled: Path):
+def _recipes(config, row: Row, seed: int, *, corpus: Path, labeled: Path):
     """Of the pretraining and of the fine-tuning: both are checked before anything is trained."""
     fields = row.pretrain | {"seed": seed}
     fields["data"] = row.pretrain.get("data", {}) | {"data_dir": str(corpus)}
@@ -138,7 +138,7 @@ def _recipes(config, row: Row, seed: int, *, corpus: Path, labelled: Path):
     warmup = dataclasses.replace(learning.optimizer, warmup_epochs=config["warmup_steps"] / steps)
     learning = dataclasses.replace(learning, epochs=config["steps"] / steps, optimizer=warmup)
     judged = dict(config["finetune"]) | {"seed": seed}
-    judged["data"] = judged.get("data", {}) | {"data_dir": str(labelled)}
+    judged["data"] = judged.get("data", {}) | {"data_dir": str(labeled)}
     judged["classifier"] = judged["classifier"] | {"features": row.features}
     return learning, tuning.parse(judged)
 
@@ -170,7 +170,7 @@ def _told(row: Row, seeds: int, workdir: Path, maps, truth) -> dict[str, Any]:
     }
     folders = [_folder(workdir, row, seed) / "finetuned" for seed in range(seeds)]
     protocol = protocols.find("synthetic")
-    summary = summarise(combine([(path, read(path, protocol)) for path in folders]), protocol)
+    summary = summarize(combine([(path, read(path, protocol)) for path in folders]), protocol)
     kept = ("uf1", "uar", "intervals", "seeds")
     return {
         "name": row.name,

@@ -2,7 +2,7 @@
 
 The usual way: worker processes decode, swap patches and make the ten crops of DINO. It is given
 what makes it fast: OpenCV instead of PIL, one thread a worker, crops resized as 8-bit and left so
-(the device would normalise them). Ours makes the crops on the device.
+(the device would normalize them). Ours makes the crops on the device.
 """
 
 import math

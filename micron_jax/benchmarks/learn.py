@@ -1,4 +1,4 @@
-"""What has a checkpoint learnt? Its maps, controls and rivals against known truth.
+"""What has a checkpoint learned? Its maps, controls and rivals against known truth.
 
 The names of the read-outs:
 

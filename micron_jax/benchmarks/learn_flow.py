@@ -15,61 +15,61 @@ import numpy as np
 from micron_jax.synthetic.render import PATCH, SIZE
 
 GRID = SIZE // PATCH
-_CENTRES = np.stack(np.meshgrid(*[np.arange(GRID) * PATCH + (PATCH - 1) / 2] * 2), -1)
-_PLANE = np.column_stack([_CENTRES.reshape(-1, 2), np.ones(GRID**2)])
+_CENTERS = np.stack(np.meshgrid(*[np.arange(GRID) * PATCH + (PATCH - 1) / 2] * 2), -1)
+_PLANE = np.column_stack([_CENTERS.reshape(-1, 2), np.ones(GRID**2)])
 
-Finder = Callable[[np.ndarray, np.ndarray], np.ndarray]  # grey frames -> [224, 224, 2], px
+Finder = Callable[[np.ndarray, np.ndarray], np.ndarray]  # gray frames -> [224, 224, 2], px
 
 
 def difference_maps(onset: np.ndarray, apex: np.ndarray) -> dict[str, np.ndarray]:
-    """Mean absolute difference of the grey levels, smoothed by 1 px, in each patch.
+    """Mean absolute difference of the gray levels, smoothed by 1 px, in each patch.
 
     Returns:
-      {"plain"; "relative", see there; "graded", over 6 and the mean gradient in grey levels a px,
+      {"plain"; "relative", see there; "graded", over 6 and the mean gradient in gray levels a px,
       since the same motion changes strong edges more}; float32 [28, 28] each.
     """
-    grey, other = (
-        cv2.GaussianBlur(_grey(x).astype(np.float32), (0, 0), 1.0) for x in (onset, apex)
+    gray, other = (
+        cv2.GaussianBlur(_gray(x).astype(np.float32), (0, 0), 1.0) for x in (onset, apex)
     )
-    plain = _cells(np.abs(other - grey))[..., 0]
+    plain = _cells(np.abs(other - gray))[..., 0]
     # Sobel's weights sum to 8 times the gradient.
-    slope = np.hypot(cv2.Sobel(grey, -1, 1, 0), cv2.Sobel(grey, -1, 0, 1)) / 8
+    slope = np.hypot(cv2.Sobel(gray, -1, 1, 0), cv2.Sobel(gray, -1, 0, 1)) / 8
     graded = plain / (_cells(slope)[..., 0] + 6)
     return {"plain": plain, "relative": relative(plain, 0.25), "graded": graded}
 
 
-def farneback(grey: np.ndarray, other: np.ndarray, *, window: int, poly: int) -> np.ndarray:
+def farneback(gray: np.ndarray, other: np.ndarray, *, window: int, poly: int) -> np.ndarray:
     """Farnebäck's flow, with Gaussian windows."""
     spread = {5: 1.1, 7: 1.5}[poly]  # as OpenCV advises
     flags = cv2.OPTFLOW_FARNEBACK_GAUSSIAN
-    return cv2.calcOpticalFlowFarneback(grey, other, None, 0.5, 4, window, 5, poly, spread, flags)
+    return cv2.calcOpticalFlowFarneback(gray, other, None, 0.5, 4, window, 5, poly, spread, flags)
 
 
-def dis(grey: np.ndarray, other: np.ndarray, *, preset: str, patch: int = 8) -> np.ndarray:
+def dis(gray: np.ndarray, other: np.ndarray, *, preset: str, patch: int = 8) -> np.ndarray:
     """Dense inverse search, down to the finest scale."""
     finder = cv2.DISOpticalFlow.create(getattr(cv2, f"DISOPTICAL_FLOW_PRESET_{preset}"))
     finder.setFinestScale(0)
     finder.setPatchSize(patch)
     finder.setPatchStride(max(1, patch // 3))
-    return finder.calc(grey, other, None)
+    return finder.calc(gray, other, None)
 
 
 def enlarged(finder: Finder, factor: int) -> Finder:
     """The same of frames `factor` times as large; still in px of the frames given."""
 
-    def find(grey: np.ndarray, other: np.ndarray) -> np.ndarray:
+    def find(gray: np.ndarray, other: np.ndarray) -> np.ndarray:
         large = [
             cv2.resize(x, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
-            for x in (grey, other)
+            for x in (gray, other)
         ]
-        return cv2.resize(finder(*large), grey.shape, interpolation=cv2.INTER_AREA) / factor
+        return cv2.resize(finder(*large), gray.shape, interpolation=cv2.INTER_AREA) / factor
 
     return find
 
 
 def together(*finders: Finder) -> Finder:
     """The mean of several flows: where they err, they err apart."""
-    return lambda grey, other: sum(find(grey, other) for find in finders) / len(finders)
+    return lambda gray, other: sum(find(gray, other) for find in finders) / len(finders)
 
 
 _FARNEBACK = functools.partial(farneback, window=25, poly=5)
@@ -95,7 +95,7 @@ FINDERS: dict[str, Finder] = {
 
 def motion(finder: Finder, onset: np.ndarray, apex: np.ndarray) -> np.ndarray:
     """Mean vector of each patch, px: float32 [28, 28, 2] of two frames uint8 [224, 224, 3]."""
-    first, second = _grey(onset), _grey(apex)
+    first, second = _gray(onset), _gray(apex)
     return _cells((finder(first, second) - finder(second, first)) / 2)
 
 
@@ -144,7 +144,7 @@ def flow_maps(finder: Finder, onset: np.ndarray, apex: np.ndarray) -> dict[str, 
     return maps
 
 
-def _grey(frame: np.ndarray) -> np.ndarray:
+def _gray(frame: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
 
 

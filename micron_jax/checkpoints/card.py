@@ -73,11 +73,11 @@ The weights are float32; those that were float32 before were copied bit for bit.
 computes with them what the PyTorch release does has not been measured for this file; to do so:
 `micron-jax compare --checkpoint {name} --release CHECKOUT`.{_unknown(classifier)}
 
-## Licence
+## License
 
-None is given with these weights. The PyTorch release has no licence, and what is converted from
+None is given with these weights. The PyTorch release has no license, and what is converted from
 its checkpoints stays under the terms of their owner; weights trained on a data set may be bound by
-its terms. micron_jax's own licence, Apache-2.0, covers its code and not these numbers.
+its terms. micron_jax's own license, Apache-2.0, covers its code and not these numbers.
 """
     return card.encode("utf-8", "replace").decode()  # settings of a file may hold half a character
 
@@ -122,7 +122,7 @@ def _student(weights: Weights) -> str:
 def _unknown(classifier: Classifier | None) -> str:
     if classifier:
         return ""
-    return " How well they recognise anything is\nnot said here, because it is not known here."
+    return " How well they recognize anything is\nnot said here, because it is not known here."
 
 
 def _classifier(classifier: Classifier) -> str:

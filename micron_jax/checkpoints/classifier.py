@@ -1,7 +1,7 @@
 """A classifier at rest, in the interchange folder beside the network that it reads.
 
 `classifier.json` says what it tells apart, from which pairs, and how well it was found to do so;
-`classifier.safetensors` holds its head and the statistics that its features are standardised by.
+`classifier.safetensors` holds its head and the statistics that its features are standardized by.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ MOST_CLASSES = 1000
 
 @dataclasses.dataclass(frozen=True)
 class Pairs:
-    """The pairs a classifier learnt from: side in pixels, the crop (`face` or `whole` frames), and
+    """The pairs a classifier learned from: side in pixels, the crop (`face` or `whole` frames), and
     whether the apex was registered onto the onset."""
 
     size: int
@@ -45,7 +45,7 @@ class Classifier:
     Attributes:
       config: what of a pair it reads.
       classes: their names, in the order of its probabilities.
-      pairs: what it learnt from.
+      pairs: what it learned from.
       params: {"head": as `Head` has them, "mean" and "deviation": of the features, float32 [F]}.
       evidence: how classifiers trained alike did on subjects that they had not seen: protocol,
         split, samples, subjects, seeds, UF1, UAR, their intervals, F1, recall and precision of

@@ -13,8 +13,8 @@ from micron_jax.data.camera import look_up
 
 _STEPS = ((56, 8), (112, 6))  # side of the frames that are compared, px, and how many steps
 _FARTHEST = 0.1  # of the side: a larger motion of the frame is no face that is held still
-_GREY = (0.299, 0.587, 0.114)
-_SOFT = 0.5  # grey levels: what noise leaves where everything fits
+_GRAY = (0.299, 0.587, 0.114)
+_SOFT = 0.5  # gray levels: what noise leaves where everything fits
 
 
 def align(moving, reference):
@@ -75,13 +75,13 @@ def _identity():
 
 
 def _parts(values):
-    """(displacement [3, 2] of (x, y, 1), in half sides; gain; offset in grey levels)."""
+    """(displacement [3, 2] of (x, y, 1), in half sides; gain; offset in gray levels)."""
     return values[:6].reshape(2, 3).T, jnp.exp(values[6]), values[7]
 
 
 def _small(frame, side: int):
-    grey = frame @ jnp.array(_GREY)
-    return jax.image.resize(grey, (side, side), "linear")
+    gray = frame @ jnp.array(_GRAY)
+    return jax.image.resize(gray, (side, side), "linear")
 
 
 def _plane(side: int):
@@ -104,7 +104,7 @@ def _warped(values, moving):
 
 
 def _apart(values, moving, reference):
-    """The median difference of the frames, grey levels."""
+    """The median difference of the frames, gray levels."""
     return jnp.median(jnp.abs(reference - _warped(values, moving)))
 
 

@@ -59,7 +59,7 @@ def relight(image, gain):
 
 
 def add_noise(key, image, read, shot):
-    """Sensor noise of variance read² + shot · level, in grey levels."""
+    """Sensor noise of variance read² + shot · level, in gray levels."""
     deviation = jnp.sqrt(read**2 + shot * jnp.clip(image, 0, 255))
     return image + deviation * jax.random.normal(key, image.shape)
 
@@ -81,10 +81,10 @@ def jpeg(image, quality):
 
     def chrominance(plane):
         half = plane.reshape(height // 2, 2, width // 2, 2).mean((1, 3))
-        return jax.image.resize(_quantised(half, coarse), (height, width), "linear")
+        return jax.image.resize(_quantized(half, coarse), (height, width), "linear")
 
     planes = [
-        _quantised(planes[..., 0] - 128, fine) + 128,
+        _quantized(planes[..., 0] - 128, fine) + 128,
         chrominance(planes[..., 1]),
         chrominance(planes[..., 2]),
     ]
@@ -98,7 +98,7 @@ def _cosines() -> np.ndarray:
     return waves.astype(np.float32)
 
 
-def _quantised(plane, steps):
+def _quantized(plane, steps):
     """A plane whose 8 x 8 blocks' cosine coefficients are whole multiples of their steps."""
     waves = _cosines()
     blocks = plane.reshape(plane.shape[0] // 8, 8, plane.shape[1] // 8, 8)

@@ -1,6 +1,6 @@
 """Pairs of windows of one face with known motion between them, made on the device.
 
-Ours: the pretext of the setting `pretrain_ours`. An unlabelled face is warped locally by a random
+Ours: the pretext of the setting `pretrain_ours`. An unlabeled face is warped locally by a random
 field, under head motion, turns, light, noise and JPEG that differ between the two frames; the
 network is asked where it moved by itself, and how. Of the shapes of motion it sees `warps.SEEN`
 alone, so that a benchmark can use others.

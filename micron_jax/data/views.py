@@ -22,7 +22,7 @@ class ViewsConfig:
     Attributes:
       swap: which patches of frame t are replaced by those of t+δ at the same place: `blocks`
         (paper: blockwise, as BEiT masks), `uniform` (the release's `random_replace`) or `none`.
-      swap_with: `ref`, those of t+δ; or `grey`, nothing, as masked autoencoders do (for ablation).
+      swap_with: `ref`, those of t+δ; or `gray`, nothing, as masked autoencoders do (for ablation).
       swap_ratio: the share of patches replaced; blocks come as near below it as they fit.
       swap_min_patches: smallest block, patches (ours, as BEiT: 16 of 28 × 28).
       swap_aspect: blocks are this to 1/this times as high as wide (ours, as BEiT).
@@ -61,8 +61,8 @@ class ViewsConfig:
     def __post_init__(self):
         if self.swap not in ("blocks", "uniform", "none"):
             raise UserError(f"views.swap={self.swap!r}: choose one of blocks, uniform, none")
-        if self.swap_with not in ("ref", "grey"):
-            raise UserError(f"views.swap_with={self.swap_with!r}: choose one of ref, grey")
+        if self.swap_with not in ("ref", "gray"):
+            raise UserError(f"views.swap_with={self.swap_with!r}: choose one of ref, gray")
         if not 0 <= self.swap_ratio <= 1:
             raise UserError(f"views.swap_ratio={self.swap_ratio}: must lie in 0..1")
         if self.pair_every < 1:
@@ -80,14 +80,14 @@ class ViewsConfig:
                 raise UserError(f"views.{field}={low, high}: must be 0 < smallest <= largest <= 1")
 
 
-def normalise(frames):
+def normalize(frames):
     """uint8 RGB [..., 3] -> float32, ImageNet's mean taken off and over its deviation."""
     mean, std = (jnp.asarray(x, jnp.float32) for x in (IMAGENET_MEAN, IMAGENET_STD))
     return (frames.astype(jnp.float32) / 255 - mean) / std
 
 
-def denormalise(images):
-    """The inverse of `normalise`, rounded and clipped: float [..., 3] -> uint8."""
+def denormalize(images):
+    """The inverse of `normalize`, rounded and clipped: float [..., 3] -> uint8."""
     mean, std = (jnp.asarray(x, jnp.float32) for x in (IMAGENET_MEAN, IMAGENET_STD))
     return jnp.clip(jnp.round((images * std + mean) * 255), 0, 255).astype(jnp.uint8)
 
@@ -187,7 +187,7 @@ def make_views(key, cur, ref, *, config: ViewsConfig, img_size: int, patch_size:
     batch = cur.shape[0]
     if config.registered:
         ref = jax.vmap(align)(*(x.astype(jnp.float32) for x in (ref, cur)))
-    cur, ref = (fit(normalise(frames), img_size) for frames in (cur, ref))
+    cur, ref = (fit(normalize(frames), img_size) for frames in (cur, ref))
     swap_key, global_key, local_key = jax.random.split(key, 3)
     views = {"cur": cur, "ref": ref, "rep": cur}
     grid = img_size // patch_size
@@ -227,5 +227,5 @@ def make_views(key, cur, ref, *, config: ViewsConfig, img_size: int, patch_size:
         )
         keys = jax.random.split(jax.random.fold_in(key, 3), len(face))
         before, after, views["displacement"] = jax.vmap(make)(keys, face)
-        views["before"], views["after"] = normalise(before), normalise(after)
+        views["before"], views["after"] = normalize(before), normalize(after)
     return views

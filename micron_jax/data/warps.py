@@ -2,7 +2,7 @@
 
 A field is float32 [512, 512, 2], (x, y) in px at 224: where the skin that is *now* at a point has
 come from, is that point minus the field there. It is drawn on a canvas with two samples a pixel
-and a margin of 16 px around the 224 px crop. Coordinates are (x, y) in the crop's pixels (centres
+and a margin of 16 px around the 224 px crop. Coordinates are (x, y) in the crop's pixels (centers
 at whole numbers); "outward" is away from the middle of the face.
 """
 
@@ -65,9 +65,9 @@ LID = Unit("eye", (0.0, -0.07), (0.0, 1.0), (0.24, 0.12))  # the upper lid of a 
 
 @dataclasses.dataclass(frozen=True)
 class Bump:
-    """One kernel: centre and half-maximum radii in px, its tilt in radians, its push (x, y)."""
+    """One kernel: center and half-maximum radii in px, its tilt in radians, its push (x, y)."""
 
-    centre: tuple[float, float]
+    center: tuple[float, float]
     radii: tuple[float, float]
     tilt: float
     push: tuple[float, float]
@@ -107,7 +107,7 @@ def steepness(total: np.ndarray) -> float:
 def _sum(bumps: Sequence[Bump], family: str, widened: float) -> np.ndarray:
     grid, total = canvas_grid(), np.zeros((CANVAS, CANVAS, 2), np.float32)
     for bump in bumps:
-        x, y = grid[..., 0] - np.float32(bump.centre[0]), grid[..., 1] - np.float32(bump.centre[1])
+        x, y = grid[..., 0] - np.float32(bump.center[0]), grid[..., 1] - np.float32(bump.center[1])
         cos, sin = np.float32(math.cos(bump.tilt)), np.float32(math.sin(bump.tilt))
         across = (x * cos + y * sin) / np.float32(bump.radii[0] * widened)
         down = (y * cos - x * sin) / np.float32(bump.radii[1] * widened)
@@ -127,10 +127,10 @@ def place(unit: Unit, side: int, landmarks: np.ndarray, rng: np.random.Generator
     right = (landmarks[1] - landmarks[0]) / distance  # along the eyes: a tilted face tilts all
     axes = np.stack([side * right, (-right[1], right[0])])  # outward, down
     index = {"eye": (0, 1), "nose": (2, 2), "mouth": (3, 4)}[unit.anchor][(side + 1) // 2]
-    centre = landmarks[index] + distance * (unit.site + rng.normal(0, 0.04, 2)) @ axes
+    center = landmarks[index] + distance * (unit.site + rng.normal(0, 0.04, 2)) @ axes
     push = _turned(np.asarray(unit.way) / math.hypot(*unit.way), rng.uniform(-0.35, 0.35)) @ axes
     tilt = math.atan2(right[1], right[0]) + rng.uniform(-0.25, 0.25)
-    return _shape(centre, np.multiply(unit.reach, distance), tilt, push, rng)
+    return _shape(center, np.multiply(unit.reach, distance), tilt, push, rng)
 
 
 def anywhere(landmarks: np.ndarray, rng: np.random.Generator) -> list[Bump]:
@@ -138,10 +138,10 @@ def anywhere(landmarks: np.ndarray, rng: np.random.Generator) -> list[Bump]:
     distance = math.hypot(*(landmarks[1] - landmarks[0]))
     radius, way, turn = math.sqrt(rng.uniform()), *rng.uniform(0, 2 * math.pi, 2)
     across = np.array([math.cos(way) * 1.1, math.sin(way) * 1.35])  # an oval about the nose
-    centre = landmarks[2] + distance * radius * across
+    center = landmarks[2] + distance * radius * across
     radii = distance * rng.uniform(0.13, 0.36, 2)
     push = np.array([math.cos(turn), math.sin(turn)])
-    return _shape(centre, radii, rng.uniform(0, math.pi), push, rng)
+    return _shape(center, radii, rng.uniform(0, math.pi), push, rng)
 
 
 def scaled(bump: Bump, share: float) -> Bump:
@@ -152,21 +152,21 @@ def scaled(bump: Bump, share: float) -> Bump:
 def turn_field(landmarks: np.ndarray, angle: float, amplitude: float) -> np.ndarray:
     """A head turned a little (yaw, pitch or both): what is nearer to the camera moves more."""
     distance = math.hypot(*(landmarks[1] - landmarks[0]))
-    centre = landmarks[2]
-    x, y = np.moveaxis((canvas_grid() - np.float32(centre)) / distance, -1, 0)
+    center = landmarks[2]
+    x, y = np.moveaxis((canvas_grid() - np.float32(center)) / distance, -1, 0)
     depth = np.clip(1 - (x / 1.7) ** 2 - (y / 2.1) ** 2, 0, None) ** 2
     depth += 0.35 * np.exp(-((x / 0.3) ** 2 + (y / 0.45) ** 2))  # the nose
     way = np.array([math.cos(angle), math.sin(angle)])
     return (amplitude * depth / depth.max())[..., None].astype(np.float32) * np.float32(way)
 
 
-def _shape(centre, radii, tilt: float, push: np.ndarray, rng: np.random.Generator) -> list[Bump]:
+def _shape(center, radii, tilt: float, push: np.ndarray, rng: np.random.Generator) -> list[Bump]:
     """One to three kernels along the long axis: ovals, bars, drops and bananas."""
     radii = np.asarray(radii) * np.exp(rng.normal(0, 0.15, 2))
     long = _turned(np.array([1.0, 0.0] if radii[0] > radii[1] else [0.0, 1.0]), tilt)
     count = rng.integers(1, 4)
     steps = np.linspace(-0.5, 0.5, count) if count > 1 else np.zeros(1)
-    spots = centre + np.outer(steps * max(radii), long)
+    spots = center + np.outer(steps * max(radii), long)
     spots += rng.normal(0, 0.1, (count, 2)) * min(radii)
     strength = rng.uniform(0.5, 1.0, count)
     if count > 1:

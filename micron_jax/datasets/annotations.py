@@ -11,7 +11,7 @@ HEADER_WITHIN = 40  # lines: SAMM's sheet has 13 lines of notes before its heade
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """One labelled micro-expression.
+    """One labeled micro-expression.
 
     Attributes:
       dataset: the built set's name: casme2, samm, smic_hs, smic_vis, smic_nir, casme3, casme3_c,

@@ -17,7 +17,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def group(counts: list[int], limit: int) -> list[range]:
-    """Ranges of neighbours whose counts add up to at least `limit` (the last one: to less)."""
+    """Ranges of neighbors whose counts add up to at least `limit` (the last one: to less)."""
     groups, start, total = [], 0, 0
     for number, count in enumerate(counts, 1):
         total += count

@@ -1,4 +1,4 @@
-"""The labelled benchmarks by name; light, so that help and lists are quick."""
+"""The labeled benchmarks by name; light, so that help and lists are quick."""
 
 import importlib
 from typing import Any

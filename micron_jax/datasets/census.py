@@ -30,10 +30,10 @@ def compare(protocol: Protocol, samples: Sequence[Sample]) -> Comparison:
     Raises:
       UserError: as `apply`.
     """
-    labelled, counts, lines = apply(protocol, samples), {}, []
+    labeled, counts, lines = apply(protocol, samples), {}, []
     for name, expected in protocol.expected.items():
         whole = [sample for sample in samples if sample.dataset == name]
-        taken = [(sample, label) for sample, label in labelled if sample.dataset == name]
+        taken = [(sample, label) for sample, label in labeled if sample.dataset == name]
         number = collections.Counter(protocol.classes[label] for _, label in taken)
         subjects = {sample.subject for sample, _ in taken}
         counts[name] = Counts({c: number[c] for c in protocol.classes}, len(subjects))

@@ -85,7 +85,7 @@ def check_clips(
       samples: what the sheet says of each.
       protocols: to compare with.
       others: samples of the other sets that these protocols want, where they are built.
-      corpus: (description, source, index) of an unlabelled corpus, as `frames` gives them.
+      corpus: (description, source, index) of an unlabeled corpus, as `frames` gives them.
     """
     if len(source) != len(samples):
         raise UserError(
@@ -118,7 +118,7 @@ def check_clips(
 def check_frames(
     source: Any, clips: Sequence[Clip], described: Mapping, sample: int | None = None
 ) -> dict[str, Any]:
-    """The report on the unlabelled corpus.
+    """The report on the unlabeled corpus.
 
     Args:
       source: its records; `source.__getitems__` reads several.

@@ -1,4 +1,4 @@
-"""The labelled benchmarks, once built: opening them, and what they hold."""
+"""The labeled benchmarks, once built: opening them, and what they hold."""
 
 from collections import Counter
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Builds a labelled benchmark: an example is a clip, its frames' files byte for byte."""
+"""Builds a labeled benchmark: an example is a clip, its frames' files byte for byte."""
 
 import contextlib
 import dataclasses

@@ -1,4 +1,4 @@
-"""Whether an unlabelled corpus holds people of a benchmark, told by the names of its clips.
+"""Whether an unlabeled corpus holds people of a benchmark, told by the names of its clips.
 
 A network that has seen a test subject while it pretrained is not tested on strangers. The corpus
 keeps each clip's path below its source, and the benchmarks put the subject into the path. That is

@@ -220,7 +220,7 @@ def apply(protocol: Protocol, samples: Iterable[Sample]) -> list[tuple[Sample, i
     Raises:
       UserError: an emotion stands in none of the protocol's rules.
     """
-    labelled = []
+    labeled = []
     for sample in samples:
         if sample.dataset not in protocol.rules:
             continue
@@ -233,5 +233,5 @@ def apply(protocol: Protocol, samples: Iterable[Sample]) -> list[tuple[Sample, i
             )
         removed = any(is_clip(sample, *key) for key in protocol.removed)
         if rules[emotion] is not None and not removed:
-            labelled.append((sample, protocol.classes.index(rules[emotion])))
-    return labelled
+            labeled.append((sample, protocol.classes.index(rules[emotion])))
+    return labeled

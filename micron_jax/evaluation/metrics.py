@@ -58,14 +58,14 @@ def scores(confusion: np.ndarray, counted: np.ndarray | None = None) -> Scores:
     """
     confusion = np.asarray(confusion, np.float64)
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)
-    labelled, predicted = confusion.sum(-1), confusion.sum(-2)
+    labeled, predicted = confusion.sum(-1), confusion.sum(-2)
     chosen = slice(None) if counted is None else np.flatnonzero(counted)
-    f1 = _ratio(2 * hits, labelled + predicted)  # 2 TP + FP + FN
-    recall = _ratio(hits, labelled)
+    f1 = _ratio(2 * hits, labeled + predicted)  # 2 TP + FP + FN
+    recall = _ratio(hits, labeled)
     return Scores(
         uf1=f1[..., chosen].mean(-1),
         uar=recall[..., chosen].mean(-1),
-        accuracy=_ratio(hits.sum(-1), labelled.sum(-1)),
+        accuracy=_ratio(hits.sum(-1), labeled.sum(-1)),
         f1=f1,
         recall=recall,
         precision=_ratio(hits, predicted),

@@ -1,4 +1,4 @@
-"""The report's pictures: SVG that takes the page's colours and width, and frames as PNG."""
+"""The report's pictures: SVG that takes the page's colors and width, and frames as PNG."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -122,9 +122,9 @@ def heat_over(image: np.ndarray, heat: np.ndarray, top: float) -> np.ndarray:
     """
     share = np.clip(np.nan_to_num(heat) / top, 0, 1).astype(np.float32)
     share = cv2.resize(share, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-    colour = cv2.applyColorMap((share * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
+    color = cv2.applyColorMap((share * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
     alpha = 0.8 * share[..., None]
-    return (image * (1 - alpha) + colour * alpha).round().astype(np.uint8)
+    return (image * (1 - alpha) + color * alpha).round().astype(np.uint8)
 
 
 def _svg(width: int, height: int, parts: Sequence[str], title: str) -> str:

@@ -82,7 +82,7 @@ def difference(ours: Mapping[tuple, str], theirs: Mapping[tuple, str]) -> str:
     for key, label in ours.items():
         if theirs[key] != label:
             return (
-                f"{name_of(key)} is labelled {label!r} in the first, {theirs[key]!r} in the second"
+                f"{name_of(key)} is labeled {label!r} in the first, {theirs[key]!r} in the second"
             )
     return ""
 

@@ -10,7 +10,7 @@ from micron_jax.evaluation.predictions import combine, read
 from micron_jax.evaluation.report_html import page
 from micron_jax.evaluation.report_markdown import escaped, lines
 from micron_jax.evaluation.run_files import Run, protocol_of, read_run
-from micron_jax.evaluation.summary import summarise
+from micron_jax.evaluation.summary import summarize
 
 HTML, MARKDOWN = "report.html", "report.md"
 
@@ -29,7 +29,7 @@ def write_report(workdir: Path) -> Path:
     """
     protocol = protocol_of(workdir)
     predictions = combine([(workdir, read(workdir, protocol))])
-    summary = summarise(predictions, protocol)
+    summary = summarize(predictions, protocol)
     return write_pages(workdir, summary, read_run(workdir), title=workdir.resolve().name)
 
 

@@ -34,7 +34,7 @@ def page(summary: Mapping[str, Any], run: Run, title: str) -> str:
     """The whole page.
 
     Args:
-      summary: of `summary.summarise`, with `against` if there is a comparison.
+      summary: of `summary.summarize`, with `against` if there is a comparison.
       run: what a fine-tuning left.
       title: what was evaluated; like all text from files it is escaped.
     """

@@ -83,7 +83,7 @@ def paired(ours: Sequence[Prediction], theirs: Sequence[Prediction]) -> list[Pre
     without leading zeros, as far as these tell clips apart: other people write `s1_ne_1`.
 
     Raises:
-      UserError: a clip of one is not in the other, or is labelled otherwise there.
+      UserError: a clip of one is not in the other, or is labeled otherwise there.
     """
     our_keys, their_keys = ({one.key: one.label for one in run} for run in (ours, theirs))
     names = {key: key for key in their_keys}

@@ -14,7 +14,7 @@ from micron_jax.evaluation.published import PUBLISHED
 from micron_jax.evaluation.tally import Tally, classes_of, tally
 
 
-def summarise(
+def summarize(
     predictions: Sequence[Prediction],
     protocol: Protocol | None = None,
     *,
@@ -104,8 +104,8 @@ def _metrics(part: Tally, resamples: int, seed: int) -> dict[str, Any]:
 
 def _numbers(part: Tally) -> dict[str, int]:
     """Clips of each label."""
-    labelled = part.confusion[0].sum((0, 2))
-    return {name: int(n) for name, n in zip(part.classes, labelled, strict=True)}
+    labeled = part.confusion[0].sum((0, 2))
+    return {name: int(n) for name, n in zip(part.classes, labeled, strict=True)}
 
 
 def _per_class(whole: Tally) -> dict[str, dict[str, Any]]:
@@ -171,13 +171,13 @@ def _fit(protocol: Protocol, whole: Tally) -> dict[str, Any]:
 
 
 def _largest(whole: Tally) -> dict[str, Any]:
-    """What needs no face: the bar below which nothing was learnt."""
-    labelled = whole.confusion[0].sum((0, 2))
-    always = np.zeros((len(labelled),) * 2)
-    always[:, labelled.argmax()] = labelled
+    """What needs no face: the bar below which nothing was learned."""
+    labeled = whole.confusion[0].sum((0, 2))
+    always = np.zeros((len(labeled),) * 2)
+    always[:, labeled.argmax()] = labeled
     result = scores(always, whole.counted)
     values = {name: float(getattr(result, name)) for name in METRICS}
-    return {"class": whole.classes[labelled.argmax()], **values}
+    return {"class": whole.classes[labeled.argmax()], **values}
 
 
 def _published(protocol: Protocol | None) -> dict[str, float] | None:

@@ -87,5 +87,5 @@ def classes_of(
 
 
 def _counted(confusion: np.ndarray, classes: Sequence[str] | None) -> np.ndarray:
-    labelled = confusion.sum((0, 1)).sum(-1) > 0
-    return np.ones_like(labelled) if classes else labelled
+    labeled = confusion.sum((0, 1)).sum(-1) > 0
+    return np.ones_like(labeled) if classes else labeled

@@ -17,7 +17,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from micron_jax.data.views import normalise
+from micron_jax.data.views import normalize
 from micron_jax.faces.inputs import InputClip, cut_of
 from micron_jax.faces.landmarks import Detector
 from micron_jax.models.config import ModelConfig
@@ -167,7 +167,7 @@ def make_step(config: ModelConfig, what: tuple[str, ...], mesh: Mesh) -> Callabl
     module = MicronBertModule(config)
 
     def step(params, window, images):
-        tokens = module.apply({"params": params}, normalise(images), method="encode")
+        tokens = module.apply({"params": params}, normalize(images), method="encode")
         wide = tokens.astype(jnp.float32)
         features = {
             "tokens": wide[:, 1:],

@@ -52,7 +52,7 @@ def similarity(points: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 def canonical_transform(landmarks: np.ndarray, size: int) -> np.ndarray:
     """Five landmarks [5, 2] in pixels of a frame -> its [2, 3] transform to a crop of `size` px."""
-    # Pixel centres lie at whole numbers: the crop spans -0.5 .. size - 0.5.
+    # Pixel centers lie at whole numbers: the crop spans -0.5 .. size - 0.5.
     return similarity(landmarks, CANONICAL * size - 0.5)
 
 

@@ -25,8 +25,8 @@ class Registration:
 
     Attributes:
       transform: [2, 3] float64, from pixels (x, y) of the reference to those of the moving frame.
-      gain, offset: grey levels of the registered frame are gain · level + offset.
-      before, after: mean absolute difference from the reference in grey levels, of the half of
+      gain, offset: gray levels of the registered frame are gain · level + offset.
+      before, after: mean absolute difference from the reference in gray levels, of the half of
         the smoothed pixels that differ least.
       refused: why the transform is the identity; empty where one was found.
     """
@@ -89,9 +89,9 @@ def estimate_affine(moving: np.ndarray, reference: np.ndarray) -> tuple[np.ndarr
       ([2, 3] float64, from pixels of the reference to those of the moving frame, ""), or (None,
       why there is none).
     """
-    grey, grey_moving = (cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in (reference, moving))
-    side = max(grey.shape)
-    points = cv2.goodFeaturesToTrack(grey, POINTS, 1e-3, max(3, side / 50))
+    gray, gray_moving = (cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in (reference, moving))
+    side = max(gray.shape)
+    points = cv2.goodFeaturesToTrack(gray, POINTS, 1e-3, max(3, side / 50))
     if points is None or len(points) < ENOUGH:
         return None, "too little texture to track"
     settings = dict(
@@ -99,8 +99,8 @@ def estimate_affine(moving: np.ndarray, reference: np.ndarray) -> tuple[np.ndarr
         maxLevel=3,
         criteria=(cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, 0.003),
     )
-    there, seen, _ = cv2.calcOpticalFlowPyrLK(grey, grey_moving, points, None, **settings)
-    back, seen_back, _ = cv2.calcOpticalFlowPyrLK(grey_moving, grey, there, None, **settings)
+    there, seen, _ = cv2.calcOpticalFlowPyrLK(gray, gray_moving, points, None, **settings)
+    back, seen_back, _ = cv2.calcOpticalFlowPyrLK(gray_moving, gray, there, None, **settings)
     steady = (np.linalg.norm(back - points, axis=-1) < BACK) & (seen == 1) & (seen_back == 1)
     points, there = points[steady], there[steady]
     if len(points) < ENOUGH:
@@ -112,7 +112,7 @@ def estimate_affine(moving: np.ndarray, reference: np.ndarray) -> tuple[np.ndarr
     )
     if transform is None or agree.sum() < max(ENOUGH, len(points) / 4):
         return None, "the tracked points agree on no affine motion"
-    height, width = grey.shape
+    height, width = gray.shape
     corners = np.array([(0, 0), (width, 0), (0, height), (width, height)], np.float64)
     moved = corners @ transform[:, :2].T + transform[:, 2]
     if np.linalg.norm(moved - corners, axis=-1).max() > FARTHEST * side:
@@ -132,7 +132,7 @@ def warp_back(moving: np.ndarray, transform: np.ndarray) -> np.ndarray:
 
 
 def match_light(moving: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
-    """(gain, offset) that take grey levels of one frame to the other's, float32 [H, W] twice.
+    """(gain, offset) that take gray levels of one frame to the other's, float32 [H, W] twice.
 
     Least squares over the three quarters of pixels that fit best, found anew three times; (1, 0)
     where the fit makes no sense.
@@ -160,8 +160,8 @@ def difference(moving: np.ndarray, reference: np.ndarray) -> float:
 
 
 def _smooth(frame: np.ndarray) -> np.ndarray:
-    grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    return cv2.GaussianBlur(grey, (0, 0), SMOOTH)
+    gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    return cv2.GaussianBlur(gray, (0, 0), SMOOTH)
 
 
 def _relight(frame: np.ndarray, gain: float, offset: float) -> np.ndarray:

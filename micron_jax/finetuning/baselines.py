@@ -14,7 +14,7 @@ def features(kind: str, onset: np.ndarray, apex: np.ndarray, cells: int) -> np.n
     """A baseline's features of pairs, uint8 [n, S, S, 3] twice -> float32 [n, 1, F].
 
     Args:
-      kind: `frame_difference`, the absolute difference of the grey levels; `flow`, the optical
+      kind: `frame_difference`, the absolute difference of the gray levels; `flow`, the optical
         flow (x, y, length) less its robust affine part, in px.
       onset, apex: the frames.
       cells: the face is parted into cells × cells, each of which gives its mean.
@@ -26,21 +26,21 @@ def features(kind: str, onset: np.ndarray, apex: np.ndarray, cells: int) -> np.n
 
 
 def frame_difference(onset: np.ndarray, apex: np.ndarray) -> np.ndarray:
-    """|apex - onset| of smoothed grey levels: uint8 [S, S, 3] twice -> float32 [S, S, 1]."""
-    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32) for frame in (onset, apex)]
-    smooth = [cv2.GaussianBlur(frame, (0, 0), 1.0) for frame in grey]
+    """|apex - onset| of smoothed gray levels: uint8 [S, S, 3] twice -> float32 [S, S, 1]."""
+    gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32) for frame in (onset, apex)]
+    smooth = [cv2.GaussianBlur(frame, (0, 0), 1.0) for frame in gray]
     return np.abs(smooth[1] - smooth[0])[..., None]
 
 
 def flow(onset: np.ndarray, apex: np.ndarray) -> np.ndarray:
     """DIS optical flow from onset to apex, its robust affine part taken off: -> [S, S, 3]."""
-    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (onset, apex)]
+    gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (onset, apex)]
     finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     finder.setFinestScale(0)
-    motion = finder.calc(*grey, None)
+    motion = finder.calc(*gray, None)
     affine, _ = estimate_affine(apex, onset)
     if affine is not None:
-        height, width = grey[0].shape
+        height, width = gray[0].shape
         places = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1)
         motion = motion - (places @ affine[:, :2].T + affine[:, 2] - places)
     length = np.linalg.norm(motion, axis=-1, keepdims=True)

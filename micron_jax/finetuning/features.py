@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from micron_jax.data.views import normalise
+from micron_jax.data.views import normalize
 from micron_jax.files import write_whole
 from micron_jax.finetuning.augment import AugmentConfig, augment_pairs
 from micron_jax.models.classifier import ClassifierConfig, PairFeatures
@@ -50,7 +50,7 @@ def extract(
 
     @jax.jit
     def plain(backbone, onset, apex):
-        return network.apply({"params": {"backbone": backbone}}, normalise(onset), normalise(apex))
+        return network.apply({"params": {"backbone": backbone}}, normalize(onset), normalize(apex))
 
     @jax.jit
     def changed(backbone, onset, apex, key):
@@ -103,7 +103,7 @@ def heat_maps(model: ModelConfig, backbone: dict, onset: np.ndarray, apex: np.nd
 
     @jax.jit
     def heat(backbone, onset, apex):
-        frames = normalise(onset), normalise(apex)
+        frames = normalize(onset), normalize(apex)
         return network.apply({"params": {"backbone": backbone}}, *frames, method="heat")
 
     grid = onset.shape[1] // model.patch_size

@@ -69,7 +69,7 @@ def train(
 
 
 def evidence_of(summary: Mapping[str, Any], split: str) -> dict[str, Any]:
-    """Of `summary.summarise` what is stated of a classifier; see `checkpoints.classifier`."""
+    """Of `summary.summarize` what is stated of a classifier; see `checkpoints.classifier`."""
     per_class = {
         name: {column: row[column] for column in ("samples", "f1", "recall", "precision")}
         for name, row in summary["per_class"].items()
@@ -99,7 +99,7 @@ def save(
       start: what it began with.
       setting: of the folds.
       classes: names.
-      pairs: what it learnt from.
+      pairs: what it learned from.
       evidence: from `evidence_of`.
       path: of the folder.
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from micron_jax.data.views import normalise
+from micron_jax.data.views import normalize
 from micron_jax.finetuning.augment import AugmentConfig, augment_pairs
 from micron_jax.finetuning.losses import class_loss, class_weights, mixup
 from micron_jax.finetuning.optimizer import (
@@ -165,13 +165,13 @@ def make_program(setting: Setting) -> Program:
         if key is not None:
             onset, apex = augment_pairs(key, onset, apex, setting.augment)
         backbone = {"params": {"backbone": params["backbone"]}}
-        return extract.apply(backbone, normalise(onset), normalise(apex))
+        return extract.apply(backbone, normalize(onset), normalize(apex))
 
     def logits_of(params, run, x, *, key=None):
         rngs = {} if key is None else {"dropout": key}
         return head.apply({"params": params["head"]}, x, deterministic=key is None, rngs=rngs)
 
-    def standardise(run, x):
+    def standardize(run, x):
         return (x - run.mean) / run.deviation
 
     def init(run, backbone, samples):
@@ -192,7 +192,7 @@ def make_program(setting: Setting) -> Program:
     def training_loss(params, key, index, run, backbone, samples, labels):
         view_key, mix_key, drop_key = jax.random.split(key, 3)
         params = joined(params, backbone)
-        x = standardise(run, features_of(params, samples, index, key=view_key))
+        x = standardize(run, features_of(params, samples, index, key=view_key))
         hard = jax.nn.one_hot(labels[index], setting.classes)
         smooth = tuning.label_smoothing
         targets = hard * (1 - smooth) + smooth / setting.classes
@@ -203,7 +203,7 @@ def make_program(setting: Setting) -> Program:
 
     def probabilities(params, run, samples, indices):
         def of(index):
-            x = standardise(run, features_of(params, samples, index[None]))
+            x = standardize(run, features_of(params, samples, index[None]))
             return jax.nn.softmax(logits_of(params, run, x))[0]
 
         return jax.lax.map(of, indices, batch_size=min(tuning.batch_size, len(indices)))

@@ -20,22 +20,22 @@ class Fold:
     test: tuple[int, ...]
 
 
-def leave_one_subject_out(labelled: Sequence[tuple[Sample, int]]) -> list[Fold]:
+def leave_one_subject_out(labeled: Sequence[tuple[Sample, int]]) -> list[Fold]:
     """A fold a subject, named `set/subject`, in order of first appearance.
 
     Args:
-      labelled: (sample, class index), as `protocols.apply` gives them.
+      labeled: (sample, class index), as `protocols.apply` gives them.
 
     Raises:
       UserError: there are fewer than two subjects.
     """
-    subjects = _subjects(labelled)
+    subjects = _subjects(labeled)
     if len(subjects) < 2:
         raise UserError(f"{len(subjects)} subjects cannot be split: at least 2 are needed")
-    return [_fold(name, test, len(labelled)) for name, test in subjects.items()]
+    return [_fold(name, test, len(labeled)) for name, test in subjects.items()]
 
 
-def k_fold(labelled: Sequence[tuple[Sample, int]], k: int, seed: int = 0) -> list[Fold]:
+def k_fold(labeled: Sequence[tuple[Sample, int]], k: int, seed: int = 0) -> list[Fold]:
     """k folds of whole subjects with nearly equal shares of each class in their test parts.
 
     Greedy: subjects with the most uneven classes are placed first, each where the classes'
@@ -43,20 +43,20 @@ def k_fold(labelled: Sequence[tuple[Sample, int]], k: int, seed: int = 0) -> lis
     breaks ties, and orders subjects that are alike, otherwise.
 
     Args:
-      labelled: (sample, class index), as `protocols.apply` gives them.
+      labeled: (sample, class index), as `protocols.apply` gives them.
       k: how many folds.
       seed: of the order of the subjects.
 
     Raises:
       UserError: k is below 2, or there are fewer subjects than folds.
     """
-    subjects = _subjects(labelled)
+    subjects = _subjects(labeled)
     if not 2 <= k <= len(subjects):
         raise UserError(f"{k} folds of {len(subjects)} subjects: needed is 2 to {len(subjects)}")
-    classes = 1 + max(label for _, label in labelled)
+    classes = 1 + max(label for _, label in labeled)
     names = sorted(subjects)
     counts = np.array(
-        [np.bincount([labelled[i][1] for i in subjects[n]], minlength=classes) for n in names]
+        [np.bincount([labeled[i][1] for i in subjects[n]], minlength=classes) for n in names]
     )
     order = np.random.default_rng(seed).permutation(len(names))
     order = order[np.argsort(-counts[order].std(axis=1), kind="stable")]
@@ -70,14 +70,14 @@ def k_fold(labelled: Sequence[tuple[Sample, int]], k: int, seed: int = 0) -> lis
         placed[best] += counts[subject]
         members[best].append(names[subject])
     return [
-        _fold(f"{number}of{k}", sorted(i for n in part for i in subjects[n]), len(labelled))
+        _fold(f"{number}of{k}", sorted(i for n in part for i in subjects[n]), len(labeled))
         for number, part in enumerate(members, 1)
     ]
 
 
-def _subjects(labelled: Sequence[tuple[Sample, int]]) -> dict[str, list[int]]:
+def _subjects(labeled: Sequence[tuple[Sample, int]]) -> dict[str, list[int]]:
     subjects = collections.defaultdict(list)
-    for index, (sample, _) in enumerate(labelled):
+    for index, (sample, _) in enumerate(labeled):
         subjects[subject_of(sample)].append(index)
     return dict(subjects)
 

@@ -32,7 +32,7 @@ def class_loss(logits, targets, weights, *, focal: float = 0.0):
       float32 [B].
     """
     log_p = jax.nn.log_softmax(logits, axis=-1)
-    # At p = 1 the power of a γ below 1 has no slope, and NaN would be all that is learnt.
+    # At p = 1 the power of a γ below 1 has no slope, and NaN would be all that is learned.
     easy = jnp.maximum(-jnp.expm1(log_p), 1e-6) ** focal if focal else 1.0
     return -jnp.sum(targets * weights * easy * log_p, axis=-1)
 

@@ -1,4 +1,4 @@
-"""Fine-tuning's optimiser: which parameters learn, each at its depth's rate."""
+"""Fine-tuning's optimizer: which parameters learn, each at its depth's rate."""
 
 import dataclasses
 import re

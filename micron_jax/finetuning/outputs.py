@@ -37,14 +37,14 @@ def write_predictions(
     workdir: Path,
     results: Results,
     parts: Sequence[Part],
-    labelled: Sequence[tuple[Sample, int]],
+    labeled: Sequence[tuple[Sample, int]],
     classes: Sequence[str],
 ) -> list[Prediction]:
     """Writes `predictions.csv`, all folds and seeds, and returns its rows."""
     rows = []
     for (seed, fold), result in results.items():
         for index, p in zip(parts[fold].test, result.probabilities, strict=True):
-            sample, label = labelled[index]
+            sample, label = labeled[index]
             rows.append(
                 Prediction(
                     clip=sample.clip,
@@ -71,9 +71,9 @@ def write_protocol(workdir: Path, protocol: Protocol, samples: Sequence[Sample])
         }
 
     found = {}
-    labelled = apply(protocol, samples)
+    labeled = apply(protocol, samples)
     for name in protocol.sets:
-        own = [(sample, label) for sample, label in labelled if sample.dataset == name]
+        own = [(sample, label) for sample, label in labeled if sample.dataset == name]
         number = collections.Counter(protocol.classes[label] for _, label in own)
         people = {sample.subject for sample, _ in own}
         found[name] = Counts({label: number[label] for label in protocol.classes}, len(people))
@@ -107,7 +107,7 @@ def write_curves(workdir: Path, results: Results, parts: Sequence[Part]) -> None
 def leaky_scores(
     results: Results,
     parts: Sequence[Part],
-    labelled: Sequence[tuple[Sample, int]],
+    labeled: Sequence[tuple[Sample, int]],
     classes: Sequence[str],
 ) -> dict:
     """What picking each fold's epoch on its test subject gives: {"label", "uf1", "uar"}.
@@ -116,7 +116,7 @@ def leaky_scores(
     """
     of_seed: dict[int, np.ndarray] = {}
     for (seed, fold), result in results.items():
-        labels = np.array([labelled[i][1] for i in parts[fold].test])
+        labels = np.array([labeled[i][1] for i in parts[fold].test])
         predicted = result.watched.argmax(-1)  # [epochs, test samples]
         chosen = predicted[int((predicted == labels).mean(axis=1).argmax())]
         confusion = metrics.confusion_matrix(labels, chosen, len(classes))

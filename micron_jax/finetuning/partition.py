@@ -32,7 +32,7 @@ class SplitConfig:
       k: see `groups`.
       train_on, test_on: for `sets`: names joined by +; both empty leaves each set out in turn.
       selection: `schedule`, the last epoch of a fixed schedule; `inner`, the epoch that is best
-        on some of the *training* subjects, which are then not learnt from.
+        on some of the *training* subjects, which are then not learned from.
       inner_share: of the training subjects, for `inner`.
     """
 
@@ -61,12 +61,12 @@ class SplitConfig:
 
 
 def partition(
-    labelled: Sequence[tuple[Sample, int]], protocol: Protocol, config: SplitConfig, *, seed: int
+    labeled: Sequence[tuple[Sample, int]], protocol: Protocol, config: SplitConfig, *, seed: int
 ) -> list[Part]:
     """The folds, with no subject in two parts of one, and each class in every training part.
 
     Args:
-      labelled: (sample, class index), as `protocols.apply` gives them.
+      labeled: (sample, class index), as `protocols.apply` gives them.
       protocol: names the classes and sets.
       config: how to split.
       seed: of the groups, and of who is validated on.
@@ -75,46 +75,46 @@ def partition(
       UserError: too few subjects, an unknown set, or a fold without a training sample of a class.
     """
     outer = {
-        "subjects": lambda: folds.leave_one_subject_out(labelled),
-        "groups": lambda: folds.k_fold(labelled, config.k, seed),
-        "sets": lambda: _by_set(labelled, protocol, config),
+        "subjects": lambda: folds.leave_one_subject_out(labeled),
+        "groups": lambda: folds.k_fold(labeled, config.k, seed),
+        "sets": lambda: _by_set(labeled, protocol, config),
     }[config.kind]()
-    return [_part(labelled, protocol, fold, config, seed) for fold in outer]
+    return [_part(labeled, protocol, fold, config, seed) for fold in outer]
 
 
 def everyone(
-    labelled: Sequence[tuple[Sample, int]],
+    labeled: Sequence[tuple[Sample, int]],
     protocol: Protocol,
     parts: Sequence[Part],
     config: SplitConfig,
     *,
     seed: int,
 ) -> Part:
-    """All that any of the folds may look at, learnt from as they do, and nobody to test."""
+    """All that any of the folds may look at, learned from as they do, and nobody to test."""
     train = sorted({i for part in parts for i in (*part.train, *part.validation)})
-    return _part(labelled, protocol, Fold("everyone", tuple(train), ()), config, seed)
+    return _part(labeled, protocol, Fold("everyone", tuple(train), ()), config, seed)
 
 
-def _part(labelled, protocol: Protocol, fold: Fold, config: SplitConfig, seed: int) -> Part:
-    _check_classes(labelled, protocol, fold.name, fold.train)
+def _part(labeled, protocol: Protocol, fold: Fold, config: SplitConfig, seed: int) -> Part:
+    _check_classes(labeled, protocol, fold.name, fold.train)
     validation: set[int] = set()
     if config.selection == "inner":
-        validation = set(_validation(labelled, fold, config.inner_share, seed))
+        validation = set(_validation(labeled, fold, config.inner_share, seed))
     train = tuple(i for i in fold.train if i not in validation)
-    _check_classes(labelled, protocol, f"{fold.name}, validation taken off", train)
+    _check_classes(labeled, protocol, f"{fold.name}, validation taken off", train)
     return Part(fold.name, train, tuple(sorted(validation)), fold.test)
 
 
-def shared_ids(labelled: Sequence[tuple[Sample, int]]) -> list[str]:
+def shared_ids(labeled: Sequence[tuple[Sample, int]]) -> list[str]:
     """Subject ids that stand in several sets, sorted: different people, told apart by the set."""
     homes: dict[str, set[str]] = {}
-    for sample, _ in labelled:
+    for sample, _ in labeled:
         homes.setdefault(sample.subject, set()).add(sample.dataset)
     return sorted(subject for subject, sets in homes.items() if len(sets) > 1)
 
 
-def _by_set(labelled, protocol: Protocol, config: SplitConfig) -> list[Fold]:
-    known = list(dict.fromkeys(sample.dataset for sample, _ in labelled))
+def _by_set(labeled, protocol: Protocol, config: SplitConfig) -> list[Fold]:
+    known = list(dict.fromkeys(sample.dataset for sample, _ in labeled))
 
     def named(field: str) -> list[str]:
         names = getattr(config, field).split("+")
@@ -139,29 +139,29 @@ def _by_set(labelled, protocol: Protocol, config: SplitConfig) -> list[Fold]:
         ways = [([other for other in known if other != name], [name]) for name in known]
 
     def of(names):
-        return tuple(i for i, (sample, _) in enumerate(labelled) if sample.dataset in names)
+        return tuple(i for i, (sample, _) in enumerate(labeled) if sample.dataset in names)
 
     return [Fold(f"{'+'.join(a)}->{'+'.join(b)}", of(a), of(b)) for a, b in ways]
 
 
-def _validation(labelled, fold: Fold, share: float, seed: int) -> tuple[int, ...]:
+def _validation(labeled, fold: Fold, share: float, seed: int) -> tuple[int, ...]:
     """Samples of about `share` of the training subjects, with shares of the classes as in all."""
-    subjects = len({subject_of(labelled[i][0]) for i in fold.train})
+    subjects = len({subject_of(labeled[i][0]) for i in fold.train})
     if subjects < 3:
         raise UserError(
             f"fold {fold.name}: {subjects} training subjects are too few for "
             "split.selection='inner'; use schedule"
         )
     k = min(max(2, round(1 / share)), subjects)
-    inner = folds.k_fold([labelled[i] for i in fold.train], k, seed)[0]
+    inner = folds.k_fold([labeled[i] for i in fold.train], k, seed)[0]
     return tuple(fold.train[i] for i in inner.test)
 
 
-def _check_classes(labelled, protocol: Protocol, fold: str, train: Sequence[int]) -> None:
-    counts = np.bincount([labelled[i][1] for i in train], minlength=len(protocol.classes))
+def _check_classes(labeled, protocol: Protocol, fold: str, train: Sequence[int]) -> None:
+    counts = np.bincount([labeled[i][1] for i in train], minlength=len(protocol.classes))
     if not counts.all():
         missing = protocol.classes[int(np.argmin(counts))]
         raise UserError(
             f"fold {fold}: no training sample of class {missing!r}; protocol {protocol.name} "
-            "cannot be learnt so: add subjects, or choose another split or protocol"
+            "cannot be learned so: add subjects, or choose another split or protocol"
         )

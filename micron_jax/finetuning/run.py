@@ -19,7 +19,7 @@ from micron_jax.datasets import protocols
 from micron_jax.datasets.face_pairs import open_protocol, read_pairs
 from micron_jax.errors import UserError
 from micron_jax.evaluation.report import write_report
-from micron_jax.evaluation.summary import summarise
+from micron_jax.evaluation.summary import summarize
 from micron_jax.files import write_whole
 from micron_jax.finetuning import (
     baselines,
@@ -55,13 +55,11 @@ def finetune(config: FinetuneConfig, workdir: Path) -> int:
     logging.set_verbosity(logging.ERROR)  # orbax tells of every file it reads
     protocol = protocols.find(config.protocol)
     opened = open_protocol(config.data.data_dir, protocol)
-    labelled = protocols.apply(protocol, opened.samples)
+    labeled = protocols.apply(protocol, opened.samples)
     if config.shuffle_labels:
-        order = np.random.default_rng(config.seed).permutation(len(labelled))
-        labelled = [
-            (sample, labelled[i][1]) for (sample, _), i in zip(labelled, order, strict=True)
-        ]
-    parts = partition.partition(labelled, protocol, config.split, seed=config.seed)
+        order = np.random.default_rng(config.seed).permutation(len(labeled))
+        labeled = [(sample, labeled[i][1]) for (sample, _), i in zip(labeled, order, strict=True)]
+    parts = partition.partition(labeled, protocol, config.split, seed=config.seed)
     start = _start(config)
     if start.params:
         config.classifier.check_fits(start.model)
@@ -77,11 +75,11 @@ def finetune(config: FinetuneConfig, workdir: Path) -> int:
     origin = {
         "weights": start.sha256,
         "sheets": {name: sheet["sha256"] for name, sheet in opened.sheets.items()},
-        "clips": [f"{sample.dataset} {sample.clip} {label}" for sample, label in labelled],
+        "clips": [f"{sample.dataset} {sample.clip} {label}" for sample, label in labeled],
         "pairs": [size, config.data.crop, config.data.registered],
     }
     _same_origin(workdir, origin)
-    _tell(config, start, opened, labelled, parts, differences)
+    _tell(config, start, opened, labeled, parts, differences)
 
     numbers = {id(sample): number for number, sample in enumerate(opened.samples)}
     bar = functools.partial(tqdm, mininterval=1.0, leave=False)
@@ -94,7 +92,7 @@ def finetune(config: FinetuneConfig, workdir: Path) -> int:
                 ("onset", "apex"),
                 read_pairs(
                     opened,
-                    [numbers[id(sample)] for sample, _ in labelled],
+                    [numbers[id(sample)] for sample, _ in labeled],
                     size=size,
                     crop=config.data.crop,
                     registered=config.data.registered,
@@ -112,7 +110,7 @@ def finetune(config: FinetuneConfig, workdir: Path) -> int:
         lambda: {"features": _features(config, start, pairs, copies=frozen, bar=bar)},
     )["features"]
 
-    labels = np.array([label for _, label in labelled], np.int32)
+    labels = np.array([label for _, label in labeled], np.int32)
     setting = fold_training.Setting(
         model=start.model,
         classifier=config.classifier,
@@ -167,18 +165,18 @@ def finetune(config: FinetuneConfig, workdir: Path) -> int:
         )
         return 128 + stop.agreed()
 
-    rows = outputs.write_predictions(workdir, results, parts, labelled, protocol.classes)
+    rows = outputs.write_predictions(workdir, results, parts, labeled, protocol.classes)
     outputs.write_curves(workdir, results, parts)
     if config.report_leaky:
-        leaky = outputs.leaky_scores(results, parts, labelled, protocol.classes)
+        leaky = outputs.leaky_scores(results, parts, labeled, protocol.classes)
         outputs.write_json(workdir / "leaky.json", leaky)
-    _hardest(config, workdir, start, rows, labelled, pairs)
+    _hardest(config, workdir, start, rows, labeled, pairs)
     checkpoint = {"source": start.source, "sha256": start.sha256}
     outputs.write_json(
         workdir / "provenance.json", outputs.provenance(checkpoint, opened.sheets, started)
     )
     report = write_report(workdir)
-    summary = summarise(rows, protocol)
+    summary = summarize(rows, protocol)
     kept = workdir / classifier.KEPT
     if start.params and not config.shuffle_labels and not kept.exists():
         with (
@@ -187,7 +185,7 @@ def finetune(config: FinetuneConfig, workdir: Path) -> int:
         ):
             trained = final_classifier.train(
                 setting,
-                partition.everyone(labelled, protocol, parts, config.split, seed=config.seed),
+                partition.everyone(labeled, protocol, parts, config.split, seed=config.seed),
                 config.seed,
                 found,
                 *shared,
@@ -240,11 +238,11 @@ def _kept(workdir: Path, count: Callable[[], int]) -> int:
     return int(path.read_text())
 
 
-def _tell(config, start, opened, labelled, parts, differences) -> None:
-    subjects = len({protocols.subject_of(sample) for sample, _ in labelled})
+def _tell(config, start, opened, labeled, parts, differences) -> None:
+    subjects = len({protocols.subject_of(sample) for sample, _ in labeled})
     seeds = f", {config.seeds} seeds" if config.seeds > 1 else ""
     print(
-        f"{config.protocol}: {len(labelled)} samples of {subjects} subjects, {len(parts)} folds"
+        f"{config.protocol}: {len(labeled)} samples of {subjects} subjects, {len(parts)} folds"
         f"{seeds}; from {start.source}",
         flush=True,
     )
@@ -253,7 +251,7 @@ def _tell(config, start, opened, labelled, parts, differences) -> None:
             print(f"not in the set: {name} row {row['row']}, {row['clip']}: {row['reason']}")
     for line in differences:
         print(f"not as published: {line}")
-    if shared := partition.shared_ids(labelled):
+    if shared := partition.shared_ids(labeled):
         print(f"subjects {', '.join(shared)} stand in several sets: taken for different people")
     if config.shuffle_labels:
         print("control: the labels are shuffled, all figures should be at chance")
@@ -275,8 +273,8 @@ def _features(config: FinetuneConfig, start: Start, pairs, *, copies: bool, bar)
     )
 
 
-def _hardest(config: FinetuneConfig, workdir: Path, start: Start, rows, labelled, pairs) -> None:
-    place = {(s.dataset, s.subject, s.clip): i for i, (s, _) in enumerate(labelled)}
+def _hardest(config: FinetuneConfig, workdir: Path, start: Start, rows, labeled, pairs) -> None:
+    place = {(s.dataset, s.subject, s.clip): i for i, (s, _) in enumerate(labeled)}
     worst = outputs.hardest_first(rows, config.hardest)
     if not worst or not start.params:
         return

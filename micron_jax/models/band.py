@@ -3,7 +3,7 @@
 Diagonal Micro-Attention asks how well a patch finds itself at its own place. Tokens 8 px apart
 cannot say more; a motion of half a pixel shows when a patch is compared with windows of the other
 frame that are moved by single pixels. Queries and keys share one projection, on fixed cosines, and
-what is learnt is the distance between them. All of it is ours.
+what is learned is the distance between them. All of it is ours.
 """
 
 import math
@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# Of normalised RGB: the usual weights of grey, times the deviations that it was divided by.
+# Of normalized RGB: the usual weights of gray, times the deviations that it was divided by.
 LUMA = (0.299 * 0.229, 0.587 * 0.224, 0.114 * 0.225)
 _CONTRAST = 8.0  # an eighth of the range becomes 1
 _SOFT = 0.01  # keeps ratios finite where a patch is flat
@@ -27,20 +27,20 @@ def offsets(rings: tuple[int, ...]) -> np.ndarray:
 
 
 def luma(images):
-    """Normalised RGB [B, H, W, 3] -> grey, [B, H, W]; its level means nothing."""
+    """Normalized RGB [B, H, W, 3] -> gray, [B, H, W]; its level means nothing."""
     return images.astype(jnp.float32) @ jnp.asarray(LUMA, jnp.float32) * _CONTRAST
 
 
-def windows(grey, shifts: np.ndarray, *, patch_size: int, side: int):
+def windows(gray, shifts: np.ndarray, *, patch_size: int, side: int):
     """Square windows about each patch, moved by each shift: [B, H, W] -> [B, S, N, side²].
 
     Beyond the frame's border its edge goes on.
     """
-    batch, height, width = grey.shape
+    batch, height, width = gray.shape
     aside = (side - patch_size) // 2
     reach = int(np.abs(shifts).max())
     margin = aside + reach
-    padded = jnp.pad(grey, ((0, 0), (margin, margin), (margin, margin)), mode="edge")
+    padded = jnp.pad(gray, ((0, 0), (margin, margin), (margin, margin)), mode="edge")
     line = width + 2 * margin
     rows, columns = (np.arange(size // patch_size) * patch_size for size in (height, width))
     corner = (rows[:, None] * line + columns).ravel()
@@ -67,7 +67,7 @@ def cosine_basis(side: int, count: int) -> np.ndarray:
 
 
 def pooled(maps, spread: float):
-    """Gaussian means over neighbouring patches, [B, H, W, F]; a spread of 0 is none."""
+    """Gaussian means over neighboring patches, [B, H, W, F]; a spread of 0 is none."""
     if not spread:
         return maps
     down, across = (_smoothing(count, spread) for count in maps.shape[1:3])
@@ -128,7 +128,7 @@ class BandMatch(nn.Module):
         of texture and rest; and `_solved`.
 
         Args:
-          images, reference: normalised frames, [B, H, W, 3].
+          images, reference: normalized frames, [B, H, W, 3].
 
         Returns:
           (features [B, H / p, W / p, F], the displacements (x, y) in px that they agree upon,
@@ -176,7 +176,7 @@ class BandMatch(nn.Module):
         return jnp.concatenate([spaced(features), *solved], axis=-1), agreed
 
     def _solved(self, push, texture, here):
-        """Displacements by least squares over growing neighbourhoods, ring by ring.
+        """Displacements by least squares over growing neighborhoods, ring by ring.
 
         Where the distance is a square form, D(s) = (s + d)ᵀ M (s + d), the four ways of a ring
         give M and M·d, hence d: Lucas and Kanade's step in the band.

@@ -116,7 +116,7 @@ class PairFeatures(nn.Module):
         self.backbone = MicronBertModule(self.model)
 
     def __call__(self, onset, apex):
-        """Normalised frames, float [B, H, W, 3] twice -> float32 [B, T, F].
+        """Normalized frames, float [B, H, W, 3] twice -> float32 [B, T, F].
 
         T is the number of patches where the head pools them (`attention`), else 1.
         """
@@ -176,7 +176,7 @@ class PairFeatures(nn.Module):
 
 
 class Head(nn.Module):
-    """Standardised features to classes.
+    """Standardized features to classes.
 
     Attributes:
       classes: how many.
@@ -225,7 +225,7 @@ def classify(
       model, config, classes: what was trained.
       backbone: parameters of the network.
       trained: {"head": parameters of `Head`, "mean" and "deviation": of the features}.
-      onset, apex: normalised frames, [B, H, W, 3].
+      onset, apex: normalized frames, [B, H, W, 3].
     """
     network = PairFeatures(model, config)
     x = network.apply({"params": {"backbone": backbone}}, onset, apex)

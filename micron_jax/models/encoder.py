@@ -52,7 +52,7 @@ class Encoder(nn.Module):
         return jnp.concatenate([cls, x], axis=1) + positions.astype(x.dtype)
 
     def __call__(self, images):
-        """Encodes normalised images, float [B, H, W, 3], into tokens [B, 1 + N, D], CLS first.
+        """Encodes normalized images, float [B, H, W, 3], into tokens [B, 1 + N, D], CLS first.
 
         Sizes other than `img_size` get positions resized as the release resizes them.
 
@@ -69,7 +69,7 @@ class Encoder(nn.Module):
         arithmetic (`attention.attend_from_first`) and gives the same.
 
         Args:
-          images: normalised, [B, V, H, W, 3].
+          images: normalized, [B, V, H, W, 3].
           whole: how many, the first ones, are wanted with all their tokens.
 
         Returns:

@@ -62,17 +62,17 @@ def sincos_positions(width: int, grid: int) -> np.ndarray:
 def bicubic_matrix(size_in: int, size_out: int) -> np.ndarray:
     """Weights that resize a line of positions as the release does, float32 [size_out, size_in].
 
-    Cubic convolution with a = -0.75, half-pixel centres, no antialiasing, borders repeated, and a
+    Cubic convolution with a = -0.75, half-pixel centers, no antialiasing, borders repeated, and a
     scale of (size_out + 0.1) / size_in that is used literally (models/mae.py, line 161): outputs
     are therefore not spread evenly over the input.
     """
     a = -0.75
     scale = (size_out + 0.1) / size_in
-    centre = (np.arange(size_out) + 0.5) / scale - 0.5
+    center = (np.arange(size_out) + 0.5) / scale - 0.5
     weights = np.zeros((size_out, size_in))
     for tap in range(-1, 3):
-        index = np.floor(centre) + tap
-        t = np.abs(centre - index)
+        index = np.floor(center) + tap
+        t = np.abs(center - index)
         near = (a + 2) * t**3 - (a + 3) * t**2 + 1
         far = a * t**3 - 5 * a * t**2 + 8 * a * t - 4 * a
         column = np.clip(index, 0, size_in - 1).astype(int)
@@ -105,7 +105,7 @@ def _dot_of_rows(x, kernel, dimension_numbers, precision=None):
 
 
 def dense(features: int, name: str, dtype, *, dot_general=_dot_of_rows) -> nn.Dense:
-    """A linear layer as the release initialises it: Xavier uniform, zero bias."""
+    """A linear layer as the release initializes it: Xavier uniform, zero bias."""
     initializer = nn.initializers.xavier_uniform()
     return nn.Dense(
         features, name=name, dtype=dtype, kernel_init=initializer, dot_general=dot_general
@@ -124,10 +124,10 @@ class LayerNorm(nn.Module):
     def __call__(self, x):
         def norm(x, scale, bias):
             wide = x.astype(jnp.float32)
-            centred = wide - wide.mean(axis=-1, keepdims=True)
-            variance = jnp.square(centred).mean(axis=-1, keepdims=True)
+            centered = wide - wide.mean(axis=-1, keepdims=True)
+            variance = jnp.square(centered).mean(axis=-1, keepdims=True)
             factor = jax.lax.rsqrt(variance + LAYER_NORM_EPS)
-            return (centred * factor * scale + bias).astype(self.dtype)
+            return (centered * factor * scale + bias).astype(self.dtype)
 
         width = x.shape[-1:]
         scale = self.param("scale", nn.initializers.ones, width)

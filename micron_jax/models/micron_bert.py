@@ -16,7 +16,7 @@ from micron_jax.models.projection import ProjectionHead
 class MicronBertModule(nn.Module):
     """Micron-BERT (arXiv 2304.03195; the release's `MaskedAutoencoderViT`).
 
-    Frames are normalised floats [B, H, W, 3]: `rep` is frame t with patches swapped in from t+δ,
+    Frames are normalized floats [B, H, W, 3]: `rep` is frame t with patches swapped in from t+δ,
     `ref` is frame t+δ. Tokens are [B, 1 + N, D], CLS first.
     """
 

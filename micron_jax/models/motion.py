@@ -1,7 +1,7 @@
 """Where a face moved by itself, and how: what the band around the diagonal says, read in context.
 
 Ours. A head that moves takes the whole frame along, a flat cheek says nothing by itself, and noise
-looks like motion: only the neighbourhood tells. It is learnt from known motion, see
+looks like motion: only the neighborhood tells. It is learned from known motion, see
 `data.known_motion`.
 """
 
@@ -37,7 +37,7 @@ class Motion(nn.Module):
         """How each patch of a reference moved until another frame.
 
         Args:
-          images: normalised frames, [B, H, W, 3].
+          images: normalized frames, [B, H, W, 3].
           reference: the frames they are compared with, likewise.
 
         Returns:
@@ -70,7 +70,7 @@ class Motion(nn.Module):
             y = nn.Conv(width, (3, 3), kernel_dilation=reach, name=f"conv_{i}")(y)
             # The whole window's mean: what all patches have in common is the head's.
             x = x + y + nn.Dense(width, name=f"whole_{i}")(x.mean(axis=(1, 2), keepdims=True))
-        # The band itself besides: what is learnt is what to make of its own answer.
+        # The band itself besides: what is learned is what to make of its own answer.
         x = jnp.concatenate([layer_norm("norm", jnp.float32)(x), seen], axis=-1)
         out = nn.Dense(3, kernel_init=nn.initializers.zeros, name="out")(x)
         out = out + jnp.pad(agreed, ((0, 0), (0, 0), (0, 0), (1, 0)))

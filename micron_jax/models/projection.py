@@ -13,7 +13,7 @@ class ProjectionHead(nn.Module):
     """width -> hidden -> hidden -> bottleneck, to unit length, -> a weight-normed linear layer.
 
     The release's `DINOHead` (models/vision_transformer.py, line 299). The gain of the last layer
-    stays as it was initialised, at one.
+    stays as it was initialized, at one.
     """
 
     config: ModelConfig

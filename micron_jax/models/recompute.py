@@ -27,7 +27,7 @@ def after(tree, done):
 def recomputed(function: Callable) -> Callable:
     """The same function, whose gradient keeps its arguments alone and computes the rest again.
 
-    `jax.checkpoint` means the same. Yet XLA for CPUs drops its optimisation barriers, so that what
+    `jax.checkpoint` means the same. Yet XLA for CPUs drops its optimization barriers, so that what
     hangs on nothing but kept arrays is computed again at once, early, and kept after all. Here it
     hangs on the gradient that comes back, too (see `after`). Of a chain of eight layers' GELUs it
     took 405 MB and takes 159.

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from micron_jax.data.views import normalise
+from micron_jax.data.views import normalize
 from micron_jax.errors import UserError
 from micron_jax.models.config import ModelConfig
 from micron_jax.video import images
@@ -50,7 +50,7 @@ def made_images(side: int) -> np.ndarray:
 
 
 def make_views(frames: np.ndarray, config: ModelConfig) -> dict[str, np.ndarray]:
-    """What both sides are fed, normalised floats: as `layers.outputs` takes them.
+    """What both sides are fed, normalized floats: as `layers.outputs` takes them.
 
     Frame i is paired with frame i + 1. Which crops a training would draw does not matter here:
     these are the second frame, its mirror image, and two quarters of it.
@@ -69,7 +69,7 @@ def make_views(frames: np.ndarray, config: ModelConfig) -> dict[str, np.ndarray]
         "global": np.stack([ref, ref[:, :, ::-1]], 1),
         "local": np.stack(local, 1),
     }
-    return {name: np.asarray(normalise(view)) for name, view in views.items()}
+    return {name: np.asarray(normalize(view)) for name, view in views.items()}
 
 
 def _decoded(path: Path) -> np.ndarray:

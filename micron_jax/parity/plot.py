@@ -28,9 +28,9 @@ def draw(checks: Sequence[Check], path: Path) -> None:
     x = np.arange(len(checks))
     # Infinite and NaN errors belong at the top, not out of sight.
     errors = np.clip(np.nan_to_num([c.error for c in checks], nan=1e3, posinf=1e3), _LEAST, 1e3)
-    colours = [_SOUND if check.ok else _FAILED for check in checks]
-    axes.vlines(x, _LEAST, errors, colors=colours, linewidth=1)
-    axes.scatter(x, errors, c=colours, s=28, zorder=3)
+    colors = [_SOUND if check.ok else _FAILED for check in checks]
+    axes.vlines(x, _LEAST, errors, colors=colors, linewidth=1)
+    axes.scatter(x, errors, c=colors, s=28, zorder=3)
     axes.step(
         x, [check.bound for check in checks], _BOUND, where="mid", linestyle="--", linewidth=1
     )

@@ -229,7 +229,7 @@ def _shared_outputs(config: ModelConfig, tree: dict, views: dict) -> dict:
 
 
 def _training(path, prefix, settings, config, tree, views, recorded) -> Iterator[Check]:
-    """The gradients of step 0, the centre after it, the curves and the final state."""
+    """The gradients of step 0, the center after it, the curves and the final state."""
     objective = objective_config(settings)
     total_steps = settings["epochs"] * settings["iters"]
     optimizer = make_optimizer(OptimizerConfig(weight_decay=settings["wd"]), settings["lr"])

@@ -84,7 +84,7 @@ def prepare(checkout: str):
         raise Unusable(f"the checkout cannot be imported ({error})") from error
     if not mae.__file__.startswith(checkout):
         raise Unusable(f"{mae.__file__} stands before the checkout: uninstall that `models`")
-    # The centre of DINOLoss is averaged over all processes: here they are one.
+    # The center of DINOLoss is averaged over all processes: here they are one.
     store = torch.distributed.HashStore()
     torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
     return torch, mae

@@ -20,7 +20,7 @@ class Chip:
       flops: peak of dense bfloat16 products, FLOP/s.
       hbm_bytes: its memory.
       hbm_bandwidth: bytes/s.
-      link_bandwidth: what it can send to its neighbours, all links together, bytes/s one way.
+      link_bandwidth: what it can send to its neighbors, all links together, bytes/s one way.
       dimensions: of a TPU's torus; 0 for a GPU.
       source: where the figures stand.
     """

@@ -9,7 +9,7 @@ from micron_jax.programs import write_json
 TEXT = "what each part of the network and its objective brings, row by row"
 PX = ("0.5", "1", "2")
 EXAMPLES = """
-  micron-jax bench ablation --corpus corpus --data-dir test --labelled-dir labelled \\
+  micron-jax bench ablation --corpus corpus --data-dir test --labeled-dir labeled \\
       --workdir runs/ablation --seeds 3 --json ablation.json
 """
 
@@ -20,8 +20,8 @@ def add(kinds) -> None:
     parser.add_argument("--config", default="ablation", help="rows and settings (%(default)s)")
     for option, text in (
         ("--workdir", "every row and seed is trained there, or goes on"),
-        ("--corpus", "where `data build frames` put the unlabelled frames"),
-        ("--labelled-dir", "where `data build casme2` put a set of `data synth`"),
+        ("--corpus", "where `data build frames` put the unlabeled frames"),
+        ("--labeled-dir", "where `data build casme2` put a set of `data synth`"),
     ):
         parser.add_argument(option, type=Path, required=True, help=text)
     parser.add_argument(
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
         options.workdir,
         corpus=options.corpus,
         folders=options.data_dir,
-        labelled=options.labelled_dir,
+        labeled=options.labeled_dir,
         seeds=options.seeds,
     )
     if isinstance(report, int):

@@ -6,7 +6,7 @@ from pathlib import Path
 from micron_jax.errors import UserError
 from micron_jax.programs import write_json
 
-TEXT = "what a checkpoint has learnt: does it find the motion in clips with known truth?"
+TEXT = "what a checkpoint has learned: does it find the motion in clips with known truth?"
 
 
 EXAMPLES = """

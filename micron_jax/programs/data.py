@@ -10,7 +10,7 @@ from micron_jax.programs import print_reasons, write_json
 from micron_jax.programs.data_arguments import arguments
 
 DATASETS = {
-    "frames": "unlabelled face video, to pretrain on: folders of videos or of images, or a list"
+    "frames": "unlabeled face video, to pretrain on: folders of videos or of images, or a list"
 } | {name: spec.title for name, spec in SETS.items()}
 
 

@@ -115,7 +115,7 @@ def arguments(datasets: Iterable[str]) -> Arguments:
         "--corpus",
         type=Path,
         metavar="DIR",
-        help="look for the benchmark's subjects in the unlabelled corpus (`frames`) built there",
+        help="look for the benchmark's subjects in the unlabeled corpus (`frames`) built there",
     )
 
     text = "crop the face out of every clip: one crop a clip, held, as a folder of JPEGs"

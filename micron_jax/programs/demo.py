@@ -58,7 +58,7 @@ def main(argv: list[str]) -> int:
 checkpoint   {Checkpoints.folder(workdir)}
 curves       {workdir / "curves.png"}, tensorboard --logdir {workdir / "tensorboard"}
 pictures     {workdir / "pictures"}
-labelled     {workdir / SYNTHETIC}, and as a built set: {workdir / DATA}
+labeled     {workdir / SYNTHETIC}, and as a built set: {workdir / DATA}
 reports      {workdir / TUNED / HTML}
              {workdir / TINY / HTML}
 in Python    micron_jax.load("{workdir}")""")
@@ -73,7 +73,7 @@ def _settings(name: str, settings: Sequence[str] = (), *, data_dir: Path) -> dic
 
 
 def make_synthetic(workdir: Path) -> list[str]:
-    """Makes the labelled set of the demo, or what is missing of it; -> what it holds, in lines."""
+    """Makes the labeled set of the demo, or what is missing of it; -> what it holds, in lines."""
     from micron_jax.datasets.catalog import builder_class
     from micron_jax.datasets.check import check
     from micron_jax.datasets.check_text import lines

@@ -27,13 +27,13 @@ def main(argv: list[str]) -> int:
     from micron_jax.evaluation.report_markdown import lines
     from micron_jax.evaluation.run_files import Run, protocol_of, read_run
     from micron_jax.evaluation.significance import compare
-    from micron_jax.evaluation.summary import summarise
+    from micron_jax.evaluation.summary import summarize
 
     first = options.predictions[0]
     protocol = find(options.protocol) if options.protocol else protocol_of(first)
     predictions = _read(options.predictions, protocol, options.seed)
     others = {path: _read([path], protocol, options.seed, alone=True) for path in options.against}
-    summary = summarise(predictions, protocol, resamples=options.resamples)
+    summary = summarize(predictions, protocol, resamples=options.resamples)
     if others:
         classes = protocol.classes if protocol else None
         summary["against"] = [

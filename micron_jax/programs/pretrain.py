@@ -1,4 +1,4 @@
-"""`micron-jax pretrain`: self-supervised learning from an unlabelled corpus."""
+"""`micron-jax pretrain`: self-supervised learning from an unlabeled corpus."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ Any setting of the config can be given so: --config.FIELD=VALUE.
 def main(argv: list[str]) -> int:
     parser = Arguments(
         prog="micron-jax pretrain",
-        description="Learn from an unlabelled corpus. Started again, it goes on where it was.",
+        description="Learn from an unlabeled corpus. Started again, it goes on where it was.",
         examples=EXAMPLES,
     )
     parser.add_argument("--config", required=True, help="a file, or the name of a shipped recipe")

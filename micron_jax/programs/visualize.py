@@ -36,12 +36,12 @@ def main(argv: list[str]) -> int:
 
     import micron_jax
     from micron_jax.visualization import video
-    from micron_jax.visualization.folder import ASSUMED, visualise
+    from micron_jax.visualization.folder import ASSUMED, visualize
     from micron_jax.visualization.pairs import PairView
 
     clips = inputs(options)
     model = micron_jax.load(options.checkpoint)
-    seen = visualise(model, clips, options.output, crop=options.crop, heat=options.heat)
+    seen = visualize(model, clips, options.output, crop=options.crop, heat=options.heat)
     print(f"to look at: {options.output}")
     if isinstance(seen, PairView):
         if seen.registration.refused:

@@ -1,6 +1,6 @@
 """People to make clips of: the faces in a folder of pictures, and their parting into splits.
 
-Every face of every picture counts as a person: we recognise nobody. What could show one person
+Every face of every picture counts as a person: we recognize nobody. What could show one person
 twice therefore stays on one side of a split: all faces of a photograph, and all pictures of a
 sub-folder (as where each person has a folder of his own).
 """
@@ -154,11 +154,11 @@ def _pictures(folder: Path) -> list[str]:
 
 def _signature(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     crop = faces.warp(image, faces.canonical_transform(landmarks, 64), 64)
-    grey = cv2.resize(
+    gray = cv2.resize(
         cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), (32, 32), interpolation=cv2.INTER_AREA
     )
-    centred = grey.astype(np.float32).ravel() - grey.mean()
-    return centred / max(float(np.linalg.norm(centred)), 1e-6)
+    centered = gray.astype(np.float32).ravel() - gray.mean()
+    return centered / max(float(np.linalg.norm(centered)), 1e-6)
 
 
 def _twin(signature: np.ndarray, seen: list[tuple[str, np.ndarray]]) -> str | None:

@@ -20,7 +20,7 @@ from micron_jax.faces import landmarks as faces
 from micron_jax.video import images
 
 PATCH = 8
-_CENTRE = (SIZE - 1) / 2
+_CENTER = (SIZE - 1) / 2
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Camera:
 
     Attributes:
       blur: standard deviation in px.
-      noise: (read noise in grey levels, shot noise: variance a grey level).
+      noise: (read noise in gray levels, shot noise: variance a gray level).
       light: [T, 3], gain - 1 and its slopes over the crop's width and height.
       quality: of the JPEGs.
     """
@@ -77,11 +77,11 @@ def face_canvas(image: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, n
 
 
 def head(pose: np.ndarray) -> np.ndarray:
-    """One row of `Motion.pose` -> [2, 3], the head's similarity about the crop's centre."""
+    """One row of `Motion.pose` -> [2, 3], the head's similarity about the crop's center."""
     scale = np.exp(pose[3])
     cos, sin = scale * np.cos(pose[2]), scale * np.sin(pose[2])
     linear = np.array([[cos, -sin], [sin, cos]])
-    return np.column_stack([linear, pose[:2] + _CENTRE - linear @ (_CENTRE, _CENTRE)])
+    return np.column_stack([linear, pose[:2] + _CENTER - linear @ (_CENTER, _CENTER)])
 
 
 def inverse(transform: np.ndarray) -> np.ndarray:
@@ -106,7 +106,7 @@ def render(canvas: np.ndarray, motion: Motion, t: int, camera: Camera, noise) ->
     large = _remap(canvas, places - look_up(motion.field(t), places), cv2.INTER_CUBIC)
     large = cv2.GaussianBlur(large.astype(np.float32), (0, 0), camera.blur * SUPER)
     frame = cv2.resize(large, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
-    slope = (np.arange(SIZE, dtype=np.float32) - _CENTRE) / SIZE
+    slope = (np.arange(SIZE, dtype=np.float32) - _CENTER) / SIZE
     gain, across, down = np.float32(camera.light[t])
     frame *= (1 + gain + across * slope + down * slope[:, None])[..., None]
     read, shot = camera.noise

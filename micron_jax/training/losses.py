@@ -1,4 +1,4 @@
-"""What is learnt from: reconstruction, and the agreement of a face with its crops."""
+"""What is learned from: reconstruction, and the agreement of a face with its crops."""
 
 import dataclasses
 
@@ -26,7 +26,7 @@ class ObjectiveConfig:
       teacher_temperature_start, teacher_temperature: the teacher's, first and last.
       teacher_temperature_epochs: epochs over which it goes linearly from one to the other.
       teacher_momentum: of the teacher's moving average at the first step; a cosine takes it to 1.
-      center_momentum: of the centre's moving average.
+      center_momentum: of the center's moving average.
     """
 
     reconstruction_weight: float = 1.0
@@ -155,7 +155,7 @@ def teacher_entropy(teacher, center, *, temperature):
 
 
 def update_center(center, teacher, *, momentum: float):
-    """The centre's moving average over the global batch: [1, K] and [B, 2, K] -> [1, K]."""
+    """The center's moving average over the global batch: [1, K] and [B, 2, K] -> [1, K]."""
     return center * momentum + teacher.mean(axis=(0, 1))[None] * (1 - momentum)
 
 

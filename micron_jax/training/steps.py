@@ -1,4 +1,4 @@
-"""One pure train step: losses, gradients, optimizer, moving average, centre."""
+"""One pure train step: losses, gradients, optimizer, moving average, center."""
 
 from collections.abc import Callable, Iterable
 
@@ -122,7 +122,7 @@ def make_gradients(
 
     With `accumulate` > 1 the batch goes through in as many parts, one after another: the memory of
     one part, and the same mean gradient up to rounding, as no loss compares samples with each
-    other and the centre waits for the whole batch.
+    other and the center waits for the whole batch.
 
     With `in_turn` a term of the objective waits for the gradients of the one before, so that what
     is kept for them need not be there at once. It takes all gradients to one device.
@@ -170,7 +170,7 @@ def make_update(
 ) -> Callable:
     """What follows the gradients, in the release's order.
 
-    The centre is updated after it is used; the teacher's average is taken after the optimizer's
+    The center is updated after it is used; the teacher's average is taken after the optimizer's
     update and covers frozen parameters too.
 
     Returns:

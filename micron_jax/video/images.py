@@ -65,7 +65,7 @@ def encode_jpeg(image: np.ndarray, quality: int = 95) -> bytes:
 def decode_jpeg(data: bytes) -> np.ndarray:
     """Bytes of a JPEG (or of any image OpenCV knows) -> RGB uint8 [H, W, 3].
 
-    Grey, 16-bit and alpha images become 8-bit RGB; an EXIF rotation is applied. Without the GIL.
+    Gray, 16-bit and alpha images become 8-bit RGB; an EXIF rotation is applied. Without the GIL.
 
     Raises:
       Unreadable: the bytes are no image, or only a part of one.

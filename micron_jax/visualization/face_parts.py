@@ -20,12 +20,12 @@ PARTS = {
     "chin": _MOUTH + np.array([[-0.1, 0.16], [0, 0.17], [0.1, 0.16]]),
 }
 
-CENTRE, HALF = (0.5, 0.48), (0.33, 0.46)  # of the oval that a face fills
-BOX = (np.subtract(CENTRE, HALF), np.add(CENTRE, HALF))  # around it: left and top, right and bottom
+CENTER, HALF = (0.5, 0.48), (0.33, 0.46)  # of the oval that a face fills
+BOX = (np.subtract(CENTER, HALF), np.add(CENTER, HALF))  # around it: left and top, right and bottom
 
 
-def _centres(grid: int) -> np.ndarray:
-    """(x, y) of each patch's centre, [grid, grid, 2], in units of the side."""
+def _centers(grid: int) -> np.ndarray:
+    """(x, y) of each patch's center, [grid, grid, 2], in units of the side."""
     along = (np.arange(grid) + 0.5) / grid
     return np.stack(np.meshgrid(along, along), axis=-1)
 
@@ -33,15 +33,15 @@ def _centres(grid: int) -> np.ndarray:
 @functools.cache
 def oval(grid: int) -> np.ndarray:
     """Which patches lie on the face, bool [grid, grid]; the rest is wall, hair and collar."""
-    x, y = np.moveaxis((_centres(grid) - CENTRE) / HALF, -1, 0)
+    x, y = np.moveaxis((_centers(grid) - CENTER) / HALF, -1, 0)
     return x**2 + y**2 <= 1
 
 
 def part_of(heat: np.ndarray) -> str:
     """The part of the face that holds the most of a map, float [h, h], not below 0."""
-    centres = _centres(len(heat))
+    centers = _centers(len(heat))
     nearest = [
-        np.linalg.norm(centres[:, :, None] - points, axis=-1).min(axis=-1)
+        np.linalg.norm(centers[:, :, None] - points, axis=-1).min(axis=-1)
         for points in PARTS.values()
     ]
     owner = np.argmin(nearest, axis=0)

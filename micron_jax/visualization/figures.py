@@ -13,7 +13,7 @@ MARK = "tab:red"
 
 
 def scale_of(timeline: Timeline) -> float:
-    """The end of the one colour scale of all of a clip's maps."""
+    """The end of the one color scale of all of a clip's maps."""
     return max(float(timeline.energy.max()), LEAST[timeline.kind])
 
 

@@ -28,7 +28,7 @@ from micron_jax.visualization.video import AnnotatedVideo
 ASSUMED = 30.0  # frames per second of image folders that do not tell theirs
 
 
-def visualise(
+def visualize(
     model: MicronBert,
     clips: list[InputClip],
     output: str | Path,

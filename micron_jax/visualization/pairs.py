@@ -109,8 +109,8 @@ def residual_flow(frame: np.ndarray, registered: np.ndarray, grid: int, size: in
     Returns:
       float32 [grid, grid].
     """
-    grey, other = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (frame, registered))
-    flow = cv2.calcOpticalFlowFarneback(grey, other, None, 0.5, 3, 15, 3, 7, 1.5, 0)
+    gray, other = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (frame, registered))
+    flow = cv2.calcOpticalFlowFarneback(gray, other, None, 0.5, 3, 15, 3, 7, 1.5, 0)
     length = np.hypot(flow[..., 0], flow[..., 1]) * (size / len(frame))
     return cv2.resize(length, (grid, grid), interpolation=cv2.INTER_AREA)
 
@@ -213,6 +213,6 @@ def draw_pair(view: PairView, *, title: str = "", aspect: float = 1.0) -> Figure
         rest[0].set_title("|frame − registered|", fontsize=8)
         shown = rest[0].imshow(apart, vmin=0, vmax=limit, cmap="gray")
         rest[0].set_aspect(1 / aspect)
-        legend(figure, rest[0], shown, "grey levels")
+        legend(figure, rest[0], shown, "gray levels")
     figure.suptitle(title, fontsize=10)
     return figure

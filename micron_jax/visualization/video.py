@@ -15,7 +15,7 @@ SIDE, CURVE, LINE = 360, 120, 26  # px: of the longer side of a face, heights of
 BAR = 70  # px: width of the legend
 FASTEST = 30.0  # frames per second that are shown; faster recordings are slowed down
 FONT = cv2.FONT_HERSHEY_SIMPLEX
-WHITE, GREY, RED = (255, 255, 255), (150, 150, 150), (235, 64, 52)
+WHITE, GRAY, RED = (255, 255, 255), (150, 150, 150), (235, 64, 52)
 BROWSERS, PLAYERS = "vp09", "mp4v"  # VP9, which browsers play; MPEG-4 part 2, which players do
 
 
@@ -23,7 +23,7 @@ BROWSERS, PLAYERS = "vp09", "mp4v"  # VP9, which browsers play; MPEG-4 part 2, w
 def codec() -> str:
     """`BROWSERS`, or `PLAYERS` where this machine's OpenCV cannot write that into an MP4.
 
-    H.264 is in no OpenCV wheel, for its licence.
+    H.264 is in no OpenCV wheel, for its license.
     """
     with tempfile.TemporaryDirectory() as scratch:
         writer = _open(Path(scratch, "tried.mp4"), BROWSERS, 30.0, (64, 64))
@@ -97,7 +97,7 @@ class AnnotatedVideo:
         cv2.polylines(curve, [np.array(points, np.int32)], False, (253, 190, 60), 1, cv2.LINE_AA)
         for rank, interval in enumerate(self._timeline.intervals[:MOMENTS], 1):
             _write(curve, str(rank), (points[interval.apex][0] - 4, 13), RED)
-        _write(curve, "energy", (10, 14), GREY)
+        _write(curve, "energy", (10, 14), GRAY)
         return curve
 
     def _draw_bar(self) -> np.ndarray:
@@ -108,9 +108,9 @@ class AnnotatedVideo:
         bar[30 : height - 30, 8:22] = overlay(black, np.repeat(scale, 14, axis=1), self._top)
         _write(bar, f"{self._top:.2g}", (26, 38))
         _write(bar, "0", (26, height - 30))
-        _write(bar, LABELS[self._timeline.kind].split()[-1], (4, height - 10), GREY)
+        _write(bar, LABELS[self._timeline.kind].split()[-1], (4, height - 10), GRAY)
         return bar
 
 
-def _write(image: np.ndarray, text: str, at: tuple[int, int], colour=WHITE) -> None:
-    cv2.putText(image, text, at, FONT, 0.42, colour, 1, cv2.LINE_AA)
+def _write(image: np.ndarray, text: str, at: tuple[int, int], color=WHITE) -> None:
+    cv2.putText(image, text, at, FONT, 0.42, color, 1, cv2.LINE_AA)

@@ -174,7 +174,7 @@ def of_another_format(path):
 
 def with_unknown_setting(path):
     described = json.loads((path / "config.json").read_text())
-    described["model"]["colour"] = 1
+    described["model"]["color"] = 1
     (path / "config.json").write_text(json.dumps(described))
 
 
@@ -195,7 +195,7 @@ def one_tensor_short(path):
         (folder_without("model.safetensors"), "no model.safetensors"),
         (truncated, "model.safetensors: damaged"),
         (of_another_format, "format 'other 2'"),
-        (with_unknown_setting, "colour"),
+        (with_unknown_setting, "color"),
         (without_params, "model.safetensors: holds a, unknown"),
         (one_tensor_short, "params/dma/to_q/bias"),
     ],

@@ -31,8 +31,8 @@ def test_what_is_said_is_what_moved(calm):
     assert (longest > 0.3).any()
     assert (longest < 3.01).all()
     for a, b, said in zip(before, after, displacement, strict=True):
-        grey = [cv2.cvtColor(x.astype(np.uint8), cv2.COLOR_RGB2GRAY) for x in (a, b)]
-        flow = cv2.calcOpticalFlowFarneback(*grey, None, 0.5, 3, 15, 5, 7, 1.5, 0)
+        gray = [cv2.cvtColor(x.astype(np.uint8), cv2.COLOR_RGB2GRAY) for x in (a, b)]
+        flow = cv2.calcOpticalFlowFarneback(*gray, None, 0.5, 3, 15, 5, 7, 1.5, 0)
         seen = flow.reshape(12, 8, 12, 8, 2).mean((1, 3))
         # Flow knows little of what leaves the window.
         seen, said = seen[1:-1, 1:-1], said.reshape(12, 12, 2)[1:-1, 1:-1]
@@ -52,7 +52,7 @@ def test_still_pairs_differ_by_what_is_no_motion():
     np.testing.assert_array_equal(before, again[0])
 
 
-def test_no_unseen_shape_is_learnt():
+def test_no_unseen_shape_is_learned():
     assert set(warps.SEEN).isdisjoint(warps.UNSEEN)
     for kernel in warps.SEEN.values():
         r = np.linspace(0, 3, 7)

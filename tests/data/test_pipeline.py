@@ -20,8 +20,8 @@ PAIRS = 35 + 1 + 69
 ARGUMENTS = {"batch_size": 8, "delta_min": 5, "delta_max": 11, "seed": 3, "threads": 2}
 
 
-class GreyFrames:
-    """Record i is a flat image of grey level 2 i."""
+class GrayFrames:
+    """Record i is a flat image of gray level 2 i."""
 
     def __getitems__(self, keys):
         assert all(type(key) is int for key in keys)
@@ -29,7 +29,7 @@ class GreyFrames:
 
 
 def pairs_of(**changed):
-    return make_pairs(GreyFrames(), CLIPS, **{**ARGUMENTS, **changed})
+    return make_pairs(GrayFrames(), CLIPS, **{**ARGUMENTS, **changed})
 
 
 def take(iterator, count):
@@ -143,7 +143,7 @@ def test_a_state_of_another_run_is_refused(changed):
 
 
 def test_a_state_of_other_data_is_refused():
-    other = make_pairs(GreyFrames(), CLIPS[:1], **ARGUMENTS)
+    other = make_pairs(GrayFrames(), CLIPS[:1], **ARGUMENTS)
     with pytest.raises(UserError, match=f"pairs was {PAIRS} and is 35"):
         other.set_state(pairs_of().get_state())
 
@@ -166,7 +166,7 @@ def test_bad_settings(changed, words):
 
 
 def test_chosen_pairs():
-    batch = read_pairs(GreyFrames(), [7, 50], [5, 9])
+    batch = read_pairs(GrayFrames(), [7, 50], [5, 9])
     np.testing.assert_allclose(batch["cur"].mean((1, 2, 3)), [14, 100], atol=1)
     np.testing.assert_allclose(batch["ref"].mean((1, 2, 3)), [24, 118], atol=1)
 
@@ -180,7 +180,7 @@ def test_a_closed_iterator_is_closed():
 
 
 def held_out(batches, **more):
-    return held_out_batches(GreyFrames(), CLIPS, batches=batches, **ARGUMENTS, **more)
+    return held_out_batches(GrayFrames(), CLIPS, batches=batches, **ARGUMENTS, **more)
 
 
 def test_held_out_batches_are_the_same_each_time_and_spread_over_the_clips():

@@ -9,9 +9,9 @@ import pytest
 from micron_jax.data.views import (
     ViewsConfig,
     blocks_mask,
-    denormalise,
+    denormalize,
     make_views,
-    normalise,
+    normalize,
     random_crop,
     uniform_mask,
 )
@@ -39,7 +39,7 @@ def test_blocks_come_close_to_the_ratio_and_never_above():
 
 
 def test_blocks_are_blocks():
-    """Set patches have set neighbours far more often than patches drawn one by one."""
+    """Set patches have set neighbors far more often than patches drawn one by one."""
     masks = np.asarray(jax.vmap(lambda key: blocks_mask(key, 28, 0.5, 16, 0.3))(keys(50)))
     agree = (masks[:, :, 1:] == masks[:, :, :-1]).mean()
     assert agree > 0.85
@@ -50,12 +50,12 @@ def test_a_mask_of_nothing_is_empty():
     assert not uniform_mask(keys(1)[0], 8, 0.0).any()
 
 
-def test_normalise_is_imagenet_s_and_is_undone():
+def test_normalize_is_imagenet_s_and_is_undone():
     frames = np.arange(256, dtype=np.uint8).repeat(3).reshape(1, 16, 16, 3)
-    images = normalise(frames)
+    images = normalize(frames)
     expected = (frames / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     np.testing.assert_allclose(images, expected, rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(denormalise(images), frames)
+    np.testing.assert_array_equal(denormalize(images), frames)
 
 
 def test_a_crop_shows_a_part_of_the_image_undistorted():

@@ -12,7 +12,7 @@ def length(field):
     return np.hypot(*np.moveaxis(field, -1, 0))
 
 
-def centre(field):
+def center(field):
     """Where a field's weight lies, (x, y) in the crop."""
     weight = length(field) ** 2
     return (warps.canvas_grid() * weight[..., None]).sum((0, 1)) / weight.sum()
@@ -47,7 +47,7 @@ def test_a_unit_moves_its_own_region_its_own_way(unit, family):
         assert field.shape == (512, 512, 2)
         assert field.dtype == np.float32
         assert length(field).max() == pytest.approx(2.0, abs=1e-5)
-        x, y = centre(field)
+        x, y = center(field)
         outward = side * (field[..., 0] * length(field)).sum()
         down = (field[..., 1] * length(field)).sum()
         anchor = {"eye": (left, right), "nose": (nose, nose), "mouth": corners}
@@ -80,8 +80,8 @@ def test_a_tilted_face_tilts_its_units():
         warps.field(warps.place(warps.UNITS["15"], 1, points, np.random.default_rng(3)), "bump", 1)
         for points in (LANDMARKS, tilted)
     ]
-    expected = turn @ [*centre(fields[0]), 1]
-    np.testing.assert_allclose(centre(fields[1]), expected, atol=1.0)
+    expected = turn @ [*center(fields[0]), 1]
+    np.testing.assert_allclose(center(fields[1]), expected, atol=1.0)
 
 
 def test_nothing_tears():
@@ -101,11 +101,11 @@ def test_steepness_of_a_known_field():
 
 
 def test_motion_elsewhere_is_anywhere_in_the_face():
-    centres = []
+    centers = []
     for seed in range(200):
         bumps = warps.anywhere(LANDMARKS, np.random.default_rng(seed))
-        centres.append(np.mean([bump.centre for bump in bumps], 0))
-    centres = np.array(centres)
-    assert (np.std(centres, 0) > (25, 30)).all()
-    assert (centres > 10).all()
-    assert (centres < 214).all()
+        centers.append(np.mean([bump.center for bump in bumps], 0))
+    centers = np.array(centers)
+    assert (np.std(centers, 0) > (25, 30)).all()
+    assert (centers > 10).all()
+    assert (centers < 214).all()

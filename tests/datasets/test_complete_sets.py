@@ -53,10 +53,10 @@ def test_the_composite_of_built_sets(data_dir):
         samples += part
         assert len(part) == clips
         assert compare_set(dataset, part) == []
-    labelled = apply(COMPOSITE, samples)
-    counts = collections.Counter(COMPOSITE.classes[label] for _, label in labelled)
+    labeled = apply(COMPOSITE, samples)
+    counts = collections.Counter(COMPOSITE.classes[label] for _, label in labeled)
     assert counts == {"negative": 250, "positive": 109, "surprise": 83}
-    assert len({subject_of(sample) for sample, _ in labelled}) == 68
-    parts = collections.Counter(sample.dataset for sample, _ in labelled)
+    assert len({subject_of(sample) for sample, _ in labeled}) == 68
+    parts = collections.Counter(sample.dataset for sample, _ in labeled)
     assert parts == {"casme2": 145, "samm": 133, "smic_hs": 164}
     assert compare(COMPOSITE, samples).ok

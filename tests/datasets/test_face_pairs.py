@@ -37,9 +37,9 @@ def test_a_face_is_cut_out_of_both_frames_at_one_place(face):
     assert np.abs(apex[8:-8, 11:-8].astype(int) - onset[8:-8, 8:-11]).mean() < 1
 
 
-def test_whole_frames_and_grey_ones(face):
-    grey = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)[:200]
-    frames = record({1: cv2.imencode(".bmp", grey)[1].tobytes(), 10: png(face[:200])})
+def test_whole_frames_and_gray_ones(face):
+    gray = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)[:200]
+    frames = record({1: cv2.imencode(".bmp", gray)[1].tobytes(), 10: png(face[:200])})
     onset, apex = one_pair(SAMPLE, frames, size=64, detect=None)
     assert onset.shape == apex.shape == (64, 64, 3)
     assert (onset[..., 0] == onset[..., 2]).all()

@@ -56,7 +56,7 @@ def whole(source, tmp_path):
     return contents(tmp_path / "whole")
 
 
-def test_parts_are_of_neighbours_and_depend_on_the_clips_alone(monkeypatch):
+def test_parts_are_of_neighbors_and_depend_on_the_clips_alone(monkeypatch):
     monkeypatch.setattr(plan, "SMALLEST", 256)
     assert plan.part([100] * 5) == [range(0, 3), range(3, 5)]
     assert plan.part([20_000, 10, 10]) == [range(0, 1), range(1, 3)]

@@ -18,29 +18,29 @@ def composed():
     return [sample for name in COMPOSED for sample in imitate(name)]
 
 
-def classes(protocol, labelled):
-    number = collections.Counter(label for _, label in labelled)
+def classes(protocol, labeled):
+    number = collections.Counter(label for _, label in labeled)
     return [number[index] for index in range(len(protocol.classes))]
 
 
-def subjects(labelled):
-    return len({subject_of(sample) for sample, _ in labelled})
+def subjects(labeled):
+    return len({subject_of(sample) for sample, _ in labeled})
 
 
 def test_the_composite_has_442_samples_of_68_subjects(composed):
-    labelled = apply(COMPOSITE, composed)
+    labeled = apply(COMPOSITE, composed)
     assert COMPOSITE.classes == ("negative", "positive", "surprise")
-    assert len(labelled) == 442
-    assert classes(COMPOSITE, labelled) == [250, 109, 83]
-    assert subjects(labelled) == 68
+    assert len(labeled) == 442
+    assert classes(COMPOSITE, labeled) == [250, 109, 83]
+    assert subjects(labeled) == 68
     for name, wanted, people in (
         ("casme2", [88, 32, 25], 24),
         ("samm", [92, 26, 15], 28),
         ("smic_hs", [70, 51, 43], 16),
     ):
-        part = [(sample, label) for sample, label in labelled if sample.dataset == name]
+        part = [(sample, label) for sample, label in labeled if sample.dataset == name]
         assert (classes(COMPOSITE, part), subjects(part)) == (wanted, people)
-    names = {sample.clip for sample, _ in labelled}
+    names = {sample.clip for sample, _ in labeled}
     assert not names & {"sub04/EP12_01f", "sub05/EP09_05f"}
     result = compare(COMPOSITE, composed)
     assert result.ok
@@ -63,9 +63,9 @@ def test_the_composite_has_442_samples_of_68_subjects(composed):
 def test_a_protocol_of_one_set(name, wanted, people):
     protocol = protocols.find(name)
     samples = imitate(protocol.sets[0])
-    labelled = apply(protocol, samples)
-    assert classes(protocol, labelled) == wanted
-    assert subjects(labelled) == people
+    labeled = apply(protocol, samples)
+    assert classes(protocol, labeled) == wanted
+    assert subjects(labeled) == people
     assert compare(protocol, samples).differences == []
     assert compare_set(protocol.sets[0], samples) == []
 
@@ -88,9 +88,9 @@ ALL = PROTOCOLS.items()
 
 
 def test_the_order_is_kept_and_other_sets_are_passed_over(composed):
-    labelled = apply(protocols.find("samm_5"), composed)
-    assert {sample.dataset for sample, _ in labelled} == {"samm"}
-    numbers = [composed.index(sample) for sample, _ in labelled]
+    labeled = apply(protocols.find("samm_5"), composed)
+    assert {sample.dataset for sample, _ in labeled} == {"samm"}
+    numbers = [composed.index(sample) for sample, _ in labeled]
     assert numbers == sorted(numbers)
 
 
@@ -169,23 +169,23 @@ def test_repeated_clips_and_subjects_are_told():
     assert compare_set("mmew", samples) == []
 
 
-def disjoint(labelled, folds):
+def disjoint(labeled, folds):
     """Every sample is tested once, and no fold knows a test subject."""
     for fold in folds:
-        assert len(fold.train) + len(fold.test) == len(labelled)
+        assert len(fold.train) + len(fold.test) == len(labeled)
         train, test = (
-            {subject_of(labelled[i][0]) for i in side} for side in (fold.train, fold.test)
+            {subject_of(labeled[i][0]) for i in side} for side in (fold.train, fold.test)
         )
         assert train
         assert test
         assert not train & test
-    assert sorted(i for fold in folds for i in fold.test) == list(range(len(labelled)))
+    assert sorted(i for fold in folds for i in fold.test) == list(range(len(labeled)))
 
 
 def test_leave_one_subject_out(composed):
-    labelled = apply(COMPOSITE, composed)
-    folds = leave_one_subject_out(labelled)
-    disjoint(labelled, folds)
+    labeled = apply(COMPOSITE, composed)
+    folds = leave_one_subject_out(labeled)
+    disjoint(labeled, folds)
     assert len(folds) == len({fold.name for fold in folds}) == 68
     # Number 18 is a subject of CASME II and of SMIC: two people.
     clash = [(sample("casme2", "a", "18", ""), 0), (sample("smic_hs", "b", "18", ""), 0)]
@@ -202,27 +202,27 @@ def test_k_fold_keeps_subjects_together_and_classes_in_balance(name):
         dataclasses.replace(s, subject=str(int(i * 0.618 % 1 * 94) ** 2 // 94))
         for i, s in enumerate(imitate("casme3"))
     ]
-    labelled = apply(protocol, samples)
-    folds = k_fold(labelled, 5, seed=1)
-    disjoint(labelled, folds)
-    whole = classes(protocol, labelled)
+    labeled = apply(protocol, samples)
+    folds = k_fold(labeled, 5, seed=1)
+    disjoint(labeled, folds)
+    whole = classes(protocol, labeled)
     for fold in folds:
-        part = classes(protocol, [labelled[i] for i in fold.test])
+        part = classes(protocol, [labeled[i] for i in fold.test])
         for there, total in zip(part, whole, strict=True):
             assert 0.12 < there / total < 0.28
-    assert k_fold(labelled, 5, seed=1) == folds
-    assert k_fold(labelled, 5, seed=2) != folds
+    assert k_fold(labeled, 5, seed=1) == folds
+    assert k_fold(labeled, 5, seed=2) != folds
     # The order of the samples does not move a subject to another fold.
-    backwards = k_fold(labelled[::-1], 5, seed=1)
-    assert [{len(labelled) - 1 - i for i in f.test} for f in backwards] == [
+    backwards = k_fold(labeled[::-1], 5, seed=1)
+    assert [{len(labeled) - 1 - i for i in f.test} for f in backwards] == [
         set(f.test) for f in folds
     ]
 
 
 def test_k_fold_of_as_many_folds_as_subjects():
-    labelled = [(sample("samm", str(i), str(i // 2), ""), 0) for i in range(8)]
-    folds = k_fold(labelled, 4)
-    disjoint(labelled, folds)
+    labeled = [(sample("samm", str(i), str(i // 2), ""), 0) for i in range(8)]
+    folds = k_fold(labeled, 4)
+    disjoint(labeled, folds)
     for k in (1, 5):
         with pytest.raises(UserError, match=f"{k} folds of 4 subjects: needed is 2 to 4"):
-            k_fold(labelled, k)
+            k_fold(labeled, k)

@@ -55,7 +55,7 @@ def test_an_absent_class_stays_if_the_protocol_has_it():
     assert left_out.uf1 == pytest.approx((1 / 2 + 2 / 3) / 2)
     assert left_out.uar == pytest.approx(1 / 2)
     assert left_out.accuracy == counted.accuracy == 1 / 2
-    # Neither labelled nor predicted: 0 of 0 is 0, and counts.
+    # Neither labeled nor predicted: 0 of 0 is 0, and counts.
     empty = scores(confusion_matrix([0, 1], [0, 1], 3))
     assert empty.uf1 == empty.uar == pytest.approx(2 / 3)
 

@@ -218,5 +218,5 @@ def test_files_are_seeds_of_one_experiment(tmp_path):
     with pytest.raises(UserError, match="differ: clip clip5 of subject smic_hs/2 is in the first"):
         combine([(a, ours()), (b, ours()[:-1])])
     other = [dataclasses.replace(ours()[0], label="surprise"), *ours()[1:]]
-    with pytest.raises(UserError, match=r"clip0 of .* is labelled 'negative' in the first, 'surpr"):
+    with pytest.raises(UserError, match=r"clip0 of .* is labeled 'negative' in the first, 'surpr"):
         combine([(a, ours()), (b, other)])

@@ -15,7 +15,7 @@ from micron_jax.evaluation.report import write_pages, write_report
 from micron_jax.evaluation.report_markdown import table
 from micron_jax.evaluation.run_files import Run
 from micron_jax.evaluation.significance import compare
-from micron_jax.evaluation.summary import summarise
+from micron_jax.evaluation.summary import summarize
 
 # A probe that the page itself does not have tells what a browser made of it.
 PROBE = """<script>addEventListener("load", () => {
@@ -87,7 +87,7 @@ def test_the_page_needs_nothing_and_runs_nothing(workdir):
 
 def test_the_page_says_what_there_is_to_say(workdir):
     text = html.unescape((workdir / "report.html").read_text())
-    summary = summarise([one for seed in range(3) for one in composite(seed)])
+    summary = summarize([one for seed in range(3) for one in composite(seed)])
     assert f'<div class="number">{summary["uf1"]:.4f}</div>' in text
     for words in (
         "442 clips of 68 subjects, 3 classes, 3 seeds, protocol composite",
@@ -122,7 +122,7 @@ def test_the_markdown_beside_it(workdir):
 
 def test_bare_predictions_make_a_page_too(tmp_path):
     table = [one for one in composite() if one.set == "samm"]
-    summary = summarise(table, resamples=200)
+    summary = summarize(table, resamples=200)
     assert summary["protocol"] is None
     path = write_pages(tmp_path / "new" / "folder", summary, Run(), title="theirs.csv")
     text = path.read_text()
@@ -140,7 +140,7 @@ def test_comparisons_and_differences_are_shown(tmp_path):
 
     table = composite()[1:]
     other = composite(1)[1:]
-    summary = summarise(table, COMPOSITE, resamples=200)
+    summary = summarize(table, COMPOSITE, resamples=200)
     summary["against"] = [{"file": "<other>.csv"} | compare(table, other, resamples=200)]
     text = write_pages(tmp_path, summary, Run(), title="x").read_text()
     assert "<p>&lt;other&gt;.csv</p>" in text

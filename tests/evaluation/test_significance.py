@@ -91,7 +91,7 @@ def test_runs_that_cannot_be_compared():
     with pytest.raises(UserError, match=r"in the second only \(2 such clips\)"):
         compare(table[2:], table)
     other = [dataclasses.replace(table[0], label="surprise"), *table[1:]]
-    with pytest.raises(UserError, match=r"is labelled '\w+' in the first, 'surprise' in the sec"):
+    with pytest.raises(UserError, match=r"is labeled '\w+' in the first, 'surprise' in the sec"):
         compare(table, other)
     other = [dataclasses.replace(table[0], prediction="joy", probabilities={}), *table[1:]]
     with pytest.raises(UserError, match="'joy' is none of negative, positive, surprise"):

@@ -7,12 +7,12 @@ from micron_jax.datasets import protocols
 from micron_jax.datasets.protocols import COMPOSITE, PROTOCOLS
 from micron_jax.evaluation.predictions import Prediction
 from micron_jax.evaluation.published import PUBLISHED
-from micron_jax.evaluation.summary import summarise
+from micron_jax.evaluation.summary import summarize
 
 
 @pytest.fixture(scope="module")
 def one_seed():
-    return summarise(composite(), COMPOSITE, resamples=200)
+    return summarize(composite(), COMPOSITE, resamples=200)
 
 
 def test_what_scripts_rely_on(one_seed):
@@ -34,7 +34,7 @@ def test_what_scripts_rely_on(one_seed):
     }
     assert sets["samm"]["classes"] == {"negative": 92, "positive": 26, "surprise": 15}
     alone = [one for one in composite() if one.set == "samm"]
-    assert sets["samm"]["uf1"] == summarise(alone, protocols.find("samm_3"))["uf1"]
+    assert sets["samm"]["uf1"] == summarize(alone, protocols.find("samm_3"))["uf1"]
     assert one_seed["published"] == {"uf1": 0.8903, "uar": 0.8842}
     assert one_seed["largest"] == pytest.approx(
         {"class": "negative", "uf1": 500 / 692 / 3, "uar": 1 / 3, "accuracy": 250 / 442}
@@ -45,9 +45,9 @@ def test_what_scripts_rely_on(one_seed):
 
 def test_seeds_are_averaged_and_their_spread_told(one_seed):
     tables = [composite(seed) for seed in range(3)]
-    several = summarise([one for table in tables for one in table], COMPOSITE, resamples=200)
+    several = summarize([one for table in tables for one in table], COMPOSITE, resamples=200)
     assert several["samples"] == 442
-    single = [summarise(table, COMPOSITE, resamples=200)["uf1"] for table in tables]
+    single = [summarize(table, COMPOSITE, resamples=200)["uf1"] for table in tables]
     assert [run["uf1"] for run in several["seeds"]["runs"]] == single
     mean = sum(single) / 3
     assert several["uf1"] == pytest.approx(mean)
@@ -64,7 +64,7 @@ def test_counts_are_compared_with_the_protocol(one_seed):
         "subjects": 28,
     }
     table = [one for one in composite() if one.set != "samm" and one.person != ("casme2", "08")]
-    told = summarise(table, COMPOSITE, resamples=200)["protocol"]["differences"]
+    told = summarize(table, COMPOSITE, resamples=200)["protocol"]["differences"]
     gone = [one.label for one in composite() if one.person == ("casme2", "08")]
     assert told == [
         f"casme2: negative {88 - gone.count('negative')}, expected 88",
@@ -80,27 +80,27 @@ def test_a_class_without_clips_counts_if_the_protocol_has_it():
         Prediction("a", "1", "happiness", "happiness", set="casme2"),
         Prediction("b", "2", "disgust", "surprise", set="casme2"),
     ]
-    bare = summarise(rows)
+    bare = summarize(rows)
     assert bare["classes"] == ["disgust", "happiness", "surprise"]
     assert bare["uf1"] == bare["uar"] == 1 / 2
     assert [row["counted"] for row in bare["per_class"].values()] == [True, True, False]
     assert bare["protocol"] is bare["published"] is None
-    whole = summarise(rows, protocols.find("casme2_5"))
+    whole = summarize(rows, protocols.find("casme2_5"))
     assert whole["uf1"] == whole["uar"] == 1 / 5
     assert whole["accuracy"] == bare["accuracy"] == 1 / 2
 
 
 def test_a_class_that_one_set_lacks_counts_there_by_the_protocol_too():
     rows = [one for one in composite() if (one.set, one.label) != ("samm", "surprise")]
-    whole = summarise(rows, COMPOSITE, resamples=200)["per_set"]["samm"]
+    whole = summarize(rows, COMPOSITE, resamples=200)["per_set"]["samm"]
     rows = [dataclasses.replace(one, probabilities={}) for one in rows]
-    bare = summarise(rows, resamples=200)["per_set"]["samm"]
+    bare = summarize(rows, resamples=200)["per_set"]["samm"]
     assert whole["uar"] == pytest.approx(bare["uar"] * 2 / 3)
     assert whole["classes"]["surprise"] == 0
 
 
 def test_one_subject_has_no_interval():
-    assert summarise([Prediction("a", "1", "x", "x")])["intervals"] is None
+    assert summarize([Prediction("a", "1", "x", "x")])["intervals"] is None
 
 
 def test_the_published_numbers_are_of_our_protocols():

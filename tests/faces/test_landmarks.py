@@ -65,8 +65,8 @@ def test_landmarks_land_on_the_layout(scale):
     y, x = np.mgrid[:size, :size]
     for px, py in target:
         weight = crop[..., 0] * (np.hypot(x - px, y - py) < 8)
-        centre = [(weight * x).sum() / weight.sum(), (weight * y).sum() / weight.sum()]
-        np.testing.assert_allclose(centre, (px, py), atol=0.3)
+        center = [(weight * x).sum() / weight.sum(), (weight * y).sum() / weight.sum()]
+        np.testing.assert_allclose(center, (px, py), atol=0.3)
 
 
 def test_warp_by_the_identity_changes_nothing():
@@ -76,7 +76,7 @@ def test_warp_by_the_identity_changes_nothing():
 
 def test_shrinking_does_not_alias():
     frame = np.zeros((480, 480, 3), np.uint8)
-    frame[::2, ::2] = frame[1::2, 1::2] = 255  # finer than the crop can show: must become grey
+    frame[::2, ::2] = frame[1::2, 1::2] = 255  # finer than the crop can show: must become gray
     crop = faces.warp(frame, transform(0.11, 0.2, (12, 2)), 32)
     assert np.abs(crop[8:24, 8:24].astype(int) - 127).max() < 16
 
@@ -156,7 +156,7 @@ def test_a_face_seen_once_is_nobody():
 
 
 def test_crossing_faces_keep_to_the_nearest():
-    """Two people of one size move past a third of the way towards each other and back."""
+    """Two people of one size move past a third of the way toward each other and back."""
     offsets = np.array([0, 10, 20, 10, 0])
 
     def detect(frame):

@@ -10,11 +10,11 @@ GRID = np.stack(np.meshgrid(np.arange(20, SIZE - 20, 8.0), np.arange(20, SIZE - 
 
 
 def affine(shift, degrees=0.0, scale=1.0, shear=0.0):
-    """[2, 3] about the frame's centre, from the reference's pixels to the moving frame's."""
+    """[2, 3] about the frame's center, from the reference's pixels to the moving frame's."""
     c, s = scale * np.cos(np.radians(degrees)), scale * np.sin(np.radians(degrees))
     linear = np.array([[c, -s + shear], [s, c]])
-    centre = np.full(2, (SIZE - 1) / 2)
-    return np.column_stack([linear, centre + shift - linear @ centre])
+    center = np.full(2, (SIZE - 1) / 2)
+    return np.column_stack([linear, center + shift - linear @ center])
 
 
 def pair(truth, *, gain=1.0, offset=0.0, noise=0.0, seed=0):

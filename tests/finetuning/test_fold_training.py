@@ -19,7 +19,7 @@ from micron_jax.training.state import init_params
 
 PROTOCOL = protocols.find("casme2_3")
 EMOTIONS = ("disgust", "happiness", "surprise")
-LABELLED = protocols.apply(
+LABELED = protocols.apply(
     PROTOCOL,
     [
         sample("casme2", f"{subject}/{n}", str(subject), EMOTIONS[(n + subject) % 3])
@@ -27,7 +27,7 @@ LABELLED = protocols.apply(
         for n in range(3 + subject % 2)
     ],
 )
-LABELS = np.array([label for _, label in LABELLED], np.int32)
+LABELS = np.array([label for _, label in LABELED], np.int32)
 COUNT, EPOCHS = len(LABELS), 3
 
 
@@ -39,7 +39,7 @@ def drawn_features(versions=2, tokens=1, width=6):
 
 def make(selection="schedule", watch=False, tokens=1, **tuning):
     """(setting, parts, features) of heads on frozen features."""
-    parts = partition(LABELLED, PROTOCOL, SplitConfig(selection=selection), seed=0)
+    parts = partition(LABELED, PROTOCOL, SplitConfig(selection=selection), seed=0)
     tuning = TuningConfig(
         **dict(epochs=EPOCHS, batch_size=4, learning_rate=0.3, warmup_epochs=1.0) | tuning
     )
@@ -94,9 +94,9 @@ def run_of(runs, number):
 def test_side_by_side_is_one_by_one():
     """And what the test subjects would have said on the way, watched or not, changes nothing."""
     setting, parts, features, _, _, alone = compiled()
-    vectorised = compiled(watch=True)[4]
+    vectorized = compiled(watch=True)[4]
     runs = fold_training.make_runs(parts, [0, 7], features, LABELS, setting)
-    together = train(vectorised, runs, features)
+    together = train(vectorized, runs, features)
     assert sorted(together) == list(range(10))
     for number in range(10):
         run, part = run_of(runs, number), parts[number % 5]
@@ -108,10 +108,10 @@ def test_side_by_side_is_one_by_one():
         np.testing.assert_allclose(together[number].watched[-1], p, atol=1e-5)
     assert np.abs(together[0].probabilities - together[5].probabilities).max() > 1e-4  # two seeds
     # A chunk that is filled up with repeats, in another order: the same bits.
-    part = train(vectorised, runs, features, todo=[6, 2])
+    part = train(vectorized, runs, features, todo=[6, 2])
     assert sorted(part) == [2, 6]
     np.testing.assert_array_equal(part[6].probabilities, together[6].probabilities)
-    assert train(vectorised, runs, features, stopped=lambda: True) == {}
+    assert train(vectorized, runs, features, stopped=lambda: True) == {}
     # It learns.
     hits = [
         (together[n].probabilities.argmax(-1) == LABELS[list(part.test)]).mean()
@@ -236,8 +236,8 @@ def test_results_are_read_back(tmp_path):
 
 
 def test_memory_sets_how_many_train_at_once(monkeypatch):
-    setting, parts, features, _, vectorised, _ = compiled()
+    setting, parts, features, _, vectorized, _ = compiled()
     runs = fold_training.make_runs(parts, [0, 1, 2, 3], features, LABELS, setting)
     shared = {}, {"features": jnp.asarray(features)}, jnp.asarray(LABELS)
     monkeypatch.setattr(fold_scheduler, "_free_bytes", lambda: 0)
-    assert fold_scheduler.fitting(vectorised, runs, *shared) == jax.device_count()
+    assert fold_scheduler.fitting(vectorized, runs, *shared) == jax.device_count()

@@ -15,12 +15,12 @@ def composite():
     return protocols.apply(COMPOSITE, samples)
 
 
-def people(labelled, indices):
-    return {subject_of(labelled[i][0]) for i in indices}
+def people(labeled, indices):
+    return {subject_of(labeled[i][0]) for i in indices}
 
 
 @pytest.mark.parametrize("selection", ["schedule", "inner"])
-def test_each_subject_is_tested_once_and_never_learnt_from(composite, selection):
+def test_each_subject_is_tested_once_and_never_learned_from(composite, selection):
     parts = partition(composite, COMPOSITE, SplitConfig(selection=selection), seed=0)
     assert len(parts) == 68
     assert sorted(i for part in parts for i in part.test) == list(range(442))
@@ -72,9 +72,9 @@ def test_a_class_without_a_training_sample_names_fold_and_class():
     emotions = ["disgust", "happiness"]
     samples = [sample("casme2", f"{s}/{e}", s, e) for s in ("1", "2", "3") for e in emotions]
     samples.append(sample("casme2", "3/x", "3", "surprise"))
-    labelled = protocols.apply(protocol, samples)
+    labeled = protocols.apply(protocol, samples)
     with pytest.raises(UserError, match=r"fold casme2/3: no training sample of class 'surprise'"):
-        partition(labelled, protocol, SplitConfig(), seed=0)
+        partition(labeled, protocol, SplitConfig(), seed=0)
 
 
 def test_groups(composite):
@@ -85,15 +85,15 @@ def test_groups(composite):
 def test_one_id_in_two_sets_is_two_people(composite):
     assert "11" in shared_ids(composite)  # of CASME II and of SMIC
     assert "01" not in shared_ids(composite)
-    labelled = [(sample("casme2", "a", "7", "x"), 0), (sample("samm", "b", "7", "x"), 0)]
-    assert shared_ids(labelled) == ["7"]
+    labeled = [(sample("casme2", "a", "7", "x"), 0), (sample("samm", "b", "7", "x"), 0)]
+    assert shared_ids(labeled) == ["7"]
 
 
 def test_one_set_cannot_be_left_out():
     protocol = protocols.find("samm_3")
-    labelled = protocols.apply(protocol, imitate("samm"))
+    labeled = protocols.apply(protocol, imitate("samm"))
     with pytest.raises(UserError, match="has one set only"):
-        partition(labelled, protocol, SplitConfig(kind="sets"), seed=0)
+        partition(labeled, protocol, SplitConfig(kind="sets"), seed=0)
 
 
 @pytest.mark.parametrize(

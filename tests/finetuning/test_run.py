@@ -165,7 +165,7 @@ def test_another_checkpoint_does_not_go_on(recipe, run, finished, tmp_path, caps
 
 
 def test_the_classifier_is_kept(finished, run):
-    """By hand what it says of a pair; it learnt from everyone, and states what the folds showed."""
+    """By hand what it says of a pair; learned from everyone, stated with what the folds showed."""
     model = micron_jax.load(finished)
     kept = model.classifier
     assert kept.classes == ("negative", "positive", "surprise")
@@ -236,7 +236,7 @@ def test_a_signal_keeps_what_is_done(recipe, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        (["colour=1"], "config.colour: no such field"),
+        (["color=1"], "config.color: no such field"),
         (["protocol=dance"], "no protocol 'dance'"),
         (["data.crop=half"], "data.crop='half'"),
         (["checkpoint=gone"], "gone: no such file or folder"),

@@ -9,7 +9,7 @@ SIDE = 320
 
 
 def texture(seed, shape, grain=2.0):
-    """Random grey-brown skin, uint8 [H, W, 3], with detail of about `grain` px."""
+    """Random gray-brown skin, uint8 [H, W, 3], with detail of about `grain` px."""
     noise = np.random.default_rng(seed).normal(0, 1, (*shape, 3)).astype(np.float32)
     fine, coarse = cv2.GaussianBlur(noise, (0, 0), grain), cv2.GaussianBlur(noise, (0, 0), 12)
     image = 120 + 30 * fine / fine.std() + 25 * coarse / coarse.std()

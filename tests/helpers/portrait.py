@@ -23,10 +23,10 @@ def portrait(seed: int = 0) -> np.ndarray:
     image = np.empty((SIDE, SIDE, 3), np.float32)
     image[:] = (0.55 + 0.35 * y / SIDE)[..., None] * np.array([150, 165, 175])
 
-    def paint(colour, mask, strength=1.0):
+    def paint(color, mask, strength=1.0):
         nonlocal image
         part = (strength * mask)[..., None]
-        image = image * (1 - part) + part * np.asarray(colour, np.float32)
+        image = image * (1 - part) + part * np.asarray(color, np.float32)
 
     def oval(cx, cy, rx, ry, soft=2.0, turn=0.0):
         c, s = np.cos(np.radians(turn)), np.sin(np.radians(turn))
@@ -52,7 +52,7 @@ def portrait(seed: int = 0) -> np.ndarray:
     paint(0.72 * skin, oval(320, 545, 82, 110, 6))
     for side in (-1, 1):
         paint(0.85 * skin, oval(320 + side * 160 * wide, 330, 20, 44, 4))
-    # Light from the upper left; darker towards the edge, below the brows, the nose and the lips.
+    # Light from the upper left; darker toward the edge, below the brows, the nose and the lips.
     light = 1.08 - 0.0006 * (x - 250) - 0.0004 * (y - 250)
     round_ = np.clip(
         1 - ((x - 320) / (158 * wide)) ** 4 * 0.30 - ((y - 320) / 215) ** 4 * 0.25, 0, 1

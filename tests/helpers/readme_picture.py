@@ -59,13 +59,13 @@ def run(*arguments) -> None:
 
 
 def join(upper: Path, lower: Path, path: Path) -> None:
-    """One below the other, with fewer colours."""
+    """One below the other, with fewer colors."""
     one, other = (Image.open(file).convert("RGB") for file in (upper, lower))
     other = other.resize((one.width, round(other.height * one.width / other.width)), Image.LANCZOS)
     both = Image.new("RGB", (one.width, one.height + other.height), "white")
     both.paste(one, (0, 0))
     both.paste(other, (0, one.height))
-    # By how far colours lie apart, not by how often they occur: there is little of the map's.
+    # By how far colors lie apart, not by how often they occur: there is little of the map's.
     few = both.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.NONE)
     few.save(path, optimize=True)
 

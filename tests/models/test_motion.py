@@ -7,7 +7,7 @@ import pytest
 from helpers.drawn import texture
 from helpers.tiny import OURS
 
-from micron_jax.data.views import normalise
+from micron_jax.data.views import normalize
 from micron_jax.errors import UserError
 from micron_jax.models import band
 from micron_jax.models.band import BandMatch, cosine_basis, offsets, windows
@@ -26,14 +26,14 @@ def params():
 
 
 def test_windows_are_pieces_of_the_frame():
-    grey = np.random.default_rng(0).normal(size=(2, 24, 32)).astype(np.float32)
+    gray = np.random.default_rng(0).normal(size=(2, 24, 32)).astype(np.float32)
     shifts = np.array([(0, 0), (3, -2)])
-    cut = np.asarray(windows(jnp.asarray(grey), shifts, patch_size=8, side=12))
+    cut = np.asarray(windows(jnp.asarray(gray), shifts, patch_size=8, side=12))
     assert cut.shape == (2, 2, 12, 144)
     # Patch 5 is the second of the second row, from (8, 8): its window begins two pixels before.
-    np.testing.assert_array_equal(cut[1, 0, 5].reshape(12, 12), grey[1, 6:18, 6:18])
-    np.testing.assert_array_equal(cut[1, 1, 5].reshape(12, 12), grey[1, 9:21, 4:16])
-    padded = np.pad(grey[0], 2, mode="edge")
+    np.testing.assert_array_equal(cut[1, 0, 5].reshape(12, 12), gray[1, 6:18, 6:18])
+    np.testing.assert_array_equal(cut[1, 1, 5].reshape(12, 12), gray[1, 9:21, 4:16])
+    padded = np.pad(gray[0], 2, mode="edge")
     np.testing.assert_array_equal(cut[0, 0, 0].reshape(12, 12), padded[:12, :12])
 
 
@@ -54,7 +54,7 @@ def test_the_band_reads_displacements(monkeypatch):
     image = halves[4:132, 4:132]  # shows x + 1/2
     reference = (halves[4:132, 4:132] + halves[4:132, 5:133]) / 2  # shows x + 1
     network = BandMatch(8, 12, 48, 1, (1,), (0, 1, 2))
-    pair = [normalise(x[None]) for x in (image + 9.0, reference)]
+    pair = [normalize(x[None]) for x in (image + 9.0, reference)]
     found, agreed = network.apply(network.init(jax.random.key(0), *pair), *pair)
     assert found.shape == (1, 16, 16, 3 * 4 + 4 + 1 + 3 * 8)
     inner = np.asarray(found)[0, 2:-2, 2:-2]

@@ -1,6 +1,6 @@
 """Ours beside the PyTorch release itself: its class, its weights, its `get_model`, both ways.
 
-It wants a checkout of the release, which has no licence and is not part of this project:
+It wants a checkout of the release, which has no license and is not part of this project:
 
     git clone https://github.com/uark-cviu/Micron-BERT
     pip install '.[torch]' && pip install --no-deps timm==0.4.12

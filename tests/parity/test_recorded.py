@@ -107,7 +107,7 @@ def test_a_pickle_in_a_recording_is_not_run(tmp_path, recording_path):
         recorded.read_recording(path)
 
 
-def test_subsampled_axes_are_recognised():
+def test_subsampled_axes_are_recognized():
     whole = np.arange(2 * 30 * 20.0).reshape(2, 30, 20)
     check = recorded._check("x", "latent", whole, whole[:, ::9, ::9], "output")
     assert check.error == 0

@@ -17,7 +17,7 @@ from micron_jax.training.config import parse
 def test_shipped_rows_add_up():
     rows = rows_of(configs.load("ablation"))
     parsed = [parse(row.pretrain | {"data": {"data_dir": "x"}}) for row in rows]
-    assert [p.views.swap_with for p in parsed] == ["grey"] + ["ref"] * 9
+    assert [p.views.swap_with for p in parsed] == ["gray"] + ["ref"] * 9
     assert [p.model.dma_gated for p in parsed] == [False, False] + [True] * 8
     assert [p.model.poi for p in parsed[2:4]] == ["none", "cosine"]
     assert [bool(p.objective.motion_weight) for p in parsed] == [False] * 5 + [True] * 5
@@ -57,7 +57,7 @@ def test_rows_are_trained_read_out_and_kept(tmp_path, monkeypatch, capsys):
     make(tmp_path / "many", tmp_path / "test", split="test", clips=8, amplitudes=(0.5, 1, 2))
     frames = ["--source", str(tmp_path / "train" / "CASME2-RAW"), "--crop", "whole"]
     assert main(["data", "build", "frames", *frames, "--data-dir", str(tmp_path / "corpus")]) == 0
-    source = ["--source", str(tmp_path / "test"), "--data-dir", str(tmp_path / "labelled")]
+    source = ["--source", str(tmp_path / "test"), "--data-dir", str(tmp_path / "labeled")]
     assert main(["data", "build", "casme2", *source]) == 0
     small = tmp_path / "small.py"
     small.write_text("""
@@ -82,7 +82,7 @@ def get_config():
 """)
     words = ["--config", str(small), "--workdir", str(tmp_path / "rows"), "--seeds", "2"]
     words += ["--corpus", str(tmp_path / "corpus"), "--data-dir", str(tmp_path / "test")]
-    words += ["--labelled-dir", str(tmp_path / "labelled"), "--json", str(tmp_path / "out.json")]
+    words += ["--labeled-dir", str(tmp_path / "labeled"), "--json", str(tmp_path / "out.json")]
     assert main(["bench", "ablation", *words]) == 0
     report = json.loads((tmp_path / "out.json").read_text())
     first, ours = report["rows"]

@@ -30,7 +30,7 @@ def _stub(monkeypatch):
     monkeypatch.setattr(samples, "fetch", fetch)
 
 
-def test_the_demo_leaves_a_labelled_set(tmp_path, monkeypatch, capsys):
+def test_the_demo_leaves_a_labeled_set(tmp_path, monkeypatch, capsys):
     trained, tuned = [], []
     monkeypatch.setattr(loop, "pretrain", lambda config, workdir: trained.append(config))
     monkeypatch.setattr(run, "finetune", lambda config, workdir: tuned.append(config))
@@ -45,8 +45,8 @@ def test_the_demo_leaves_a_labelled_set(tmp_path, monkeypatch, capsys):
         ("micron-tiny", "motion")
     ]
     assert tuned[1].data == tuned[0].data
-    _, labelled = open_clips(tuned[0].data.data_dir, "casme2")
-    assert len(labelled) == clips
+    _, labeled = open_clips(tuned[0].data.data_dir, "casme2")
+    assert len(labeled) == clips
     assert (tmp_path / demo.SYNTHETIC / "truth.json").is_file()
 
     monkeypatch.setattr(samples, "STILLS", None)  # nothing is fetched or made again

@@ -90,8 +90,8 @@ def test_blur_does_not_tell_the_apex():
     """The energy of fine detail, where the skin moved and where not: the same in both frames."""
 
     def energy(frame, where):
-        grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
-        return (cv2.Laplacian(grey, cv2.CV_32F)[where] ** 2).mean()
+        gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        return (cv2.Laplacian(gray, cv2.CV_32F)[where] ** 2).mean()
 
     within, around = [], []
     for number in range(12):

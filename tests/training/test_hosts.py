@@ -55,7 +55,7 @@ def alone(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
     def never(**_):
-        raise AssertionError("initialised")
+        raise AssertionError("initialized")
 
     monkeypatch.setattr("jax.distributed.initialize", never)
 

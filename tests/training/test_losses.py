@@ -43,7 +43,7 @@ def test_no_gradient_reaches_the_teacher():
     assert not jax.grad(loss)(views).any()
 
 
-def test_center_moves_towards_the_mean_of_the_batch():
+def test_center_moves_toward_the_mean_of_the_batch():
     teacher = np.arange(12.0).reshape(2, 2, 3)
     center = losses.update_center(np.ones((1, 3)), teacher, momentum=0.9)
     np.testing.assert_allclose(center, [0.9 + 0.1 * teacher.reshape(4, 3).mean(0)])

@@ -132,5 +132,5 @@ def test_training_in_16_bits_ends_where_it_does_in_32(run_config, tmp_path):
         assert main(["pretrain", *words]) == 0
         losses = [row["loss"] for row in read_metrics(tmp_path / dtype) if "loss" in row]
         ends[dtype] = np.mean(losses[-5:])
-    assert ends["float32"] < 0.9 * losses[0]  # it learnt something
+    assert ends["float32"] < 0.9 * losses[0]  # it learned something
     assert ends["bfloat16"] == pytest.approx(ends["float32"], rel=0.02)

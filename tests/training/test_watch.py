@@ -18,7 +18,7 @@ def test_what_is_not_finite_is_named(value):
 
 def test_a_spike_is_measured_against_the_median_of_a_hundred():
     watch = DivergenceWatch(spike=3.0)
-    for step in range(300):  # from 1 down to 0.1, with one loss of twice its neighbours
+    for step in range(300):  # from 1 down to 0.1, with one loss of twice its neighbors
         watch.look(step, metrics((2 if step == 150 else 1) * 0.1 ** (step / 300)))
     with pytest.raises(Diverged, match=r"loss is 0.5, and its median so far 0.14"):
         watch.look(300, metrics(0.5))

@@ -35,7 +35,7 @@ def only_clip(folder):
     return clip
 
 
-def test_jpeg_keeps_colours_and_their_order():
+def test_jpeg_keeps_colors_and_their_order():
     image = gradient()
     back = images.decode_jpeg(images.encode_jpeg(image))
     assert back.dtype == np.uint8
@@ -44,16 +44,16 @@ def test_jpeg_keeps_colours_and_their_order():
     assert len(images.encode_jpeg(image, 30)) < len(images.encode_jpeg(image, 95))
 
 
-@pytest.mark.parametrize("kind", ["grey", "16-bit", "alpha"])
+@pytest.mark.parametrize("kind", ["gray", "16-bit", "alpha"])
 def test_every_kind_of_image_becomes_rgb(kind):
-    grey = gradient()[..., 0]
+    gray = gradient()[..., 0]
     stored = {
-        "grey": grey,
-        "16-bit": grey.astype(np.uint16) * 256,
-        "alpha": np.dstack([grey, grey, grey, np.full_like(grey, 100)]),
+        "gray": gray,
+        "16-bit": gray.astype(np.uint16) * 256,
+        "alpha": np.dstack([gray, gray, gray, np.full_like(gray, 100)]),
     }[kind]
     image = images.decode_jpeg(cv2.imencode(".png", stored)[1].tobytes())
-    np.testing.assert_array_equal(image, np.dstack([grey] * 3))
+    np.testing.assert_array_equal(image, np.dstack([gray] * 3))
 
 
 @pytest.mark.parametrize("damage", [lambda d: b"", lambda d: b"text", lambda d: d[: len(d) // 2]])
@@ -145,7 +145,7 @@ def test_video_frames_come_in_order(tmp_path):
     assert np.abs([frame.mean() - 20 * i for i, frame in enumerate(frames)]).max() < 4
 
 
-def test_video_colours_are_rgb(tmp_path):
+def test_video_colors_are_rgb(tmp_path):
     write_video(tmp_path / "v.mp4", [np.full((32, 32, 3), (200, 100, 20), np.uint8)] * 2)
     (_, frame), *_ = images.read_frames(only_clip(tmp_path))
     assert np.abs(frame.mean((0, 1)) - (200, 100, 20)).max() < 8

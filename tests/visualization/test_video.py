@@ -68,7 +68,7 @@ def test_without_vp9_it_is_for_players_and_that_is_said(
     assert read
     assert frame.std() > 20
     monkeypatch.setattr(micron_jax, "load", lambda checkpoint: None)
-    monkeypatch.setattr(folder, "visualise", lambda *args, **settings: timeline)
+    monkeypatch.setattr(folder, "visualize", lambda *args, **settings: timeline)
     drawn.write(tmp_path / "clip" / "1.png", 3)
     given = ["--input", str(tmp_path / "clip"), "--output", str(tmp_path / "out")]
     assert main(["visualize", "--checkpoint", "x", *given]) == 0

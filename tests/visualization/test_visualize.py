@@ -58,7 +58,7 @@ def write_folder(path, images, first=5):
         cv2.imwrite(str(path / f"img{number}.png"), image[..., ::-1])
 
 
-def visualise(checkpoint, output, *inputs):
+def visualize(checkpoint, output, *inputs):
     command = ["visualize", "--checkpoint", checkpoint, "--output", str(output), "--input"]
     return main([*command, *map(str, inputs)])
 
@@ -67,7 +67,7 @@ def test_a_passing_expression_is_found_and_shown(checkpoint, tmp_path, capsys):
     write_folder(tmp_path / "clip", frames(24, apex=12))
     (tmp_path / "clip" / "img99.png").write_bytes(b"")
     out = tmp_path / "looks" / "clip"
-    assert visualise(checkpoint, out, tmp_path / "clip", "--fps", "30") == 0
+    assert visualize(checkpoint, out, tmp_path / "clip", "--fps", "30") == 0
     said, _ = capsys.readouterr()
     assert said.startswith(f"to look at: {out}\nframes: 24, candidates: ")
     assert said.endswith("dropped frames: 1\n  frame 99: img99.png: not a whole image\n")
@@ -109,7 +109,7 @@ def test_a_pair_is_registered_and_shown(checkpoint, weights, tmp_path, capsys):
     for name, image in (("a.png", moved), ("b.png", shifted)):
         cv2.imwrite(str(tmp_path / name), image[..., ::-1])
     out = tmp_path / "pair"
-    assert visualise(checkpoint, out, tmp_path / "a.png", tmp_path / "b.png") == 0
+    assert visualize(checkpoint, out, tmp_path / "a.png", tmp_path / "b.png") == 0
     assert capsys.readouterr().out == f"to look at: {out}\n"
     with np.load(out / "pair.npz") as held:
         assert held["heat"].shape == held["interest"].shape == (4, 4)
@@ -167,8 +167,8 @@ def test_a_head_is_registered_although_the_wall_stands_still():
     still, moved = scene(0), scene(3)
     registered, done = pairs.register_crops(moved, still)
     assert not done.refused
-    centre = done.transform @ (112, 108, 1) - (112, 108)
-    np.testing.assert_allclose(centre, [3, 0], atol=0.5)
+    center = done.transform @ (112, 108, 1) - (112, 108)
+    np.testing.assert_allclose(center, [3, 0], atol=0.5)
     inside = np.s_[60:160, 70:150]
     apart = np.abs(registered[inside].astype(int) - still[inside]).mean()
     assert apart < 0.3 * np.abs(moved[inside].astype(int) - still[inside]).mean()
@@ -210,7 +210,7 @@ def test_bad_input_is_one_line(checkpoint, tmp_path, monkeypatch, capsys, inputs
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     (tmp_path / "taken").mkdir()
     before = sorted(path.name for path in tmp_path.iterdir())
-    assert visualise(checkpoint, "out", *inputs) == 2
+    assert visualize(checkpoint, "out", *inputs) == 2
     out, err = capsys.readouterr()
     assert out == ""
     (line,) = err.splitlines()

@@ -118,13 +118,13 @@ function fail(line) {
 }
 
 function show(result, names) {
-  const clip = result.kind === "clip", { colours, top, label } = result.legend;
+  const clip = result.kind === "clip", { colors, top, label } = result.legend;
   $("title").textContent = names;
   $("clip").hidden = $("controls").hidden = !clip;
   $("pair").hidden = clip;
   $("pair").replaceChildren(...(result.pictures ?? []).map(
     ({ title, src }) => picture(title, src, result.aspect)));
-  $("legend").querySelector("i").style.background = `linear-gradient(to right, ${colours})`;
+  $("legend").querySelector("i").style.background = `linear-gradient(to right, ${colors})`;
   $("top").textContent = top;
   $("label").textContent = label;
   $("note").textContent = note(result);
@@ -159,7 +159,7 @@ function classes(probabilities, which) {
     + `that they had not seen, classifiers trained alike had UF1 ${told.uf1.toFixed(2)}${interval} `
     + `and UAR ${told.uar.toFixed(2)}. Found: of the clips of a class, those they knew; right: how `
     + "often it was that class when they said so. They know no “nothing”: a blink gets a class, too. "
-    + `They learnt from ${told.crop === "face" ? "aligned faces" : "whole frames of their set"}.`;
+    + `They learned from ${told.crop === "face" ? "aligned faces" : "whole frames of their set"}.`;
 }
 
 const percent = share => `${Math.round(100 * share)} %`;

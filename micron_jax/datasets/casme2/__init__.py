@@ -3,7 +3,7 @@
 from micron_jax.datasets.annotations import Row
 from micron_jax.datasets.clipset import MIDDLE, ClipSet, Entry, Mend, padded
 
-INSTRUCTIONS = """CASME II is free for research, under a licence a staff member signs.
+INSTRUCTIONS = """CASME II is free for research, under a license a staff member signs.
 Ask: http://casme.psych.ac.cn/casme/e2 (Institute of Psychology, Chinese Academy of Sciences).
 Ask for: the coding sheet (CASME2-coding-20190701.xlsx) and the frames, raw (CASME2-RAW or
 CASME2_RAW_selected) or cropped (Cropped).

@@ -1,11 +1,11 @@
-"""CAS(ME)3: part A, 860 labelled micro-expressions of 94 subjects; part C, 165 of 30; 30 fps."""
+"""CAS(ME)3: part A, 860 labeled micro-expressions of 94 subjects; part C, 165 of 30; 30 fps."""
 
 from micron_jax.datasets.annotations import Row
 from micron_jax.datasets.clipset import MIDDLE, ClipSet, Entry, Rule, number, padded
 
-INSTRUCTIONS = """CAS(ME)3 is free for research, under a licence a staff member signs.
+INSTRUCTIONS = """CAS(ME)3 is free for research, under a license a staff member signs.
 Ask: http://casme.psych.ac.cn/casme/e4 (Institute of Psychology, Chinese Academy of Sciences).
-Ask for: the colour frames of part A (part_A, or the cut clips Part_A_ME_clip) and of part C, and
+Ask for: the color frames of part A (part_A, or the cut clips Part_A_ME_clip) and of part C, and
 their annotation: cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx, CAS(ME)3_part_C_ME.xlsx.
 Depth maps are not read. Put what you need below one folder, unpacked, and name it with --source:
   annotation/cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx       (sheet label)
@@ -77,7 +77,7 @@ def in_order(entry: Entry, first: int, last: int) -> dict[str, str] | None:
 
 CASME3 = ClipSet(
     name="casme3",
-    title="CAS(ME)3 part A: 860 micro-expressions, 94 subjects, 30 fps, colour",
+    title="CAS(ME)3 part A: 860 micro-expressions, 94 subjects, 30 fps, color",
     fps=30.0,
     sheet_files=("cas(me)3_part_a_me_label*.xls*",),
     sheets=("label",),

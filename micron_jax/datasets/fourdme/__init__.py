@@ -1,15 +1,15 @@
-"""4DME: micro-expressions, the grey camera's clips, 60 fps."""
+"""4DME: micro-expressions, the gray camera's clips, 60 fps."""
 
 from micron_jax.datasets.annotations import Row
 from micron_jax.datasets.clipset import ClipSet, Entry
 
-INSTRUCTIONS = """4DME is free for research, under a licence a supervisor signs.
+INSTRUCTIONS = """4DME is free for research, under a license a supervisor signs.
 Ask: https://www.oulu.fi/en/university/faculties-and-units/
 faculty-information-technology-and-electrical-engineering/center-machine-vision-and-signal-analysis
-Ask for: the grey micro-expression clips (gray_micro) and the labels
-(4DME_Labelling_Micro_release v1.xlsx).
+Ask for: the gray micro-expression clips (gray_micro) and the labels
+(4DME_Labeling_Micro_release v1.xlsx).
 Put them below one folder, unpacked, and name that folder with --source:
-  4DME_Labelling_Micro_release v1.xlsx
+  4DME_Labeling_Micro_release v1.xlsx
   gray_micro/<sub_ID>/<fold_name>/<...><n>.jpg ..."""
 
 CITATION = """@article{li2022fourdme,
@@ -30,9 +30,9 @@ def entries(row: Row) -> list[Entry]:
 
 FOURDME = ClipSet(
     name="fourdme",
-    title="4DME: micro-expressions of the grey camera, 60 fps",
+    title="4DME: micro-expressions of the gray camera, 60 fps",
     fps=60.0,
-    sheet_files=("4dme_labelling_micro*.xls*",),
+    sheet_files=("4dme_labeling_micro*.xls*",),
     sheets=(),
     columns={
         "subject": ("sub_ID",),

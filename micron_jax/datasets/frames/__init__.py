@@ -1,4 +1,4 @@
-"""The unlabelled corpus: face crops of many clips, each clip's frames in order and adjacent."""
+"""The unlabeled corpus: face crops of many clips, each clip's frames in order and adjacent."""
 
 from pathlib import Path
 from typing import Any

@@ -172,7 +172,7 @@ def _finish(
         builder=tfds.core.DatasetIdentity(
             name=NAME, version=tfds.core.Version(VERSION), data_dir=str(folder), module_name=""
         ),
-        description="Unlabelled face video: crops, a clip's frames in order and adjacent.",
+        description="Unlabeled face video: crops, a clip's frames in order and adjacent.",
         features=features(recipe["size"]),
         metadata=tfds.core.MetadataDict(
             recipe=recipe, clips=index, skipped=skipped, dropped=dropped, excluded=excluded

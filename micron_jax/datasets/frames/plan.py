@@ -31,7 +31,7 @@ PROGRESS = ".build"
 
 @dataclass(frozen=True)
 class Shard:
-    """The unit of work: some neighbouring clips, which go to one file.
+    """The unit of work: some neighboring clips, which go to one file.
 
     Attributes:
       number: of all `count` shards.
@@ -92,7 +92,7 @@ def count_frames(clips: Sequence[ClipFiles]) -> list[int]:
 
 
 def part(lengths: Sequence[int]) -> list[range]:
-    """Numbers of clips, a range a shard: neighbours, of about the same number of frames."""
+    """Numbers of clips, a range a shard: neighbors, of about the same number of frames."""
     return group(list(lengths), min(LARGEST, max(SMALLEST, sum(lengths) // SHARDS)))
 
 

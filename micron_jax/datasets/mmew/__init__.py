@@ -3,7 +3,7 @@
 from micron_jax.datasets.annotations import Row
 from micron_jax.datasets.clipset import MIDDLE, ClipSet, Entry, Rule, number, padded
 
-INSTRUCTIONS = """MMEW is free for research, under a licence.
+INSTRUCTIONS = """MMEW is free for research, under a license.
 Ask: http://www.dpailab.com/database.html (Xianye Ben, Shandong University).
 Ask for: MMEW_Final, its Micro_Expression and the sheet MMEW_Micro_Exp.xlsx.
 Put them below one folder, unpacked, and name that folder with --source:

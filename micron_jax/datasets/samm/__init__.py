@@ -1,9 +1,9 @@
-"""SAMM: 159 micro-movements of 29 subjects, 200 fps, grey."""
+"""SAMM: 159 micro-movements of 29 subjects, 200 fps, gray."""
 
 from micron_jax.datasets.annotations import Row
 from micron_jax.datasets.clipset import MIDDLE, ClipSet, Entry, Mend, padded
 
-INSTRUCTIONS = """SAMM is free for research, under a licence.
+INSTRUCTIONS = """SAMM is free for research, under a license.
 Ask: https://personalpages.manchester.ac.uk/staff/adrian.davison/SAMM.html
 Ask for: the micro-movement clips of SAMM (not SAMM Long Videos) and their FACS codes.
 Put them below one folder, unpacked, and name that folder with --source:
@@ -31,7 +31,7 @@ def entries(row: Row) -> list[Entry]:
 
 SAMM = ClipSet(
     name="samm",
-    title="SAMM: 159 micro-movements, 29 subjects, 200 fps, grey",
+    title="SAMM: 159 micro-movements, 29 subjects, 200 fps, gray",
     fps=200.0,
     sheet_files=("samm_micro_facs_codes*.xls*", "samm_*_micro_facs_codes*.xls*"),
     sheets=("MICRO_ONLY",),

@@ -7,7 +7,7 @@ from micron_jax.datasets.clipset import MIDDLE, ClipSet, Entry, Mend
 
 EMOTIONS = ("negative", "positive", "surprise")
 
-INSTRUCTIONS = """SMIC is free for research, under a licence a supervisor signs.
+INSTRUCTIONS = """SMIC is free for research, under a license a supervisor signs.
 Ask: https://www.oulu.fi/en/university/faculties-and-units/
 faculty-information-technology-and-electrical-engineering/center-machine-vision-and-signal-analysis
 Ask for: the clips of HS, VIS and NIR (SMIC_all_raw or SMIC_all_cropped) and the annotation
