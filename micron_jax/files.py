@@ -2,10 +2,13 @@
 
 import contextlib
 import fcntl
+import io
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from micron_jax.errors import UserError
 
@@ -24,6 +27,29 @@ def write_whole(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             scratch.unlink()
         raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON, whole or not at all.
+
+    Raises:
+      OSError: see `write_whole`.
+    """
+    write_whole(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def write_npz(path: Path, *, compressed: bool = False, **arrays) -> None:
+    """Writes named arrays as `.npz`, whole or not at all; its folder is made.
+
+    Raises:
+      OSError: see `write_whole`.
+    """
+    import numpy as np  # here, for a help text should not wait for it
+
+    data = io.BytesIO()
+    (np.savez_compressed if compressed else np.savez)(data, **arrays)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, data.getvalue())
 
 
 def lock(handle: int, *, busy: str) -> None:

@@ -20,15 +20,19 @@ FIXTURES = Path(__file__).parent / "fixtures"
 
 @pytest.fixture(scope="session", autouse=True)
 def _compiled_once(tmp_path_factory):
-    """What one process has compiled the others read, those that tests start among them."""
+    """What one process has compiled the others read, those that tests start among them.
+
+    JAX_COMPILATION_CACHE_DIR, where it is set, keeps it from one run of the tests to the next.
+    """
     import jax
 
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
+    folder = Path(os.environ.get("JAX_COMPILATION_CACHE_DIR", folder / "compiled"))
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (
-            ("jax_compilation_cache_dir", str(folder / "compiled")),
+            ("jax_compilation_cache_dir", str(folder)),
             ("jax_persistent_cache_min_compile_time_secs", 0.2),
         ):
             patch.setenv(name.upper(), str(value))

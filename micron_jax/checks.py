@@ -1,0 +1,49 @@
+"""Checks of settings, each with the one line that its message is."""
+
+import difflib
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from micron_jax.errors import UserError
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`did you mean NAME?` for the known name nearest to `word`; without one, all known names."""
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {near[0]}?" if near else f"choose one of {', '.join(known)}"
+
+
+def choose(section: str, config: Any, **choices: Collection[str]) -> None:
+    """Checks that fields hold one of their choices: `choose("config.views", self, swap=SWAPS)`.
+
+    Raises:
+      UserError: the value of a field is none of its choices.
+    """
+    for field, known in choices.items():
+        if (value := getattr(config, field)) not in known:
+            names = ", ".join(name or "''" for name in known)
+            raise UserError(f"{section}.{field}={value!r}: choose one of {names}")
+
+
+def at_least(section: str, config: Any, **bounds: float) -> None:
+    """Checks that fields are not below their bounds: `at_least("config", self, seeds=1)`.
+
+    Raises:
+      UserError: the value of a field is too small.
+    """
+    for field, bound in bounds.items():
+        if getattr(config, field) < bound:
+            value = getattr(config, field)
+            raise UserError(f"{section}.{field}={value!r}: must be at least {bound}")
+
+
+def within(section: str, config: Any, **bounds: tuple[float, float]) -> None:
+    """Checks that fields lie between two bounds, both allowed: `within("config", self, p=(0, 1))`.
+
+    Raises:
+      UserError: the value of a field lies outside.
+    """
+    for field, (low, high) in bounds.items():
+        if not low <= (value := getattr(config, field)) <= high:
+            raise UserError(f"{section}.{field}={value!r}: must lie in {low}..{high}")
