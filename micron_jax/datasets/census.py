@@ -1,9 +1,9 @@
-"""What a user's copy of a benchmark holds, beside what it is known to hold."""
+"""Counts of a user's copy of a benchmark, beside those of a complete one."""
 
 import collections
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from micron_jax.datasets.annotations import Sample
 from micron_jax.datasets.protocols import SETS, Counts, Protocol, apply, emotion_of, is_clip
@@ -14,9 +14,9 @@ NAMED = 12  # samples or subjects a line names at most
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """What a protocol takes of some samples, beside what it should; `differences` are lines."""
+    """Counts of the samples that a protocol takes, and lines on where they differ from its own."""
 
-    counts: dict[str, Counts]  # set -> what there is
+    counts: dict[str, Counts]  # of each set of the protocol
     differences: list[str]
 
     @property
@@ -24,35 +24,62 @@ class Comparison:
         return not self.differences
 
 
+def count(
+    sets: Iterable[str], classes: Sequence[str], clips: Iterable[tuple[str, str, str]]
+) -> dict[str, Counts]:
+    """Counts clips, each (set, subject, class), of each set."""
+    clips = list(clips)
+    number = collections.Counter((name, label) for name, _, label in clips)
+    subjects = {(name, subject) for name, subject, _ in clips}
+    people = collections.Counter(name for name, _ in subjects)
+    return {
+        name: Counts({label: number[name, label] for label in classes}, people[name])
+        for name in sets
+    }
+
+
+def differences(
+    protocol: Protocol, counts: Mapping[str, Counts], samples: Sequence[Sample] = ()
+) -> list[str]:
+    """Returns lines on where counts are not those of the protocol; a missing set is a difference.
+
+    Args:
+      protocol: with the counts to expect.
+      counts: set -> the counts of `count`.
+      samples: of the user's copy, all emotions; with them, lines name what may be the cause.
+    """
+    lines = []
+    for name, expected in protocol.expected.items():
+        number = counts[name].samples if name in counts else {}
+        whole = [sample for sample in samples if sample.dataset == name]
+        if not whole and not any(number.values()):
+            lines.append(f"{name}: no samples, expected {sum(expected.samples.values())}")
+            continue
+        wrong = {c: n for c, n in expected.samples.items() if number.get(c, 0) != n}
+        for label, wanted in wrong.items():
+            lines.append(f"{name}: {label} {number.get(label, 0)}, expected {wanted}")
+            lines += [f"  {line}" for line in _causes(protocol, name, label, whole)]
+        if wrong and whole:
+            lines += [f"  {line}" for line in _not_removed(protocol, name, whole)]
+        if expected.subjects not in (None, counts[name].subjects):
+            lines.append(f"{name}: {counts[name].subjects} subjects, expected {expected.subjects}")
+            taken = {s.subject for s, _ in apply(protocol, whole)}
+            if without := sorted({sample.subject for sample in whole} - taken):
+                lines.append(f"  in the set, without a sample here: {', '.join(without)}")
+        lines += _faults(name, whole) if whole else []
+    return lines
+
+
 def compare(protocol: Protocol, samples: Sequence[Sample]) -> Comparison:
-    """What the protocol takes, beside what it is known to take; a missing set is a difference.
+    """Compares what the protocol takes of a user's samples with what it is known to take.
 
     Raises:
       UserError: as `apply`.
     """
-    labeled, counts, lines = apply(protocol, samples), {}, []
-    for name, expected in protocol.expected.items():
-        whole = [sample for sample in samples if sample.dataset == name]
-        taken = [(sample, label) for sample, label in labeled if sample.dataset == name]
-        number = collections.Counter(protocol.classes[label] for _, label in taken)
-        subjects = {sample.subject for sample, _ in taken}
-        counts[name] = Counts({c: number[c] for c in protocol.classes}, len(subjects))
-        if not whole:
-            lines.append(f"{name}: no samples, expected {sum(expected.samples.values())}")
-            continue
-        for label, wanted in expected.samples.items():
-            if number[label] != wanted:
-                lines.append(f"{name}: {label} {number[label]}, expected {wanted}")
-                lines += [f"  {line}" for line in _blame(protocol, name, label, whole)]
-        if dict(number) != {label: n for label, n in expected.samples.items() if n}:
-            lines += [f"  {line}" for line in _not_removed(protocol, name, whole)]
-        if expected.subjects not in (None, len(subjects)):
-            lines.append(f"{name}: {len(subjects)} subjects, expected {expected.subjects}")
-            without = sorted({sample.subject for sample in whole} - subjects)
-            if without:
-                lines.append(f"  in the set, without a sample here: {', '.join(without)}")
-        lines += _faults(name, whole)
-    return Comparison(counts, lines)
+    labeled = apply(protocol, samples)
+    clips = [(s.dataset, s.subject, protocol.classes[label]) for s, label in labeled]
+    counts = count(protocol.sets, protocol.classes, clips)
+    return Comparison(counts, differences(protocol, counts, samples))
 
 
 def compare_set(name: str, samples: Sequence[Sample]) -> list[str]:
@@ -72,11 +99,11 @@ def compare_set(name: str, samples: Sequence[Sample]) -> list[str]:
     return lines + _faults(name, samples)
 
 
-def _blame(protocol: Protocol, name: str, label: str, samples: Sequence[Sample]) -> list[str]:
-    """Which emotions make the difference in a class, and by name the samples it may be."""
+def _causes(protocol: Protocol, name: str, label: str, samples: Sequence[Sample]) -> list[str]:
+    """Returns the emotions that make the difference in a class, and by name the samples."""
     emotions = [e for e, goes_to in protocol.rules[name].items() if goes_to == label]
     lines = []
-    for emotion in emotions:
+    for emotion in emotions if samples else ():
         there = [sample.clip for sample in samples if emotion_of(sample) == emotion]
         wanted = SETS[name].samples[emotion]
         named = f": {', '.join(there)}" if wanted < len(there) <= NAMED else ""
@@ -95,7 +122,7 @@ def _not_removed(protocol: Protocol, name: str, samples: Sequence[Sample]) -> li
 
 
 def _faults(name: str, samples: Sequence[Sample]) -> list[str]:
-    """What makes any set differ: clips listed twice, one subject written in two ways, gaps."""
+    """Faults of any set: clips listed twice, one subject written in two ways, gaps."""
     times = collections.Counter(sample.clip for sample in samples)
     lines = [f"{name}: {clip} is listed {n} times" for clip, n in times.items() if n > 1]
     written = collections.defaultdict(set)

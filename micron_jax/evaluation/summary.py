@@ -1,11 +1,12 @@
 """Everything that is said of some predictions, as one dictionary: for JSON, text and the report."""
 
-import collections
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from micron_jax.datasets import census
 from micron_jax.datasets.protocols import Protocol
 from micron_jax.evaluation.intervals import LEVEL, METRICS, RESAMPLES, intervals
 from micron_jax.evaluation.metrics import scores
@@ -56,33 +57,10 @@ def summarize(
         "confusion": whole.confusion.sum((0, 1)).tolist(),
         "per_subject": _per_subject(whole),
         "seeds": _seeds(whole),
-        "protocol": _fit(protocol, whole) if protocol else None,
+        "protocol": _fit(protocol, whole, predictions) if protocol else None,
         "published": _published(protocol),
         "largest": _largest(whole),
     }
-
-
-def differences(protocol: Protocol, found: dict[str, dict[str, Any]]) -> list[str]:
-    """Lines on where the clips are not those of the protocol.
-
-    Args:
-      found: set -> {"samples": {class: clips}, "subjects"}.
-    """
-    lines = []
-    for name, expected in protocol.expected.items():
-        if name not in found:
-            lines.append(f"{name}: no samples, expected {sum(expected.samples.values())}")
-            continue
-        number = found[name]["samples"]
-        lines += [
-            f"{name}: {label} {number.get(label, 0)}, expected {wanted}"
-            for label, wanted in expected.samples.items()
-            if number.get(label, 0) != wanted
-        ]
-        if expected.subjects not in (None, found[name]["subjects"]):
-            subjects = found[name]["subjects"]
-            lines.append(f"{name}: {subjects} subjects, expected {expected.subjects}")
-    return lines
 
 
 def _metrics(part: Tally, resamples: int, seed: int) -> dict[str, Any]:
@@ -153,20 +131,14 @@ def _seeds(whole: Tally) -> dict[str, Any]:
     }
 
 
-def _fit(protocol: Protocol, whole: Tally) -> dict[str, Any]:
-    found = {}
-    people = collections.Counter(dataset for dataset, _ in whole.people)
-    for name in whole.sets:
-        found[name] = {"samples": _numbers(whole.part(name)), "subjects": people[name]}
-    expected = {
-        name: {"samples": dict(counts.samples), "subjects": counts.subjects}
-        for name, counts in protocol.expected.items()
-    }
+def _fit(protocol: Protocol, whole: Tally, predictions: Sequence[Prediction]) -> dict[str, Any]:
+    clips = [(one.set, one.subject, one.label) for one in predictions if one.seed == whole.seeds[0]]
+    counts = census.count(whole.sets, whole.classes, clips)
     return {
         "name": protocol.name,
-        "found": found,
-        "expected": expected,
-        "differences": differences(protocol, found),
+        "found": {name: dataclasses.asdict(part) for name, part in counts.items()},
+        "expected": {name: dataclasses.asdict(part) for name, part in protocol.expected.items()},
+        "differences": census.differences(protocol, counts),
     }
 
 

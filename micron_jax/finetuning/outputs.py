@@ -1,7 +1,7 @@
 """What fine-tuning leaves in its workdir, for `evaluate`, the report and the reader."""
 
-import collections
 import csv
+import dataclasses
 import datetime
 import io
 import json
@@ -17,7 +17,7 @@ import numpy as np
 import micron_jax
 from micron_jax.datasets.annotations import Sample
 from micron_jax.datasets.census import compare
-from micron_jax.datasets.protocols import Counts, Protocol, apply
+from micron_jax.datasets.protocols import Protocol
 from micron_jax.evaluation import metrics, predictions
 from micron_jax.evaluation.prediction import Prediction
 from micron_jax.files import write_whole
@@ -63,30 +63,16 @@ def write_predictions(
 
 def write_protocol(workdir: Path, protocol: Protocol, samples: Sequence[Sample]) -> list[str]:
     """Writes `protocol.json`; returns where this copy differs from the published counts."""
-
-    def plain(counts):
-        return {
-            name: {"samples": dict(of.samples), "subjects": of.subjects}
-            for name, of in counts.items()
-        }
-
-    found = {}
-    labeled = apply(protocol, samples)
-    for name in protocol.sets:
-        own = [(sample, label) for sample, label in labeled if sample.dataset == name]
-        number = collections.Counter(protocol.classes[label] for _, label in own)
-        people = {sample.subject for sample, _ in own}
-        found[name] = Counts({label: number[label] for label in protocol.classes}, len(people))
-    differences = compare(protocol, samples).differences
+    result = compare(protocol, samples)
     content = {
         "name": protocol.name,
         "classes": list(protocol.classes),
-        "expected": plain(protocol.expected),
-        "found": plain(found),
-        "differences": differences,
+        "expected": {name: dataclasses.asdict(part) for name, part in protocol.expected.items()},
+        "found": {name: dataclasses.asdict(part) for name, part in result.counts.items()},
+        "differences": result.differences,
     }
     write_json(workdir / "protocol.json", content)
-    return differences
+    return result.differences
 
 
 def write_curves(workdir: Path, results: Results, parts: Sequence[Part]) -> None:
