@@ -13,6 +13,7 @@ from micron_jax.checkpoints.classifier import Classifier
 from micron_jax.checkpoints.weights import Weights, check_finite, shapes_of
 from micron_jax.config import build
 from micron_jax.data.views import denormalize, normalize
+from micron_jax.deprecation import warn_renamed
 from micron_jax.errors import UserError
 from micron_jax.faces.registration import register
 from micron_jax.models.classifier import classify
@@ -119,18 +120,18 @@ class MicronBert:
         def tokens(params, frames):
             return module.apply({"params": params}, normalize(frames), method="encode")
 
-        def heat(kind, params, frames, reference):
+        def motion_map(kind, params, frames, reference):
             pair = tokens(params, frames), tokens(params, reference)
-            return module.apply({"params": params}, *pair, kind, method="heat")
+            return module.apply({"params": params}, *pair, kind, method="motion_map")
 
         self._tokens = jax.jit(tokens)
-        self._heat = {
-            kind: jax.jit(functools.partial(heat, kind))
+        self._maps = {
+            kind: jax.jit(functools.partial(motion_map, kind))
             for kind in ("symmetric", "cosine", "release")
         }
         if weights.config.band:
             self._moved = jax.jit(functools.partial(_moved, module))
-            self._heat = {"motion": lambda *args: self._moved(*args)[0]} | self._heat
+            self._maps = {"motion": lambda *args: self._moved(*args)[0]} | self._maps
         norm_pix = weights.info.get("config", {}).get("objective", {}).get("norm_pix", False)
         self._cls_attention = jax.jit(functools.partial(_cls_attention, module))
         self._interest = jax.jit(functools.partial(_interest, module))
@@ -151,31 +152,42 @@ class MicronBert:
         return self._tokens(self._params, self._checked(frames))[:, 1:].astype(jnp.float32)
 
     @property
+    def map_kinds(self) -> tuple[str, ...]:
+        """The kinds of `motion_map` that this checkpoint has, the one to show first."""
+        return tuple(self._maps)
+
+    @property
     def heats(self) -> tuple[str, ...]:
-        """The kinds of `micro_attention` that this checkpoint has, the one to show first."""
-        return tuple(self._heat)
+        """The old name of `map_kinds`."""
+        warn_renamed("MicronBert.heats", "map_kinds")
+        return self.map_kinds
 
     def micro_attention(self, frames, reference, *, heat: str | None = None) -> jax.Array:
+        """The old name of `motion_map`."""
+        warn_renamed("MicronBert.micro_attention(heat=…)", "motion_map(kind=…)")
+        return self.motion_map(frames, reference, kind=heat)
+
+    def motion_map(self, frames, reference, *, kind: str | None = None) -> jax.Array:
         """How much each patch of a frame moved against a reference frame of the same face.
 
         Args:
           frames: uint8 [B, H, W, 3].
           reference: the frames they are compared with, uint8 [B, H, W, 3].
-          heat: one of `heats`; None is the first of them. `motion`, of checkpoints trained on
+          kind: one of `map_kinds`; None is the first of them. `motion`, of checkpoints trained on
             known motion, is the probability that the patch moved by itself; for `symmetric`,
-            `cosine` and `release` see `MicronBertModule.heat`.
+            `cosine` and `release` see `MicronBertModule.motion_map`.
 
         Returns:
           float32 [B, H / patch, W / patch], larger where more moved.
 
         Raises:
-          ValueError: no such heat, or frames of another dtype or shape.
+          ValueError: no such kind, or frames of another dtype or shape.
         """
-        heat = heat or self.heats[0]
-        if heat not in self._heat:
-            raise ValueError(f"heat={heat!r}: choose one of {', '.join(self._heat)}")
+        kind = kind or self.map_kinds[0]
+        if kind not in self._maps:
+            raise ValueError(f"kind={kind!r}: choose one of {', '.join(self._maps)}")
         frames, reference, grid = self._checked_pair(frames, reference)
-        return self._heat[heat](self._params, frames, reference).reshape(-1, *grid)
+        return self._maps[kind](self._params, frames, reference).reshape(-1, *grid)
 
     def displacement(self, frames, reference) -> jax.Array:
         """How each patch of a reference moved by itself until another frame of the same face.

@@ -24,20 +24,28 @@ def frames():
     return np.random.default_rng(0).integers(0, 256, (2, 3, 32, 32, 3)).astype(np.uint8)
 
 
-def test_features_and_heat_have_the_documented_shapes(model, frames):
+def test_features_and_maps_have_the_documented_shapes(model, frames):
     tokens = model.features(frames[0])
     assert tokens.shape == (3, 16, 32)
     assert tokens.dtype == np.float32
     assert model.features(frames[0][:, :16]).shape == (3, 8, 32)
-    assert model.heats == ("symmetric", "cosine", "release")
-    for heat in model.heats:
-        map_ = model.micro_attention(*frames, heat=heat)
-        assert map_.shape == (3, 4, 4)
-        assert map_.dtype == np.float32
-        assert np.isfinite(map_).all()
-    default = model.micro_attention(*frames)
-    np.testing.assert_array_equal(default, model.micro_attention(*frames, heat="symmetric"))
-    np.testing.assert_allclose(model.micro_attention(frames[0], frames[0]), 0, atol=1e-4)
+    assert model.map_kinds == ("symmetric", "cosine", "release")
+    for kind in model.map_kinds:
+        motion = model.motion_map(*frames, kind=kind)
+        assert motion.shape == (3, 4, 4)
+        assert motion.dtype == np.float32
+        assert np.isfinite(motion).all()
+    default = model.motion_map(*frames)
+    np.testing.assert_array_equal(default, model.motion_map(*frames, kind="symmetric"))
+    np.testing.assert_allclose(model.motion_map(frames[0], frames[0]), 0, atol=1e-4)
+
+
+def test_old_names_of_the_map_warn(model, frames):
+    with pytest.warns(FutureWarning, match="now map_kinds"):
+        assert model.heats == model.map_kinds
+    with pytest.warns(FutureWarning, match=r"now motion_map\(kind"):
+        old = model.micro_attention(*frames, heat="cosine")
+    np.testing.assert_array_equal(old, model.motion_map(*frames, kind="cosine"))
 
 
 def test_features_in_16_bits_are_those_in_32(run, model, frames):
@@ -64,11 +72,11 @@ def test_wrong_frames_are_told(model, bad, message):
         model.features(bad)
 
 
-def test_wrong_pairs_and_heats_are_told(model, frames):
+def test_wrong_pairs_and_kinds_are_told(model, frames):
     with pytest.raises(ValueError, match="reference is"):
-        model.micro_attention(frames[0], frames[1][:2])
+        model.motion_map(frames[0], frames[1][:2])
     with pytest.raises(ValueError, match="choose one of symmetric"):
-        model.micro_attention(*frames, heat="warm")
+        model.motion_map(*frames, kind="warm")
 
 
 def test_a_run_converts_to_the_same_model(run, model, frames, tmp_path, capsys):

@@ -41,7 +41,7 @@ def look(
     limits: Limits,
     tell: Tell,
     crop: str = "face",
-    heat: str | None = None,
+    kind: str | None = None,
 ) -> dict[str, Any]:
     """Runs `visualize` on one video or two pictures.
 
@@ -51,7 +51,7 @@ def look(
       output: folder to be made for what `visualize` writes.
       limits: of the video.
       tell: called now and then; what it raises ends the work.
-      crop, heat: see `visualize`.
+      crop, kind: see `visualize`.
 
     Returns:
       `kind` (`pair` or `clip`), `figures` {name: PNG as a data URL}, `legend`, `archive` (a zip of
@@ -71,7 +71,7 @@ def look(
         clips = [limited(clip, limits.seconds) for clip in find_inputs(paths)]
         detect = landmarks.all_faces_detector() if crop == "face" else None
         cuts = [_cut(clip, crop, view_size(model), detect) for clip in clips]
-        seen = visualize(model, clips, output, crop=crop, heat=heat, bar=_bar(tell))
+        seen = visualize(model, clips, output, crop=crop, kind=kind, bar=_bar(tell))
         shown = {"probabilities": _classes(model, seen, clips, crop, detect, tell)}
     except UserError as error:
         line = str(error)

@@ -102,9 +102,9 @@ def make_app(
             form = await request.form(max_files=2, max_fields=2)
             files = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
             check_names([file.filename or "" for file in files])
-            crop, heat = form.get("crop", "face"), form.get("heat") or None
-            if crop not in CROPS or heat not in (None, *LABELS):
-                raise UserError(f"crop {crop!r}, heat {heat!r}: there is no such choice")
+            crop, kind = form.get("crop", "face"), form.get("map") or None
+            if crop not in CROPS or kind not in (None, *LABELS):
+                raise UserError(f"crop {crop!r}, map {kind!r}: there is no such choice")
         except HTTPException as error:  # of the form
             return _answer({"error": error.detail}, 400)
         except UserError as error:
@@ -113,7 +113,7 @@ def make_app(
         if len(unfinished) >= MOST_UNFINISHED:
             await form.close()
             return _answer({"error": "busy with other files; try again in a minute"}, 503)
-        job = Job(model, files, {"crop": crop, "heat": heat, "limits": limits}, stopping)
+        job = Job(model, files, {"crop": crop, "kind": kind, "limits": limits}, stopping)
         lines = _lines(job, *_start(job))
         return StreamingResponse(lines, media_type="application/x-ndjson", headers=HEADERS)
 

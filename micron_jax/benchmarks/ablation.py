@@ -143,9 +143,9 @@ def _recipes(config, row: Row, seed: int, *, corpus: Path, labeled: Path):
     return learning, tuning.parse(judged)
 
 
-def _kinds(row: Row, heats: Sequence[str]) -> list[str]:
+def _kinds(row: Row, kinds: Sequence[str]) -> list[str]:
     """What is read out: what a user is shown, and the tokens' distance."""
-    shown = [] if row.pretrain.get("model", {}).get("dma_gated") is False else [heats[0]]
+    shown = [] if row.pretrain.get("model", {}).get("dma_gated") is False else [kinds[0]]
     return [*shown, "cosine"]
 
 
@@ -155,7 +155,7 @@ def _maps(rows: Sequence[Row], seeds: int, workdir: Path, truth) -> dict[str, np
     for row in rows:
         for seed in range(seeds):
             model = pretrained.load(_folder(workdir, row, seed) / "pretrained")
-            for kind in _kinds(row, model.heats):
+            for kind in _kinds(row, model.map_kinds):
                 ways[f"{row.name}\t{kind}\t{seed}"] = learn_methods.one_heat(model, kind)
     seen = learn_methods.see(ways, truth, label="clips")
     names = dict.fromkeys(name.rpartition("\t")[0] for name in seen)

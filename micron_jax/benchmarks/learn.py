@@ -66,9 +66,9 @@ def measure(
     """
     truth = learn_truth.load(folders, split)
     models = [pretrained.load(checkpoint) for checkpoint in checkpoints]
-    kinds = models[0].heats
+    kinds = models[0].map_kinds
     for checkpoint, model in zip(checkpoints, models, strict=True):
-        if model.config != models[0].config or model.heats != kinds:
+        if model.config != models[0].config or model.map_kinds != kinds:
             raise UserError(
                 f"--checkpoint {checkpoint}: another network than {checkpoints[0]}; give "
                 "checkpoints of one setting, or run them apart"

@@ -57,10 +57,10 @@ def read_out(model: MicronBert) -> Way:
             _resized(x, size) for x in (pairs.onset, pairs.apex, pairs.registered)
         )
         maps = {}
-        for kind in model.heats:
+        for kind in model.map_kinds:
             maps[kind] = _heat(model, kind, onset, registered)
             maps[f"{kind}_raw"] = _heat(model, kind, onset, apex)
-        maps["same_frame"] = _heat(model, model.heats[0], onset, onset)
+        maps["same_frame"] = _heat(model, model.map_kinds[0], onset, onset)
         maps["release_same_frame"] = _heat(model, "release", onset, onset)
         return maps
 
@@ -112,7 +112,7 @@ def _heat(model: MicronBert, kind: str, frames: np.ndarray, reference: np.ndarra
     short = -count % step  # the last batch is filled up: another shape would compile once more
     frames, reference = (np.concatenate([x, x[:1].repeat(short, 0)]) for x in (frames, reference))
     parts = [
-        model.micro_attention(frames[n : n + step], reference[n : n + step], heat=kind)
+        model.motion_map(frames[n : n + step], reference[n : n + step], kind=kind)
         for n in range(0, len(frames), step)
     ]
     return to_grid(np.concatenate([np.asarray(part) for part in parts])[:count])

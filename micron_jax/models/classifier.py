@@ -154,7 +154,7 @@ class PairFeatures(nn.Module):
         )
 
     def _heat(self, tokens):
-        return self.backbone.heat(tokens["apex"], tokens["onset"], "symmetric")
+        return self.backbone.motion_map(tokens["apex"], tokens["onset"], "symmetric")
 
     def _motion(self, onset, apex):
         logit, displacement = self.backbone.moved(apex, onset)
@@ -168,7 +168,7 @@ class PairFeatures(nn.Module):
         if c.features == "heat":
             return self._heat(tokens)[..., None]
         if c.features == "cosine":
-            distance = self.backbone.heat(tokens["apex"], tokens["onset"], "cosine")
+            distance = self.backbone.motion_map(tokens["apex"], tokens["onset"], "cosine")
             return jnp.log(jnp.maximum(distance, 0) + 1e-5)[..., None]
         query, key, value = (tokens[frame][:, 1:] for frame in (c.query, c.key, c.value))
         scores = self.backbone.poi(tokens["apex"]) if self.model.poi == "cosine" else None

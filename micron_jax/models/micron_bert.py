@@ -88,7 +88,7 @@ class MicronBertModule(nn.Module):
         """Where and how a reference moved until another frame; see `motion.Motion`."""
         return self.motion(images, reference)
 
-    def heat(self, tokens, reference, kind: str):
+    def motion_map(self, tokens, reference, kind: str):
         """How much each patch of a frame moved against a reference frame; larger is more.
 
         Args:
@@ -118,7 +118,7 @@ class MicronBertModule(nn.Module):
         if kind == "release":
             diagonal = self.diagonal(tokens, reference)
             return 1 - diagonal / diagonal.max()
-        raise ValueError(f"heat={kind!r}: choose one of symmetric, cosine, release")
+        raise ValueError(f"kind={kind!r}: choose one of symmetric, cosine, release")
 
     def attention_map(self, rep_tokens, ref_tokens):
         """The whole attention of a pair in its roles, float32 [B, N, N]."""

@@ -60,7 +60,7 @@ def _outputs(weights: Weights, params: dict, teacher: dict, views: dict) -> dict
         found["dma/attention"] = run("diagonal", rep, ref)[:, None, :, None]
     else:
         found["dma/attention"] = run("attention_map", rep, ref)[:, None]
-        heat = run("heat", rep, ref, "release")
+        heat = run("motion_map", rep, ref, "release")
         found["heat/release"] = heat.reshape(-1, 1, config.grid, config.grid)
     found["dma/output"] = run("attend", rep, ref)
     if "decoder" in params:

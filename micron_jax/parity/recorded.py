@@ -218,7 +218,7 @@ def _shared_outputs(config: ModelConfig, tree: dict, views: dict) -> dict:
         "cls": rep[:, 0],
         "local_backbone": run("encode", views["local"][:, 0]),
         "last_selfattention": run("last_attention", views["rep"])[:, :, 0],
-        "attmap": run("heat", rep, ref, "release").reshape(-1, 1, config.grid, config.grid),
+        "attmap": run("motion_map", rep, ref, "release").reshape(-1, 1, config.grid, config.grid),
         "patchify": patchify(views["cur"], config.patch_size),
         "teacher_out": project(tree["teacher"], views["global"]),
         "student_out": project(tree["params"], views["global"], views["local"]),

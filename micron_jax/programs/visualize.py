@@ -1,9 +1,13 @@
 """`micron-jax visualize`: what moved between two frames, and when in a video."""
 
+import argparse
+import sys
 from pathlib import Path
 
 from micron_jax.programs import Arguments, print_reasons
 from micron_jax.programs.extract import add_inputs, inputs
+
+MAP_KINDS = ("motion", "symmetric", "cosine", "release")
 
 EXAMPLES = """
   micron-jax visualize --checkpoint runs/demo --input clip.mp4 --output looks/clip
@@ -27,12 +31,16 @@ def main(argv: list[str]) -> int:
     add_inputs(parser)
     parser.add_argument("--output", required=True, type=Path, help="folder to be made")
     parser.add_argument(
-        "--heat",
-        choices=("motion", "symmetric", "cosine", "release"),
+        "--map",
+        choices=MAP_KINDS,
         help="the read-out (motion, where the checkpoint was trained on known motion; else of a "
         "pair symmetric, over time cosine)",
     )
+    parser.add_argument("--heat", choices=MAP_KINDS, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
+    if options.heat:
+        print("micron-jax: --heat is now --map; the old name goes away", file=sys.stderr)
+        options.map = options.map or options.heat
 
     import micron_jax
     from micron_jax.visualization import video
@@ -41,7 +49,7 @@ def main(argv: list[str]) -> int:
 
     clips = inputs(options)
     model = micron_jax.load(options.checkpoint)
-    seen = visualize(model, clips, options.output, crop=options.crop, heat=options.heat)
+    seen = visualize(model, clips, options.output, crop=options.crop, kind=options.map)
     print(f"to look at: {options.output}")
     if isinstance(seen, PairView):
         if seen.registration.refused:

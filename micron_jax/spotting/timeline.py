@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from scipy.signal import find_peaks, peak_widths
 
+from micron_jax.deprecation import renamed_arguments
 from micron_jax.pretrained import MicronBert
 from micron_jax.visualization.face_parts import oval, part_of
 from micron_jax.visualization.pairs import register_crops, residual_flow, shrink
@@ -74,12 +75,13 @@ class Timeline:
     dropped: list[tuple[int, str]] = dataclasses.field(default_factory=list)
 
 
+@renamed_arguments(heat="kind")
 def watch(
     model: MicronBert,
     frames: Iterable[tuple[int, float | None, np.ndarray]],
     *,
     fps: float,
-    heat: str | None = None,
+    kind: str | None = None,
     faces: bool = True,
     batch: int = 16,
 ) -> Timeline:
@@ -90,15 +92,15 @@ def watch(
       frames: (number, seconds or None, crop uint8 [V, V, 3]) in order, V a multiple of the
         network's input; at least one.
       fps: frames per second.
-      heat: one of `model.heats`; None: `motion` where the checkpoint has it, else `cosine`, which
-        finds synthetic expressions better than the others.
+      kind: one of `model.map_kinds`; None: `motion` where the checkpoint has it, else `cosine`,
+        which finds synthetic expressions better than the others.
       faces: the crops are aligned faces: what lies beside the face does not count.
       batch: pairs at a time.
 
     Raises:
-      ValueError: no such heat, or crops of another dtype or shape.
+      ValueError: no such kind, or crops of another dtype or shape.
     """
-    heat = heat or ("motion" if "motion" in model.heats else "cosine")
+    kind = kind or ("motion" if "motion" in model.map_kinds else "cosine")
     size, grid = model.config.img_size, model.config.grid
     delta = max(1, round(DELTA * fps))
     numbers, seconds = [], []
@@ -110,14 +112,14 @@ def watch(
             yield crop
 
     maps, flows = [], []
-    # The release's heat is relative to the largest diagonal of a batch: one pair, then.
-    batch = 1 if heat == "release" else batch
+    # The release's map is relative to the largest diagonal of a batch: one pair, then.
+    batch = 1 if kind == "release" else batch
     for group in _grouped(_pairs(noted(), delta, faces), batch):
         now, other = (np.stack(side) for side in zip(*group, strict=True))
         flows += [residual_flow(*pair, grid, size) for pair in group]
         short = [(0, batch - len(group)), (0, 0), (0, 0), (0, 0)]
         small = (np.pad(shrink(side, size), short) for side in (now, other))
-        maps.append(np.asarray(model.micro_attention(*small, heat=heat))[: len(group)])
+        maps.append(np.asarray(model.motion_map(*small, kind=kind))[: len(group)])
     count, face = len(numbers), oval(grid) if faces else np.ones((grid, grid), bool)
     came_and_went = transient(np.concatenate(maps), count, delta) * face
     flow = transient(np.stack(flows), count, delta) * face
@@ -131,7 +133,7 @@ def watch(
     return Timeline(
         fps=fps,
         delta=delta,
-        kind=heat,
+        kind=kind,
         numbers=np.array(numbers, np.int64),
         seconds=np.array(seconds, np.float64),
         heat=came_and_went,

@@ -162,6 +162,6 @@ def _look(model: ModelConfig, norm_pix: bool, params: dict, views: dict) -> dict
         mean, deviation = patch_moments(patchify(views["cur"], model.patch_size))
         pred = pred * deviation + mean
     pred = unpatchify(pred, model.patch_size, (model.grid, model.grid))
-    heat = run("heat", cur_, ref_, "symmetric").reshape(-1, model.grid, model.grid)
+    heat = run("motion_map", cur_, ref_, "symmetric").reshape(-1, model.grid, model.grid)
     images = {name: denormalize(views[name]) for name in ("cur", "ref", "rep")}
     return images | {"pred": denormalize(pred), "heat": heat}

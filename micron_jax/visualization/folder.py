@@ -15,6 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
+from micron_jax.deprecation import renamed_arguments
 from micron_jax.errors import UserError
 from micron_jax.faces import landmarks
 from micron_jax.faces.inputs import NO_FACE, Cut, InputClip, cut_of
@@ -28,13 +29,14 @@ from micron_jax.visualization.video import AnnotatedVideo
 ASSUMED = 30.0  # frames per second of image folders that do not tell theirs
 
 
+@renamed_arguments(heat="kind")
 def visualize(
     model: MicronBert,
     clips: list[InputClip],
     output: str | Path,
     *,
     crop: str = "face",
-    heat: str | None = None,
+    kind: str | None = None,
     bar: type[tqdm] = tqdm,
 ) -> PairView | Timeline:
     """Makes a folder of what there is to see, whole or not at all.
@@ -44,7 +46,7 @@ def visualize(
       clips: two images, or one clip; a clip of two frames is a pair, too.
       output: folder to be made.
       crop: one of `inputs.CROPS`.
-      heat: one of `model.heats`; None: see `look_at_pair` and `watch`.
+      kind: one of `model.map_kinds`; None: see `look_at_pair` and `watch`.
       bar: shows how far it is.
 
     Returns:
@@ -53,12 +55,12 @@ def visualize(
       `intervals.csv` and `timeline.npz`.
 
     Raises:
-      UserError: neither a pair nor a clip; the checkpoint has no such heat; a face is missing;
+      UserError: neither a pair nor a clip; the checkpoint has no such map; a face is missing;
         `output` is there, or cannot be written.
     """
     output = Path(output)
-    if heat not in (None, *model.heats):
-        raise UserError(f"--heat {heat}: this checkpoint has {', '.join(model.heats)}")
+    if kind not in (None, *model.map_kinds):
+        raise UserError(f"--map {kind}: this checkpoint has {', '.join(model.map_kinds)}")
     pair = len(clips) == 2 and all(clip.count == 1 for clip in clips)
     if len(clips) != 1 and not pair:
         some = ", ".join(clip.name for clip in clips[:4])
@@ -68,14 +70,14 @@ def visualize(
     with _whole_or_not(output) as folder:
         if pair:
             frame, reference = _two_images(clips, cuts)
-            return _pair(model, frame, reference, folder, heat, clips, cuts[0])
+            return _pair(model, frame, reference, folder, kind, clips, cuts[0])
         (clip,), (cut,) = clips, cuts
         first = [crop for _, _, crop in itertools.islice(_crops(clip, cut), 3)]
         if len(first) == 1:
             raise UserError(f"{clip.name}: one frame only, and nothing to compare it with")
         if len(first) == 2:
-            return _pair(model, first[1], first[0], folder, heat, clips, cut)
-        return _clip(model, clip, cut, folder, heat, bar)
+            return _pair(model, first[1], first[0], folder, kind, clips, cut)
+        return _clip(model, clip, cut, folder, kind, bar)
 
 
 def _cut(clip: InputClip, crop: str, size: int, detect) -> Cut:
@@ -109,11 +111,11 @@ def _pair(
     frame: np.ndarray,
     reference: np.ndarray,
     folder: Path,
-    heat: str | None,
+    kind: str | None,
     clips: list[InputClip],
     cut: Cut,
 ) -> PairView:
-    view = look_at_pair(model, frame, reference, heat=heat, faces=cut.kind == "face")
+    view = look_at_pair(model, frame, reference, kind=kind, faces=cut.kind == "face")
     title = " and ".join(Path(clip.name).name for clip in clips)
     _save(draw_pair(view, title=title, aspect=cut.aspect), folder / "pair.png")
     np.savez_compressed(folder / "pair.npz", **view.arrays())
@@ -121,7 +123,7 @@ def _pair(
 
 
 def _clip(
-    model: MicronBert, clip: InputClip, cut: Cut, folder: Path, heat: str | None, bar: type[tqdm]
+    model: MicronBert, clip: InputClip, cut: Cut, folder: Path, kind: str | None, bar: type[tqdm]
 ) -> Timeline:
     name, dropped = Path(clip.name).name, []
     with bar(total=clip.count, unit=" frames", desc="energy") as watched:
@@ -132,7 +134,7 @@ def _clip(
                 yield crop
 
         fps, face = clip.fps or ASSUMED, cut.kind == "face"
-        timeline = watch(model, counted(), fps=fps, heat=heat, faces=face)
+        timeline = watch(model, counted(), fps=fps, kind=kind, faces=face)
     timeline = dataclasses.replace(timeline, dropped=dropped)
     apex = moments(timeline)[0].apex
     before = max(0, apex - timeline.delta)
@@ -147,7 +149,7 @@ def _clip(
     video.close()
     _save(draw_timeline(timeline, title=name), folder / "timeline.png")
     _save(draw_moments(timeline, kept, title=name, aspect=cut.aspect), folder / "moments.png")
-    view = look_at_pair(model, kept[apex], kept[before], heat=timeline.kind, faces=face)
+    view = look_at_pair(model, kept[apex], kept[before], kind=timeline.kind, faces=face)
     told = f"{name}: {timeline.seconds[apex]:.2f} s against {timeline.seconds[before]:.2f} s"
     _save(draw_pair(view, title=told, aspect=cut.aspect), folder / "top_moment.png")
     _tables(timeline, folder)

@@ -8,6 +8,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from micron_jax.deprecation import renamed_arguments
 from micron_jax.faces.registration import Registration, register, warp_back
 from micron_jax.pretrained import MicronBert
 from micron_jax.visualization.face_parts import BOX
@@ -23,7 +24,7 @@ class PairView:
       reference: the other frame as it was, uint8 [V, V, 3].
       registered: the other frame moved onto the first, in its light, uint8 [V, V, 3].
       registration: what was done to it.
-      kind: of the heat; see `MicronBert.micro_attention`.
+      kind: of the heat; see `MicronBert.motion_map`.
       heat: how much each patch differs, float32 [h, w].
       flow: length of the optical flow that is left between the two, px of the network's input,
         mean of each patch, float32 [h, w]; computed without any network, to compare.
@@ -115,12 +116,13 @@ def residual_flow(frame: np.ndarray, registered: np.ndarray, grid: int, size: in
     return cv2.resize(length, (grid, grid), interpolation=cv2.INTER_AREA)
 
 
+@renamed_arguments(heat="kind")
 def look_at_pair(
     model: MicronBert,
     frame: np.ndarray,
     reference: np.ndarray,
     *,
-    heat: str | None = None,
+    kind: str | None = None,
     faces: bool = True,
 ) -> PairView:
     """Registers the reference onto the frame and asks the network for all it tells of the two.
@@ -128,14 +130,14 @@ def look_at_pair(
     Args:
       model: from `micron_jax.load`.
       frame, reference: crops of one face, uint8 [V, V, 3], V a multiple of the network's input.
-      heat: one of `model.heats`; None: the first of them.
+      kind: one of `model.map_kinds`; None: the first of them.
       faces: the crops are aligned faces, and registered by what lies in the faces' box.
 
     Returns:
       Arrays; `draw_pair` makes a figure of them, and `arrays()` what can be stored.
 
     Raises:
-      ValueError: frames of another dtype or shape, no such heat.
+      ValueError: frames of another dtype or shape, no such kind.
     """
     size = model.config.img_size
     if frame.shape != reference.shape or len(frame) % size or frame.shape[0] != frame.shape[1]:
@@ -151,8 +153,8 @@ def look_at_pair(
         reference=reference,
         registered=registered,
         registration=registration,
-        kind=heat or model.heats[0],
-        heat=np.asarray(model.micro_attention(small, small_reference, heat=heat))[0],
+        kind=kind or model.map_kinds[0],
+        heat=np.asarray(model.motion_map(small, small_reference, kind=kind))[0],
         flow=residual_flow(frame, registered, model.config.grid, size),
         interest=np.asarray(model.interest(small))[0],
         cls_attention=np.asarray(model.cls_attention(small))[0],

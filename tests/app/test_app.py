@@ -144,7 +144,7 @@ def post(port, files, names, headers=(), **fields):
         (["0.png"], {}, "give one video, or two pictures of one face"),
         ([], {}, "give one video, or two pictures of one face"),
         (["0.png", "notes.txt"], {}, "notes.txt: neither a video nor a picture"),
-        (["0.png", "9.png"], {"heat": "warm"}, "crop 'face', heat 'warm': there is no such choice"),
+        (["0.png", "9.png"], {"map": "warm"}, "crop 'face', map 'warm': there is no such choice"),
         (["0.png", "9.png", "noise.png"], {}, "Too many files"),
     ],
 )
@@ -354,7 +354,7 @@ def test_two_pictures_in_a_browser(page, files, temporary, tmp_path):
     assert page.is_disabled("#go")  # a second one is missing
     give(page, files, "0.png")
     assert page.locator("#chosen li").all_inner_texts()[1].startswith("compared with: 0.png")
-    page.select_option("#heat", "cosine")
+    page.select_option("#map", "cosine")
     page.click("#go")
     page.wait_for_selector("#result")
     images = page.eval_on_selector_all("#result img", "all => all.map(image => image.naturalWidth)")

@@ -34,8 +34,8 @@ def test_micron_tiny_finds_what_moved():
         for gain, image, part in ((1.0, face, noise[0]), (1.01, raised, noise[1]))
     )
     model = pretrained.load("micron-tiny")
-    assert model.heats[0] == "motion"
-    heat = np.asarray(model.micro_attention(apex[None], still[None]))[0]
+    assert model.map_kinds[0] == "motion"
+    heat = np.asarray(model.motion_map(apex[None], still[None]))[0]
     moved = cv2.resize(up, (28, 28), interpolation=cv2.INTER_AREA)
     assert auc(heat[moved > 0.3], heat[moved < 0.02]) > 0.97
     assert heat[moved > 0.5].mean() > 0.4 > 0.1 > heat[moved < 0.02].mean()

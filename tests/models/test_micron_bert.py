@@ -103,7 +103,7 @@ def test_diagonal_is_that_of_the_attention_map(frames, paper_params):
 
 def heat(params, a, b, kind):
     module = MicronBertModule(PAPER)
-    return module.apply({"params": params}, a, b, kind, method="heat")
+    return module.apply({"params": params}, a, b, kind, method="motion_map")
 
 
 def test_heat_of_a_frame_against_itself(frames, paper_params):

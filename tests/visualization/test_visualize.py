@@ -189,6 +189,17 @@ def test_an_overlay_shows_the_face_where_nothing_moved():
     assert np.abs(shown[:8, :8].astype(int) - face[:8, :8]).mean() > 30
 
 
+def test_the_old_name_of_map_warns(checkpoint, tmp_path, capsys):
+    frames = [tmp_path / name for name in ("a.png", "b.png")]
+    for place, path in enumerate(frames, 1):
+        drawn.write(path, place)
+    options = ["--crop", "whole", "--heat", "cosine"]
+    assert visualize(checkpoint, tmp_path / "out", *frames, *options) == 0
+    assert capsys.readouterr().err.startswith("micron-jax: --heat is now --map")
+    with np.load(tmp_path / "out" / "pair.npz") as arrays:
+        assert arrays["kind"] == "cosine"
+
+
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
@@ -196,8 +207,8 @@ def test_an_overlay_shows_the_face_where_nothing_moved():
         (["a.png"], "a.png: one frame only, and nothing to compare it with"),
         (["a.png", "b.png", "c.png"], "3 inputs"),
         (["broken.mp4"], "broken.mp4: no frame can be decoded"),
-        (["a.png", "b.png", "--heat", "warm"], "--heat"),
-        (["a.png", "b.png", "--heat", "motion"], "--heat motion: this checkpoint has symmetric"),
+        (["a.png", "b.png", "--map", "warm"], "--map"),
+        (["a.png", "b.png", "--map", "motion"], "--map motion: this checkpoint has symmetric"),
         (["a.png", "b.png", "--output", "taken"], "--output taken exists; remove it"),
         (["a.png", "b.png", "--output", "a.png/x"], "--output a.png/x: cannot be written"),
     ],

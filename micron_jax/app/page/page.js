@@ -65,7 +65,7 @@ async function look() {
   const form = new FormData();
   for (const file of chosen) form.append("files", file, file.name);
   form.append("crop", $("crop").value);
-  form.append("heat", $("heat").value);
+  form.append("map", $("map").value);
   request = new AbortController();
   player?.pause();
   fail("");
