@@ -1,29 +1,25 @@
 """A checkpoint you can call."""
 
 import functools
-import json
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from micron_jax.checkpoints import classifier, folder, hub, release, shipped, single
+from micron_jax.checkpoints import classifier
 from micron_jax.checkpoints.classifier import Classifier
-from micron_jax.checkpoints.weights import Weights, check_finite, shapes_of
-from micron_jax.config import build
+from micron_jax.checkpoints.load import locate, read
+from micron_jax.checkpoints.weights import Weights
 from micron_jax.data.views import denormalize, normalize
 from micron_jax.deprecation import warn_renamed
-from micron_jax.errors import UserError
 from micron_jax.faces.registration import register
 from micron_jax.models.classifier import classify
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.layers import patchify, unpatchify
 from micron_jax.models.micron_bert import MicronBertModule
 from micron_jax.models.poi import patch_scores
-from micron_jax.training.checkpoint import Checkpoints, read_weights
 from micron_jax.training.losses import patch_moments
-from micron_jax.training.workdir import CONFIG_FILE
 
 
 def load(checkpoint: str | Path, *, weights: str = "student") -> "MicronBert":
@@ -41,64 +37,9 @@ def load(checkpoint: str | Path, *, weights: str = "student") -> "MicronBert":
     Raises:
       UserError: it is none of these, or damaged, or there is no teacher in it.
     """
-    found = _place(Path(checkpoint))
-    network = _read(found).chosen(weights)
-    return MicronBert(network, classifier.read(found, network.config))
-
-
-def read(checkpoint: str | Path, *, weights: str = "student") -> Weights:
-    """The same, not yet on a device; see `load`."""
-    return _read(_place(Path(checkpoint))).chosen(weights)
-
-
-def _place(checkpoint: Path) -> Path:
-    """Where it lies on this machine."""
-    if not checkpoint.exists():
-        if found := shipped.find(str(checkpoint)):
-            return found
-        if hub.is_name(str(checkpoint)):
-            return hub.fetch(str(checkpoint))
-    kept = checkpoint / classifier.KEPT
-    return kept if kept.is_dir() and not Checkpoints.folder(checkpoint).is_dir() else checkpoint
-
-
-def _read(checkpoint: Path) -> Weights:
-    if checkpoint.is_file():
-        if checkpoint.suffix == ".safetensors":
-            return single.read(checkpoint)
-        return release.read_checkpoint(checkpoint)
-    if Checkpoints.folder(checkpoint).is_dir():
-        return _read_run(checkpoint)
-    if checkpoint.is_dir():
-        return folder.read(checkpoint)
-    raise UserError(
-        f"{checkpoint}: no such file or folder; expected {' or '.join(shipped.names())}, a run's "
-        "workdir, a converted folder or .safetensors, a .pth of the release, or OWNER/NAME on the "
-        "Hugging Face Hub"
-    )
-
-
-def _read_run(workdir: Path) -> Weights:
-    path = workdir / CONFIG_FILE
-    try:
-        settings = json.loads(path.read_text())
-        config = build(ModelConfig, settings["model"], section="config.model")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not the config of a run ({error})") from error
-    step, tree = read_weights(workdir)
-    center = np.zeros((1, 0), np.float32) if tree["center"] is None else tree["center"]
-    info = {"source": f"pretraining, step {step}", "config": settings}
-    weights = Weights(config, tree["params"], tree["teacher"] or {}, center, info)
-    found = weights.flat()
-    for name, expected in shapes_of(config).items():
-        if name not in found or found[name].shape != expected.shape:
-            raise UserError(
-                f"{workdir}, step {step}: {name} is not what its {CONFIG_FILE} asks for, "
-                f"{expected.shape}: of another version of micron_jax, or damaged"
-            )
-    for name, value in found.items():
-        check_finite(f"{workdir}, step {step}", name, value)
-    return weights
+    path = locate(checkpoint)
+    network = read(path, weights=weights)
+    return MicronBert(network, classifier.read(path, network.config))
 
 
 class MicronBert:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import micron_jax
-from micron_jax import pretrained
+from micron_jax.checkpoints import load
 from micron_jax.cli import main
 from micron_jax.errors import UserError
 
@@ -49,7 +49,7 @@ def test_old_names_of_the_map_warn(model, frames):
 
 
 def test_features_in_16_bits_are_those_in_32(run, model, frames):
-    weights = pretrained.read(run)
+    weights = load.read(run)
     assert weights.config.dtype == "float32"
     half = dataclasses.replace(weights.config, dtype="bfloat16")
     half = micron_jax.MicronBert(dataclasses.replace(weights, config=half))

@@ -12,12 +12,12 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 from tqdm import tqdm
 
+from micron_jax.checkpoints.weights import Weights
 from micron_jax.errors import UserError
 from micron_jax.extraction.store import Store
 from micron_jax.extraction.stream import WHAT, Batch, batches, features, make_step
 from micron_jax.faces import landmarks
 from micron_jax.faces.inputs import CROPS, NO_FACE, InputClip
-from micron_jax.pretrained import Weights
 from micron_jax.training.sharding import MeshConfig, make_mesh
 
 CHUNK = 32 << 20  # bytes of features that are held before they are written
@@ -37,7 +37,7 @@ def extract(
     """Writes features of every frame, or goes on doing so; memory does not grow with the input.
 
     Args:
-      weights: as `pretrained.read` gives them.
+      weights: as `checkpoints.load.read` gives them.
       clips: from `inputs.find_inputs` or `inputs.find_in_set`.
       output: `FILE.npz` or `FOLDER.array_record`; see `store`.
       what: some of `stream.WHAT`.

@@ -3,12 +3,11 @@
 import dataclasses
 import hashlib
 import typing
-from pathlib import Path
 
 import jax
 import numpy as np
 
-from micron_jax import pretrained
+from micron_jax.checkpoints import load
 from micron_jax.config import build
 from micron_jax.errors import UserError
 from micron_jax.models.config import SIZES, ModelConfig
@@ -34,7 +33,7 @@ def starting_point(checkpoint: str, model: dict, *, seed: int) -> Start:
     """Reads a checkpoint, or draws random weights.
 
     Args:
-      checkpoint: see `pretrained.load`; empty for random weights.
+      checkpoint: see `micron_jax.load`; empty for random weights.
       model: fields of `ModelConfig` (and `size`) that the user gave.
       seed: of random weights.
 
@@ -44,7 +43,7 @@ def starting_point(checkpoint: str, model: dict, *, seed: int) -> Start:
     fields = dict(model)
     fields = dict(SIZES.get(fields.pop("size", None), {})) | fields
     if checkpoint:
-        weights = pretrained.read(Path(checkpoint))
+        weights = load.read(checkpoint)
         config = _agreed(weights.config, fields, checkpoint)
         params = weights.params
         source = f"{checkpoint} ({weights.info.get('source', 'unknown origin')})"

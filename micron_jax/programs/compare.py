@@ -57,7 +57,7 @@ def main(argv: list[str]) -> int:
 
 
 def _recorded(arguments) -> Iterable:
-    from micron_jax import pretrained
+    from micron_jax.checkpoints import load
     from micron_jax.errors import UserError
     from micron_jax.parity import live, recorded
 
@@ -72,19 +72,18 @@ def _recorded(arguments) -> Iterable:
         raise UserError(
             f"{arguments.recording}: says what a checkpoint computed; name it with --checkpoint"
         )
-    weights = pretrained.read(arguments.checkpoint)
+    weights = load.read(arguments.checkpoint)
     return live.compare(weights, recording, str(arguments.recording))
 
 
 def _live(arguments) -> Iterable:
-    from micron_jax import pretrained
-    from micron_jax.checkpoints import release
+    from micron_jax.checkpoints import load, release
     from micron_jax.checkpoints.release_architecture import differences
     from micron_jax.errors import UserError
     from micron_jax.parity import inputs, live
 
     checkpoint = Path(arguments.checkpoint)
-    weights = pretrained.read(checkpoint)
+    weights = load.read(checkpoint)
     if differing := differences(weights.config):
         raise UserError(f"{checkpoint}: no model that the release can run. {differing[0]}")
     side = weights.config.img_size

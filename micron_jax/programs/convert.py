@@ -35,12 +35,11 @@ def main(argv: list[str]) -> int:
     )
     arguments = parser.parse_args(argv)
 
-    from micron_jax import pretrained
-    from micron_jax.checkpoints import folder, release, single
+    from micron_jax.checkpoints import folder, load, release, single
     from micron_jax.checkpoints.release_architecture import differences
 
     target = arguments.target
-    weights = pretrained.read(arguments.source, weights=arguments.weights)
+    weights = load.read(arguments.source, weights=arguments.weights)
     save = {".pth": release.save, ".safetensors": single.save}.get(target.suffix, folder.save)
     save(weights, target)
     config = weights.config

@@ -51,12 +51,12 @@ def main(argv: list[str]) -> int:
     )
     options = parser.parse_args(argv)
 
-    from micron_jax import pretrained
+    from micron_jax.checkpoints import load
     from micron_jax.extraction.run import extract
 
     clips = inputs(options, stills=options.stills)
     about = extract(
-        pretrained.read(options.checkpoint),
+        load.read(options.checkpoint),
         clips,
         options.output,
         what=tuple(options.what.split(",")),

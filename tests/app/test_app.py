@@ -13,10 +13,10 @@ from helpers import drawn, tiny
 
 from micron_jax.checkpoints import folder
 from micron_jax.checkpoints.classifier import Classifier, Pairs
+from micron_jax.checkpoints.weights import Weights
 from micron_jax.cli import main
 from micron_jax.faces import landmarks
 from micron_jax.models.classifier import ClassifierConfig
-from micron_jax.pretrained import Weights
 from micron_jax.training.state import init_params
 
 uvicorn = pytest.importorskip("uvicorn", reason="the extra `app` is not installed")

@@ -13,8 +13,7 @@ from helpers import tiny
 from helpers.drawn_weights import draw_weights
 from huggingface_hub import constants
 
-from micron_jax import pretrained
-from micron_jax.checkpoints import folder, hub
+from micron_jax.checkpoints import folder, hub, load
 from micron_jax.errors import UserError
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -35,7 +34,7 @@ def offline(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["lab/micron", "lab/micron@main", f"lab/micron@{REVISION}"])
 def test_a_model_that_was_fetched_before(offline, name):
-    weights = pretrained.read(name)
+    weights = load.read(name)
     assert weights.config == tiny.PAPER
     assert weights.info == {"source": "the lab"}
 
@@ -81,11 +80,11 @@ def test_a_model_is_fetched_and_nothing_else(tmp_path):
     folder.save(weights, tmp_path / "model")
     (tmp_path / "model" / "modeling.py").write_text("raise SystemExit")
     code = """
-from micron_jax import pretrained
-print(pretrained.read("lab/micron").info)
+from micron_jax.checkpoints import load
+print(load.read("lab/micron").info)
 try:
-    pretrained.read("lab/other")
-except pretrained.UserError as error:
+    load.read("lab/other")
+except load.UserError as error:
     print(error)
 """
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
@@ -112,7 +111,7 @@ except pretrained.UserError as error:
 @pytest.mark.parametrize("name", ["lab/other", "lab/micron@other"])
 def test_offline_is_one_line(offline, name):
     with pytest.raises(UserError, match=f"^{name}: no such file .* cannot be reached") as caught:
-        pretrained.read(name)
+        load.read(name)
     assert str(caught.value).isprintable()
 
 
@@ -126,12 +125,12 @@ def test_without_the_extra(offline, monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", no_hub)
     with pytest.raises(UserError, match=r"pip install 'micron-jax\[hub\]'"):
-        pretrained.read("lab/micron")
+        load.read("lab/micron")
 
 
 def test_what_lies_here_goes_first(offline, tmp_path):
     folder.save(draw_weights(tiny.PAPER, info={"source": "here"}), tmp_path / "lab" / "micron")
-    assert pretrained.read("lab/micron").info == {"source": "here"}
+    assert load.read("lab/micron").info == {"source": "here"}
 
 
 @pytest.mark.parametrize(

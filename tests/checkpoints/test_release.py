@@ -9,7 +9,7 @@ from flax.traverse_util import flatten_dict
 from helpers.pickles import build, call, name, write_pth
 
 import micron_jax
-from micron_jax.checkpoints import folder, release
+from micron_jax.checkpoints import folder, load, release
 from micron_jax.checkpoints.release import release_name, to_release
 from micron_jax.checkpoints.weights import shapes_of
 from micron_jax.cli import main
@@ -77,7 +77,7 @@ def test_a_checkpoint_gives_the_recorded_features(write, state, recording, prefi
         assert model.config == model_config(settings, diagonal=False)
         assert model.info["epoch"] == 7
         assert model.info["args"] == ARGS
-        weights = micron_jax.pretrained.read(source)
+        weights = load.read(source)
         assert weights.center.shape == (1, settings["out_dim"])
         assert set(weights.teacher) == {"encoder", "head"}
         # The recording's images are no uint8 frames, which `features` takes.

@@ -12,7 +12,7 @@ from helpers.drawn_weights import draw_weights
 from helpers.pickles import build, call, write_pth
 
 import micron_jax
-from micron_jax.checkpoints import card, folder, pth, release
+from micron_jax.checkpoints import card, folder, load, pth, release
 from micron_jax.checkpoints.release_architecture import class_arguments, differences, release_args
 from micron_jax.cli import main
 from micron_jax.errors import UserError
@@ -54,7 +54,7 @@ def test_folder_to_pth_to_folder(weights, tmp_path, capsys):
     assert main(["convert", str(tmp_path / "one.pth"), str(tmp_path / "1.safetensors")]) == 0
     assert main(["convert", str(tmp_path / "1.safetensors"), str(tmp_path / "three")]) == 0
     assert main(["convert", str(tmp_path / "three"), str(tmp_path / "3.safetensors")]) == 0
-    same(micron_jax.pretrained.read(tmp_path / "3.safetensors"), weights)
+    same(load.read(tmp_path / "3.safetensors"), weights)
     for name in ("model.safetensors", "config.json"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "three" / name).read_bytes()
     files = (tmp_path / f"{n}.safetensors" for n in (1, 3))
@@ -103,12 +103,12 @@ def test_teacher_or_student(tmp_path):
     folder.save(weights, tmp_path / "both")
     arguments = ["--weights", "teacher", str(tmp_path / "both"), str(tmp_path / "teacher.pth")]
     assert main(["convert", *arguments]) == 0
-    written = micron_jax.pretrained.read(tmp_path / "teacher.pth")
+    written = load.read(tmp_path / "teacher.pth")
     for part, whose in (("encoder", "teacher"), ("head", "teacher"), ("dma", "params")):
         wanted = getattr(weights, whose)[part]
         np.testing.assert_equal(written.params[part], wanted)
     assert "are the teacher's" in (tmp_path / "teacher.md").read_text()
-    same(micron_jax.pretrained.read(tmp_path / "both", weights="teacher"), written)
+    same(load.read(tmp_path / "both", weights="teacher"), written)
 
 
 def test_no_teacher_and_no_such_choice(tmp_path, capsys):

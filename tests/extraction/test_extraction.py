@@ -9,13 +9,14 @@ from array_record.python import array_record_module
 from helpers import drawn, tiny
 
 from micron_jax.checkpoints import folder
+from micron_jax.checkpoints.weights import Weights
 from micron_jax.cli import main
 from micron_jax.errors import UserError
 from micron_jax.extraction import run, store
 from micron_jax.faces import landmarks
 from micron_jax.faces.inputs import cut_of, find_inputs
 from micron_jax.models.micron_bert import MicronBertModule
-from micron_jax.pretrained import MicronBert, Weights
+from micron_jax.pretrained import MicronBert
 from micron_jax.training.state import init_params
 from micron_jax.video.images import read_image
 

@@ -14,13 +14,13 @@ from helpers.vendor_trees import casme2_row, write_casme2
 import micron_jax
 from micron_jax.checkpoints import folder
 from micron_jax.checkpoints.classifier import Pairs
+from micron_jax.checkpoints.load import read
 from micron_jax.checkpoints.weights import Weights
 from micron_jax.cli import main
 from micron_jax.datasets.casme2.builder import Casme2
 from micron_jax.datasets.clips_builder import build_clips
 from micron_jax.evaluation.report import HTML
 from micron_jax.finetuning import fold_scheduler
-from micron_jax.pretrained import read
 from micron_jax.training.state import init_params
 
 EMOTIONS = ("disgust", "happiness", "surprise")

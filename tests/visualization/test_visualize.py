@@ -8,9 +8,10 @@ from helpers import drawn, tiny
 from helpers.drawn_weights import draw_weights
 
 from micron_jax.checkpoints import folder
+from micron_jax.checkpoints.weights import Weights
 from micron_jax.cli import main
 from micron_jax.faces import landmarks
-from micron_jax.pretrained import MicronBert, Weights
+from micron_jax.pretrained import MicronBert
 from micron_jax.spotting.timeline import watch
 from micron_jax.training.state import init_params
 from micron_jax.video.images import decode_jpeg

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from helpers import portrait
 
-from micron_jax import pretrained
+import micron_jax
 from micron_jax.benchmarks.learn_scores import auc
-from micron_jax.checkpoints import shipped
+from micron_jax.checkpoints import load
 from micron_jax.errors import UserError
 
 
@@ -15,11 +15,11 @@ def test_they_are_small_and_of_the_shipped_recipe():
     from micron_jax import config as configs
     from micron_jax.training import config
 
-    assert shipped.names() == ("micron-tiny",)
-    folder = shipped.find("micron-tiny")
+    assert list(load.packaged_weights()) == ["micron-tiny"]
+    folder = load.packaged_weights()["micron-tiny"]
     assert sum(path.stat().st_size for path in folder.iterdir()) < 3e6
     settings = configs.override(configs.load("pretrain_ours"), ["--config.data.data_dir=x"])
-    assert pretrained.read("micron-tiny").config == config.parse(settings).model
+    assert load.read("micron-tiny").config == config.parse(settings).model
 
 
 def test_micron_tiny_finds_what_moved():
@@ -33,7 +33,7 @@ def test_micron_tiny_finds_what_moved():
         np.clip(gain * image + part, 0, 255).astype(np.uint8)
         for gain, image, part in ((1.0, face, noise[0]), (1.01, raised, noise[1]))
     )
-    model = pretrained.load("micron-tiny")
+    model = micron_jax.load("micron-tiny")
     assert model.map_kinds[0] == "motion"
     heat = np.asarray(model.motion_map(apex[None], still[None]))[0]
     moved = cv2.resize(up, (28, 28), interpolation=cv2.INTER_AREA)
@@ -47,4 +47,4 @@ def test_micron_tiny_finds_what_moved():
 
 def test_another_name_is_no_checkpoint():
     with pytest.raises(UserError, match="expected micron-tiny, a run's workdir"):
-        pretrained.load("micron-huge")
+        micron_jax.load("micron-huge")

@@ -1,0 +1,91 @@
+"""Weights from any checkpoint that a user has: a name, a workdir, a folder or a file."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from micron_jax.checkpoints import classifier, folder, hub, release, single
+from micron_jax.checkpoints.weights import Weights, check_finite, shapes_of
+from micron_jax.config import build
+from micron_jax.errors import UserError
+from micron_jax.models.config import ModelConfig
+from micron_jax.training.checkpoint import Checkpoints, read_weights
+from micron_jax.training.workdir import CONFIG_FILE
+
+_PACKAGED = Path(__file__).parents[1] / "weights"
+
+
+def packaged_weights() -> dict[str, Path]:
+    """Folders of the weights that come with the package, by name."""
+    return {path.parent.name: path.parent for path in sorted(_PACKAGED.glob("*/config.json"))}
+
+
+def locate(checkpoint: str | Path) -> Path:
+    """The file or folder of a checkpoint; downloads it where its name is one on the Hub.
+
+    A fine-tuning's workdir without checkpoints of its own stands for the folder of its classifier.
+
+    Raises:
+      UserError: see `hub.fetch`.
+    """
+    name, path = str(checkpoint), Path(checkpoint)
+    if not path.exists():
+        packaged = packaged_weights()
+        if name in packaged:
+            return packaged[name]
+        if hub.is_name(name):
+            return hub.fetch(name)
+    finetuned = path / classifier.KEPT
+    return finetuned if finetuned.is_dir() and not Checkpoints.folder(path).is_dir() else path
+
+
+def read(checkpoint: str | Path, *, weights: str = "student") -> Weights:
+    """Reads a checkpoint of any kind into arrays on the host.
+
+    Args:
+      checkpoint: what `micron_jax.load` takes.
+      weights: `student` or `teacher`; see `Weights.chosen`.
+
+    Raises:
+      UserError: it is no checkpoint, or damaged, or there is no teacher in it.
+    """
+    return _read(locate(checkpoint)).chosen(weights)
+
+
+def _read(path: Path) -> Weights:
+    if path.is_file():
+        return (single.read if path.suffix == ".safetensors" else release.read_checkpoint)(path)
+    if Checkpoints.folder(path).is_dir():
+        return _read_workdir(path)
+    if path.is_dir():
+        return folder.read(path)
+    raise UserError(
+        f"{path}: no such file or folder; expected {' or '.join(packaged_weights())}, a run's "
+        "workdir, a converted folder or .safetensors, a .pth of the release, or OWNER/NAME on the "
+        "Hugging Face Hub"
+    )
+
+
+def _read_workdir(workdir: Path) -> Weights:
+    """The newest checkpoint of a pretraining."""
+    path = workdir / CONFIG_FILE
+    try:
+        settings = json.loads(path.read_text())
+        config = build(ModelConfig, settings["model"], section="config.model")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not the config of a run ({error})") from error
+    step, tree = read_weights(workdir)
+    center = np.zeros((1, 0), np.float32) if tree["center"] is None else tree["center"]
+    info = {"source": f"pretraining, step {step}", "config": settings}
+    weights = Weights(config, tree["params"], tree["teacher"] or {}, center, info)
+    arrays = weights.flat()
+    for name, expected in shapes_of(config).items():
+        if name not in arrays or arrays[name].shape != expected.shape:
+            raise UserError(
+                f"{workdir}, step {step}: {name} is not what its {CONFIG_FILE} asks for, "
+                f"{expected.shape}: of another version of micron_jax, or damaged"
+            )
+    for name, value in arrays.items():
+        check_finite(f"{workdir}, step {step}", name, value)
+    return weights
