@@ -222,7 +222,7 @@ def _curves(run: Run) -> str:
 
 def _hardest(hardest: Hardest) -> str:
     # One scale for all, from no motion up; a single patch does not set it.
-    heat = np.clip(np.nan_to_num(hardest.heat[:CLIPS]), 0, None)
+    heat = np.clip(np.nan_to_num(hardest.maps[:CLIPS]), 0, None)
     top = max(float(np.percentile(heat, 99)), 1e-6) if heat.size else 1.0
     figures = []
     for n, clip in enumerate(hardest.clip[:CLIPS]):

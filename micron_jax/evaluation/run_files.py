@@ -1,4 +1,8 @@
-"""What a fine-tuning leaves in its workdir beside the predictions; all of it may be missing."""
+"""Files of a fine-tuning's workdir beside the predictions: written here, read here.
+
+`protocol.json`, `provenance.json`, `leaky.json`, `curves.csv` and `hardest.npz`; `config.json` is
+read only. Any of them may be missing.
+"""
 
 import csv
 import dataclasses
@@ -11,9 +15,17 @@ from typing import Any
 
 import numpy as np
 
+from micron_jax.datasets.census import Comparison
 from micron_jax.datasets.protocols import Counts, Protocol
 from micron_jax.errors import UserError
 from micron_jax.evaluation.prediction import read_text
+from micron_jax.files import write_json, write_npz, write_whole
+
+PROTOCOL, PROVENANCE, CONFIG, LEAKY = (
+    f"{name}.json" for name in ("protocol", "provenance", "config", "leaky")
+)
+CURVES, HARDEST = "curves.csv", "hardest.npz"
+FIRST_CURVES = ("train_loss", "train_accuracy")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,13 +34,13 @@ class Hardest:
 
     Attributes:
       onset, apex: uint8 [n, H, W, 3], RGB.
-      heat: float32 [n, g, g], what moved between them.
+      maps: float32 [n, g, g], the motion between them; `heat` in the file.
       clip, label, prediction: n names each.
     """
 
     onset: np.ndarray
     apex: np.ndarray
-    heat: np.ndarray
+    maps: np.ndarray
     clip: tuple[str, ...]
     label: tuple[str, ...]
     prediction: tuple[str, ...]
@@ -42,8 +54,9 @@ class Run:
       protocol: {"name", "classes", "expected", "found", "differences"} of `protocol.json`.
       provenance: versions, device, checkpoint, sheets and command of `provenance.json`.
       config: the resolved one of `config.json`.
-      leaky: {"label", "uf1", "uar"} of `leaky.json`: what a choice on the test subject would give.
-      curves: seed, fold and epoch -> the numbers of that row of `curves.csv`.
+      leaky: {"label", "uf1", "uar"} of `leaky.json`: scores of a choice on the test subject.
+      curves: seed, fold and epoch -> the numbers of that row of `curves.csv`; all rows have
+        "train_loss" and "train_accuracy", and only these are read.
       hardest: of `hardest.npz`.
     """
 
@@ -57,45 +70,77 @@ class Run:
     hardest: Hardest | None = None
 
 
+def protocol_record(protocol: Protocol, census: Comparison) -> dict[str, Any]:
+    """Returns the content of `protocol.json`: the protocol, and the counts of the user's copy."""
+    return {
+        "name": protocol.name,
+        "classes": list(protocol.classes),
+        "expected": {name: dataclasses.asdict(part) for name, part in protocol.expected.items()},
+        "found": {name: dataclasses.asdict(part) for name, part in census.counts.items()},
+        "differences": census.differences,
+    }
+
+
+def write_run(workdir: Path, run: Run) -> None:
+    """Writes the files of all that `run` holds but its config, each whole or not at all.
+
+    Raises:
+      OSError: one cannot be written.
+    """
+    for name, value in (
+        (PROTOCOL, run.protocol),
+        (PROVENANCE, run.provenance),
+        (LEAKY, run.leaky),
+    ):
+        if value is not None:
+            write_json(workdir / name, value)
+    if run.curves:
+        write_whole(workdir / CURVES, _curves_text(run.curves).encode())
+    if run.hardest is not None:
+        arrays = dataclasses.asdict(run.hardest)
+        arrays = {"heat" if name == "maps" else name: value for name, value in arrays.items()}
+        write_npz(workdir / HARDEST, compressed=True, **arrays)
+
+
 def read_run(workdir: Path) -> Run:
-    """Reads what is there.
+    """Reads the files that are there.
 
     Raises:
       UserError: a file is there and cannot be read as what it should be.
     """
     return Run(
-        protocol=_json(workdir / "protocol.json", ("name", "classes")),
-        provenance=_json(workdir / "provenance.json"),
-        config=_json(workdir / "config.json"),
-        leaky=_leaky(workdir / "leaky.json"),
-        curves=_curves(workdir / "curves.csv"),
-        hardest=_hardest(workdir / "hardest.npz"),
+        protocol=_read_json(workdir / PROTOCOL, ("name", "classes")),
+        provenance=_read_json(workdir / PROVENANCE),
+        config=_read_json(workdir / CONFIG),
+        leaky=_read_leaky(workdir / LEAKY),
+        curves=_read_curves(workdir / CURVES),
+        hardest=_read_hardest(workdir / HARDEST),
     )
 
 
 def protocol_of(workdir: Path) -> Protocol | None:
     """The protocol of `protocol.json`, its classes and counts; None if there is no such file."""
-    path = workdir / "protocol.json"
-    told = _json(path, ("name", "classes"))
-    if told is None:
+    path = workdir / PROTOCOL
+    record = _read_json(path, ("name", "classes"))
+    if record is None:
         return None
-    expected, found = told.get("expected") or {}, told.get("found") or {}
+    expected, counted = record.get("expected") or {}, record.get("found") or {}
     try:
         counts = {
             name: Counts(dict(part["samples"]), part.get("subjects"))
             for name, part in expected.items()
         }
         return Protocol(
-            name=str(told["name"]),
-            classes=tuple(map(str, told["classes"])),
-            rules={str(name): {} for name in expected or found},
+            name=str(record["name"]),
+            classes=tuple(map(str, record["classes"])),
+            rules={str(name): {} for name in expected or counted},
             expected=counts,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: not a protocol as fine-tuning writes it ({error!r})") from None
 
 
-def _json(path: Path, needed: tuple[str, ...] = ()) -> dict[str, Any] | None:
+def _read_json(path: Path, needed: tuple[str, ...] = ()) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
@@ -107,19 +152,27 @@ def _json(path: Path, needed: tuple[str, ...] = ()) -> dict[str, Any] | None:
     return value
 
 
-def _leaky(path: Path) -> dict[str, Any] | None:
-    told = _json(path, ("label", "uf1", "uar"))
+def _read_leaky(path: Path) -> dict[str, Any] | None:
+    if (leaky := _read_json(path, ("label", "uf1", "uar"))) is None:
+        return None
     try:
-        return told and {
-            "label": str(told["label"]),
-            "uf1": float(told["uf1"]),
-            "uar": float(told["uar"]),
-        }
+        scores = {name: float(leaky[name]) for name in ("uf1", "uar")}
     except (TypeError, ValueError):
         raise UserError(f"{path}: uf1 and uar must be numbers") from None
+    return {"label": str(leaky["label"])} | scores
 
 
-def _curves(path: Path) -> dict[tuple[str, str, int], dict[str, float]]:
+def _curves_text(curves: Mapping[tuple[str, str, int], Mapping[str, float]]) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    names = list(dict.fromkeys([*FIRST_CURVES, *next(iter(curves.values()))]))
+    writer.writerow(["seed", "fold", "epoch", *names])
+    for key, row in curves.items():
+        writer.writerow([*key, *(f"{row[name]:.6g}" for name in names)])
+    return text.getvalue()
+
+
+def _read_curves(path: Path) -> dict[tuple[str, str, int], dict[str, float]]:
     if not path.is_file():
         return {}
     rows = {}
@@ -128,9 +181,7 @@ def _curves(path: Path) -> dict[tuple[str, str, int], dict[str, float]]:
         try:
             key = row["seed"], row["fold"], int(row["epoch"])
             rows[key] = {
-                name: float(row[name])
-                for name in ("train_loss", "train_accuracy")
-                if row.get(name) not in (None, "")
+                name: float(row[name]) for name in FIRST_CURVES if row.get(name) not in (None, "")
             }
         except (KeyError, TypeError, ValueError):
             raise UserError(
@@ -140,20 +191,20 @@ def _curves(path: Path) -> dict[tuple[str, str, int], dict[str, float]]:
     return rows
 
 
-def _hardest(path: Path) -> Hardest | None:
+def _read_hardest(path: Path) -> Hardest | None:
     if not path.is_file():
         return None
-    names = [field.name for field in dataclasses.fields(Hardest)]
+    names = ("onset", "apex", "heat", "clip", "label", "prediction")
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in names}
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: not the hardest clips of a run ({error})") from None
-    onset, heat, number = arrays["onset"], arrays["heat"], len(arrays["clip"])
+    onset, apex, maps = (arrays.pop(name) for name in names[:3])
     frames = onset.dtype == np.uint8 and onset.ndim == 4 and onset.shape[-1] == 3
-    if not frames or onset.shape != arrays["apex"].shape or heat.ndim != 3:
+    if not frames or onset.shape != apex.shape or maps.ndim != 3:
         raise UserError(f"{path}: needed are uint8 frames [n, H, W, 3] and heat [n, g, g]")
-    if any(len(array) != number for array in arrays.values()):
+    if any(len(array) != len(onset) for array in (maps, *arrays.values())):
         raise UserError(f"{path}: its arrays are of different lengths")
-    texts = {name: tuple(map(str, arrays[name])) for name in ("clip", "label", "prediction")}
-    return Hardest(onset, arrays["apex"], heat.astype(np.float32), **texts)
+    texts = {name: tuple(map(str, array)) for name, array in arrays.items()}
+    return Hardest(onset, apex, maps.astype(np.float32), **texts)

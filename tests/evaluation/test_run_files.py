@@ -6,7 +6,7 @@ from helpers.evaluated import make_workdir
 
 from micron_jax.datasets.protocols import COMPOSITE
 from micron_jax.errors import UserError
-from micron_jax.evaluation.run_files import Run, protocol_of, read_run
+from micron_jax.evaluation.run_files import Run, protocol_of, read_run, write_run
 
 
 @pytest.fixture
@@ -22,12 +22,31 @@ def test_all_of_it_is_read(workdir):
     assert run.config["batch_size"] == 32
     assert len(run.curves) == 4 * 20
     assert set(run.curves["0", "3", 20]) == {"train_loss", "train_accuracy"}
-    assert run.hardest.heat.shape == (4, 8, 8)
+    assert run.hardest.maps.shape == (4, 8, 8)
     assert run.hardest.clip[1] == "sub02/EP03"
     protocol = protocol_of(workdir)
     assert protocol.classes == COMPOSITE.classes
     assert protocol.expected == COMPOSITE.expected
     assert protocol.sets == COMPOSITE.sets
+
+
+def test_what_is_written_is_read_back(workdir, tmp_path):
+    run = read_run(workdir)
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    write_run(copy, run)
+    again = read_run(copy)
+    for field in ("protocol", "provenance", "leaky"):
+        assert getattr(again, field) == getattr(run, field)
+    assert again.config is None
+    assert again.curves.keys() == run.curves.keys()
+    for key, row in run.curves.items():
+        assert again.curves[key] == pytest.approx(row, rel=1e-5)
+    np.testing.assert_array_equal(again.hardest.maps, run.hardest.maps)
+    np.testing.assert_array_equal(again.hardest.onset, run.hardest.onset)
+    assert again.hardest.clip == run.hardest.clip
+    write_run(copy, Run())  # takes nothing away
+    assert read_run(copy).curves == again.curves
 
 
 def test_none_of_it_need_be_there(tmp_path):
