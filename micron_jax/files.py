@@ -89,28 +89,30 @@ def sole_writer(folder: Path, *, busy: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def whole_folder(output: Path) -> Iterator[Path]:
-    """A folder beside `output` that takes its name when all went well, and else goes away.
+    """Makes a folder beside `output` that takes its name when all went well, and else goes away.
 
     Raises:
-      UserError: it cannot be written, or another run is writing it.
+      UserError: `output` exists or cannot be written, or another run is writing it.
     """
+    if os.path.lexists(output):
+        raise UserError(f"{output} exists; remove it, or name another folder")
     parents = [path for path in output.parents if not path.exists()]
     folder = output.with_name(f".{output.name}.incomplete")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY)
     except OSError as error:
-        raise UserError(f"--output {output}: cannot write there: {error.strerror}") from None
+        raise UserError(f"{output}: cannot be written: {error.strerror}") from None
     owner = False
     try:
-        lock(handle, busy=f"--output {output}: another run is writing it; wait")
+        lock(handle, busy=f"{output}: another run is writing it; wait")
         owner = True
         for debris in folder.iterdir():  # of a run that was killed
             shutil.rmtree(debris) if debris.is_dir() else debris.unlink()
         yield folder
         folder.rename(output)
     except OSError as error:
-        raise UserError(f"--output {output}: cannot write it: {error.strerror}") from None
+        raise UserError(f"{output}: cannot be written: {error.strerror or error}") from None
     finally:
         os.close(handle)
         if owner and folder.exists():

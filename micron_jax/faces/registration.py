@@ -72,7 +72,7 @@ def register(moving: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, Reg
             continue
         moved = moving if candidate is identity else warp_back(moving, candidate)
         for light in ((1.0, 0.0), match_light(_smooth(moved), target)):
-            lit = moved if light == (1.0, 0.0) else _relight(moved, *light)
+            lit = moved if light == (1.0, 0.0) else relight(moved, *light)
             after = difference(_smooth(lit), target)
             if after < best[0]:
                 best = (after, candidate, light, lit)
@@ -164,6 +164,7 @@ def _smooth(frame: np.ndarray) -> np.ndarray:
     return cv2.GaussianBlur(gray, (0, 0), SMOOTH)
 
 
-def _relight(frame: np.ndarray, gain: float, offset: float) -> np.ndarray:
+def relight(frame: np.ndarray, gain: float, offset: float) -> np.ndarray:
+    """Maps the gray levels of a frame uint8 [H, W, 3] to gain · level + offset."""
     levels = np.clip(np.rint(np.arange(256) * gain + offset), 0, 255)
     return cv2.LUT(frame, levels.astype(np.uint8))

@@ -14,9 +14,9 @@ import numpy as np
 from scipy.signal import find_peaks, peak_widths
 
 from micron_jax.deprecation import renamed_arguments
+from micron_jax.faces.crop_registration import register_crops, residual_flow, shrink
+from micron_jax.faces.parts import oval, part_of
 from micron_jax.pretrained import MicronBert
-from micron_jax.visualization.face_parts import oval, part_of
-from micron_jax.visualization.pairs import register_crops, residual_flow, shrink
 
 SHORTEST, LONGEST = 1 / 25, 1 / 2  # seconds, of a micro-expression
 DELTA = LONGEST / 2  # seconds between the frames of a pair

@@ -92,8 +92,6 @@ def make(
     faces, output = Path(faces), Path(output)
     if output.resolve().is_relative_to(faces.resolve()):
         raise UserError(f"--output {output} lies in --faces: it would be taken for faces next time")
-    if os.path.lexists(output):
-        raise UserError(f"--output {output} exists; remove it, or name another folder")
     found, left_out = people.find_people(
         faces, functools.partial(tqdm, desc="pictures", unit=" pictures", leave=False)
     )

@@ -1,7 +1,6 @@
 """Pictures of faces -> clips of a still face, for a corpus where there is no video."""
 
 import functools
-import os
 from pathlib import Path
 
 from tqdm import tqdm
@@ -37,8 +36,6 @@ def make(pictures: str | Path, output: str | Path, *, size: int = 448) -> tuple[
         raise UserError(f"--size {size}: needed is 16 to 4096")
     if output.resolve().is_relative_to(pictures.resolve()):
         raise UserError(f"--output {output} lies in --faces: it would be taken for faces next time")
-    if os.path.lexists(output):
-        raise UserError(f"--output {output} exists; remove it, or name another folder")
     bar = functools.partial(tqdm, desc="pictures", unit=" pictures", leave=False)
     found, left_out = people.find_people(pictures, bar)
     with whole_folder(output) as folder:

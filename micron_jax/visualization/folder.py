@@ -1,13 +1,9 @@
 """Looking from end to end: an input becomes a folder of figures, arrays, tables and a video."""
 
-import contextlib
 import csv
 import dataclasses
 import io
 import itertools
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +15,7 @@ from micron_jax.deprecation import renamed_arguments
 from micron_jax.errors import UserError
 from micron_jax.faces import landmarks
 from micron_jax.faces.inputs import NO_FACE, Cut, InputClip, cut_of
+from micron_jax.files import whole_folder
 from micron_jax.pretrained import MicronBert
 from micron_jax.spotting.timeline import Timeline, watch
 from micron_jax.video.images import Unreadable
@@ -58,7 +55,6 @@ def visualize(
       UserError: neither a pair nor a clip; the checkpoint has no such map; a face is missing;
         `output` is there, or cannot be written.
     """
-    output = Path(output)
     if kind not in (None, *model.map_kinds):
         raise UserError(f"--map {kind}: this checkpoint has {', '.join(model.map_kinds)}")
     pair = len(clips) == 2 and all(clip.count == 1 for clip in clips)
@@ -67,7 +63,7 @@ def visualize(
         raise UserError(f"{len(clips)} inputs ({some}): name one clip, or two images")
     detect = landmarks.all_faces_detector() if crop == "face" else None
     cuts = [_cut(clip, crop, view_size(model), detect) for clip in clips]
-    with _whole_or_not(output) as folder:
+    with whole_folder(Path(output)) as folder:
         if pair:
             frame, reference = _two_images(clips, cuts)
             return _pair(model, frame, reference, folder, kind, clips, cuts[0])
@@ -196,23 +192,3 @@ def _csv(path: Path, header, lines) -> None:
 
 def _save(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=110, bbox_inches="tight")
-
-
-@contextlib.contextmanager
-def _whole_or_not(output: Path) -> Iterator[Path]:
-    if os.path.lexists(output):
-        raise UserError(f"--output {output} exists; remove it, or name another folder")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
-    except OSError as error:
-        raise UserError(f"--output {output}: cannot be written: {error.strerror}") from None
-    try:
-        yield folder
-        folder.chmod(0o755)
-        folder.rename(output)
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"--output {output}: cannot be written: {reason}") from None
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

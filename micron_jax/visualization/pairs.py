@@ -2,16 +2,15 @@
 
 import dataclasses
 
-import cv2
 import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from micron_jax.deprecation import renamed_arguments
-from micron_jax.faces.registration import Registration, register, warp_back
+from micron_jax.faces.crop_registration import register_crops, residual_flow, shrink
+from micron_jax.faces.registration import Registration
 from micron_jax.pretrained import MicronBert
-from micron_jax.visualization.face_parts import BOX
 from micron_jax.visualization.overlay import LABELS, legend, show_face, show_heat, tint, top_of
 
 
@@ -65,55 +64,6 @@ def view_size(model: MicronBert) -> int:
     """
     size = model.config.img_size
     return size * -(-224 // size)
-
-
-def shrink(frames: np.ndarray, size: int) -> np.ndarray:
-    """uint8 [B, V, V, 3] -> uint8 [B, size, size, 3], size a divisor of V."""
-    if frames.shape[1] == size:
-        return frames
-    resized = [cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA) for frame in frames]
-    return np.stack(resized)
-
-
-def register_crops(
-    moving: np.ndarray, reference: np.ndarray, *, faces: bool = True
-) -> tuple[np.ndarray, Registration]:
-    """`registration.register` of two crops, by what lies in the faces' box alone.
-
-    A wall behind a head stands still and has many corners; left in, it holds the head's motion
-    back from being taken off.
-
-    Args:
-      moving, reference: uint8 [V, V, 3].
-      faces: the crops are aligned faces; if not, all of them counts.
-    """
-    if not faces:
-        return register(moving, reference)
-    (left, top), (right, bottom) = np.rint(np.multiply(BOX, len(moving))).astype(int)
-    inside = np.s_[top:bottom, left:right]
-    _, done = register(*(np.ascontiguousarray(crop[inside]) for crop in (moving, reference)))
-    transform = done.transform.copy()
-    transform[:, 2] += (left, top) - transform[:, :2] @ (left, top)
-    levels = np.clip(np.rint(np.arange(256) * done.gain + done.offset), 0, 255).astype(np.uint8)
-    moved = moving if done.refused else warp_back(moving, transform)
-    return cv2.LUT(moved, levels), dataclasses.replace(done, transform=transform)
-
-
-def residual_flow(frame: np.ndarray, registered: np.ndarray, grid: int, size: int) -> np.ndarray:
-    """Length of the optical flow (Farnebäck) between two registered frames, a mean per patch.
-
-    Args:
-      frame, registered: uint8 [V, V, 3].
-      grid: patches along a side.
-      size: side of the network's input, px, in which lengths are told.
-
-    Returns:
-      float32 [grid, grid].
-    """
-    gray, other = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (frame, registered))
-    flow = cv2.calcOpticalFlowFarneback(gray, other, None, 0.5, 3, 15, 3, 7, 1.5, 0)
-    length = np.hypot(flow[..., 0], flow[..., 1]) * (size / len(frame))
-    return cv2.resize(length, (grid, grid), interpolation=cv2.INTER_AREA)
 
 
 @renamed_arguments(heat="kind")

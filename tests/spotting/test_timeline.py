@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from micron_jax.spotting.timeline import energy_of, find_intervals, transient
-from micron_jax.visualization.face_parts import oval, part_of
 
 
 def bump(length, apex, half, height=1.0):
@@ -69,24 +68,3 @@ def test_no_peak_is_no_interval(energy):
     assert [i for i in find_intervals(np.asarray(energy, float), 30.0) if i.strength < 1e3] == []
     if len(energy) == 0 or not np.ptp(energy):
         assert find_intervals(np.zeros(len(energy)), 30.0) == []
-
-
-@pytest.mark.parametrize("grid", [14, 28])
-def test_parts_lie_where_the_crop_has_them(grid):
-    face = oval(grid)
-    assert 0.4 < face.mean() < 0.6
-    assert not face[0, 0]
-    assert not face[-1, 0]
-    assert face[grid // 2, grid // 2]
-    for part, (x, y) in {
-        "eyes": (0.36, 0.36),
-        "brows": (0.64, 0.25),
-        "mouth": (0.5, 0.68),
-        "nose": (0.5, 0.5),
-        "forehead": (0.5, 0.05),
-        "chin": (0.5, 0.85),
-        "cheeks": (0.28, 0.56),
-    }.items():
-        heat = np.zeros((grid, grid))
-        heat[int(y * grid), int(x * grid)] = 1
-        assert part_of(heat) == part

@@ -1,4 +1,4 @@
-"""Where the parts of a face lie in an aligned crop; see `faces.landmarks`."""
+"""The parts of a face in an aligned crop, whose layout `landmarks.CANONICAL` gives."""
 
 import functools
 
@@ -32,18 +32,18 @@ def _centers(grid: int) -> np.ndarray:
 
 @functools.cache
 def oval(grid: int) -> np.ndarray:
-    """Which patches lie on the face, bool [grid, grid]; the rest is wall, hair and collar."""
+    """The patches that lie on the face, bool [grid, grid]; the rest is wall, hair and collar."""
     x, y = np.moveaxis((_centers(grid) - CENTER) / HALF, -1, 0)
     return x**2 + y**2 <= 1
 
 
-def part_of(heat: np.ndarray) -> str:
+def part_of(values: np.ndarray) -> str:
     """The part of the face that holds the most of a map, float [h, h], not below 0."""
-    centers = _centers(len(heat))
+    centers = _centers(len(values))
     nearest = [
         np.linalg.norm(centers[:, :, None] - points, axis=-1).min(axis=-1)
         for points in PARTS.values()
     ]
     owner = np.argmin(nearest, axis=0)
-    high = np.where(heat >= np.quantile(heat, 0.95), heat, 0)
+    high = np.where(values >= np.quantile(values, 0.95), values, 0)
     return [*PARTS][int(np.argmax(np.bincount(owner.ravel(), high.ravel(), len(PARTS))))]
