@@ -159,9 +159,9 @@ def _faces(options: argparse.Namespace) -> int:
 
 
 def _stills(options: argparse.Namespace) -> int:
-    from micron_jax.synthetic.stills import make
+    from micron_jax.synthetic.stills import make_stills
 
-    count, left_out = make(options.faces, options.output, size=options.size)
+    count, left_out = make_stills(options.faces, options.output, size=options.size)
     print(f"made: {options.output}, {count} faces")
     print_reasons("faces left out", _faces_left_out(left_out))
     return 0
@@ -172,9 +172,9 @@ def _faces_left_out(entries: list[dict]) -> list[dict]:
 
 
 def _synth(options: argparse.Namespace) -> int:
-    from micron_jax.synthetic.dataset import make
+    from micron_jax.synthetic.dataset import make_dataset
 
-    made = make(
+    made = make_dataset(
         options.faces,
         options.output,
         subjects=options.subjects,
@@ -182,7 +182,7 @@ def _synth(options: argparse.Namespace) -> int:
         seed=options.seed,
         amplitudes=options.amplitudes,
         split=options.split,
-        keep=options.keep,
+        pair_only=options.keep == "pair",
     )
     clips = made["clips"]
     frames, still = sum(clip["frames"] for clip in clips), sum(c["kind"] == "still" for c in clips)

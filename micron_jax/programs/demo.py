@@ -83,7 +83,7 @@ def make_synthetic(workdir: Path) -> list[str]:
     stills, source, data_dir = workdir / "stills", workdir / SYNTHETIC, workdir / DATA
     if not source.exists():
         samples.fetch(stills, samples.STILLS)
-        dataset.make(stills, source, clips=CLIPS_OF_A_PERSON)
+        dataset.make_dataset(stills, source, clips=CLIPS_OF_A_PERSON)
     build_clips(builder_class("casme2"), source, data_dir)
     report = check("casme2", data_dir)
     broken = len(report["unreadable"]) + len(report["skipped"])

@@ -1,0 +1,1 @@
+"""Micro-expressions with known truth, made from pictures of faces; sample clips."""

@@ -4,17 +4,16 @@
 OUTPUT/CASME2-coding-20140508.xlsx          Subject, Filename, OnsetFrame, ApexFrame, ...
 OUTPUT/CASME2-RAW/sub01/EP01_01/img1.jpg    224 px crops, aligned, 200 frames a second
 OUTPUT/truth.json                           a line of facts a clip: split, kind, units, amplitude
-OUTPUT/truth/sub01/EP01_01.npz              what moved between the onset's and the apex's frame
+OUTPUT/truth/sub01/EP01_01.npz              the motion from the onset's to the apex's frame
 ```
-A truth holds, for the 28 x 28 patches of 8 px of the onset's frame, in px, (x, y): `displacement`
-by the expression alone (mean vectors, [28, 28, 2]), `magnitude`, `lowest` and `highest` of its
-length in the patch, `distraction` by blinks and turns; `head` [2, 3], the similarity from onset
-to apex (in px of the crop); `pose` [T, 4] and `intensity` [T] (see `render.Motion`).
+A truth's arrays are about the 28 x 28 patches of 8 px of the onset's frame, in px, (x, y):
+`displacement` by the expression alone (mean vectors, [28, 28, 2]), `magnitude`, `lowest` and
+`highest` of its length in the patch, `distraction` by blinks and turns; `head` [2, 3], the
+similarity from onset to apex; `pose` [T, 4] and `intensity` [T] (see `render.Motion`).
 """
 
 import concurrent.futures
 import datetime
-import functools
 import io
 import json
 import os
@@ -28,7 +27,7 @@ import numpy as np
 from tqdm import tqdm
 
 from micron_jax.errors import UserError
-from micron_jax.files import whole_folder
+from micron_jax.files import whole_folder, write_npz
 from micron_jax.synthetic import expressions, people, render
 from micron_jax.video import images
 
@@ -39,20 +38,36 @@ LONG_AGO = datetime.datetime(2000, 1, 1)
 
 
 @dataclass(frozen=True)
-class Task:
-    """A clip to be made; `key` is (seed, person's number, clip's number); the rest as in `make`."""
+class ClipTask:
+    """A clip to be made, all of which is drawn from its key.
+
+    Attributes:
+      key: (seed, person's number, clip's number).
+      kind: one of `expressions.DECK`.
+      person, split: whose face it is, and that person's split.
+      amplitudes, pair_only: see `make_dataset`.
+    """
 
     key: tuple[int, int, int]
     kind: str
-    split: str
     person: people.Person
-    subject: str
-    clip: str
-    amplitudes: tuple[float, ...]
-    keep: str
+    split: str
+    amplitudes: tuple[float, ...] = ()
+    pair_only: bool = False
+
+    @property
+    def subject(self) -> str:
+        """The person as CASME II numbers them: `01`."""
+        return f"{self.key[1] + 1:02d}"
+
+    @property
+    def filename(self) -> str:
+        """The clip as CASME II names them: `EP01_01`."""
+        tens, ones = divmod(self.key[2], 10)
+        return f"EP{tens + 1:02d}_{ones + 1:02d}"
 
 
-def make(
+def make_dataset(
     faces: str | Path,
     output: str | Path,
     *,
@@ -61,7 +76,7 @@ def make(
     seed: int = 0,
     amplitudes: Sequence[float] = (),
     split: str | None = None,
-    keep: str = "clip",
+    pair_only: bool = False,
 ) -> dict:
     """Makes the data set, whole or not at all; the same arguments make the same bytes.
 
@@ -73,49 +88,37 @@ def make(
       seed: of everything drawn, 0 or more.
       amplitudes: how far, in px, an expression moves the face at most, one of these; empty: any
         within `expressions.AMPLITUDE`.
-      split: of everyone; None: people are parted into `people.SPLITS`.
-      keep: `clip`, all frames, or `pair`, the onset's and the apex's, which is quicker by far.
+      split: of everyone; None: people are divided into `people.SPLITS`.
+      pair_only: write the onset's and the apex's frame of each clip alone, which is quicker by far.
 
     Returns:
-      What `truth.json` holds.
+      The contents of `truth.json`.
 
     Raises:
-      UserError: no usable faces or too few; a number out of range; `output` is there already, or
-        cannot be written.
+      UserError: no usable faces or too few; a number out of range; `output` exists, lies in
+        `faces` or cannot be written.
     """
     for name, value, least in (("subjects", subjects, 1), ("clips", clips, 1), ("seed", seed, 0)):
         if value is not None and value < least:
-            raise UserError(f"--{name} {value}: needed is {least} or more")
+            raise UserError(f"{name}={value}: must be at least {least}")
     for amplitude in amplitudes:
         if not 0.1 <= amplitude <= 6:
-            raise UserError(f"--amplitudes {amplitude:g}: needed are px, 0.1 to 6")
+            raise UserError(f"amplitudes={amplitude:g}: must lie in 0.1..6 px")
     faces, output = Path(faces), Path(output)
-    if output.resolve().is_relative_to(faces.resolve()):
-        raise UserError(f"--output {output} lies in --faces: it would be taken for faces next time")
-    found, left_out = people.find_people(
-        faces, functools.partial(tqdm, desc="pictures", unit=" pictures", leave=False)
-    )
-    chosen = people.choose(found, subjects, np.random.default_rng([seed, 0]))
-    groups = [person.group for person in chosen]
-    parted = people.part(groups, np.random.default_rng([seed, 1]))
-    splits = [split or part for part in parted]
-    tasks = [
-        Task(
-            (seed, n, c),
-            kind,
-            splits[n],
-            person,
-            f"{n + 1:02d}",
-            f"EP{c // 10 + 1:02d}_{c % 10 + 1:02d}",
-            tuple(amplitudes),
-            keep,
-        )
-        for n, person in enumerate(chosen)
-        for c, kind in enumerate(expressions.kinds((seed, n), clips))
-    ]
+    people.check_outside(output, faces)
     with whole_folder(output) as folder:
-        entries = _make_all(tasks, faces, folder)
-        index = {
+        everyone, left_out = people.find_people(faces)
+        chosen = people.draw_people(everyone, subjects, np.random.default_rng([seed, 0]))
+        groups = [person.group for person in chosen]
+        splits = people.draw_splits(groups, np.random.default_rng([seed, 1]))
+        splits = [split or drawn for drawn in splits]
+        tasks = [
+            ClipTask((seed, n, c), kind, person, splits[n], tuple(amplitudes), pair_only)
+            for n, person in enumerate(chosen)
+            for c, kind in enumerate(expressions.kinds((seed, n), clips))
+        ]
+        entries = _make_clips(tasks, faces, folder)
+        truth = {
             "about": "ground truth of synthetic micro-expressions; units are px of a 224 px crop",
             "seed": seed,
             "size": render.SIZE,
@@ -123,50 +126,49 @@ def make(
             "fps": expressions.FPS,
             "layout": people.faces.LAYOUT,
             "people": [
-                {"subject": f"{n + 1:02d}", "face": person.name, "split": split}
-                for n, (person, split) in enumerate(zip(chosen, splits, strict=True))
+                {"subject": f"{n + 1:02d}", "face": person.name, "split": splits[n]}
+                for n, person in enumerate(chosen)
             ],
             "left_out": left_out,
             "clips": entries,
         }
-        (folder / SHEET).write_bytes(sheet(entries))
-        text = json.dumps(index, indent=1, ensure_ascii=False)
+        (folder / SHEET).write_bytes(coding_sheet(entries))
+        text = json.dumps(truth, indent=1, ensure_ascii=False)
         (folder / "truth.json").write_text(text + "\n", encoding="utf-8")
-    return index
+    return truth
 
 
-def make_clip(task: Task, faces: Path, folder: Path) -> dict:
-    """Writes one clip's frames and its truth below `folder`; returns its entry in the index."""
+def make_clip(task: ClipTask, faces: Path, folder: Path) -> dict:
+    """Writes one clip's frames and its truth below `folder`; returns its entry in `truth.json`."""
     picture = images.decode_jpeg((faces / task.person.picture).read_bytes())
     canvas, landmarks = render.face_canvas(picture, task.person.landmarks)
-    drawn = expressions.draw(task.key, task.kind, task.split, landmarks, task.amplitudes)
-    name = f"sub{task.subject}/{task.clip}"
+    clip = expressions.draw_clip(task.key, task.kind, task.split, landmarks, task.amplitudes)
+    name = f"sub{task.subject}/{task.filename}"
     frames = folder / "CASME2-RAW" / name
     frames.mkdir(parents=True)
-    kept = range(drawn.frames) if task.keep == "clip" else (drawn.onset, drawn.apex)
-    for t in kept:
-        jpeg = render.render_jpeg(canvas, drawn.motion, t, drawn.camera, drawn.noise)
+    numbers = (clip.onset, clip.apex) if task.pair_only else range(clip.frames)
+    for t in numbers:
+        frame = render.render(canvas, clip.motion, t, clip.camera, clip.noise)
+        jpeg = images.encode_jpeg(frame, clip.camera.quality)
         (frames / f"img{t + 1}.jpg").write_bytes(jpeg)
-    truth = folder / "truth" / f"{name}.npz"
-    truth.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(truth, **patch_truth(drawn))
+    write_npz(folder / "truth" / f"{name}.npz", compressed=True, **patch_truth(clip))
     return {
         "clip": name,
         "subject": task.subject,
-        "filename": task.clip,
+        "filename": task.filename,
         "split": task.split,
-        "emotion": drawn.emotion,
-        **drawn.label,
-        "onset": drawn.onset + 1,
-        "apex": drawn.apex + 1,
-        "offset": drawn.offset + 1,
-        "frames": len(kept),
+        "emotion": clip.emotion,
+        **clip.label,
+        "onset": clip.onset + 1,
+        "apex": clip.apex + 1,
+        "offset": clip.offset + 1,
+        "frames": len(numbers),
     }
 
 
-def patch_truth(drawn: expressions.Drawn) -> dict[str, np.ndarray]:
-    """What a clip's file in `truth` holds; see above. All float32."""
-    flow = render.flow(drawn.motion, drawn.onset, drawn.apex)
+def patch_truth(clip: expressions.Clip) -> dict[str, np.ndarray]:
+    """The arrays of a clip's file in `truth`, all float32; see the module."""
+    flow = render.flow(clip.motion, clip.onset, clip.apex)
     length = np.hypot(*np.moveaxis(flow["displacement"], -1, 0))
     return {
         "displacement": render.per_patch(flow["displacement"]),
@@ -175,12 +177,12 @@ def patch_truth(drawn: expressions.Drawn) -> dict[str, np.ndarray]:
         "highest": render.per_patch(length, np.max),
         "distraction": render.per_patch(flow["distraction"]),
         "head": flow["head"].astype(np.float32),
-        "pose": drawn.motion.pose.astype(np.float32),
-        "intensity": drawn.motion.intensity.astype(np.float32),
+        "pose": clip.motion.pose.astype(np.float32),
+        "intensity": clip.motion.intensity.astype(np.float32),
     }
 
 
-def sheet(entries: list[dict]) -> bytes:
+def coding_sheet(entries: list[dict]) -> bytes:
     """The coding sheet as an .xlsx file; equal entries give equal bytes."""
     import openpyxl
 
@@ -188,31 +190,31 @@ def sheet(entries: list[dict]) -> bytes:
     book.active.title = "Sheet1"
     book.active.append(HEADER)
     for entry in entries:
-        row = [entry[name] for name in ("subject", "filename", "onset", "apex", "offset")]
-        row = [*row[:2], None, *row[2:], None, entry["units"] or None, entry["emotion"]]
+        numbers = entry["onset"], entry["apex"], entry["offset"]
+        units = entry["units"] or None
+        row = entry["subject"], entry["filename"], None, *numbers, None, units, entry["emotion"]
         book.active.append(row)
     book.properties.created = LONG_AGO
-    written = io.BytesIO()
-    book.save(written)
+    xlsx = io.BytesIO()
+    book.save(xlsx)
     # openpyxl puts the time of saving into the properties and into every name of the archive.
-    repacked = io.BytesIO()
-    with zipfile.ZipFile(written) as old, zipfile.ZipFile(repacked, "w") as new:
+    timeless = io.BytesIO()
+    stamp = LONG_AGO.strftime(r"\g<1>%Y-%m-%dT%H:%M:%SZ<").encode()
+    with zipfile.ZipFile(xlsx) as old, zipfile.ZipFile(timeless, "w") as new:
         for name in old.namelist():
             data = old.read(name)
             if name == "docProps/core.xml":
-                stamp = LONG_AGO.strftime(r"\g<1>%Y-%m-%dT%H:%M:%SZ<").encode()
                 data = re.sub(rb"(<dcterms:modified[^>]*>)[^<]*<", stamp, data)
-            new.writestr(
-                zipfile.ZipInfo(name, LONG_AGO.timetuple()[:6]), data, zipfile.ZIP_DEFLATED
-            )
-    return repacked.getvalue()
+            member = zipfile.ZipInfo(name, LONG_AGO.timetuple()[:6])
+            new.writestr(member, data, zipfile.ZIP_DEFLATED)
+    return timeless.getvalue()
 
 
-def _make_all(tasks: list[Task], faces: Path, folder: Path) -> list[dict]:
+def _make_clips(tasks: list[ClipTask], faces: Path, folder: Path) -> list[dict]:
     # Threads: OpenCV and NumPy let go of the interpreter for nearly all of a frame's time.
     pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
     try:
-        made = pool.map(lambda task: make_clip(task, faces, folder), tasks)
-        return list(tqdm(made, total=len(tasks), desc="clips", unit=" clips"))
+        entries = pool.map(lambda task: make_clip(task, faces, folder), tasks)
+        return list(tqdm(entries, total=len(tasks), desc="clips", unit=" clips"))
     finally:
         pool.shutdown(cancel_futures=True)

@@ -1,4 +1,4 @@
-"""One clip drawn by chance: what moves, when, how much, and what disturbs.
+"""Clips drawn by chance: motion, its times and size, and what disturbs it.
 
 The draws of time, head, distractors, camera and noise come from generators of their own, which
 do not know whether the clip has an expression: a motionless clip differs from a moved one by the
@@ -18,16 +18,16 @@ FPS = 200
 LEAD, RISE, FALL, TAIL = (8, 20), (16, 40), (16, 40), (8, 20)  # frames, both ends possible
 AMPLITUDE = (0.5, 3.0)  # px at 224, drawn evenly in its logarithm
 
-# What a person's clips are, in an order of chance, over and over. `elsewhere` is motion at a place
-# that no action unit has; `still` is none. CASME II would call both "others".
+# The kinds of a person's clips, in an order of chance, over and over. `elsewhere` is motion at a
+# place that no action unit has; `still` is none. CASME II would call both "others".
 DECK = (*warps.EMOTIONS, "elsewhere", "still", "still")
 
 _TIME, _EXPRESSION, _HEAD, _DISTRACTORS, _CAMERA, _NOISE, _DECK = range(7)
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """A clip: its frames are numbered from 0; `label` is what the truth says of it."""
+class Clip:
+    """A clip: its frames are numbered from 0; `label` goes into its entry of the truth."""
 
     frames: int
     onset: int
@@ -47,16 +47,17 @@ def kinds(key: tuple[int, int], clips: int) -> list[str]:
     return [DECK[i] for i in np.concatenate(decks)[:clips]]
 
 
-def draw(
+def draw_clip(
     key: tuple[int, int, int],
     kind: str,
     split: str,
     landmarks: np.ndarray,
     amplitudes: Sequence[float] = (),
-) -> Drawn:
-    """A clip from its key alone (seed, person, clip).
+) -> Clip:
+    """Draws a clip from its key alone.
 
     Args:
+      key: (seed, person, clip).
       kind: one of `DECK`.
       split: of the person; those of `test` also get families of warps that no other has.
       landmarks: [5, 2] in px of the 224 px crop.
@@ -70,14 +71,14 @@ def draw(
     frames = offset + tail + 1
     intensity = _profile(frames, onset, apex, offset, rng[_TIME])
     expression, label = _expression(kind, split, landmarks, amplitudes, rng[_EXPRESSION])
-    disturbed, label["blink"], label["turn"] = _distractors(
+    distractors, label["blink"], label["turn"] = _distractors(
         frames, onset, offset, apex, landmarks, rng[_DISTRACTORS]
     )
     pose = _pose(frames, rng[_HEAD])
-    motion = Motion(expression=expression, intensity=intensity, pose=pose, **disturbed)
+    motion = Motion(expression=expression, intensity=intensity, pose=pose, **distractors)
     emotion = kind if kind in warps.EMOTIONS else "others"
     camera = _camera(frames, rng[_CAMERA])
-    return Drawn(frames, onset, apex, offset, emotion, motion, camera, rng[_NOISE], label)
+    return Clip(frames, onset, apex, offset, emotion, motion, camera, rng[_NOISE], label)
 
 
 def _profile(frames: int, onset: int, apex: int, offset: int, rng) -> np.ndarray:
@@ -123,7 +124,7 @@ def _expression(kind: str, split: str, landmarks, amplitudes, rng) -> tuple[np.n
 
 
 def _distractors(frames, onset, offset, apex, landmarks, rng) -> tuple[dict, float, float]:
-    """Fields and times of a blink and a turn, and how far, in px, each has gone at the apex."""
+    """Fields and times of a blink and a turn; how far, in px, each has gone at the apex."""
     t, zero = np.arange(frames), np.zeros((warps.CANVAS, warps.CANVAS, 2), np.float32)
     blinks, turns = rng.uniform(size=2) < 0.3
     lids = [bump for side in (-1, 1) for bump in warps.place(warps.LID, side, landmarks, rng)]
@@ -143,7 +144,7 @@ def _distractors(frames, onset, offset, apex, landmarks, rng) -> tuple[dict, flo
 
 
 def _pose(frames: int, rng) -> np.ndarray:
-    """[T, 4]: a head held still as well as one can, and the tracker's jitter."""
+    """[T, 4]: a head that is held as still as possible, and the tracker's jitter."""
     reach = rng.uniform(0, 1, 4) * (0.5, 0.5, math.radians(0.3), 0.002)
     drift = np.stack([_drift(frames, rng) for _ in range(4)], -1) * reach
     jitter = rng.normal(0, 1, (frames, 4)) * (0.02, 0.02, math.radians(0.01), 0.0001)

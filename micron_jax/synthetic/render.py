@@ -1,9 +1,9 @@
-"""Frames of a face that moves a little, and the truth of what moved.
+"""Frames of a face that moves a little, and the true motion.
 
 Every frame, the onset's too, goes one way: canvas -> one bicubic look-up at shifted places ->
-the camera's blur -> average of 2 x 2 -> light -> noise -> JPEG. Where a pixel's place comes from
-the head (`pose`), the face's units and the distractors together; there is no second resampling
-that could mark a frame, or a region, as the one that moved.
+the camera's blur -> average of 2 x 2 -> light -> noise -> JPEG. The head (`pose`), the face's units
+and the distractors shift a pixel together; there is no second resampling that could mark a frame,
+or a region, as the one that moved.
 
 For a point x of frame t, y = A_t(x) undoes the head's similarity, and the face is looked up at
 y - e(t) E(y) - b(t) B(y) - r(t) R(y): expression, blink, turn of the head. OpenCV's look-ups go
@@ -17,7 +17,6 @@ import numpy as np
 
 from micron_jax.data.warps import CANVAS, MARGIN, SIZE, SUPER
 from micron_jax.faces import landmarks as faces
-from micron_jax.video import images
 
 PATCH = 8
 _CENTER = (SIZE - 1) / 2
@@ -25,12 +24,12 @@ _CENTER = (SIZE - 1) / 2
 
 @dataclass(frozen=True)
 class Motion:
-    """What moves in a clip of T frames; fields as in `warps`, [512, 512, 2], px at 224.
+    """The motion in a clip of T frames; fields as in `warps`, [512, 512, 2], px at 224.
 
     Attributes:
       expression, blink, turn: fields.
-      intensity, blinking, turning: [T], what they are multiplied by; `intensity` is 0 at the
-        onset and 1 at the apex.
+      intensity, blinking, turning: [T], their factors; `intensity` is 0 at the onset and 1 at
+        the apex.
       pose: [T, 4], the head's shift (x, y) in px, rotation in radians, log of its scale.
     """
 
@@ -43,6 +42,7 @@ class Motion:
     pose: np.ndarray
 
     def distraction(self, t: int) -> np.ndarray:
+        """Displacements of frame t by blinks and turns."""
         return np.float32(self.blinking[t]) * self.blink + np.float32(self.turning[t]) * self.turn
 
     def field(self, t: int) -> np.ndarray:
@@ -52,7 +52,7 @@ class Motion:
 
 @dataclass(frozen=True)
 class Camera:
-    """What a camera adds. All per clip but the light, which drifts.
+    """The effects of a camera, all per clip but the light, which drifts.
 
     Attributes:
       blur: standard deviation in px.
@@ -68,7 +68,7 @@ class Camera:
 
 
 def face_canvas(image: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A picture -> (uint8 [512, 512, 3], the landmarks [5, 2] in px of the 224 px crop)."""
+    """Cuts a face: -> (uint8 [512, 512, 3], the landmarks [5, 2] in px of the 224 px crop)."""
     transform = faces.canonical_transform(landmarks, SIZE)
     in_crop = landmarks @ transform[:, :2].T + transform[:, 2]
     large = transform * SUPER
@@ -77,20 +77,15 @@ def face_canvas(image: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, n
 
 
 def head(pose: np.ndarray) -> np.ndarray:
-    """One row of `Motion.pose` -> [2, 3], the head's similarity about the crop's center."""
+    """The head's similarity about the crop's center, [2, 3], of one row of `Motion.pose`."""
     scale = np.exp(pose[3])
     cos, sin = scale * np.cos(pose[2]), scale * np.sin(pose[2])
     linear = np.array([[cos, -sin], [sin, cos]])
     return np.column_stack([linear, pose[:2] + _CENTER - linear @ (_CENTER, _CENTER)])
 
 
-def inverse(transform: np.ndarray) -> np.ndarray:
-    """Of a [2, 3] transform."""
-    return cv2.invertAffineTransform(np.float64(transform))
-
-
 def apply(transform: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """A [2, 3] transform of points [..., 2]."""
+    """Transforms points [..., 2] by [2, 3]."""
     return points @ transform[:, :2].T + transform[:, 2]
 
 
@@ -102,7 +97,8 @@ def look_up(field: np.ndarray, points: np.ndarray) -> np.ndarray:
 def render(canvas: np.ndarray, motion: Motion, t: int, camera: Camera, noise) -> np.ndarray:
     """Frame t of a clip, uint8 [224, 224, 3]; `noise` is the generator of the sensor's noise."""
     along = (np.arange(SIZE * SUPER) + 0.5) / SUPER - 0.5
-    places = apply(inverse(head(motion.pose[t])), np.stack(np.meshgrid(along, along), -1))
+    undo = cv2.invertAffineTransform(head(motion.pose[t]))
+    places = apply(undo, np.stack(np.meshgrid(along, along), -1))
     large = _remap(canvas, places - look_up(motion.field(t), places), cv2.INTER_CUBIC)
     large = cv2.GaussianBlur(large.astype(np.float32), (0, 0), camera.blur * SUPER)
     frame = cv2.resize(large, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
@@ -115,13 +111,8 @@ def render(canvas: np.ndarray, motion: Motion, t: int, camera: Camera, noise) ->
     return np.clip(np.rint(frame), 0, 255).astype(np.uint8)
 
 
-def render_jpeg(canvas, motion: Motion, t: int, camera: Camera, noise) -> bytes:
-    """As `render`, encoded."""
-    return images.encode_jpeg(render(canvas, motion, t, camera, noise), camera.quality)
-
-
 def flow(motion: Motion, onset: int, apex: int) -> dict[str, np.ndarray]:
-    """How each pixel of the onset's frame moves until the apex.
+    """The motion of each pixel from the onset's frame to the apex's.
 
     The whole flow of pixel x is `head(x) - x + displacement + distraction`.
 
@@ -132,39 +123,31 @@ def flow(motion: Motion, onset: int, apex: int) -> dict[str, np.ndarray]:
     """
     first, last = head(motion.pose[onset]), head(motion.pose[apex])
     pixels = np.stack(np.meshgrid(np.arange(SIZE), np.arange(SIZE)), -1).astype(np.float64)
-    before = apply(inverse(first), pixels)
+    undo = cv2.invertAffineTransform(first)
+    before = apply(undo, pixels)
     face = before - look_up(motion.field(onset), before)
     field, after = motion.field(apex), before
     for _ in range(30):  # contracts: no field is steeper than 1
         after = face + look_up(field, after)
     linear = last[:, :2].T
     expression = np.float32(motion.intensity[apex]) * motion.expression
-    moved = look_up(expression, after).astype(np.float64) - np.float64(
-        motion.intensity[onset]
-    ) * look_up(motion.expression, before)
-    between = last[:, :2] @ inverse(first)[:, :2]
-    shift = apply(last, inverse(first)[:, 2])
+    at_onset = np.float64(motion.intensity[onset]) * look_up(motion.expression, before)
+    moved = look_up(expression, after).astype(np.float64) - at_onset
     return {
-        "head": np.column_stack([between, shift]),
+        "head": np.column_stack([last[:, :2] @ undo[:, :2], apply(last, undo[:, 2])]),
         "displacement": moved @ linear,
         "distraction": (after - before - moved) @ linear,
     }
 
 
 def per_patch(values: np.ndarray, reduce=np.mean) -> np.ndarray:
-    """[224, 224, ...] -> [28, 28, ...] float32."""
+    """Reduces [224, 224, ...] to [28, 28, ...] float32, patch by patch."""
     side = SIZE // PATCH
     cells = values.reshape(side, PATCH, side, PATCH, *values.shape[2:])
     return reduce(cells, axis=(1, 3)).astype(np.float32)
 
 
-def _remap(canvas: np.ndarray, points: np.ndarray, how: int) -> np.ndarray:
-    places = (points + (MARGIN + 0.5)) * SUPER - 0.5
-    x, y = np.moveaxis(places.astype(np.float32), -1, 0)
-    return cv2.remap(
-        canvas,
-        np.ascontiguousarray(x),
-        np.ascontiguousarray(y),
-        how,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
+def _remap(canvas: np.ndarray, points: np.ndarray, interpolation: int) -> np.ndarray:
+    places = ((points + (MARGIN + 0.5)) * SUPER - 0.5).astype(np.float32)
+    x, y = np.ascontiguousarray(np.moveaxis(places, -1, 0))
+    return cv2.remap(canvas, x, y, interpolation, borderMode=cv2.BORDER_REPLICATE)

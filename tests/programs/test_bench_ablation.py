@@ -10,7 +10,7 @@ from micron_jax.errors import UserError
 from micron_jax.faces import landmarks
 from micron_jax.programs.bench_ablation import table
 from micron_jax.synthetic import expressions
-from micron_jax.synthetic.dataset import make
+from micron_jax.synthetic.dataset import make_dataset
 from micron_jax.training.config import parse
 
 
@@ -53,8 +53,10 @@ def test_rows_are_trained_read_out_and_kept(tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(expressions, name, (2, 3))
     for n in range(5):
         drawn.write(tmp_path / ("few" if n < 2 else "many") / f"{n}.png", n)
-    make(tmp_path / "few", tmp_path / "train", split="train", clips=2)
-    make(tmp_path / "many", tmp_path / "test", split="test", clips=8, amplitudes=(0.5, 1, 2))
+    make_dataset(tmp_path / "few", tmp_path / "train", split="train", clips=2)
+    make_dataset(
+        tmp_path / "many", tmp_path / "test", split="test", clips=8, amplitudes=(0.5, 1, 2)
+    )
     frames = ["--source", str(tmp_path / "train" / "CASME2-RAW"), "--crop", "whole"]
     assert main(["data", "build", "frames", *frames, "--data-dir", str(tmp_path / "corpus")]) == 0
     source = ["--source", str(tmp_path / "test"), "--data-dir", str(tmp_path / "labeled")]

@@ -11,7 +11,7 @@ from micron_jax.checkpoints import folder
 from micron_jax.cli import main
 from micron_jax.faces import landmarks
 from micron_jax.synthetic import expressions
-from micron_jax.synthetic.dataset import make
+from micron_jax.synthetic.dataset import make_dataset
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +25,8 @@ def files(tmp_path_factory):
         for name in ("LEAD", "RISE", "FALL", "TAIL"):
             patch.setattr(expressions, name, (2, 3))
         kind = dict(clips=8, amplitudes=(0.5, 1, 2), keep="pair")
-        make(base / "faces", base / "test", split="test", seed=1, **kind)
-        make(base / "others", base / "val", split="val", seed=2, **kind)
+        make_dataset(base / "faces", base / "test", split="test", seed=1, **kind)
+        make_dataset(base / "others", base / "val", split="val", seed=2, **kind)
     folder.save(draw_weights(tiny.PAPER), base / "checkpoint")
     folder.save(draw_weights(tiny.PAPER, seed=1), base / "second")
     return base

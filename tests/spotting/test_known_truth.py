@@ -35,11 +35,11 @@ def clip(tmp_path_factory):
         for name, frames in (("LEAD", 4), ("RISE", 4), ("FALL", 4), ("TAIL", 4)):
             patch.setattr(expressions, name, (frames, frames))
         key = (0, 0, 5)
-        task = dataset.Task(key, "surprise", "train", person, "01", "EP01", (3.0,), "clip")
+        task = dataset.ClipTask(key, "surprise", person, "train", (3.0,))
         entry = dataset.make_clip(task, root, root)
-    with np.load(root / "truth" / "sub01" / "EP01.npz") as truth:
+    with np.load(root / "truth" / "sub01" / "EP01_06.npz") as truth:
         length = cv2.resize(truth["magnitude"], (GRID, GRID), interpolation=cv2.INTER_AREA)
-    return root / "CASME2-RAW" / "sub01" / "EP01", entry["apex"], length > 0.5
+    return root / "CASME2-RAW" / "sub01" / "EP01_06", entry["apex"], length > 0.5
 
 
 @pytest.mark.usefixtures("quickly")

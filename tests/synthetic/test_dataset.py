@@ -14,7 +14,7 @@ from micron_jax.errors import UserError
 from micron_jax.faces import landmarks
 from micron_jax.files import whole_folder
 from micron_jax.synthetic import dataset, expressions, samples
-from micron_jax.synthetic.dataset import make
+from micron_jax.synthetic.dataset import make_dataset
 from micron_jax.video import images
 
 
@@ -47,7 +47,9 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
         stub(patch)
-        index = make(draw_pictures(folder / "faces"), folder / "deep" / "out", clips=8, seed=3)
+        index = make_dataset(
+            draw_pictures(folder / "faces"), folder / "deep" / "out", clips=8, seed=3
+        )
     return folder / "deep" / "out", index
 
 
@@ -111,8 +113,8 @@ def test_chosen_amplitudes_of_one_split_as_pairs(pictures, tmp_path, made):
     """All that is drawn stays as it would be, but the amplitude."""
     _, free = made
     out = tmp_path / "out"
-    index = make(
-        *(pictures, out), clips=8, seed=3, amplitudes=(0.5, 1, 2), split="train", keep="pair"
+    index = make_dataset(
+        *(pictures, out), clips=8, seed=3, amplitudes=(0.5, 1, 2), split="train", pair_only=True
     )
     assert {person["split"] for person in index["people"]} == {"train"}
     moved = [clip for clip in index["clips"] if clip["kind"] != "still"]
@@ -152,22 +154,22 @@ def test_units_give_the_emotion(made):
 
 
 def test_same_seed_same_bytes(pictures, tmp_path, monkeypatch):
-    make(pictures, tmp_path / "one", subjects=3, clips=1, seed=5)
+    make_dataset(pictures, tmp_path / "one", subjects=3, clips=1, seed=5)
     # Later, and in another order of the folder's listing.
     walk = os.walk
     monkeypatch.setattr(os, "walk", lambda top: [(a, b, c[::-1]) for a, b, c in walk(top)])
     monkeypatch.setattr("time.time", lambda: 2e9)
     monkeypatch.setattr("time.localtime", lambda *_: (2033, 5, 18, 3, 33, 20, 2, 138, 0))
-    make(pictures, tmp_path / "two", subjects=3, clips=1, seed=5)
+    make_dataset(pictures, tmp_path / "two", subjects=3, clips=1, seed=5)
     one, two = contents(tmp_path / "one"), contents(tmp_path / "two")
     assert list(one) == list(two)
     assert [name for name in one if one[name] != two[name]] == []
-    make(pictures, tmp_path / "three", subjects=3, clips=1, seed=6)
+    make_dataset(pictures, tmp_path / "three", subjects=3, clips=1, seed=6)
     assert contents(tmp_path / "three") != one
 
 
 def test_the_sheet_tells_no_time():
-    with zipfile.ZipFile(io.BytesIO(dataset.sheet([]))) as archive:
+    with zipfile.ZipFile(io.BytesIO(dataset.coding_sheet([]))) as archive:
         assert {entry.date_time for entry in archive.infolist()} == {(2000, 1, 1, 0, 0, 0)}
         core = archive.read("docProps/core.xml")
     assert core.count(b"2000-01-01T00:00:00Z") == 2
@@ -213,29 +215,29 @@ def test_onset_and_apex_differ_where_it_moved(made):
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ({"subjects": 0}, "--subjects 0: needed is 1 or more"),
-        ({"clips": 0}, "--clips 0: needed is 1 or more"),
-        ({"seed": -1}, "--seed -1: needed is 0 or more"),
-        ({"amplitudes": (1, 0)}, "--amplitudes 0: needed are px, 0.1 to 6"),
-        ({"subjects": 5}, "--subjects 5: .*show 4 usable faces"),
+        ({"subjects": 0}, "subjects=0: must be at least 1"),
+        ({"clips": 0}, "clips=0: must be at least 1"),
+        ({"seed": -1}, "seed=-1: must be at least 0"),
+        ({"amplitudes": (1, 0)}, "amplitudes=0: must lie in 0.1..6 px"),
+        ({"subjects": 5}, "subjects=5: .*show 4 usable faces"),
     ],
 )
 def test_settings_out_of_range(pictures, tmp_path, setting, words):
     with pytest.raises(UserError, match=words):
-        make(pictures, tmp_path / "out", **setting)
+        make_dataset(pictures, tmp_path / "out", **setting)
     assert not (tmp_path / "out").exists()
 
 
 def test_what_is_there_is_left_alone(pictures, tmp_path):
     (tmp_path / "out").mkdir()
     with pytest.raises(UserError, match="out exists; remove it"):
-        make(pictures, tmp_path / "out")
+        make_dataset(pictures, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
-    with pytest.raises(UserError, match="lies in --faces"):
-        make(pictures, pictures / "out")
+    with pytest.raises(UserError, match=r"lies in .*faces"):
+        make_dataset(pictures, pictures / "out")
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written: Not a directory"):
-        make(pictures, tmp_path / "file" / "out", clips=1)
+        make_dataset(pictures, tmp_path / "file" / "out", clips=1)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
@@ -250,7 +252,7 @@ def test_an_interrupted_run_leaves_nothing(pictures, tmp_path, monkeypatch, erro
 
     monkeypatch.setattr(dataset, "patch_truth", fail)
     with pytest.raises(error):
-        make(pictures, tmp_path / "deep" / "out", clips=4)
+        make_dataset(pictures, tmp_path / "deep" / "out", clips=4)
     assert [path.name for path in tmp_path.iterdir()] == ["faces"]
 
 
@@ -260,7 +262,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(pictures, tmp_path, monkeypatch
 
     monkeypatch.setattr(np, "savez_compressed", lambda *_, **__: fail())
     with pytest.raises(UserError, match=r"out: cannot be written: No space left"):
-        make(pictures, tmp_path / "out", clips=2)
+        make_dataset(pictures, tmp_path / "out", clips=2)
     assert [path.name for path in tmp_path.iterdir()] == ["faces"]
 
 
@@ -268,7 +270,7 @@ def test_a_killed_runs_debris_is_cleared(pictures, tmp_path):
     debris = tmp_path / ".out.incomplete" / "CASME2-RAW" / "sub01" / "EP01_01"
     debris.mkdir(parents=True)
     (debris / "img99.jpg").write_bytes(b"")
-    make(pictures, tmp_path / "out", subjects=1, clips=1)
+    make_dataset(pictures, tmp_path / "out", subjects=1, clips=1)
     assert not list((tmp_path / "out").rglob("img99.jpg"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["faces", "out"]
 
@@ -278,7 +280,7 @@ def test_two_runs_at_once_are_refused(pictures, tmp_path):
         whole_folder(tmp_path / "out"),
         pytest.raises(UserError, match="another run is writing it"),
     ):
-        make(pictures, tmp_path / "out", clips=1)
+        make_dataset(pictures, tmp_path / "out", clips=1)
 
 
 @pytest.mark.slow
@@ -286,7 +288,7 @@ def test_of_real_faces(tmp_path, monkeypatch):
     """A data set of ten people, in whose frames the detector finds the face where it belongs."""
     monkeypatch.undo()
     samples.fetch(tmp_path / "stills", samples.STILLS)
-    index = make(tmp_path / "stills", tmp_path / "out", clips=1)
+    index = make_dataset(tmp_path / "stills", tmp_path / "out", clips=1)
     assert len(index["people"]) == 10
     detect = landmarks.all_faces_detector()
     for clip in index["clips"]:

@@ -16,7 +16,7 @@ PIXELS = np.stack(np.meshgrid(np.arange(224), np.arange(224)), -1).astype(float)
 
 
 def draw(kind, number, split="test"):
-    return expressions.draw((7, number, 0), kind, split, LANDMARKS)
+    return expressions.draw_clip((7, number, 0), kind, split, LANDMARKS)
 
 
 def optical_flow(onset, apex, enlarged=3):

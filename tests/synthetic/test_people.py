@@ -48,7 +48,7 @@ def test_unfit():
 @pytest.mark.parametrize("seed", range(5))
 def test_splits_part_no_group(seed):
     groups = list("aaaabbcdefghij")
-    splits = people.part(groups, np.random.default_rng(seed))
+    splits = people.draw_splits(groups, np.random.default_rng(seed))
     for group in set(groups):
         assert (
             len({split for name, split in zip(groups, splits, strict=True) if name == group}) == 1
@@ -62,21 +62,21 @@ def test_splits_part_no_group(seed):
 
 def test_no_split_is_empty_if_it_need_not_be():
     for groups in (list("abc"), list("aaaaaaaabc"), list("abcd")):
-        assert set(people.part(groups, np.random.default_rng(0))) == set(people.SPLITS)
-    assert people.part(["a"] * 9, np.random.default_rng(0)) == ["train"] * 9
-    assert len(set(people.part(list("ab"), np.random.default_rng(0)))) == 2
+        assert set(people.draw_splits(groups, np.random.default_rng(0))) == set(people.SPLITS)
+    assert people.draw_splits(["a"] * 9, np.random.default_rng(0)) == ["train"] * 9
+    assert len(set(people.draw_splits(list("ab"), np.random.default_rng(0)))) == 2
 
 
 def test_too_few_people_names_both_counts(tmp_path):
     drawn.write(tmp_path / "a.png", 1, 2)
     found, _ = people.find_people(tmp_path)
-    with pytest.raises(UserError, match=r"--subjects 3: .* show 2 usable faces"):
-        people.choose(found, 3, np.random.default_rng(0))
-    assert len(people.choose(found, None, np.random.default_rng(0))) == 2
+    with pytest.raises(UserError, match=r"subjects=3: .* show 2 usable faces"):
+        people.draw_people(found, 3, np.random.default_rng(0))
+    assert len(people.draw_people(found, None, np.random.default_rng(0))) == 2
 
 
 def test_useless_folders_are_named(tmp_path):
-    with pytest.raises(UserError, match=r"--faces .*gone does not exist"):
+    with pytest.raises(UserError, match=r"gone does not exist"):
         people.find_people(tmp_path / "gone")
     with pytest.raises(UserError, match="holds no picture"):
         people.find_people(tmp_path)
