@@ -20,7 +20,12 @@ setup(
     # The recipes travel with the package, so that `--config pretrain_paper` needs no checkout.
     packages=[*find_packages(include=["micron_jax*"]), "micron_jax.configs"],
     package_dir={"micron_jax.configs": "configs"},
-    package_data={"": ["*.md"], "micron_jax": ["weights/*/*"], "micron_jax.app": ["page/*"]},
+    package_data={
+        "": ["*.md"],
+        "micron_jax": ["weights/*/*"],
+        "micron_jax.app": ["page/*"],
+        "micron_jax.evaluation": ["templates/*"],
+    },
     entry_points={"console_scripts": ["micron-jax=micron_jax.cli:main"]},
     install_requires=[
         "absl-py>=2.1",
@@ -31,6 +36,7 @@ setup(
         "grain>=0.2.15",
         "importlib_resources>=6",  # tensorflow-datasets imports it without asking for it
         "jax>=0.10.1,<0.13",
+        "jinja2>=3.1",
         "matplotlib>=3.9",
         "ml-collections>=1.0",
         "numpy>=2.0",

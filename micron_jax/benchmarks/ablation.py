@@ -17,7 +17,7 @@ from micron_jax.data.pairs import Pairs
 from micron_jax.datasets import protocols
 from micron_jax.datasets.frames import open_frames
 from micron_jax.errors import UserError
-from micron_jax.evaluation.predictions import combine, read
+from micron_jax.evaluation.predictions import combine_seeds, read_predictions
 from micron_jax.evaluation.summary import summarize
 from micron_jax.finetuning import config as tuning
 from micron_jax.finetuning.run import finetune
@@ -170,7 +170,8 @@ def _told(row: Row, seeds: int, workdir: Path, maps, truth) -> dict[str, Any]:
     }
     folders = [_folder(workdir, row, seed) / "finetuned" for seed in range(seeds)]
     protocol = protocols.find("synthetic")
-    summary = summarize(combine([(path, read(path, protocol)) for path in folders]), protocol)
+    tables = [(path, read_predictions(path, protocol)) for path in folders]
+    summary = summarize(combine_seeds(tables), protocol)
     kept = ("uf1", "uar", "intervals", "seeds")
     return {
         "name": row.name,

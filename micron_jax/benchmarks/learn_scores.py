@@ -16,7 +16,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from micron_jax.benchmarks.learn_truth import AMPLITUDES, Truth
-from micron_jax.evaluation.intervals import draw, percentiles
+from micron_jax.evaluation.significance import draw_subjects, percentiles
 
 RECALL = 0.7
 RESAMPLES = 1000
@@ -60,7 +60,7 @@ def figures(maps: np.ndarray, truth: Truth, *, resamples: int = RESAMPLES) -> Fi
     people = int(truth.person.max()) + 1
     times = np.ones((1, people))
     if people > 1:
-        times = np.concatenate([times, draw(np.zeros(people, int), resamples)])
+        times = np.concatenate([times, draw_subjects(np.zeros(people, int), resamples)])
     seeds = maps if maps.ndim == 4 else maps[None]
     every = [_of_one_seed(one.reshape(len(truth), -1), truth, times) for one in seeds]
     return {name: np.mean([one[name] for one in every], axis=0) for name in every[0]}

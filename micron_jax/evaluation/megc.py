@@ -1,21 +1,20 @@
-"""The log that MEGC2019's recognition challenge asked of its entrants, read and written.
+"""The log format of MEGC2019's recognition challenge: parser and writer.
 
-A fold, that is a subject, begins with a line of the data base's and the subject's name; a line a
-clip follows: its name, the true class and the predicted one, as numbers, in this order:
+A subject begins with a line of the database's and the subject's name. One line for each clip
+follows: its name, the true class and the predicted class, as numbers:
 
     casme2 sub01
     EP02_01f 1 1
     EP19_05f 0 1
 
-For the challenge 0 is negative, 1 positive, 2 surprise. In a log of another protocol the numbers
-are the places of its classes, in its order; that is ours, the challenge had one protocol. Names
-are the challenge's in a log and ours elsewhere: `smic s01` is subject 1 of smic_hs.
+For the challenge 0 is negative, 1 positive, 2 surprise; in the log of another protocol a number is
+the place of a class in the protocol. Names in a log are the challenge's: `smic s01` is subject 1 of
+smic_hs.
 
-UAR is the mean of the classes' recalls here, as the challenge defines it and `metrics` computes it.
-Not every published "UAR" is. The one log of the challenge that is public in this format, that of
-STSTNet (Liong et al., FG 2019), gives its published UF1 of 0.7353 on the composite; the 0.7605 that
-the paper calls UAR is the mean *precision* of that log, and its mean recall is 0.7186. A table of
-others' UAR may mix the two: recompute it from a log where there is one.
+Here UAR is the mean of the classes' recalls, as the challenge defines it. Some papers print another
+number: the public log of STSTNet (Liong et al., FG 2019) gives its published UF1 of 0.7353 on the
+composite, but its published UAR of 0.7605 is the mean *precision* of that log; the mean recall is
+0.7186. Compute a UAR from the log, where there is one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,46 +22,48 @@ from pathlib import Path
 
 from micron_jax.datasets.protocols import THREE
 from micron_jax.errors import UserError
-from micron_jax.evaluation.prediction import Prediction, refused, write_text
+from micron_jax.evaluation.prediction import Prediction, row_error, write_text
 
-# Our set -> the log's name, its subject's prefix, the digits of the number in the log and in ours.
-NAMES = {
+# Set -> the database's name in a log, its subjects' prefix, digits of their number there and here.
+DATABASES = {
     "casme2": ("casme2", "sub", 2, 2),
     "smic_hs": ("smic", "s", 2, 1),
     "samm": ("samm", "", 3, 3),
 }
-OURS = {name: dataset for dataset, (name, *_) in NAMES.items()}
+SETS = {database: name for name, (database, *_) in DATABASES.items()}
 
 
 def parse_log(
     path: Path, text: str, classes: Sequence[str] | None = None
 ) -> Iterator[tuple[int, Prediction]]:
-    """A log's text -> (row, prediction) a clip, each subject a fold.
+    """Yields (row number, prediction) of a log's text; each subject is a fold.
 
     Args:
       path: for messages.
-      text: the log; spaces or tabs between columns, empty lines anywhere.
-      classes: what the numbers mean; MEGC2019's three by default.
+      text: the log, with spaces or tabs between columns and empty lines anywhere.
+      classes: the class of each number; MEGC2019's three by default.
 
     Raises:
-      UserError: a line is none of the two kinds, or its class is none of `classes`.
+      UserError: a line has neither of the two forms, or its class is none of `classes`.
     """
     classes = THREE if classes is None else classes
-    fold = None
-    for row, line in enumerate(text.splitlines(), 1):
+    person = None
+    for number, line in enumerate(text.splitlines(), 1):
         words = line.split()
         if len(words) == 2:
-            fold = _subject(*words)
-        elif len(words) == 3 and fold:
-            dataset, subject = fold
-            label, prediction = (_class(path, row, word, classes) for word in words[1:])
-            clip = _clip(dataset, subject, words[0])
-            name = f"{dataset}/{subject}"
-            yield row, Prediction(clip, subject, label, prediction, set=dataset, fold=name)
+            person = _person(*words)
+        elif len(words) == 3 and person:
+            dataset, subject = person
+            clip = words[0]
+            if dataset == "casme2" and "/" not in clip:  # its clips' names recur in other subjects
+                clip = f"sub{subject}/{clip}"
+            label, prediction = (_class(path, number, word, classes) for word in words[1:])
+            fold = f"{dataset}/{subject}"
+            yield number, Prediction(clip, subject, label, prediction, set=dataset, fold=fold)
         elif words:
-            raise refused(
+            raise row_error(
                 path,
-                row,
+                number,
                 f"{line.strip()!r} is neither `DATABASE SUBJECT` nor, below such a line, "
                 "`CLIP TRUTH PREDICTION`",
             )
@@ -71,62 +72,57 @@ def parse_log(
 def write_log(
     path: Path, predictions: Sequence[Prediction], classes: Sequence[str] | None = None
 ) -> None:
-    """Writes predictions of one seed as a log, whole or not at all; subjects in their order.
+    """Writes predictions of one seed as a log, whole or not at all.
 
     Args:
       classes: of the protocol, whose places are the log's numbers; MEGC2019's three by default.
 
     Raises:
-      UserError: a log cannot hold this: several seeds, a set without name, a name with a space,
-        a class that is not among `classes`.
+      UserError: there are several seeds, a set without a name, a name with a space, or a class
+        that is not among `classes`; or the file cannot be written.
     """
     classes = THREE if classes is None else classes
-    for name in {one.label for one in predictions} | {one.prediction for one in predictions}:
+    for name in sorted({name for row in predictions for name in (row.label, row.prediction)}):
         if name not in classes:
-            known = ", ".join(classes)
-            raise UserError(f"class {name!r} is none of {known}: a MEGC log needs --protocol")
-    seeds = {one.seed for one in predictions}
+            names = ", ".join(classes)
+            raise UserError(f"class {name!r} is none of {names}: a MEGC log needs the protocol")
+    seeds = {row.seed for row in predictions}
     if len(seeds) > 1:
-        raise UserError(f"a MEGC log holds one run, here are {len(seeds)}: choose with --seed")
-    if any(not one.set for one in predictions):
-        raise UserError("a MEGC log names the data set: add a column `set`, or give --protocol")
-    folds: dict[tuple[str, str], list[str]] = {}
-    for one in predictions:
-        database, subject = _in_log(one.set, one.subject)
-        clip = one.clip.rsplit("/", 1)[-1] if one.set in NAMES else one.clip
+        raise UserError(f"a MEGC log holds one seed, here are {len(seeds)}: choose one")
+    if any(not row.set for row in predictions):
+        raise UserError("a MEGC log names the data set: add a column `set`, or name the protocol")
+    blocks: dict[tuple[str, str], list[str]] = {}
+    for row in predictions:
+        database, subject = _log_names(row.set, row.subject)
+        clip = row.clip.rsplit("/", 1)[-1] if row.set in DATABASES else row.clip
         for name in (database, subject, clip):
             if len(name.split()) != 1:
                 raise UserError(f"{name!r}: a MEGC log cannot hold a name with spaces")
-        numbers = [classes.index(one.label), classes.index(one.prediction)]
-        folds.setdefault((database, subject), []).append(f"{clip} {numbers[0]} {numbers[1]}")
-    blocks = ["\n".join([" ".join(fold), *lines]) for fold, lines in folds.items()]
-    write_text(path, "\n".join(blocks) + "\n")
+        lines = blocks.setdefault((database, subject), [f"{database} {subject}"])
+        lines.append(f"{clip} {classes.index(row.label)} {classes.index(row.prediction)}")
+    write_text(path, "\n".join("\n".join(lines) for lines in blocks.values()) + "\n")
 
 
-def _subject(database: str, subject: str) -> tuple[str, str]:
-    """The log's names -> ours."""
-    dataset = OURS.get(database.casefold(), database)
-    if dataset in NAMES:
-        _, prefix, _, digits = NAMES[dataset]
+def _person(database: str, subject: str) -> tuple[str, str]:
+    """Returns (set, subject) for the names in a log."""
+    dataset = SETS.get(database.casefold(), database)
+    if dataset in DATABASES:
+        _, prefix, _, digits = DATABASES[dataset]
         number = subject.casefold().removeprefix(prefix)
         subject = number.lstrip("0").zfill(digits) if number.isdecimal() else subject
     return dataset, subject
 
 
-def _in_log(dataset: str, subject: str) -> tuple[str, str]:
-    if dataset not in NAMES:
+def _log_names(dataset: str, subject: str) -> tuple[str, str]:
+    """Returns (database, subject) as a log names them."""
+    if dataset not in DATABASES:
         return dataset, subject
-    database, prefix, digits, _ = NAMES[dataset]
+    database, prefix, digits, _ = DATABASES[dataset]
     return database, prefix + subject.zfill(digits) if subject.isdecimal() else subject
 
 
-def _clip(dataset: str, subject: str, clip: str) -> str:
-    """CASME II's clips have their names twice, in two subjects: ours stand below the subject's."""
-    return f"sub{subject}/{clip}" if dataset == "casme2" and "/" not in clip else clip
-
-
-def _class(path: Path, row: int, word: str, classes: Sequence[str]) -> str:
+def _class(path: Path, number: int, word: str, classes: Sequence[str]) -> str:
     if word.isdecimal() and int(word) < len(classes):
         return classes[int(word)]
-    known = ", ".join(f"{number} {name}" for number, name in enumerate(classes))
-    raise refused(path, row, f"class {word!r} is not known; there are: {known}")
+    names = ", ".join(f"{place} {name}" for place, name in enumerate(classes))
+    raise row_error(path, number, f"class {word!r} is not known; there are: {names}")

@@ -1,11 +1,23 @@
-"""What a classifier said of one test clip, and the words for what cannot be used."""
+"""The prediction for one test clip, and the CSV of a table of them.
 
+The CSV needs the columns `clip`, `subject`, `label` and `prediction`. The columns `set`, `seed`,
+`fold` and `p_CLASS` (one for each class) are optional; other columns are ignored.
+"""
+
+import collections
+import csv
 import dataclasses
-from collections.abc import Mapping
+import io
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from micron_jax.errors import UserError
 from micron_jax.files import write_whole
+
+REQUIRED = ("clip", "subject", "label", "prediction")
+OPTIONAL = ("set", "seed", "fold")
+PROBABILITY = "p_"
+MISSING = ("nan", "none", "null", "n/a", "na")  # how programs write a missing class
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,18 +54,22 @@ class Prediction:
 
 
 def name_of(key: tuple[str, str, str]) -> str:
-    """A clip as a message names it."""
+    """Returns the words of a message for the clip of a `Prediction.key`."""
     dataset, subject, clip = key
     return f"clip {clip} of subject {f'{dataset}/{subject}' if dataset else subject}"
 
 
-def refused(path: Path, row: int, reason: str) -> UserError:
-    """What to raise for a row that cannot be used."""
-    return UserError(f"{path}, row {row}: {reason}")
+def row_error(path: Path, number: int, reason: str) -> UserError:
+    """Returns the error for a row of a file that cannot be used."""
+    return UserError(f"{path}, row {number}: {reason}")
 
 
 def read_text(path: Path) -> str:
-    """A file's text, without a byte order mark; UserError if it cannot be read or is not UTF-8."""
+    """Returns a file's text without a byte order mark.
+
+    Raises:
+      UserError: the file cannot be read or is not UTF-8.
+    """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -63,13 +79,110 @@ def read_text(path: Path) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        row = data[: error.start].count(b"\n") + 1
-        raise UserError(f"{path}, row {row}: not UTF-8: save it as CSV UTF-8") from None
+        number = data[: error.start].count(b"\n") + 1
+        raise row_error(path, number, "not UTF-8: save it as CSV UTF-8") from None
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file whole or not at all; UserError if it cannot be written."""
+    """Writes a file, whole or not at all.
+
+    Raises:
+      UserError: the file cannot be written.
+    """
     try:
         write_whole(path, text.encode())
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def write_csv(path: Path, predictions: Sequence[Prediction]) -> None:
+    """Writes the CSV, whole or not at all; `read_predictions` returns the same predictions.
+
+    Raises:
+      ValueError: the predictions do not all have probabilities of the same classes.
+      UserError: the file cannot be written.
+    """
+    classes = list(predictions[0].probabilities) if predictions else []
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    columns = ["clip", "subject", "set", "seed", "fold", "label", "prediction"]
+    if not any(row.set for row in predictions):
+        columns.remove("set")
+    writer.writerow([*columns, *(PROBABILITY + name for name in classes)])
+    for row in predictions:
+        if list(row.probabilities) != classes:
+            raise ValueError(f"{row.clip}: probabilities of {list(row.probabilities)}")
+        values = [f"{row.probabilities[name]:.6g}" for name in classes]
+        writer.writerow([*(getattr(row, column) for column in columns), *values])
+    write_text(path, text.getvalue())
+
+
+def parse_csv(path: Path, text: str) -> Iterator[tuple[int, Prediction]]:
+    """Yields (row number, prediction) of a CSV's text; rows have the numbers of an editor.
+
+    Raises:
+      UserError: a column is missing, or a row cannot be used.
+    """
+    first = next(line for line in text.splitlines() if line.strip())
+    delimiter = max(",;\t", key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    header, end = None, 0
+    try:
+        for cells in reader:
+            number, end = end + 1, reader.line_num  # a quoted cell may hold line ends
+            cells = [cell.strip() for cell in cells]
+            if not any(cells):
+                continue
+            if header is None:
+                header = _header(path, number, cells)
+                continue
+            if len(cells) != len(header):
+                raise row_error(path, number, f"{len(cells)} cells, the header has {len(header)}")
+            yield number, _prediction(path, number, dict(zip(header, cells, strict=True)))
+    except csv.Error as error:
+        raise row_error(path, reader.line_num, f"cannot be read as CSV ({error})") from None
+
+
+def _header(path: Path, number: int, cells: Sequence[str]) -> list[str]:
+    """Returns the columns in lower case, except for the names of classes."""
+    size = len(PROBABILITY)
+    names = [
+        PROBABILITY + cell[size:] if cell[:size].lower() == PROBABILITY else cell.lower()
+        for cell in cells
+    ]
+    for name, times in collections.Counter(names).items():
+        if times > 1 and (name in REQUIRED + OPTIONAL or name.startswith(PROBABILITY)):
+            raise row_error(path, number, f"column {name!r} stands there {times} times")
+    if missing := [name for name in REQUIRED if name not in names]:
+        reason = f"no column {', '.join(missing)}; the header needs {', '.join(REQUIRED)}"
+        raise row_error(path, number, reason)
+    return names
+
+
+def _prediction(path: Path, number: int, cells: Mapping[str, str]) -> Prediction:
+    for name in (*REQUIRED, "set"):
+        if cells.get(name) == "":
+            raise row_error(path, number, f"{name} is empty")
+    for name in ("label", "prediction"):
+        if cells[name].casefold() in MISSING:
+            raise row_error(path, number, f"{name} is {cells[name]!r}")
+    probabilities = {}
+    for name, cell in cells.items():
+        if name.startswith(PROBABILITY):
+            try:
+                value = float(cell)
+            except ValueError:
+                value = float("nan")
+            if not 0 <= value <= 1 + 1e-6:  # float32's sums
+                raise row_error(path, number, f"{name} is {cell!r}, not a number of 0 to 1")
+            probabilities[name.removeprefix(PROBABILITY)] = value
+    seed = cells.get("seed", "0")
+    if not seed.removeprefix("-").isdecimal():
+        raise row_error(path, number, f"seed is {seed!r}, not a whole number")
+    return Prediction(
+        **{name: cells[name] for name in REQUIRED},
+        set=cells.get("set", ""),
+        seed=int(seed),
+        fold=cells.get("fold", ""),
+        probabilities=probabilities,
+    )

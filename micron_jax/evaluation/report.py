@@ -1,25 +1,27 @@
-"""The report of a fine-tuning, or of any predictions: `report.html` and `report.md`."""
+"""The report of predictions in its two forms, `report.html` and `report.md`, from templates."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jinja2
+
 from micron_jax.errors import UserError
 from micron_jax.evaluation.prediction import write_text
-from micron_jax.evaluation.predictions import combine, read
-from micron_jax.evaluation.report_html import page
-from micron_jax.evaluation.report_markdown import escaped, lines
+from micron_jax.evaluation.predictions import combine_seeds, read_predictions
+from micron_jax.evaluation.report_content import Table, page_content, share, span, text_content
 from micron_jax.evaluation.run_files import Run, protocol_of, read_run
 from micron_jax.evaluation.summary import summarize
 
 HTML, MARKDOWN = "report.html", "report.md"
 
 
-def write_report(workdir: Path) -> Path:
-    """Evaluates a fine-tuning's workdir and writes its report there.
+def write_report(workdir: Path, summary: Mapping[str, Any] | None = None) -> Path:
+    """Writes the report of a fine-tuning's workdir there.
 
     Args:
-      workdir: with `predictions.csv`; what else `run.read_run` finds there is shown, too.
+      workdir: with `predictions.csv`, and whatever else `run_files.read_run` reads.
+      summary: of its predictions, where the caller has it.
 
     Returns:
       The HTML page; `report.md` lies beside it.
@@ -27,22 +29,68 @@ def write_report(workdir: Path) -> Path:
     Raises:
       UserError: a file of the workdir cannot be used, or the report cannot be written.
     """
-    protocol = protocol_of(workdir)
-    predictions = combine([(workdir, read(workdir, protocol))])
-    summary = summarize(predictions, protocol)
+    if summary is None:
+        protocol = protocol_of(workdir)
+        predictions = combine_seeds([(workdir, read_predictions(workdir, protocol))])
+        summary = summarize(predictions, protocol)
     return write_pages(workdir, summary, read_run(workdir), title=workdir.resolve().name)
 
 
 def write_pages(folder: Path, summary: Mapping[str, Any], run: Run, *, title: str) -> Path:
-    """Writes both pages, each whole or not at all, and makes the folder; returns the HTML one.
+    """Writes both forms, each whole or not at all, into a folder that it makes.
+
+    Args:
+      summary: of `summary.summarize`, with `against` if there is a comparison.
+      run: what a fine-tuning left.
+      title: the name of what was evaluated; like all text from files it is escaped.
+
+    Returns:
+      The HTML page.
 
     Raises:
-      UserError: they cannot be written.
+      UserError: the report cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{folder}: cannot be made ({error.strerror})") from error
-    write_text(folder / MARKDOWN, "\n".join([f"# {escaped(title)}", "", *lines(summary, run), ""]))
-    write_text(folder / HTML, page(summary, run, title))
+    write_text(folder / MARKDOWN, report_text(summary, run, title))
+    page = _TEMPLATES.get_template(HTML).render(page_content(summary, run), title=title)
+    write_text(folder / HTML, page)
     return folder / HTML
+
+
+def report_text(summary: Mapping[str, Any], run: Run | None = None, title: str = "") -> str:
+    """Returns the report as Markdown whose tables a terminal shows, too; arguments as above."""
+    content = text_content(summary, run or Run())
+    return _TEMPLATES.get_template(MARKDOWN).render(content, title=title)
+
+
+def markdown_table(table: Table) -> str:
+    """Formats a Markdown table, padded for a terminal; numbers stand at the right."""
+    rows = [[markdown_escape(str(cell)) for cell in row] for row in (table.header, *table.rows)]
+    widths = [max(3, *map(len, column)) for column in zip(*rows, strict=True)]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    padded = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (padded[0], rule, *padded[1:]))
+
+
+def markdown_escape(text: str) -> str:
+    """Escapes text from a file for a cell or heading: no column, no tag, no line of its own."""
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("micron_jax.evaluation"),
+    autoescape=jinja2.select_autoescape(["html"]),
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+_TEMPLATES.filters |= {
+    "share": share,
+    "span": span,
+    "markdown_table": markdown_table,
+    "markdown_escape": markdown_escape,
+}

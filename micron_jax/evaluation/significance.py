@@ -1,56 +1,123 @@
-"""Whether two runs on the same clips differ by more than chance.
+"""The bootstrap over subjects: intervals of metrics, and paired tests of two experiments.
 
-McNemar's exact test counts the clips that one run alone gets right, as if clips were independent;
-they are not, those of a subject go together. The paired bootstrap draws subjects, the same for both
-runs, and asks how the difference of UF1 or UAR varies: it is the one to report.
+Clips of one face are not independent. A resample draws as many subjects as there are, with
+replacement, and takes all clips of each; it draws within each set, so that the sets of a composite
+keep their weights. The classes that count stay those of the whole table.
+
+Two experiments are compared on the same resamples, which show how the difference of a metric
+varies. McNemar's exact test counts the clips that only one of the two predicts rightly, as if clips
+were independent: report the paired bootstrap.
 """
 
 import collections
 import dataclasses
-import math
 import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.stats import binomtest
 
 from micron_jax.errors import UserError
-from micron_jax.evaluation.intervals import METRICS, RESAMPLES, draw, percentiles, resampled
+from micron_jax.evaluation.metrics import METRICS, Confusions, classes_of, count, scores
 from micron_jax.evaluation.prediction import Prediction, name_of
-from micron_jax.evaluation.predictions import difference
-from micron_jax.evaluation.tally import classes_of, tally
+from micron_jax.evaluation.predictions import mismatch
+
+RESAMPLES, LEVEL = 10_000, 0.95
+
+
+@dataclasses.dataclass
+class Bootstrap:
+    """Resamples of subjects; the same strata get the same resamples, which are drawn once.
+
+    Attributes:
+      resamples: their number.
+      seed: of the draws.
+    """
+
+    resamples: int = RESAMPLES
+    seed: int = 0
+    _draws: dict[bytes, np.ndarray] = dataclasses.field(default_factory=dict, repr=False)
+
+    def draws(self, strata: np.ndarray) -> np.ndarray:
+        """Returns `draw_subjects` of the strata."""
+        key = strata.astype(np.int64).tobytes()
+        if key not in self._draws:
+            self._draws[key] = draw_subjects(strata, self.resamples, self.seed)
+        return self._draws[key]
+
+    def intervals(self, confusions: Confusions) -> dict[str, tuple[float, float]] | None:
+        """Returns the interval of each metric's mean over seeds; None for fewer than 2 subjects."""
+        if len(confusions.people) < 2:
+            return None
+        values = resampled_metrics(confusions, self.draws(confusions.strata))
+        return {name: percentiles(values[name]) for name in METRICS}
+
+
+def draw_subjects(strata: np.ndarray, resamples: int, seed: int = 0) -> np.ndarray:
+    """Draws resamples: how often each subject is in each of them.
+
+    Args:
+      strata: int [S], the set of each subject.
+
+    Returns:
+      int64 [resamples, S]; in every stratum each row sums to its number of subjects.
+    """
+    rng = np.random.default_rng(seed)
+    times = np.zeros((resamples, len(strata)), np.int64)
+    for stratum in np.unique(strata):
+        subjects = np.flatnonzero(strata == stratum)
+        shares = np.full(len(subjects), 1 / len(subjects))
+        times[:, subjects] = rng.multinomial(len(subjects), shares, resamples)
+    return times
+
+
+def resampled_metrics(confusions: Confusions, times: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns each metric, its mean over seeds, in each resample: name -> float64 [resamples]."""
+    seeds, people, classes, _ = confusions.matrices.shape
+    flat = confusions.matrices.transpose(1, 0, 2, 3).reshape(people, -1).astype(np.float64)
+    matrices = (times @ flat).reshape(-1, seeds, classes, classes)
+    result = scores(matrices, confusions.counted)
+    return {name: getattr(result, name).mean(axis=1) for name in METRICS}
+
+
+def percentiles(values: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
+    """Returns the bounds of the middle `level` of the values."""
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
 
 
 def compare(
-    ours: Sequence[Prediction],
-    theirs: Sequence[Prediction],
+    first: Sequence[Prediction],
+    second: Sequence[Prediction],
     classes: Sequence[str] | None = None,
     *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    bootstrap: Bootstrap | None = None,
 ) -> dict[str, Any]:
-    """Ours minus theirs.
+    """Compares two experiments on the same clips, first minus second.
 
     Returns:
       {"uf1", "uar", "accuracy": {"difference", "interval", "p"}, "mcnemar": {"only_ours",
-      "only_theirs", "p"}}. Metrics are means over each run's seeds. `mcnemar` is None unless each
-      run has one seed.
+      "only_theirs", "p"}}. Metrics are means over each experiment's seeds. `mcnemar` is None
+      unless each has one seed; "ours" there is the first.
 
     Raises:
       UserError: they are not of the same clips with the same labels, or of one subject only.
     """
-    theirs = paired(ours, theirs)
-    known = classes_of(ours, classes) or classes_of(theirs)
-    for one in (*ours, *theirs):
-        if known and one.prediction not in known:
-            raise UserError(f"{name_of(one.key)}: {one.prediction!r} is none of {', '.join(known)}")
-    both = [tally(run, known) for run in (ours, theirs)]
-    if len(both[0].people) < 2:
+    bootstrap = bootstrap or Bootstrap()
+    second = match_clips(first, second)
+    classes = classes_of(first, classes) or classes_of(second)
+    for row in (*first, *second):
+        if classes and row.prediction not in classes:
+            names = ", ".join(classes)
+            raise UserError(f"{name_of(row.key)}: {row.prediction!r} is none of {names}")
+    pair = [count(table, classes) for table in (first, second)]
+    people = len(pair[0].people)
+    if people < 2:
         raise UserError("one subject alone: a comparison needs at least two")
-    times = draw(both[0].strata, resamples, seed)
-    whole = np.ones((1, times.shape[1]), np.int64)
-    values = [resampled(run, times) for run in both]
-    points = [resampled(run, whole) for run in both]
+    times = bootstrap.draws(pair[0].strata)
+    points = [resampled_metrics(one, np.ones((1, people), np.int64)) for one in pair]
+    values = [resampled_metrics(one, times) for one in pair]
     result: dict[str, Any] = {}
     for name in METRICS:
         differences = values[0][name] - values[1][name]
@@ -59,63 +126,58 @@ def compare(
             "interval": percentiles(differences),
             "p": two_sided(differences),
         }
-    single = all(len(run.seeds) == 1 for run in both)
-    return result | {"mcnemar": _mcnemar(ours, theirs) if single else None}
+    one_seed = all(len(one.seeds) == 1 for one in pair)
+    return result | {"mcnemar": _mcnemar(first, second) if one_seed else None}
 
 
 def two_sided(differences: np.ndarray) -> float:
-    """Twice the smaller share of resamples on either side of 0, the sample itself counted in."""
+    """Returns p: twice the smaller share of resamples on a side of 0, the sample counted in."""
     below, above = (differences <= 0).sum(), (differences >= 0).sum()
     return float(min(1.0, 2 * (min(below, above) + 1) / (len(differences) + 1)))
 
 
-def mcnemar_exact(only_first: int, only_second: int) -> float:
-    """Two-sided p of so uneven a split of the discordant pairs, were both sides as likely."""
-    trials = only_first + only_second
-    tail = sum(math.comb(trials, k) for k in range(min(only_first, only_second) + 1))
-    return min(1.0, 2 * tail / 2**trials)
+def match_clips(first: Sequence[Prediction], second: Sequence[Prediction]) -> list[Prediction]:
+    """Returns the second table, each clip under its name in the first.
 
-
-def paired(ours: Sequence[Prediction], theirs: Sequence[Prediction]) -> list[Prediction]:
-    """Theirs, each clip under our name for it.
-
-    Clips are found by set, subject and name; where that fails, by the name's last part and numbers
-    without leading zeros, as far as these tell clips apart: other people write `s1_ne_1`.
+    Clips are matched by set, subject and name; where that fails, by the name's last part and
+    numbers without leading zeros, if these are unique: other people write `s1_ne_1`.
 
     Raises:
-      UserError: a clip of one is not in the other, or is labeled otherwise there.
+      UserError: a clip is in one table only, or its labels differ.
     """
-    our_keys, their_keys = ({one.key: one.label for one in run} for run in (ours, theirs))
-    names = {key: key for key in their_keys}
-    if set(our_keys) != set(their_keys):
-        loose = [_by_loose_name(keys) for keys in (our_keys, their_keys)]
-        names |= {key: loose[0][name] for name, key in loose[1].items() if name in loose[0]}
-        if len(set(names.values())) < len(names):
-            names = {key: key for key in their_keys}
-    renamed = {names[key]: label for key, label in their_keys.items()}
-    if what := difference(our_keys, renamed):
-        raise UserError(f"runs can be compared on the same clips only: {what}")
-    found = []
-    for one in theirs:
-        dataset, subject, clip = names[one.key]
-        found.append(dataclasses.replace(one, set=dataset, subject=subject, clip=clip))
-    return found
+    first_labels, second_labels = ({row.key: row.label for row in t} for t in (first, second))
+    names = {key: key for key in second_labels}
+    if set(first_labels) != set(second_labels):
+        in_first, in_second = map(_by_loose_name, (first_labels, second_labels))
+        loose = {key: in_first[name] for name, key in in_second.items() if name in in_first}
+        if len(set((names | loose).values())) == len(names):
+            names |= loose
+    renamed = {names[key]: label for key, label in second_labels.items()}
+    if reason := mismatch(first_labels, renamed):
+        raise UserError(f"runs can be compared on the same clips only: {reason}")
+    fields = ("set", "subject", "clip")
+    return [
+        dataclasses.replace(row, **dict(zip(fields, names[row.key], strict=True))) for row in second
+    ]
 
 
 def _by_loose_name(keys: Sequence[tuple[str, str, str]]) -> dict[tuple, tuple[str, str, str]]:
-    """Loose name -> the clip, where only one has it."""
-    found = collections.defaultdict(list)
+    """Returns loose name -> clip, without the names that several clips have."""
+    clips = collections.defaultdict(list)
     for key in keys:
         dataset, subject, clip = key
         parts = (subject, clip.rsplit("/", 1)[-1])
-        loose = [re.sub(r"(?<!\d)0+(?=\d)", "", part.casefold()) for part in parts]
-        loose[0] = re.sub(r"^\D+(?=\d)", "", loose[0])  # sub01 -> 1
-        found[dataset, *loose].append(key)
-    return {name: several[0] for name, several in found.items() if len(several) == 1}
+        subject, clip = (re.sub(r"(?<!\d)0+(?=\d)", "", part.casefold()) for part in parts)
+        subject = re.sub(r"^\D+(?=\d)", "", subject)  # sub01 -> 1
+        clips[dataset, subject, clip].append(key)
+    return {name: several[0] for name, several in clips.items() if len(several) == 1}
 
 
-def _mcnemar(ours: Sequence[Prediction], theirs: Sequence[Prediction]) -> dict[str, Any]:
-    right = {one.key: one.prediction == one.label for one in theirs}
-    pairs = [(one.prediction == one.label, right[one.key]) for one in ours]
-    first, second = pairs.count((True, False)), pairs.count((False, True))
-    return {"only_ours": first, "only_theirs": second, "p": mcnemar_exact(first, second)}
+def _mcnemar(first: Sequence[Prediction], second: Sequence[Prediction]) -> dict[str, Any]:
+    right = {row.key: row.prediction == row.label for row in second}
+    pairs = [(row.prediction == row.label, right[row.key]) for row in first]
+    only_first, only_second = pairs.count((True, False)), pairs.count((False, True))
+    # Were both sides as likely, how probable is so uneven a split of the discordant pairs?
+    trials = only_first + only_second
+    p = float(binomtest(only_first, trials).pvalue) if trials else 1.0
+    return {"only_ours": only_first, "only_theirs": only_second, "p": p}

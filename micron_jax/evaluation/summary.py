@@ -1,4 +1,4 @@
-"""Everything that is said of some predictions, as one dictionary: for JSON, text and the report."""
+"""The summary of predictions, one dictionary for JSON, text and the report."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,27 +8,36 @@ import numpy as np
 
 from micron_jax.datasets import census
 from micron_jax.datasets.protocols import Protocol
-from micron_jax.evaluation.intervals import LEVEL, METRICS, RESAMPLES, intervals
-from micron_jax.evaluation.metrics import scores
+from micron_jax.evaluation.metrics import METRICS, Confusions, classes_of, count, scores
 from micron_jax.evaluation.prediction import Prediction
-from micron_jax.evaluation.published import PUBLISHED
-from micron_jax.evaluation.tally import Tally, classes_of, tally
+from micron_jax.evaluation.significance import LEVEL, Bootstrap
+
+PAPER = "Micron-BERT (CVPR 2023)"
+# Protocol -> (UF1, UAR) as shares of 1: the tables of results of arXiv 2304.03195.
+PUBLISHED = {
+    "composite": (0.8903, 0.8842),
+    "casme2_3": (0.9034, 0.8914),
+    "casme2_5": (0.8553, 0.8348),
+    "samm_5": (0.8386, 0.8475),
+    "smic_hs_3": (0.8550, 0.8384),
+    "casme3_3": (0.5604, 0.6125),
+    "casme3_4": (0.4718, 0.4913),
+    "casme3_7": (0.3264, 0.3254),
+}
 
 
 def summarize(
     predictions: Sequence[Prediction],
     protocol: Protocol | None = None,
     *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    bootstrap: Bootstrap | None = None,
 ) -> dict[str, Any]:
-    """The metrics of one experiment; of several seeds their means, all on the same clips.
+    """Computes the metrics of one experiment; of several seeds their means, all on the same clips.
 
     Args:
-      predictions: as `predictions.combine` gives them.
-      protocol: whose classes all count, and with whose numbers the clips are compared.
-      resamples: of the bootstrap.
-      seed: of the bootstrap.
+      predictions: as `predictions.combine_seeds` returns them.
+      protocol: all its classes count, and its numbers of clips are compared.
+      bootstrap: for the intervals; its resamples serve `significance.compare`, too.
 
     Returns:
       {"samples": clips, "subjects", "uf1", "uar", "accuracy": shares of 1, "intervals": {"level",
@@ -42,83 +51,69 @@ def summarize(
       or None, "largest": {"class", "uf1", "uar", "accuracy"} of always predicting the most frequent
       label}.
     """
-    known = classes_of(predictions, protocol.classes if protocol else None)
-    whole = tally(predictions, known)
+    bootstrap = bootstrap or Bootstrap()
+    classes = classes_of(predictions, protocol.classes if protocol else None)
+    whole = count(predictions, classes)
+    sets = {name: whole.of_set(name, classes) for name in whole.sets if name}
+    published = PUBLISHED.get(protocol.name) if protocol else None
     return {
-        **_metrics(whole, resamples, seed),
+        **_metrics(whole, bootstrap),
         "classes": list(whole.classes),
         "per_class": _per_class(whole),
         "per_set": {
-            name: _metrics(part := whole.part(name, known), resamples, seed)
-            | {"classes": _numbers(part)}
-            for name in whole.sets
-            if name
+            name: _metrics(part, bootstrap) | {"classes": part.clips} for name, part in sets.items()
         },
-        "confusion": whole.confusion.sum((0, 1)).tolist(),
+        "confusion": whole.matrices.sum((0, 1)).tolist(),
         "per_subject": _per_subject(whole),
         "seeds": _seeds(whole),
-        "protocol": _fit(protocol, whole, predictions) if protocol else None,
-        "published": _published(protocol),
+        "protocol": _protocol(protocol, whole, predictions) if protocol else None,
+        "published": dict(zip(("uf1", "uar"), published, strict=True)) if published else None,
         "largest": _largest(whole),
     }
 
 
-def _metrics(part: Tally, resamples: int, seed: int) -> dict[str, Any]:
-    result = scores(part.confusion.sum(1), part.counted)
-    bounds = intervals(part, resamples, seed)
+def _metrics(confusions: Confusions, bootstrap: Bootstrap) -> dict[str, Any]:
+    result = confusions.scores()
+    bounds = bootstrap.intervals(confusions)
+    about = {"level": LEVEL, "resamples": bootstrap.resamples, "unit": "subject"}
     return {
-        "samples": int(part.confusion[0].sum()),
-        "subjects": len(part.people),
+        "samples": int(confusions.matrices[0].sum()),
+        "subjects": len(confusions.people),
         **{name: float(getattr(result, name).mean()) for name in METRICS},
-        "intervals": bounds
-        and {
-            "level": LEVEL,
-            "resamples": resamples,
-            "unit": "subject",
-            **{name: list(bounds[name]) for name in METRICS},
-        },
+        "intervals": bounds and about | {name: list(bounds[name]) for name in METRICS},
     }
 
 
-def _numbers(part: Tally) -> dict[str, int]:
-    """Clips of each label."""
-    labeled = part.confusion[0].sum((0, 2))
-    return {name: int(n) for name, n in zip(part.classes, labeled, strict=True)}
-
-
-def _per_class(whole: Tally) -> dict[str, dict[str, Any]]:
-    result = scores(whole.confusion.sum(1), whole.counted)
+def _per_class(confusions: Confusions) -> dict[str, dict[str, Any]]:
+    result = confusions.scores()
+    means = {name: getattr(result, name).mean(0) for name in ("f1", "recall", "precision")}
     return {
         name: {
-            "samples": number,
-            **{
-                metric: float(getattr(result, metric)[:, n].mean())
-                for metric in ("f1", "recall", "precision")
-            },
-            "counted": bool(whole.counted[n]),
+            "samples": clips,
+            **{metric: float(values[n]) for metric, values in means.items()},
+            "counted": bool(confusions.counted[n]),
         }
-        for n, (name, number) in enumerate(_numbers(whole).items())
+        for n, (name, clips) in enumerate(confusions.clips.items())
     }
 
 
-def _per_subject(whole: Tally) -> list[dict[str, Any]]:
-    hits = np.trace(whole.confusion, axis1=-2, axis2=-1).mean(0)
+def _per_subject(confusions: Confusions) -> list[dict[str, Any]]:
+    hits = np.trace(confusions.matrices, axis1=-2, axis2=-1).mean(0)
+    clips = confusions.matrices[0].sum((1, 2))
     return [
-        {"set": dataset, "subject": subject, "samples": int(matrix.sum()), "correct": float(hit)}
-        for (dataset, subject), matrix, hit in zip(
-            whole.people, whole.confusion[0], hits, strict=True
-        )
+        {"set": dataset, "subject": subject, "samples": int(number), "correct": float(correct)}
+        for (dataset, subject), number, correct in zip(confusions.people, clips, hits, strict=True)
     ]
 
 
-def _seeds(whole: Tally) -> dict[str, Any]:
-    result = scores(whole.confusion.sum(1), whole.counted)
+def _seeds(confusions: Confusions) -> dict[str, Any]:
+    result = confusions.scores()
     values = {name: getattr(result, name) for name in METRICS}
     return {
-        "count": len(whole.seeds),
+        "count": len(confusions.seeds),
         "runs": [
             {"seed": seed, **{name: float(values[name][n]) for name in METRICS}}
-            for n, seed in enumerate(whole.seeds)
+            for n, seed in enumerate(confusions.seeds)
         ],
         "spread": {
             name: {
@@ -131,9 +126,12 @@ def _seeds(whole: Tally) -> dict[str, Any]:
     }
 
 
-def _fit(protocol: Protocol, whole: Tally, predictions: Sequence[Prediction]) -> dict[str, Any]:
-    clips = [(one.set, one.subject, one.label) for one in predictions if one.seed == whole.seeds[0]]
-    counts = census.count(whole.sets, whole.classes, clips)
+def _protocol(
+    protocol: Protocol, confusions: Confusions, predictions: Sequence[Prediction]
+) -> dict[str, Any]:
+    first = confusions.seeds[0]
+    clips = [(row.set, row.subject, row.label) for row in predictions if row.seed == first]
+    counts = census.count(confusions.sets, confusions.classes, clips)
     return {
         "name": protocol.name,
         "found": {name: dataclasses.asdict(part) for name, part in counts.items()},
@@ -142,17 +140,11 @@ def _fit(protocol: Protocol, whole: Tally, predictions: Sequence[Prediction]) ->
     }
 
 
-def _largest(whole: Tally) -> dict[str, Any]:
-    """What needs no face: the bar below which nothing was learned."""
-    labeled = whole.confusion[0].sum((0, 2))
-    always = np.zeros((len(labeled),) * 2)
-    always[:, labeled.argmax()] = labeled
-    result = scores(always, whole.counted)
+def _largest(confusions: Confusions) -> dict[str, Any]:
+    """Returns the metrics of a constant: below them nothing was learned."""
+    clips = np.array(list(confusions.clips.values()))
+    matrix = np.zeros((len(clips),) * 2)
+    matrix[:, clips.argmax()] = clips
+    result = scores(matrix, confusions.counted)
     values = {name: float(getattr(result, name)) for name in METRICS}
-    return {"class": whole.classes[labeled.argmax()], **values}
-
-
-def _published(protocol: Protocol | None) -> dict[str, float] | None:
-    if protocol is None or protocol.name not in PUBLISHED:
-        return None
-    return dict(zip(("uf1", "uar"), PUBLISHED[protocol.name], strict=True))
+    return {"class": confusions.classes[clips.argmax()], **values}

@@ -175,8 +175,8 @@ def finetune(config: FinetuneConfig, workdir: Path) -> int:
     outputs.write_json(
         workdir / "provenance.json", outputs.provenance(checkpoint, opened.sheets, started)
     )
-    report = write_report(workdir)
     summary = summarize(rows, protocol)
+    report = write_report(workdir, summary)
     kept = workdir / classifier.KEPT
     if start.params and not config.shuffle_labels and not kept.exists():
         with (

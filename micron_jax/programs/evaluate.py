@@ -1,4 +1,4 @@
-"""`micron-jax evaluate`: UF1, UAR and a report, from predictions of ours or of anyone."""
+"""`micron-jax evaluate`: UF1, UAR, intervals and a report of any predictions."""
 
 import argparse
 from pathlib import Path
@@ -22,36 +22,41 @@ def main(argv: list[str]) -> int:
 
     from micron_jax.datasets.protocols import find
     from micron_jax.evaluation.megc import write_log
-    from micron_jax.evaluation.predictions import write_csv
-    from micron_jax.evaluation.report import write_pages
-    from micron_jax.evaluation.report_markdown import lines
+    from micron_jax.evaluation.prediction import write_csv
+    from micron_jax.evaluation.report import report_text, write_pages
     from micron_jax.evaluation.run_files import Run, protocol_of, read_run
-    from micron_jax.evaluation.significance import compare
+    from micron_jax.evaluation.significance import Bootstrap, compare
     from micron_jax.evaluation.summary import summarize
 
     first = options.predictions[0]
     protocol = find(options.protocol) if options.protocol else protocol_of(first)
+    classes = protocol.classes if protocol else None
     predictions = _read(options.predictions, protocol, options.seed)
-    others = {path: _read([path], protocol, options.seed, alone=True) for path in options.against}
-    summary = summarize(predictions, protocol, resamples=options.resamples)
+    others = {
+        path: _read([path], protocol, options.seed, any_seed=True) for path in options.against
+    }
+    bootstrap = Bootstrap(options.resamples)
+    summary = summarize(predictions, protocol, bootstrap=bootstrap)
     if others:
-        classes = protocol.classes if protocol else None
         summary["against"] = [
-            {"file": str(path)} | compare(predictions, other, classes, resamples=options.resamples)
+            {"file": str(path)} | compare(predictions, other, classes, bootstrap=bootstrap)
             for path, other in others.items()
         ]
     run = read_run(first) if len(options.predictions) == 1 else Run()
-    told = lines(summary, run)
+    text = report_text(summary, run)
     if options.json:
         write_json(options.json, summary)
     if options.csv:
         write_csv(options.csv, predictions)
     if options.megc:
-        write_log(options.megc, predictions, protocol.classes if protocol else None)
+        try:
+            write_log(options.megc, predictions, classes)
+        except UserError as error:
+            raise UserError(f"--megc: {error} (see --protocol, --seed)") from None
     if options.report:
         title = ", ".join(path.resolve().name for path in options.predictions)
-        told += ["", f"report: {write_pages(options.report, summary, run, title=title)}"]
-    print("\n".join(told))
+        text += f"\nreport: {write_pages(options.report, summary, run, title=title)}\n"
+    print(text, end="")
     return 0
 
 
@@ -85,55 +90,62 @@ def _arguments() -> Arguments:
         help="check classes and counts against it: composite, casme2_3, casme2_5, samm_3, ... "
         "(a workdir brings its own)",
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="take this seed of several only")
+    parser.add_argument("--seed", type=int, metavar="N", help="take only this one of several seeds")
     parser.add_argument(
-        "--resamples", type=int, default=10_000, metavar="N", help="of the bootstrap (%(default)s)"
+        "--resamples",
+        type=int,
+        default=10_000,
+        metavar="N",
+        help="of the bootstrap (default: %(default)s)",
     )
-    for option, metavar, text in (
-        ("--json", "OUT", "write all numbers there as well"),
-        ("--report", "DIR", "write report.html, one self-contained page, and report.md there"),
-        ("--csv", "OUT", "write the predictions there as CSV"),
-        ("--megc", "OUT", "write the predictions there as a log of MEGC2019"),
-    ):
-        parser.add_argument(option, type=Path, metavar=metavar, help=text)
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write all numbers there as well")
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help="write report.html, one self-contained page, and report.md there",
+    )
+    parser.add_argument("--csv", type=Path, metavar="OUT", help="write the predictions as CSV")
+    parser.add_argument(
+        "--megc", type=Path, metavar="OUT", help="write the predictions as a log of MEGC2019"
+    )
     return parser
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
-    """Refuses before anything is computed what could not be written, or would overwrite input."""
+    """Refuses, before the work, an output that cannot be written or would overwrite an input."""
     if options.resamples < 100:
         raise UserError(f"--resamples {options.resamples}: give at least 100")
-    resolved = [path.resolve() for path in options.predictions]
-    if len(set(resolved)) < len(resolved):
+    inputs = [path.resolve() for path in options.predictions]
+    if len(set(inputs)) < len(inputs):
         raise UserError("one of the predictions is given twice: each is a seed of its own")
-    given = {path.resolve() for path in (*options.predictions, *options.against)}
-    given |= {path / "predictions.csv" for path in given if path.is_dir()}
+    inputs += [path.resolve() for path in options.against]
+    inputs += [path / "predictions.csv" for path in inputs if path.is_dir()]
     for name in ("json", "csv", "megc"):
         path = getattr(options, name)
         if path is None:
             continue
         if path.is_dir() or not path.parent.is_dir():
             raise UserError(f"--{name} {path}: name a file in a folder that exists")
-        if path.resolve() in given:
+        if path.resolve() in inputs:
             raise UserError(f"--{name} {path} would overwrite what is read: name another file")
     if options.report and options.report.exists() and not options.report.is_dir():
         raise UserError(f"--report {options.report} is a file: name a folder")
 
 
-def _read(paths: list[Path], protocol, seed: int | None, *, alone: bool = False) -> list:
-    """One experiment's predictions; of several files each is a seed.
+def _read(paths: list[Path], protocol, seed: int | None, *, any_seed: bool = False) -> list:
+    """Returns one experiment's predictions; of several files each is a seed.
 
     Args:
-      seed: to take of several; None for all of them.
-      alone: whether an experiment of a single other seed is taken as well.
+      seed: the only one to take; None for all of them.
+      any_seed: take an experiment that has another seed alone, too.
     """
-    from micron_jax.evaluation.predictions import combine, read
+    from micron_jax.evaluation.predictions import combine_seeds, read_predictions
 
-    found = combine([(path, read(path, protocol)) for path in paths])
-    seeds = sorted({one.seed for one in found})
-    if seed is None or (alone and len(seeds) == 1):
-        return found
-    chosen = [one for one in found if one.seed == seed]
-    if not chosen:
+    predictions = combine_seeds([(path, read_predictions(path, protocol)) for path in paths])
+    seeds = sorted({row.seed for row in predictions})
+    if seed is None or (any_seed and len(seeds) == 1):
+        return predictions
+    if seed not in seeds:
         raise UserError(f"--seed {seed}: {paths[0]} has {', '.join(map(str, seeds))}")
-    return chosen
+    return [row for row in predictions if row.seed == seed]

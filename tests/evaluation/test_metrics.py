@@ -1,7 +1,12 @@
+import dataclasses
+
 import numpy as np
 import pytest
+from helpers.evaluated import composite
 
-from micron_jax.evaluation.metrics import confusion_matrix, scores
+from micron_jax.datasets.protocols import THREE
+from micron_jax.evaluation.metrics import confusion_matrix, count, scores
+from micron_jax.evaluation.prediction import Prediction
 
 
 def test_a_table_counted_by_hand():
@@ -102,3 +107,34 @@ def test_wrong_indices_are_refused():
     for labels, predictions in (([0, 3], [0, 0]), ([0, -1], [0, 0]), ([0], [0, 0])):
         with pytest.raises(ValueError):  # noqa: PT011
             confusion_matrix(labels, predictions, 3)
+
+
+def test_the_matrices_hold_every_clip():
+    table = [*composite(0), *composite(1)]
+    confusions = count(table, THREE)
+    assert confusions.classes == THREE
+    assert confusions.seeds == (0, 1)
+    assert confusions.matrices.shape == (2, 68, 3, 3)
+    for n, seed in enumerate(confusions.seeds):
+        part = [row for row in table if row.seed == seed]
+        pairs = [[THREE.index(getattr(row, w)) for row in part] for w in ("label", "prediction")]
+        assert confusions.matrices[n].sum(0).tolist() == confusion_matrix(*pairs, 3).tolist()
+    assert confusions.sets == ("casme2", "samm", "smic_hs")
+    assert np.bincount(confusions.strata).tolist() == [24, 28, 16]
+    samm = confusions.of_set("samm", THREE)
+    assert samm.matrices[0].sum() == 133
+    assert samm.people == tuple(person for person in confusions.people if person[0] == "samm")
+
+
+def test_which_classes_count():
+    rows = [Prediction("a", "1", "x", "x"), Prediction("b", "1", "y", "z")]
+    assert count(rows).classes == ("x", "y", "z")
+    assert count(rows).counted.tolist() == [True, True, False]
+    confusions = count(rows, ("z", "y", "x", "w"))
+    assert confusions.classes == ("z", "y", "x", "w")
+    assert confusions.counted.all()
+    wide = [dataclasses.replace(row, probabilities=dict(x=1, y=0, z=0, w=0)) for row in rows]
+    assert count(wide).classes == ("x", "y", "z", "w")
+    assert count(wide).counted.all()
+    with pytest.raises(ValueError, match="no class z; there are x, y"):
+        count(rows, ("x", "y"))

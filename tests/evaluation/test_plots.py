@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from micron_jax.evaluation.plots import curves, frame, heat_over, nice_ticks, over_epochs, strip
+from micron_jax.evaluation.plots import curve_figure, map_over, nice_ticks, over_epochs, png_address
 
 
 @pytest.mark.parametrize(
@@ -36,31 +36,26 @@ def test_epochs_are_gathered_over_folds_and_seeds():
     assert epochs == [0, 1]
     assert (low.tolist(), middle.tolist(), high.tolist()) == ([9, 1], [9, 2], [9, 3])
     assert over_epochs(rows, "train_accuracy") is None
-    assert "nan" not in curves("loss", [3], [1.0], [1.0], [1.0])  # one epoch
-
-
-def test_a_strip_puts_values_where_they_belong():
-    svg = strip(0.5, (0.25, 0.75), published=1.0)
-    assert '<circle class="value" cx="150.0"' in svg
-    assert '<line class="interval" x1="79.0" x2="221.0"' in svg
-    assert '<circle class="published" cx="292.0"' in svg
-    assert "interval" not in strip(0.5, None)
+    figure = curve_figure("loss", epochs, low, middle, high)
+    assert figure["curve"] == "46.0,26.2 408.0,153.6"
+    assert figure["x_ticks"] == [(46.0, 0), (408.0, 1)]
+    assert "nan" not in str(curve_figure("loss", [3], [1.0], [1.0], [1.0]))  # one epoch
 
 
 def test_a_frame_is_in_its_address():
     image = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
-    kind, data = frame(image).split(",")
+    kind, data = png_address(image).split(",")
     assert kind == "data:image/png;base64"
     png = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
     np.testing.assert_array_equal(png[..., ::-1], image)
-    large = frame(np.zeros((400, 200, 3), np.uint8)).split(",")[1]
+    large = png_address(np.zeros((400, 200, 3), np.uint8)).split(",")[1]
     assert cv2.imdecode(np.frombuffer(base64.b64decode(large), np.uint8), 1).shape == (160, 80, 3)
 
 
-def test_heat_lies_where_it_was_and_nowhere_else():
+def test_motion_lies_where_it_was_and_nowhere_else():
     image = np.full((8, 8, 3), 100, np.uint8)
-    heat = np.array([[0, 4], [-3, np.nan]], np.float32)
-    shown = heat_over(image, heat, top=4.0)
+    motion = np.array([[0, 4], [-3, np.nan]], np.float32)
+    shown = map_over(image, motion, top=4.0)
     assert (shown[:4, :4] == 100).all()
     assert (shown[4:] == 100).all()
     assert (shown[:4, 4:] == shown[0, 4]).all()

@@ -6,7 +6,7 @@ from micron_jax.datasets import protocols
 from micron_jax.datasets.protocols import THREE
 from micron_jax.errors import UserError
 from micron_jax.evaluation.megc import write_log
-from micron_jax.evaluation.predictions import Prediction, combine, read, write_csv
+from micron_jax.evaluation.predictions import Prediction, combine_seeds, read_predictions, write_csv
 
 HEAD = "clip,subject,label,prediction\n"
 
@@ -37,17 +37,17 @@ def ours(seed=0):
 def test_our_csv_goes_round(tmp_path):
     table = [*ours(), *ours(seed=3)]
     write_csv(tmp_path / "predictions.csv", table)
-    assert read(tmp_path / "predictions.csv") == table
-    assert read(tmp_path) == table  # a workdir
+    assert read_predictions(tmp_path / "predictions.csv") == table
+    assert read_predictions(tmp_path) == table  # a workdir
     first, second = (tmp_path / "predictions.csv").read_text().splitlines()[:2]
     assert first == "clip,subject,set,seed,fold,label,prediction,p_negative,p_positive,p_surprise"
     assert second == "clip0,0,smic_hs,0,smic_hs/0,negative,negative,0.5,0.25,0.25"
     bare = [dataclasses.replace(one, probabilities={}) for one in ours()]
     write_csv(tmp_path / "bare.csv", bare)
-    assert read(tmp_path / "bare.csv") == bare
+    assert read_predictions(tmp_path / "bare.csv") == bare
     nameless = [dataclasses.replace(one, set="") for one in ours()]
     write_csv(tmp_path / "nameless.csv", nameless)
-    assert read(tmp_path / "nameless.csv") == nameless
+    assert read_predictions(tmp_path / "nameless.csv") == nameless
     with pytest.raises(ValueError, match="clip0: probabilities"):
         write_csv(tmp_path / "bare.csv", [*ours(), *bare])
 
@@ -57,7 +57,7 @@ def test_anyones_csv(tmp_path):
     # As a spreadsheet may save it: a byte order mark, semicolons, other columns, other letters.
     text = 'Subject;note;Clip;Label;Prediction\n18;"a; b\nc";EP01 ;happy; sad\n\n18;;EP02;sad;sad\n'
     path.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
-    assert read(path) == [
+    assert read_predictions(path) == [
         Prediction("EP01", "18", "happy", "sad"),
         Prediction("EP02", "18", "sad", "sad"),
     ]
@@ -66,7 +66,7 @@ def test_anyones_csv(tmp_path):
 def test_a_megc_log_is_read_by_our_names_and_goes_round(tmp_path):
     path = tmp_path / "log.txt"
     path.write_bytes(LOG.encode())
-    table = read(path)
+    table = read_predictions(path)
     assert [(one.set, one.subject, one.clip, one.label, one.prediction) for one in table] == [
         ("casme2", "01", "sub01/EP02_01f", "positive", "positive"),
         ("casme2", "01", "sub01/EP19_05f", "negative", "positive"),
@@ -78,9 +78,9 @@ def test_a_megc_log_is_read_by_our_names_and_goes_round(tmp_path):
     write_log(tmp_path / "again.txt", table, THREE)
     same = [line.split() for line in LOG.splitlines() if line]
     assert [line.split() for line in (tmp_path / "again.txt").read_text().splitlines()] == same
-    assert read(tmp_path / "again.txt") == table
+    assert read_predictions(tmp_path / "again.txt") == table
     write_csv(tmp_path / "log.csv", table)
-    assert read(tmp_path / "log.csv") == table
+    assert read_predictions(tmp_path / "log.csv") == table
 
 
 def test_a_log_of_another_protocol(tmp_path):
@@ -88,17 +88,17 @@ def test_a_log_of_another_protocol(tmp_path):
     table = [Prediction("spNO.1/a", "1", "sad", "fear", set="casme3", fold="casme3/1")]
     write_log(tmp_path / "log", table, protocol.classes)
     assert (tmp_path / "log").read_text() == "casme3 1\nspNO.1/a 4 3\n"
-    assert read(tmp_path / "log", protocol) == table
+    assert read_predictions(tmp_path / "log", protocol) == table
     with pytest.raises(UserError, match="row 2: class '4' is not known; there are: 0 negative, 1"):
-        read(tmp_path / "log")
+        read_predictions(tmp_path / "log")
 
 
 def test_what_a_log_cannot_hold(tmp_path):
     for table, message in (
-        ([*ours(), *ours(seed=1)], "here are 2: choose with --seed"),
+        ([*ours(), *ours(seed=1)], "here are 2: choose one"),
         (
             [dataclasses.replace(ours()[0], label="fear")],
-            "'fear' is none of negative, .*--protocol",
+            "'fear' is none of negative, .* needs the protocol",
         ),
         ([dataclasses.replace(ours()[0], set="")], "add a column `set`"),
         ([dataclasses.replace(ours()[0], set="mine", clip="a b")], "'a b': .* with spaces"),
@@ -139,7 +139,7 @@ def test_bad_files_are_one_line_with_the_row(tmp_path, text, message):
     path = tmp_path / "bad.csv"
     path.write_text(text)
     with pytest.raises(UserError) as caught:
-        read(path)
+        read_predictions(path)
     assert message in str(caught.value)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -149,14 +149,14 @@ def test_files_that_cannot_be_read(tmp_path):
     path = tmp_path / "bad.csv"
     path.write_bytes(HEAD.encode() + "a,1,Überraschung,x\n".encode("latin-1"))
     with pytest.raises(UserError, match="row 2: not UTF-8: save it as CSV UTF-8"):
-        read(path)
+        read_predictions(path)
     path.write_bytes(HEAD.encode("utf-16"))
     with pytest.raises(UserError, match="row 1: not UTF-8"):
-        read(path)
+        read_predictions(path)
     with pytest.raises(UserError, match=r"none\.csv does not exist"):
-        read(tmp_path / "none.csv")
+        read_predictions(tmp_path / "none.csv")
     with pytest.raises(UserError, match=r"predictions\.csv does not exist"):
-        read(tmp_path)
+        read_predictions(tmp_path)
     with pytest.raises(UserError, match="cannot be written"):
         write_csv(tmp_path / "no" / "folder.csv", ours())
 
@@ -164,7 +164,7 @@ def test_files_that_cannot_be_read(tmp_path):
 def test_a_protocol_spells_the_classes_and_names_the_set(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text(HEAD + "a,1,Happiness,SURPRISE\n")
-    (one,) = read(path, protocols.find("casme2_5"))
+    (one,) = read_predictions(path, protocols.find("casme2_5"))
     assert one == Prediction("a", "1", "happiness", "surprise", set="casme2")
 
 
@@ -191,7 +191,7 @@ def test_what_a_protocol_refuses(tmp_path, text, message):
     path = tmp_path / "bad.csv"
     path.write_text(text)
     with pytest.raises(UserError) as caught:
-        read(path, protocols.COMPOSITE)
+        read_predictions(path, protocols.COMPOSITE)
     assert message in str(caught.value)
 
 
@@ -199,24 +199,24 @@ def test_columns_of_probabilities_name_the_classes(tmp_path):
     path = tmp_path / "bad.csv"
     path.write_text("clip,subject,label,prediction,p_x,p_y\na,1,x,y,0,1\nb,1,z,x,1,0\n")
     with pytest.raises(UserError, match="row 3: label 'z' is not of the columns p_CLASS, which"):
-        read(path)
+        read_predictions(path)
 
 
 def test_the_same_number_in_two_sets_is_two_people(tmp_path):
     path = tmp_path / "both.csv"
     path.write_text("clip,subject,set,label,prediction\na,18,casme2,x,x\na,18,smic_hs,x,x\n")
-    assert len({one.person for one in read(path)}) == 2
+    assert len({one.person for one in read_predictions(path)}) == 2
 
 
 def test_files_are_seeds_of_one_experiment(tmp_path):
     a, b = tmp_path / "a.csv", tmp_path / "b.csv"
-    table = combine([(a, ours()), (b, ours())])
+    table = combine_seeds([(a, ours()), (b, ours())])
     assert table == [*ours(), *ours(seed=1)]
-    assert combine([(a, ours(seed=7)), (b, ours(seed=2))]) == [*ours(seed=7), *ours(seed=2)]
+    assert combine_seeds([(a, ours(seed=7)), (b, ours(seed=2))]) == [*ours(seed=7), *ours(seed=2)]
     with pytest.raises(UserError, match=r"seed 4 stands in .*a\.csv and in .*b\.csv"):
-        combine([(a, ours(seed=4)), (b, ours(seed=4))])
+        combine_seeds([(a, ours(seed=4)), (b, ours(seed=4))])
     with pytest.raises(UserError, match="differ: clip clip5 of subject smic_hs/2 is in the first"):
-        combine([(a, ours()), (b, ours()[:-1])])
+        combine_seeds([(a, ours()), (b, ours()[:-1])])
     other = [dataclasses.replace(ours()[0], label="surprise"), *ours()[1:]]
     with pytest.raises(UserError, match=r"clip0 of .* is labeled 'negative' in the first, 'surpr"):
-        combine([(a, ours()), (b, other)])
+        combine_seeds([(a, ours()), (b, other)])

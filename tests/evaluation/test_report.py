@@ -10,11 +10,10 @@ import pytest
 from helpers.evaluated import NASTY, composite, make_workdir
 
 from micron_jax.errors import UserError
-from micron_jax.evaluation.published import CAVEAT
-from micron_jax.evaluation.report import write_pages, write_report
-from micron_jax.evaluation.report_markdown import table
+from micron_jax.evaluation.report import _TEMPLATES, markdown_table, write_pages, write_report
+from micron_jax.evaluation.report_content import CAVEAT, Table
 from micron_jax.evaluation.run_files import Run
-from micron_jax.evaluation.significance import compare
+from micron_jax.evaluation.significance import Bootstrap, compare
 from micron_jax.evaluation.summary import summarize
 
 # A probe that the page itself does not have tells what a browser made of it.
@@ -113,16 +112,29 @@ def test_the_markdown_beside_it(workdir):
     assert "LEAKY" in text
     assert "0.8903" in text
     assert "Protocol composite: clips and subjects as published." in text
-    assert table(["a|b", "n"], [["<x>", 1.5]]) == [
+    lines = markdown_table(Table(["a|b", "n"], [["<x>", 1.5]])).splitlines()
+    assert lines == [
         r"| a\|b   |   n |",
         "| ------ | --: |",
         "| &lt;x> | 1.5 |",
     ]
 
 
+def test_a_strip_puts_values_where_they_belong():
+    figures = _TEMPLATES.get_template("figures.html").module
+    metric = {"value": 0.5, "interval": (0.25, 0.75), "seeds": [0.5], "published": 1.0}
+    svg = str(figures.strip(metric))
+    assert '<circle class="value" cx="150.0"' in svg
+    assert '<line class="interval" x1="79.0" x2="221.0"' in svg
+    assert '<line class="mark" x1="150.0"' in svg
+    assert '<circle class="published" cx="292.0"' in svg
+    bare = str(figures.strip(metric | {"interval": None, "seeds": [], "published": None}))
+    assert not {"interval", "mark", "published"} & set(bare.split('"'))
+
+
 def test_bare_predictions_make_a_page_too(tmp_path):
     table = [one for one in composite() if one.set == "samm"]
-    summary = summarize(table, resamples=200)
+    summary = summarize(table, bootstrap=Bootstrap(200))
     assert summary["protocol"] is None
     path = write_pages(tmp_path / "new" / "folder", summary, Run(), title="theirs.csv")
     text = path.read_text()
@@ -140,8 +152,8 @@ def test_comparisons_and_differences_are_shown(tmp_path):
 
     table = composite()[1:]
     other = composite(1)[1:]
-    summary = summarize(table, COMPOSITE, resamples=200)
-    summary["against"] = [{"file": "<other>.csv"} | compare(table, other, resamples=200)]
+    summary = summarize(table, COMPOSITE, bootstrap=Bootstrap(200))
+    summary["against"] = [{"file": "<other>.csv"} | compare(table, other, bootstrap=Bootstrap(200))]
     text = write_pages(tmp_path, summary, Run(), title="x").read_text()
     assert "<p>&lt;other&gt;.csv</p>" in text
     assert "McNemar, exact:" in text

@@ -6,13 +6,13 @@ from helpers.evaluated import composite
 from micron_jax.datasets import protocols
 from micron_jax.datasets.protocols import COMPOSITE, PROTOCOLS
 from micron_jax.evaluation.predictions import Prediction
-from micron_jax.evaluation.published import PUBLISHED
-from micron_jax.evaluation.summary import summarize
+from micron_jax.evaluation.significance import Bootstrap
+from micron_jax.evaluation.summary import PUBLISHED, summarize
 
 
 @pytest.fixture(scope="module")
 def one_seed():
-    return summarize(composite(), COMPOSITE, resamples=200)
+    return summarize(composite(), COMPOSITE, bootstrap=Bootstrap(200))
 
 
 def test_what_scripts_rely_on(one_seed):
@@ -45,15 +45,17 @@ def test_what_scripts_rely_on(one_seed):
 
 def test_seeds_are_averaged_and_their_spread_told(one_seed):
     tables = [composite(seed) for seed in range(3)]
-    several = summarize([one for table in tables for one in table], COMPOSITE, resamples=200)
+    several = summarize(
+        [row for table in tables for row in table], COMPOSITE, bootstrap=Bootstrap(200)
+    )
     assert several["samples"] == 442
-    single = [summarize(table, COMPOSITE, resamples=200)["uf1"] for table in tables]
-    assert [run["uf1"] for run in several["seeds"]["runs"]] == single
-    mean = sum(single) / 3
+    alone = [summarize(table, COMPOSITE, bootstrap=Bootstrap(200))["uf1"] for table in tables]
+    assert [run["uf1"] for run in several["seeds"]["runs"]] == alone
+    mean = sum(alone) / 3
     assert several["uf1"] == pytest.approx(mean)
     spread = several["seeds"]["spread"]["uf1"]
-    assert spread["std"] == pytest.approx((sum((v - mean) ** 2 for v in single) / 2) ** 0.5)
-    assert (spread["min"], spread["max"]) == (min(single), max(single))
+    assert spread["std"] == pytest.approx((sum((v - mean) ** 2 for v in alone) / 2) ** 0.5)
+    assert (spread["min"], spread["max"]) == (min(alone), max(alone))
     assert [sum(row) for row in several["confusion"]] == [750, 327, 249]
 
 
@@ -64,7 +66,7 @@ def test_counts_are_compared_with_the_protocol(one_seed):
         "subjects": 28,
     }
     table = [one for one in composite() if one.set != "samm" and one.person != ("casme2", "08")]
-    told = summarize(table, COMPOSITE, resamples=200)["protocol"]["differences"]
+    told = summarize(table, COMPOSITE, bootstrap=Bootstrap(200))["protocol"]["differences"]
     gone = [one.label for one in composite() if one.person == ("casme2", "08")]
     assert told == [
         f"casme2: negative {88 - gone.count('negative')}, expected 88",
@@ -92,9 +94,9 @@ def test_a_class_without_clips_counts_if_the_protocol_has_it():
 
 def test_a_class_that_one_set_lacks_counts_there_by_the_protocol_too():
     rows = [one for one in composite() if (one.set, one.label) != ("samm", "surprise")]
-    whole = summarize(rows, COMPOSITE, resamples=200)["per_set"]["samm"]
+    whole = summarize(rows, COMPOSITE, bootstrap=Bootstrap(200))["per_set"]["samm"]
     rows = [dataclasses.replace(one, probabilities={}) for one in rows]
-    bare = summarize(rows, resamples=200)["per_set"]["samm"]
+    bare = summarize(rows, bootstrap=Bootstrap(200))["per_set"]["samm"]
     assert whole["uar"] == pytest.approx(bare["uar"] * 2 / 3)
     assert whole["classes"]["surprise"] == 0
 

@@ -4,7 +4,7 @@ import pytest
 from helpers.evaluated import composite, make_workdir
 
 from micron_jax.cli import main
-from micron_jax.evaluation.predictions import read, write_csv
+from micron_jax.evaluation.predictions import read_predictions, write_csv
 
 SAMPLE = "clip,subject,label,prediction\na,1,x,x\nb,1,y,x\nc,2,x,x\nd,2,y,y\n"
 
@@ -48,12 +48,15 @@ def test_a_workdir_with_everything_asked_for(tmp_path, capsys):
     (comparison,) = told["against"]
     assert comparison["uf1"]["p"] < 0.05
     assert comparison["mcnemar"]["only_ours"] > comparison["mcnemar"]["only_theirs"]
-    assert read(table) == [one for one in read(workdir) if one.seed == 1]
-    said = [
-        {(one.person, one.clip.split("/")[-1]): (one.label, one.prediction) for one in read(file)}
+    assert read_predictions(table) == [one for one in read_predictions(workdir) if one.seed == 1]
+    by_clip = [
+        {
+            (row.person, row.clip.split("/")[-1]): (row.label, row.prediction)
+            for row in read_predictions(file)
+        }
         for file in (log, table)
     ]
-    assert said[0] == said[1]
+    assert by_clip[0] == by_clip[1]
     assert log.read_text().splitlines()[0].startswith("casme2 sub")
     page = (tmp_path / "report" / "report.html").read_text()
     assert "Hardest clips" in page
@@ -101,7 +104,7 @@ def test_differences_from_the_protocol_are_printed(tmp_path, capsys):
         (["--report", "{theirs}"], "is a file: name a folder"),
         (
             ["--megc", "{folder}/log"],
-            "is none of negative, positive, surprise: a MEGC log needs --prot",
+            "is none of negative, positive, surprise: a MEGC log needs the prot",
         ),
         (["--against", "{folder}/none.csv"], "none.csv does not exist"),
         (["{theirs}"], "one of the predictions is given twice"),

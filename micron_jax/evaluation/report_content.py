@@ -1,0 +1,273 @@
+"""The content of the report: the lines, tables and figures that its templates show."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from micron_jax import __version__
+from micron_jax.evaluation import plots
+from micron_jax.evaluation.run_files import Hardest, Run
+from micron_jax.evaluation.summary import PAPER
+
+NAMES = {"uf1": "UF1", "uar": "UAR", "accuracy": "accuracy"}
+FEW_SUBJECTS = 5  # fewer make an interval that says little
+MAX_CLIPS = 12  # that are shown: a page of a few megabytes
+VERSIONS = ("micron_jax", "jax", "python", "git", "device", "started", "finished")
+CAVEAT = (
+    "Published numbers of this field may rest on a choice made on the test subjects, such as the "
+    "epoch that was best on them, or on F1 averaged over folds; the paper's training code is not "
+    "public. They stand here for orientation, not as a measure of the same thing."
+)
+
+
+class Table(NamedTuple):
+    """A table of the report; its first column names the rows."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+
+def text_content(summary: Mapping[str, Any], run: Run) -> dict[str, Any]:
+    """Returns what both forms of the report show.
+
+    Args:
+      summary: of `summary.summarize`, with `against` if there is a comparison.
+      run: what a fine-tuning left.
+    """
+    seeds = summary["seeds"]
+    return {
+        "summary": summary,
+        "headline": _headline(summary),
+        "metrics": _metrics(summary),
+        "notes": _notes(summary),
+        "leaky": run.leaky and _leaky(run.leaky),
+        "seeds": _seeds(seeds) if seeds["count"] > 1 else None,
+        "comparisons": [_comparison(one) for one in summary.get("against", ())],
+        "sets": _sets(summary["per_set"]) if len(summary["per_set"]) > 1 else None,
+        "classes": Table(
+            ["class", "clips", "F1", "recall", "precision"],
+            [
+                [name, row["samples"], *(share(row[n]) for n in ("f1", "recall", "precision"))]
+                for name, row in summary["per_class"].items()
+            ],
+        ),
+        "confusion": Table(
+            ["label → prediction", *summary["classes"]],
+            [
+                [name, *row]
+                for name, row in zip(summary["classes"], summary["confusion"], strict=True)
+            ],
+        ),
+        "protocol": _protocol(summary, run) if summary["protocol"] else None,
+    }
+
+
+def page_content(summary: Mapping[str, Any], run: Run) -> dict[str, Any]:
+    """Returns `text_content` and what only the page shows: figures, subjects, versions."""
+    config = run.config and json.dumps(run.config, indent=2, ensure_ascii=False)
+    return text_content(summary, run) | {
+        "strips": [_strip(summary, name) for name in NAMES],
+        "paper": PAPER,
+        "subjects": _subjects(summary["per_subject"]),
+        "curves": [
+            plots.curve_figure(f"Training {text} over epochs", *curve)
+            for name, text in (("train_loss", "loss"), ("train_accuracy", "accuracy"))
+            if (curve := plots.over_epochs(run.curves, name))
+        ],
+        "trainings": len({(seed, fold) for seed, fold, _ in run.curves}),
+        "hardest": _hardest(run.hardest) if run.hardest else [],
+        "versions": _versions(run.provenance or {}),
+        "config": config,
+    }
+
+
+def share(value: float | None) -> str:
+    """Formats a share of 1 as papers print it."""
+    return "–" if value is None else f"{value:.4f}"
+
+
+def span(bounds: Sequence[float] | None, form: str = ".4f") -> str:
+    """Formats an interval."""
+    return "–" if bounds is None else f"{bounds[0]:{form}} to {bounds[1]:{form}}"
+
+
+def _headline(summary: Mapping) -> str:
+    seeds, protocol = summary["seeds"]["count"], summary["protocol"]
+    name = f"protocol {protocol['name']}" if protocol else "no protocol"
+    return (
+        f"{summary['samples']:,} clips of {summary['subjects']:,} subjects, "
+        f"{len(summary['classes'])} classes, {seeds} seed{'s' * (seeds > 1)}, {name}"
+    )
+
+
+def _metrics(summary: Mapping) -> Table:
+    bounds, published = summary["intervals"] or {}, summary["published"]
+    header = ["", "here", "95 % interval"]
+    rows = [[text, share(summary[name]), span(bounds.get(name))] for name, text in NAMES.items()]
+    if published:
+        header.append(f"{PAPER}, as published")
+        rows = [[*row, share(published.get(name))] for name, row in zip(NAMES, rows, strict=True)]
+    return Table(header, rows)
+
+
+def _notes(summary: Mapping) -> list[str]:
+    """Returns how to read the numbers."""
+    bounds, lines = summary["intervals"], []
+    if bounds:
+        lines.append(
+            f"Intervals: {100 * bounds['level']:g} %, percentile bootstrap over subjects, within "
+            f"each set; {bounds['resamples']:,} resamples."
+        )
+    largest = summary["largest"]
+    numbers = ", ".join(f"{text} {share(largest[name])}" for name, text in NAMES.items())
+    lines.append(f"Always {largest['class']}, the largest class: {numbers}.")
+    if summary["subjects"] < FEW_SUBJECTS:
+        lines.append(f"Subjects: {summary['subjects']}. So few tell next to nothing about others.")
+    uncounted = [name for name, row in summary["per_class"].items() if not row["counted"]]
+    if uncounted:
+        lines.append(
+            f"Predicted, but no clip's label, and not in the means: {', '.join(uncounted)}. "
+            "With a protocol, its classes all count."
+        )
+    return [*lines, CAVEAT] if summary["published"] else lines
+
+
+def _leaky(numbers: Mapping) -> str:
+    """Returns the line on a choice on the test subjects, which says that it leaks."""
+    label = numbers["label"]
+    label = label if "leaky" in label.casefold() else f"LEAKY, for comparison only: {label}"
+    return f"{label}: UF1 {share(numbers['uf1'])}, UAR {share(numbers['uar'])}"
+
+
+def _seeds(seeds: Mapping) -> Table:
+    rows = [[run["seed"], *(share(run[name]) for name in NAMES)] for run in seeds["runs"]]
+    for text, key in (("lowest", "min"), ("highest", "max"), ("standard deviation", "std")):
+        rows.append([text, *(share(seeds["spread"][name][key]) for name in NAMES)])
+    return Table(["seed", *NAMES.values()], rows)
+
+
+def _comparison(comparison: Mapping) -> dict[str, Any]:
+    rows = []
+    for name, text in NAMES.items():
+        result = comparison[name]
+        interval, p = span(result["interval"], "+.4f"), _probability(result["p"])
+        rows.append([text, f"{result['difference']:+.4f}", interval, p])
+    header = ["here − there", "difference", "95 % interval", "p (paired bootstrap)"]
+    pairs, line = (
+        comparison["mcnemar"],
+        "McNemar's test is for one seed against one: choose a seed.",
+    )
+    if pairs:
+        p = _probability(pairs["p"])
+        line = (
+            f"McNemar, exact: {pairs['only_ours']} clips right here alone, {pairs['only_theirs']} "
+            f"there alone, p {p if p[0] == '<' else f'= {p}'}, as if clips of one subject were "
+            "independent."
+        )
+    return {"file": comparison["file"], "table": Table(header, rows), "mcnemar": line}
+
+
+def _probability(p: float) -> str:
+    return f"{p:.4f}" if p >= 0.0001 else "< 0.0001"
+
+
+def _sets(sets: Mapping[str, Mapping]) -> Table:
+    rows = []
+    for name, part in sets.items():
+        bounds = part["intervals"] or {}
+        numbers = [cell for n in ("uf1", "uar") for cell in (share(part[n]), span(bounds.get(n)))]
+        rows.append([name, part["samples"], part["subjects"], *numbers])
+    header = ["set", "clips", "subjects", "UF1", "95 % interval", "UAR", "95 % interval"]
+    return Table(header, rows)
+
+
+def _protocol(summary: Mapping, run: Run) -> dict[str, Any]:
+    """Returns the counts of the protocol, and the lines on where the clips are not its own."""
+    protocol, rows = summary["protocol"], []
+    for name in dict.fromkeys((*protocol["found"], *protocol["expected"])):
+        here = protocol["found"].get(name, {"samples": {}, "subjects": 0})
+        expected = protocol["expected"].get(name, {"samples": {}, "subjects": None})
+        counts = [
+            (here["samples"].get(label, 0), expected["samples"].get(label))
+            for label in summary["classes"]
+        ]
+        counts.append((here["subjects"], expected["subjects"]))
+        cells = [
+            f"{number}" if target in (None, number) else f"{number} (expected {target})"
+            for number, target in counts
+        ]
+        rows.append([name, *cells])
+    # First the lines of the training, which had the samples' sheets.
+    lines = (*((run.protocol or {}).get("differences") or ()), *protocol["differences"])
+    return {
+        "name": protocol["name"],
+        "expected": protocol["expected"],
+        "table": Table(["set", *summary["classes"], "subjects"], rows),
+        "differences": list(dict.fromkeys(str(line).strip() for line in lines)),
+    }
+
+
+def _strip(summary: Mapping, name: str) -> dict[str, Any]:
+    """Returns a metric for a card: its value, interval, seeds and published value."""
+    runs = summary["seeds"]["runs"]
+    return {
+        "name": NAMES[name],
+        "value": summary[name],
+        "interval": (summary["intervals"] or {}).get(name),
+        "seeds": [run[name] for run in runs] if len(runs) > 1 else [],
+        "published": (summary["published"] or {}).get(name),
+    }
+
+
+def _subjects(people: Sequence[Mapping]) -> dict[str, list[Mapping]]:
+    """Returns set -> its subjects; `s2` stands before `s10`."""
+
+    def order(person: Mapping) -> list[tuple[int, str]]:
+        parts = re.split(r"(\d+)", person["subject"])
+        return [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
+
+    sets = dict.fromkeys(person["set"] for person in people)
+    return {name: sorted((p for p in people if p["set"] == name), key=order) for name in sets}
+
+
+def _hardest(hardest: Hardest) -> list[dict[str, Any]]:
+    # One scale for all maps, from no motion up; a single patch does not set it.
+    maps = np.clip(np.nan_to_num(hardest.maps[:MAX_CLIPS]), 0, None)
+    top = max(float(np.percentile(maps, 99)), 1e-6) if maps.size else 1.0
+    clips = []
+    for n, clip in enumerate(hardest.clip[:MAX_CLIPS]):
+        onset, apex = hardest.onset[n], hardest.apex[n]
+        pictures = {"onset": onset, "apex": apex, "map": plots.map_over(apex, maps[n], top)}
+        clips.append(
+            {
+                "clip": clip,
+                "label": hardest.label[n],
+                "prediction": hardest.prediction[n],
+                "pictures": {name: plots.png_address(image) for name, image in pictures.items()},
+            }
+        )
+    return clips
+
+
+def _versions(provenance: Mapping) -> list[tuple[str, str]]:
+    """Returns (name, value) of everything that the numbers rest on."""
+    rows = {name: provenance.get(name) for name in VERSIONS}
+    rows["weights"] = provenance.get("checkpoint") or None
+    sheets = provenance.get("sheets")
+    for name, sheet in sheets.items() if isinstance(sheets, Mapping) else ():
+        rows[f"sheet of {name}"] = sheet
+    rows["command"] = provenance.get("command")
+    rows["evaluated with"] = f"micron_jax {__version__}"
+    return [(name, _plain(value)) for name, value in rows.items() if value is not None]
+
+
+def _plain(value: Any) -> str:
+    """Formats {"source": x, "sha256": y} as `x, sha256 y`, and a list as a command line."""
+    if isinstance(value, Mapping):
+        first = [str(value[name]) for name in ("source", "file") if value.get(name)]
+        rest = [f"{k} {v}" for k, v in value.items() if k not in ("source", "file") and v]
+        return ", ".join([*first, *rest])
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
