@@ -1,4 +1,4 @@
-"""What every builder of ours does: one at a time, quietly, whole or not at all."""
+"""Parts that all builders share: one build at a time, quiet, whole or not at all."""
 
 import contextlib
 import errno
@@ -17,7 +17,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def group(counts: list[int], limit: int) -> list[range]:
-    """Ranges of neighbors whose counts add up to at least `limit` (the last one: to less)."""
+    """Returns ranges of neighbors with at least `limit` in total; the last one may have less."""
     groups, start, total = [], 0, 0
     for number, count in enumerate(counts, 1):
         total += count
@@ -28,39 +28,45 @@ def group(counts: list[int], limit: int) -> list[range]:
 
 
 class Info(tfds.core.DatasetInfo):
+    """The description of a set that Google's bucket does not hold."""
+
     def initialize_from_bucket(self) -> None:
-        """Not looked up in Google's bucket, for which TFDS leaves a temporary folder behind."""
+        """Does nothing: TFDS would ask the bucket, and leave a temporary folder behind."""
 
 
 @contextlib.contextmanager
 def sole_builder(folder: Path) -> Iterator[None]:
-    """Holds `folder` for this process and clears what a killed build has left in it."""
+    """Holds `folder` for this process and removes the debris of a killed build.
+
+    Raises:
+      UserError: another build holds the folder, or it cannot be written.
+    """
     busy = f"another build is writing to {folder}; wait for its end"
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(sole_writer(folder, busy=busy))
         except OSError as error:
-            raise UserError(f"--data-dir: cannot write to {folder}: {error.strerror}") from None
+            raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
         for debris in folder.glob("incomplete.*"):
             shutil.rmtree(debris)
         yield
 
 
 def refusal(error: Exception, data_dir: str | Path) -> Exception:
-    """What to raise when a set could not be written: for people, where the disk is to blame."""
+    """Returns the error to raise when a set cannot be written: a `UserError` if the disk is why."""
     number = getattr(error, "errno", None)
     if number in FULL or "No space left" in str(error):
         return UserError(
-            f"--data-dir {data_dir}: no space left on its disk; make room, start again"
+            f"{data_dir}: no space left on its disk; make room and start the same command again"
         )
     if number in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return UserError(f"--data-dir {data_dir}: cannot be written: {error.strerror}")
+        return UserError(f"{data_dir}: cannot be written: {error.strerror}")
     return error
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without TFDS's own words and bars; ours goes to standard error."""
+    """Silences the messages and bars of TFDS; those on standard error stay."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)
     tfds.disable_progress_bar()

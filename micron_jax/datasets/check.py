@@ -53,7 +53,7 @@ def check(
       UserError: no such set or protocol, or it is not built; a record is not as built.
     """
     if name == frames.NAME:
-        for option, value in (("--protocol", protocol), ("--corpus", corpus)):
+        for option, value in (("protocol", protocol), ("corpus", corpus)):
             if value is not None:
                 raise UserError(f"{option} is for benchmarks; `{name}` has no subjects")
         source, clips = frames.open_frames(data_dir)

@@ -1,4 +1,4 @@
-"""Builds a labeled benchmark: an example is a clip, its frames' files byte for byte."""
+"""The TFDS builder of the labeled benchmarks: a clip an example, its files byte for byte."""
 
 import contextlib
 import dataclasses
@@ -24,23 +24,23 @@ BYTES_PER_SHARD = 256 << 20
 
 
 class ClipBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
-    """What the benchmarks share; a subclass names its `SET`. `build` below is the way in."""
+    """The TFDS builder of a benchmark; `builder_class` makes one for a set."""
 
     VERSION = tfds.core.Version(VERSION)
     BUILDER_CONFIGS: ClassVar[list[tfds.core.BuilderConfig]] = [
         tfds.core.BuilderConfig(name="clip", description="all frames from onset to offset"),
         tfds.core.BuilderConfig(name="pair", description="the frames onset and apex"),
     ]
-    SET: ClassVar[ClipSet]
+    spec: ClassVar[ClipSet]
 
     def __init__(self, *, plan: Plan, recipe: dict, strict: bool, **kwargs):
         """Prepares to build.
 
         Args:
-          plan: what to read, in this order.
-          recipe: how, see `build`; stored with the data.
+          plan: the clips, in this order.
+          recipe: the settings of `build_clips`; stored with the data.
           strict: whether a frame that cannot be decoded ends the build.
-          **kwargs: TFDS's own, as `config`, `data_dir` and `file_format`.
+          **kwargs: arguments of TFDS, as `config`, `data_dir` and `file_format`.
         """
         self._plan, self._recipe, self._strict = plan, recipe, strict
         self._samples, self._skipped, self._frames = [], list(plan.skipped), 0
@@ -66,10 +66,10 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         )
         return Info(
             builder=self,
-            description=self.SET.title,
+            description=self.spec.title,
             features=features,
-            homepage=self.SET.homepage,
-            citation=self.SET.citation,
+            homepage=self.spec.homepage,
+            citation=self.spec.citation,
             metadata=tfds.core.MetadataDict(),
             disable_shuffling=True,
         )
@@ -81,7 +81,7 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     def _download_and_prepare(self, dl_manager, download_config=None) -> None:
         total = len(self._plan.planned)
-        with tqdm(total=total, unit=" clips", desc=self.SET.name, mininterval=1.0) as self._bar:
+        with tqdm(total=total, unit=" clips", desc=self.spec.name, mininterval=1.0) as self._bar:
             super()._download_and_prepare(dl_manager, download_config)
         if not self._samples:
             first = self._skipped[-1]
@@ -94,7 +94,7 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             mended=self._plan.mended,
             skipped=self._skipped,
             gaps=self._plan.gaps,
-            notes=list(self.SET.notes),
+            notes=list(self.spec.notes),
         )
 
     def _shard(self, numbers: range) -> Iterator[tuple[int, dict]]:
@@ -105,7 +105,7 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             except Unreadable as error:
                 note = {"clip": item.sample.clip, "row": item.row, "reason": str(error)}
                 if self._strict:
-                    raise UserError(f"--strict: {_told(note)}") from None
+                    raise UserError(f"strict: {_line(note)}") from None
                 self._skipped.append(note)
                 continue
             sample = dataclasses.asdict(item.sample)
@@ -114,13 +114,13 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             example = {name: value for name, value in sample.items() if name != "dataset"}
             example |= {"frames": frames, "sheet": self._plan.sheet["file"]}
             yield len(self._samples), example
-            # Only now: an example that could not be written is none.
+            # After the yield: an example that cannot be written does not count.
             self._samples.append(sample)
             self._frames += len(frames)
 
 
 def build_clips(
-    kind: type[ClipBuilder],
+    spec: ClipSet,
     source: str | Path,
     data_dir: str | Path,
     *,
@@ -130,17 +130,17 @@ def build_clips(
     frames: str | Path | None = None,
     others: Iterable[ClipSet] = (),
 ) -> bool:
-    """Builds a set, whole or not at all; what a killed build left behind is cleared first.
+    """Builds a set, whole or not at all; first it removes the debris of a killed build.
 
     Args:
-      kind: the set's builder.
+      spec: the set; see `catalog.clip_set`.
       source: the folder as unpacked.
       data_dir: where data sets lie; this one goes to `data_dir/NAME/KEEP/1.0.0`.
       keep: `pair` (onset and apex) or `clip` (all frames from onset to offset).
       strict: refuse, instead of skipping rows that cannot be used and keeping clips with gaps.
       sheet: the workbook, where several fit.
       frames: the folder of frames, where several fit.
-      others: sets a wrong sheet may belong to.
+      others: sets that a wrong sheet may belong to.
 
     Returns:
       True if it was built, False if it was already there, of the same source and settings.
@@ -150,12 +150,12 @@ def build_clips(
         or, if strict, one cannot; another set lies in `data_dir`; it cannot be written.
     """
     if keep not in KEEPS:
-        raise UserError(f"--keep {keep}: needed is {' or '.join(KEEPS)}")
-    spec, folder = kind.SET, set_folder(data_dir, kind.SET.name, keep)
+        raise UserError(f"keep {keep!r}: choose one of {', '.join(KEEPS)}")
+    folder = set_folder(data_dir, spec.name, keep)
     chosen = {"sheet": sheet and Path(sheet), "frames": frames and Path(frames)}
     todo = plan(spec, Path(source), keep, **chosen, others=others)
     if strict and (faults := todo.skipped + todo.gaps):
-        raise UserError(f"--strict: {len(faults)} rows are not as they should: {_told(faults[0])}")
+        raise UserError(f"strict: {len(faults)} rows have faults, the first is {_line(faults[0])}")
     recipe = {
         "source": str(Path(source).resolve()),
         "frames": str(todo.prefix),
@@ -174,16 +174,27 @@ def build_clips(
             tempfile.TemporaryDirectory() as scratch,
         ):
             settings = {"config": keep, "data_dir": data_dir, "file_format": "array_record"}
-            builder = kind(plan=todo, recipe=recipe, strict=strict, **settings)
+            builder = builder_class(spec)(plan=todo, recipe=recipe, strict=strict, **settings)
             builder.download_and_prepare(download_dir=scratch)
     except (OSError, RuntimeError) as error:
         raise refusal(error, data_dir) from None
     return True
 
 
+def builder_class(spec: ClipSet) -> type[ClipBuilder]:
+    """Returns the TFDS builder of one set, under the set's own name."""
+
+    class Builder(ClipBuilder, skip_registration=True):
+        name = spec.name
+        MANUAL_DOWNLOAD_INSTRUCTIONS = spec.instructions
+
+    Builder.spec = spec
+    return Builder
+
+
 @contextlib.contextmanager
 def _no_traces(folder: Path) -> Iterator[None]:
-    """Takes away TFDS's note of the default config, written early, where nothing got built."""
+    """Removes the default config that TFDS notes early, if nothing was built."""
     try:
         yield
     finally:
@@ -192,7 +203,7 @@ def _no_traces(folder: Path) -> Iterator[None]:
 
 
 def _check_same(recipe: dict, folder: Path) -> None:
-    mend = f"remove {folder} to build anew, or name another --data-dir"
+    mend = f"remove {folder} to build it again, or choose another data_dir"
     if not (folder / "dataset_info.json").is_file():
         raise UserError(f"{folder} holds no complete data set; {mend}")
     built = dict(tfds.builder_from_directory(folder).info.metadata.items())["recipe"]
@@ -200,12 +211,12 @@ def _check_same(recipe: dict, folder: Path) -> None:
         raise UserError(f"{folder} was built from {built['frames']} as it was then; {mend}")
 
 
-def _told(note: dict) -> str:
+def _line(note: dict) -> str:
     return f"row {note['row']}, {note['clip']}: {note['reason']}"
 
 
 def _read(path: Path) -> bytes:
-    """A file's bytes, once they are known to be a whole picture; Unreadable if they are not."""
+    """Returns the bytes of a whole picture; raises Unreadable if it is damaged."""
     try:
         data = path.read_bytes()
         decode_jpeg(data)

@@ -1,4 +1,4 @@
-"""From a sheet and a folder of frames to what will be built, and what not, and why."""
+"""The plan of a build: the clips of a sheet, their files, the mends, and the rows left out."""
 
 import dataclasses
 import functools
@@ -80,7 +80,7 @@ def plan(
     _files.cache_clear()  # what an earlier plan has seen may have changed
     tree = walk(source)
     if sheet and not sheet.is_file():
-        raise UserError(f"--sheet {sheet} is not a file")
+        raise UserError(f"{sheet} is not a file; sheet must name a workbook")
     entries, about = _entries(spec, tree, sheet, others)
     mended = [note for entry in entries for note in _mend(spec, entry)]
     place = Frames(spec, tree, entries, _below(tree.root, frames))
@@ -139,7 +139,7 @@ def _below(root: Path, frames: Path | None) -> Path | None:
     for path in (frames.resolve(), root / frames):
         if path.is_dir() and path.is_relative_to(root):
             return path
-    raise UserError(f"--frames {frames} is no folder below --source {root}")
+    raise UserError(f"{frames} is no folder below {root}; frames must name one")
 
 
 def _mend(spec: ClipSet, entry: Entry) -> list[dict]:

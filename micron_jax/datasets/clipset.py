@@ -1,4 +1,4 @@
-"""What one benchmark differs in from another: a `ClipSet`; nothing here reads a file."""
+"""The description of a labeled benchmark: its sheet, folders, emotions and known mistakes."""
 
 import dataclasses
 import re
@@ -13,7 +13,7 @@ MIDDLE = "middle"  # in place of an apex: halfway between onset and offset, roun
 class Entry:
     """One micro-expression as the sheet has it; frame numbers are text until they are checked.
 
-    `apex` may be `MIDDLE`. `row` is the sheet's line (0: there is none).
+    `apex` may be `MIDDLE`. `row.number` is the sheet's line, 0 where there is no sheet.
     """
 
     row: Row
@@ -25,13 +25,19 @@ class Entry:
     apex: str
     offset: str
 
+    @classmethod
+    def of(cls, row: Row, clip: str, subject: str, **fields: str) -> "Entry":
+        """Returns the entry of a row; `fields` stand in place of the row's own."""
+        names = ("emotion", "action_units", "onset", "apex", "offset")
+        return cls(row, clip, subject, **{name: row[name] for name in names} | fields)
+
 
 @dataclasses.dataclass(frozen=True)
 class Mend:
-    """A known mistake of one clip, by its key.
+    """The correction of a known mistake of one clip.
 
-    It applies where the field reads `was`, or, if that is None, where the number cannot be one of
-    onset..offset: a sheet that has been corrected since is left alone.
+    It applies where the field reads `was`, or, if that is None, where the number cannot lie in
+    onset..offset. It leaves a sheet alone that its owners have corrected.
     """
 
     clip: str
@@ -43,11 +49,11 @@ class Mend:
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """A known mistake of several rows whose keys are not published.
+    """The correction of a known mistake of several rows whose keys are not published.
 
     `mend(entry, first, last)` returns {field: new text} or None; `first` and `last` are the
-    numbers of the folder's first and last file. More rows than `known` are not the mistake we
-    know: then none is mended, and all are reported.
+    numbers of the folder's first and last file. If it applies to more than `known` rows, the
+    mistake is another one: no row is mended, and all are reported.
     """
 
     known: int
@@ -57,7 +63,7 @@ class Rule:
 
 @dataclasses.dataclass(frozen=True)
 class ClipSet:
-    """One built set.
+    """One labeled set.
 
     Attributes:
       name: as a user types it.
@@ -71,15 +77,15 @@ class ClipSet:
       folders: an entry -> where its frames may lie, as parts of a path, the likeliest first;
         case and leading zeros do not matter.
       emotions: known ones, in lower case.
-      compound: whether an emotion may be several of these in one cell.
-      mends, rules: known mistakes.
-      notes: what is done to every row, told to the user.
-      instructions: what to ask for, whom, and where to put it.
+      compound: whether one cell may name several emotions.
+      mends, rules: corrections of known mistakes.
+      notes: changes of every row, printed for the user.
+      instructions: whom to ask for the data, and where to put them.
       citation: BibTeX.
-      homepage: where it is asked for.
-      file_token: a workbook whose name has it may hold the sheet under any name (SMIC-HS-E…).
-      without_sheet: where no sheet is published: (parts of a clip's folder, first, last) -> entry,
-        None if it is no such folder.
+      homepage: of the set's owners.
+      file_token: a word in the name of a workbook whose sheet may have any name (SMIC-HS-E…).
+      without_sheet: for a set without a sheet: (parts of a clip's folder, first, last) -> entry, or
+        None if the folder is no clip's.
     """
 
     name: str
@@ -103,18 +109,29 @@ class ClipSet:
     without_sheet: Callable[[tuple[str, ...], int, int], Entry | None] | None = None
 
     def knows(self, emotion: str) -> bool:
-        """Whether the set has this emotion."""
+        """Tells whether the set has this emotion."""
         texts = re.split(r"[^A-Za-z]+", emotion) if self.compound else [emotion]
         words = [text.casefold() for text in texts if text.strip()]
         return bool(words) and all(word in self.emotions for word in words)
 
 
+def columns(**headings: str) -> dict[str, tuple[str, ...]]:
+    """Returns our name -> headings of a sheet, given as one text each: `Onset|OnsetFrame`."""
+    return {name: tuple(text.split("|")) for name, text in headings.items()}
+
+
+# The headings of CASME II, SAMM and MMEW, but for the frame numbers.
+HEADINGS = columns(
+    subject="Subject", clip="Filename", action_units="Action Units", emotion="Estimated Emotion"
+)
+
+
 def padded(text: str, width: int) -> str:
-    """`1` -> `01`: a subject the sheet has as a number, as the folders are called."""
+    """Returns a subject's number as the folders write it: `1` -> `01`."""
     return text.zfill(width) if text.isdigit() else text
 
 
 def number(text: str) -> int | None:
-    """A frame number, or None: `46` and `46.0` are, `/`, `` and `-1` are not."""
-    found = re.fullmatch(r"(\d+)(\.0+)?", text)
-    return int(found[1]) if found else None
+    """Returns a frame number: 46 for `46` and `46.0`, None for `/`, `` and `-1`."""
+    digits = re.fullmatch(r"(\d+)(\.0+)?", text)
+    return int(digits[1]) if digits else None

@@ -1,21 +1,22 @@
 """The field's protocols: which samples of a benchmark count, as which class, and how many.
 
-Reviewers compare numbers only between equal protocols, so each one here carries the counts that
-its samples must add up to, and `census.compare` tells where a user's copy differs. Counts of the
-sets: their papers and sheets. What the sheets and papers leave to usage:
+Numbers can be compared only between equal protocols, so each protocol carries the counts that its
+samples must add up to; `census` compares a user's copy with them. The counts of the sets come from
+their papers and sheets. The choices that these leave open:
 
-* 3 classes of one set are its part of the composite of MEGC2019, with the same samples left out;
-  SMIC has no others, and its positive and negative are taken as they are.
-* 5 classes of CASME II leave out sadness (7) and fear (2): too few to learn or to test.
-* 5 classes of SAMM leave out disgust (9), fear (8) and sadness (6); 136 samples of 27 subjects.
-* CAS(ME)3, second version of its sheet (860 samples): 4 classes put anger, disgust, fear and sad
-  into negative; 3 classes are those without others. How many subjects then remain is not printed
-  anywhere, and not checked.
+* 3 classes of one set are its part of the composite of MEGC2019, less the same samples. SMIC's
+  positive and negative are taken as they are.
+* 5 classes of CASME II leave out sadness (7) and fear (2).
+* 5 classes of SAMM leave out disgust (9), fear (8) and sadness (6): 136 samples of 27 subjects.
+* CAS(ME)3, second version of its sheet (860 samples): 4 classes put anger, disgust, fear and
+  sadness into negative; 3 classes are these without others. No source prints how many subjects
+  then remain, so that number is not checked.
 """
 
 import dataclasses
 from collections.abc import Iterable, Mapping
 
+from micron_jax.checks import did_you_mean
 from micron_jax.datasets.annotations import Sample
 from micron_jax.errors import UserError
 
@@ -27,15 +28,15 @@ CORRECTED = {("smic_hs", "s18_sur_03"): "surprise"}
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """What a set's part must add up to: samples of each class (or emotion), and subjects."""
+    """Samples of each class (or emotion), and subjects (None: not known)."""
 
     samples: Mapping[str, int]
-    subjects: int | None  # None: not known
+    subjects: int | None
 
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-    """One way to test.
+    """One protocol.
 
     Attributes:
       name: as a user types it.
@@ -53,127 +54,99 @@ class Protocol:
 
     @property
     def sets(self) -> tuple[str, ...]:
+        """Names of the sets that it takes samples of."""
         return tuple(self.rules)
 
 
-# What a complete copy of each set holds, all emotions (as `emotion_of` writes them).
+def _numbers(text: str) -> dict[str, int]:
+    words = text.split()
+    return dict(zip(words[::2], map(int, words[1::2]), strict=True))
+
+
+# A complete copy of each set: all its emotions, as `emotion_of` writes them, and its subjects.
 SETS = {
     "casme2": Counts(
-        dict(others=99, disgust=63, happiness=32, repression=27, surprise=25, sadness=7, fear=2),
-        26,
+        _numbers("others 99 disgust 63 happiness 32 repression 27 surprise 25 sadness 7 fear 2"), 26
     ),
     "samm": Counts(
-        dict(
-            anger=57,
-            others=26,
-            happiness=26,
-            surprise=15,
-            contempt=12,
-            disgust=9,
-            fear=8,
-            sadness=6,
+        _numbers(
+            "anger 57 others 26 happiness 26 surprise 15 contempt 12 disgust 9 fear 8 sadness 6"
         ),
         29,
     ),
-    "smic_hs": Counts(dict(negative=70, positive=51, surprise=43), 16),
+    "smic_hs": Counts(_numbers("negative 70 positive 51 surprise 43"), 16),
     "casme3": Counts(
-        dict(disgust=250, surprise=187, others=161, fear=86, anger=64, sadness=57, happiness=55),
-        94,
+        _numbers("disgust 250 surprise 187 others 161 fear 86 anger 64 sadness 57 happiness 55"), 94
     ),
-    "casme3_c": Counts(dict(negative=99, surprise=30, others=20, positive=16), 30),
+    "casme3_c": Counts(_numbers("negative 99 surprise 30 others 20 positive 16"), 30),
 }
 
 
-def _rules(name: str, **classes: str) -> dict[str, str | None]:
-    """class="emotion emotion" ... -> rules for every emotion of a set; the rest is left out."""
-    rules = dict.fromkeys(SETS[name].samples)
-    for label, emotions in classes.items():
-        rules |= dict.fromkeys(emotions.split(), label)
-    return rules
+def _rules(name: str, classes: Mapping[str, str]) -> dict[str, str | None]:
+    """Returns emotion -> class, or None if it is left out, from class -> "emotion emotion"."""
+    places = {emotion: label for label, group in classes.items() for emotion in group.split()}
+    return {emotion: places.get(emotion) for emotion in SETS[name].samples}
 
 
-def _alone(name: str, of: str, subjects: int | None, **classes: str) -> Protocol:
-    """A protocol of one set that takes all samples of the emotions it takes."""
+def _protocol(
+    name: str, dataset: str, subjects: int | None, classes: Mapping[str, str]
+) -> Protocol:
+    """Returns a protocol of one set that takes all samples of its emotions."""
     samples = {
-        label: sum(SETS[of].samples[emotion] for emotion in emotions.split())
-        for label, emotions in classes.items()
+        label: sum(SETS[dataset].samples[emotion] for emotion in group.split())
+        for label, group in classes.items()
     }
-    return Protocol(
-        name, tuple(classes), {of: _rules(of, **classes)}, {of: Counts(samples, subjects)}
-    )
+    rules = {dataset: _rules(dataset, classes)}
+    return Protocol(name, tuple(classes), rules, {dataset: Counts(samples, subjects)})
 
 
-def _part(name: str, of: Protocol, only: str) -> Protocol:
-    removed = {key: reason for key, reason in of.removed.items() if key[0] == only}
-    return Protocol(name, of.classes, {only: of.rules[only]}, {only: of.expected[only]}, removed)
+def _part(name: str, whole: Protocol, dataset: str) -> Protocol:
+    """Returns the part of a protocol that one set has."""
+    rules, expected = {dataset: whole.rules[dataset]}, {dataset: whole.expected[dataset]}
+    removed = {key: reason for key, reason in whole.removed.items() if key[0] == dataset}
+    return Protocol(name, whole.classes, rules, expected, removed)
 
 
+_BASIC = {"positive": "happiness", "surprise": "surprise"}
+_NEGATIVE = {"negative": "anger contempt disgust fear sadness"}
 COMPOSITE = Protocol(
     name="composite",
     classes=THREE,
     rules={
-        "casme2": _rules(
-            "casme2", negative="disgust repression", positive="happiness", surprise="surprise"
-        ),
-        "samm": _rules(
-            "samm",
-            negative="anger contempt disgust fear sadness",
-            positive="happiness",
-            surprise="surprise",
-        ),
-        "smic_hs": _rules("smic_hs", negative="negative", positive="positive", surprise="surprise"),
+        "casme2": _rules("casme2", {"negative": "disgust repression"} | _BASIC),
+        "samm": _rules("samm", _NEGATIVE | _BASIC),
+        "smic_hs": _rules("smic_hs", {label: label for label in THREE}),
     },
     expected={
-        "casme2": Counts(dict(negative=88, positive=32, surprise=25), 24),
-        "samm": Counts(dict(negative=92, positive=26, surprise=15), 28),
-        "smic_hs": Counts(dict(negative=70, positive=51, surprise=43), 16),
+        "casme2": Counts(_numbers("negative 88 positive 32 surprise 25"), 24),
+        "samm": Counts(_numbers("negative 92 positive 26 surprise 15"), 28),
+        "smic_hs": Counts(_numbers("negative 70 positive 51 surprise 43"), 16),
     },
     removed={
         ("casme2", "sub04/EP12_01f"): "not among the samples of MEGC2019 (it has no apex)",
         ("casme2", "sub05/EP09_05f"): "not among the samples of MEGC2019",
     },
 )
-_CASME3 = dict(negative="anger disgust fear sadness", positive="happiness", surprise="surprise")
+_CASME2_5 = ("happiness", "disgust", "repression", "surprise", "others")
+_CASME3_3 = {"negative": "anger disgust fear sadness"} | _BASIC
+_SAMM_5 = {"anger": "anger", "happiness": "happiness", "other": "others", "surprise": "surprise"}
+_CASME3_7 = {"happy": "happiness", "anger": "anger", "disgust": "disgust", "fear": "fear"}
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
         COMPOSITE,
         _part("casme2_3", COMPOSITE, "casme2"),
-        _alone(
-            "casme2_5",
-            "casme2",
-            26,
-            happiness="happiness",
-            disgust="disgust",
-            repression="repression",
-            surprise="surprise",
-            others="others",
-        ),
+        _protocol("casme2_5", "casme2", 26, {label: label for label in _CASME2_5}),
         _part("samm_3", COMPOSITE, "samm"),
-        _alone(
-            "samm_5",
-            "samm",
-            27,
-            anger="anger",
-            happiness="happiness",
-            other="others",
-            surprise="surprise",
-            contempt="contempt",
-        ),
+        _protocol("samm_5", "samm", 27, _SAMM_5 | {"contempt": "contempt"}),
         _part("smic_hs_3", COMPOSITE, "smic_hs"),
-        _alone("casme3_3", "casme3", None, **_CASME3),
-        _alone("casme3_4", "casme3", 94, **_CASME3, others="others"),
-        _alone(
+        _protocol("casme3_3", "casme3", None, _CASME3_3),
+        _protocol("casme3_4", "casme3", 94, _CASME3_3 | {"others": "others"}),
+        _protocol(
             "casme3_7",
             "casme3",
             94,
-            happy="happiness",
-            anger="anger",
-            disgust="disgust",
-            fear="fear",
-            sad="sadness",
-            surprise="surprise",
-            others="others",
+            _CASME3_7 | {"sad": "sadness", "surprise": "surprise", "others": "others"},
         ),
     )
 }
@@ -182,19 +155,19 @@ SYNTHETIC = Protocol("synthetic", THREE, {"casme2": COMPOSITE.rules["casme2"]}, 
 
 
 def find(name: str) -> Protocol:
-    """The protocol of that name, one of `PROTOCOLS` or `synthetic`.
+    """Returns the protocol of a name: one of `PROTOCOLS`, or `synthetic`.
 
     Raises:
-      UserError: there is none.
+      UserError: no protocol has this name.
     """
     known = PROTOCOLS | {SYNTHETIC.name: SYNTHETIC}
     if name not in known:
-        raise UserError(f"no protocol {name!r}; there are: {', '.join(known)}")
+        raise UserError(f"no protocol {name!r}; {did_you_mean(name, known)}")
     return known[name]
 
 
 def emotion_of(sample: Sample) -> str:
-    """A sample's emotion in one spelling, known errors of the sheets put right."""
+    """Returns a sample's emotion in one spelling; known errors of the sheets are corrected."""
     for (name, clip), emotion in CORRECTED.items():
         if is_clip(sample, name, clip):
             return emotion
@@ -203,19 +176,19 @@ def emotion_of(sample: Sample) -> str:
 
 
 def is_clip(sample: Sample, dataset: str, clip: str) -> bool:
-    """Whether the sample is that one: folders may stand before the name."""
+    """Tells whether a sample is this clip; its name may begin with folders."""
     return sample.dataset == dataset and f"/{sample.clip}".endswith(f"/{clip}")
 
 
 def subject_of(sample: Sample) -> str:
-    """`set/subject`: subjects of two sets are two people, whatever their numbers."""
+    """Returns `set/subject`: equal numbers in two sets are two people."""
     return f"{sample.dataset}/{sample.subject}"
 
 
 def apply(protocol: Protocol, samples: Iterable[Sample]) -> list[tuple[Sample, int]]:
-    """The samples that count, each with its class's index in `protocol.classes`, in order.
+    """Returns the samples that count, in order, each with the index of its class.
 
-    Samples of sets that the protocol does not have are passed over.
+    Samples of sets that the protocol does not take are left out.
 
     Raises:
       UserError: an emotion stands in none of the protocol's rules.

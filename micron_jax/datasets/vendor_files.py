@@ -1,4 +1,4 @@
-"""Finds a benchmark's sheet and its frames below the folder a user has unpacked."""
+"""A vendor's files: the sheet and the frames of a benchmark below the folder as unpacked."""
 
 import dataclasses
 import difflib
@@ -20,9 +20,9 @@ WORKBOOKS = (".xls", ".xlsx")
 
 @dataclasses.dataclass
 class Tree:
-    """What lies below `root`: workbooks, and folders by their own name, `canonical`.
+    """The workbooks below `root`, and its folders by their `canonical` names.
 
-    `folders` holds (path, whether images lie directly in it).
+    `folders` holds (path, whether images lie directly in the folder).
     """
 
     root: Path
@@ -31,7 +31,7 @@ class Tree:
 
 
 def canonical(part: str) -> str:
-    """A folder's name as we compare it: without case and leading zeros (`spNO.01` = `spno.1`)."""
+    """Returns a folder's name without case and leading zeros: `spNO.01` -> `spno.1`."""
     return re.sub(r"\d+", lambda digits: str(int(digits[0])), part.casefold())
 
 
@@ -43,12 +43,12 @@ def walk(root: Path) -> Tree:
     """
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
-        raise UserError(f"{root} {what}; --source names the folder as you unpacked it")
+        raise UserError(f"{root} {what}; source must name the folder as you unpacked it")
     tree = Tree(root.resolve(), [], defaultdict(list))
     seen = set()
     for name, below, files in os.walk(tree.root, followlinks=True):
         real = os.path.realpath(name)
-        if real in seen:  # a link back, or to what was seen: once is enough
+        if real in seen:  # a link to a folder above or beside
             below.clear()
             continue
         seen.add(real)
@@ -64,13 +64,13 @@ def walk(root: Path) -> Tree:
 def find_sheet(
     spec: ClipSet, tree: Tree, chosen: Path | None, others: Iterable[ClipSet] = ()
 ) -> tuple[Path, str] | None:
-    """The workbook and the name of the sheet in it; None where the set may do without one.
+    """Returns the workbook and the name of its sheet; None if the set needs none.
 
     Args:
       spec: the set.
       tree: where to look.
       chosen: the workbook, if the user names it.
-      others: sets a wrong sheet may belong to, to say so.
+      others: sets that a wrong sheet may belong to; the message names them.
 
     Raises:
       UserError: there is none, it lacks a column, it is another set's, or several fit.
@@ -83,7 +83,7 @@ def find_sheet(
         near = _nearest(spec.sheet_files[0], [path.name for path in tree.workbooks])
         raise UserError(
             f"no sheet of {spec.name} below {tree.root}: looked for {wanted} (nearest match: "
-            f"{near or 'none, there is no .xls or .xlsx'}); mend --source or --sheet; "
+            f"{near or 'none, there is no .xls or .xlsx'}); mend source or sheet; "
             f"`micron-jax data list {spec.name}` shows the layout"
         )
     named = [(path, sheet) for path in files for sheet in _sheets(path, spec)]
@@ -96,7 +96,7 @@ def find_sheet(
         (a, sheet_a), (b, sheet_b) = fits[-1], fits[-2]
         raise UserError(
             f"two sheets fit {spec.name}: {a} ({sheet_a}) and {b} ({sheet_b}); "
-            "name one workbook with --sheet"
+            "name one workbook by sheet"
         )
     if not named:
         if spec.without_sheet:
@@ -119,7 +119,7 @@ def find_sheet(
 
 
 class Frames:
-    """Where the frames of the entries lie: folders below one `prefix`."""
+    """The folders of the entries' frames, all below one `prefix`."""
 
     def __init__(self, spec: ClipSet, tree: Tree, entries: list[Entry], chosen: Path | None):
         """Finds the prefix.
@@ -139,12 +139,12 @@ class Frames:
             (a, count_a), (b, count_b) = votes.most_common(2)
             raise UserError(
                 f"two folders of frames fit {spec.name}: {a} ({count_a} clips) and {b} ({count_b} "
-                "clips); name one with --frames"
+                "clips); name one by frames"
             )
         (self.prefix,) = votes
 
     def folder(self, entry: Entry) -> tuple[Path | None, str]:
-        """(the entry's folder, or None; the reason why there is none)."""
+        """Returns the entry's folder, or None with the reason."""
         places = [place for place in self._places(entry) if place[0] == self.prefix]
         full = list(dict.fromkeys(path for _, path, pictures in places if pictures))
         if len(full) == 1:
@@ -175,7 +175,7 @@ class Frames:
         near = _nearest(expected, names[:20_000])
         return (
             f"no frames of {self._spec.name} below {root}: expected a folder such as {expected} "
-            f"with images in it (nearest match: {near or 'none'}); mend --source or --frames; "
+            f"with images in it (nearest match: {near or 'none'}); mend source or frames; "
             f"`micron-jax data list {self._spec.name}` shows the layout"
         )
 

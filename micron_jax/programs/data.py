@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from micron_jax.datasets.catalog import SETS, builder_class
+from micron_jax.datasets.catalog import SETS, clip_set
 from micron_jax.datasets.clips import KEEPS, built_keep, describe_clips
 from micron_jax.errors import UserError
 from micron_jax.programs import print_reasons, write_json
@@ -87,7 +87,7 @@ def _build_clips(options: argparse.Namespace) -> int:
     from micron_jax.datasets.clips_builder import build_clips
 
     fresh = build_clips(
-        builder_class(options.name),
+        clip_set(options.name),
         options.source,
         Path(options.data_dir),
         keep=options.keep,

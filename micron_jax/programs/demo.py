@@ -74,7 +74,7 @@ def _settings(name: str, settings: Sequence[str] = (), *, data_dir: Path) -> dic
 
 def make_synthetic(workdir: Path) -> list[str]:
     """Makes the labeled set of the demo, or what is missing of it; -> what it holds, in lines."""
-    from micron_jax.datasets.catalog import builder_class
+    from micron_jax.datasets.catalog import clip_set
     from micron_jax.datasets.check import check
     from micron_jax.datasets.check_text import lines
     from micron_jax.datasets.clips_builder import build_clips
@@ -84,7 +84,7 @@ def make_synthetic(workdir: Path) -> list[str]:
     if not source.exists():
         samples.fetch(stills, samples.STILLS)
         dataset.make_dataset(stills, source, clips=CLIPS_OF_A_PERSON)
-    build_clips(builder_class("casme2"), source, data_dir)
+    build_clips(clip_set("casme2"), source, data_dir)
     report = check("casme2", data_dir)
     broken = len(report["unreadable"]) + len(report["skipped"])
     return [*lines(report)[:2], f"unreadable or skipped: {broken}"]

@@ -7,7 +7,7 @@ import pytest
 from helpers import vendor_trees as trees
 
 from micron_jax.datasets import clips_builder
-from micron_jax.datasets.catalog import SETS, builder_class
+from micron_jax.datasets.catalog import SETS, clip_set
 from micron_jax.datasets.clips import describe_clips, open_clips
 from micron_jax.datasets.clips_builder import build_clips
 from micron_jax.errors import UserError
@@ -26,7 +26,7 @@ def data(tmp_path):
 
 
 def build(root, data, name="casme2", **changed):
-    return build_clips(builder_class(name), root, data, others=SETS.values(), **changed)
+    return build_clips(clip_set(name), root, data, others=SETS.values(), **changed)
 
 
 def refused(words, root, data, name="casme2", **changed):
@@ -61,7 +61,7 @@ def test_many_shards_read_as_one(root, data, monkeypatch):
 
 
 def test_a_missing_source(root, data):
-    refused(["does not exist", "--source names the folder"], root, data)
+    refused(["does not exist", "source must name the folder"], root, data)
 
 
 def test_a_root_without_sheet_names_the_nearest(root, data):
@@ -163,7 +163,7 @@ def test_two_sheets_are_a_question(root, data):
     old = trees.write_sheet(
         root / "CASME2-coding-20140508.xlsx", trees.CASME2_HEADER, trees.CASME2_ROWS[:1]
     )
-    refused(["two sheets fit", "20140508.xlsx", "20190701.xlsx", "--sheet"], root, data)
+    refused(["two sheets fit", "20140508.xlsx", "20190701.xlsx", "by sheet"], root, data)
     build(root, data, sheet=old)
     assert describe_clips(data, "casme2")["sheet"]["file"] == old.name
     # A copy of the same file is no question.
@@ -178,9 +178,9 @@ def test_raw_and_cropped_are_a_question(root, data):
     (root / "x" / "Cropped").rename(root / "Cropped")
     shutil.rmtree(root / "x")
     refused(
-        ["two folders of frames fit", "/CASME2-RAW (3 clips)", "/Cropped", "--frames"], root, data
+        ["two folders of frames fit", "/CASME2-RAW (3 clips)", "/Cropped", "by frames"], root, data
     )
-    refused("--frames Nowhere is no folder below", root, data, frames="Nowhere")
+    refused("Nowhere is no folder below", root, data, frames="Nowhere")
     build(root, data, frames="Cropped")
     source, _ = open_clips(data, "casme2")
     wanted = root / "Cropped" / "sub01" / "EP02_01f" / "reg_img46.jpg"
@@ -212,7 +212,7 @@ def test_rows_that_cannot_be_are_told_one_by_one(root, data):
     }
     assert about["clips"] == 1
     shutil.rmtree(data)
-    refused(["--strict: 6 rows", "row 3, sub02/EP01_02: apex 9 outside"], root, data, strict=True)
+    refused(["strict: 6 rows", "row 3, sub02/EP01_02: apex 9 outside"], root, data, strict=True)
 
 
 def test_missing_frames(root, data):
@@ -239,7 +239,7 @@ def test_missing_frames(root, data):
     build(root, data, keep="pair")  # does not need the frame between
     assert describe_clips(data, "casme2", "pair")["gaps"] == []
     shutil.rmtree(data)
-    refused("--strict: 4 rows", root, data, strict=True)
+    refused("strict: 4 rows", root, data, strict=True)
 
 
 @pytest.mark.parametrize("cut", [0, 100])
@@ -247,7 +247,7 @@ def test_truncated_frames(root, data, cut):
     trees.write_casme2(root, [ROW("02", "EP01_01", 5, 6, 7), ROW("02", "EP01_02", 5, 6, 7)])
     path = root / "CASME2-RAW" / "sub02" / "EP01_02" / "img6.jpg"
     path.write_bytes(path.read_bytes()[:cut])
-    words = ["--strict: row 3, sub02/EP01_02: img6.jpg: not a whole image"]
+    words = ["strict: row 3, sub02/EP01_02: img6.jpg: not a whole image"]
     refused(words, root, data, strict=True)
     build(root, data)
     (note,) = describe_clips(data, "casme2")["skipped"]
@@ -290,13 +290,13 @@ def test_a_full_or_read_only_disk(root, data, monkeypatch, error, words):
 
     trees.write_casme2(root)
     monkeypatch.setattr(clips_builder.ClipBuilder, "_shard", fail)
-    refused([f"--data-dir {data}", words], root, data)
+    refused([f"{data}: ", words], root, data)
 
 
 def test_a_data_dir_that_cannot_be_made(root, tmp_path):
     trees.write_casme2(root)
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"--data-dir: cannot write to .*file"):
+    with pytest.raises(UserError, match=r".*file"):
         build(root, tmp_path / "file")
 
 
@@ -335,16 +335,17 @@ def test_what_is_not_built_comes_with_its_command(data):
         open_clips(data, "samm")
     command = f"micron-jax data build samm --source FOLDER_AS_UNPACKED --data-dir {data}"
     assert str(error.value).endswith(command)
-    with pytest.raises(UserError, match="no benchmark 'casme9'; there are: casme2, samm"):
+    with pytest.raises(UserError, match="no benchmark 'casme9'; did you mean casme"):
         open_clips(data, "casme9")
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_each_set_tells_how_to_get_it(name):
-    kind = builder_class(name)
-    assert kind.name == name == kind.SET.name
+def test_each_set_says_how_to_get_it(name):
+    spec = clip_set(name)
+    builder = clips_builder.builder_class(spec)
+    assert builder.name == name == spec.name
     for word in ("Ask: http", "Ask for:", "--source"):
-        assert word in kind.MANUAL_DOWNLOAD_INSTRUCTIONS
-    assert kind.SET.citation.startswith("@")
-    assert "doi=" in kind.SET.citation
-    assert [config.name for config in kind.BUILDER_CONFIGS] == ["clip", "pair"]
+        assert word in builder.MANUAL_DOWNLOAD_INSTRUCTIONS
+    assert spec.citation.startswith("@")
+    assert "doi=" in spec.citation
+    assert [config.name for config in builder.BUILDER_CONFIGS] == ["clip", "pair"]

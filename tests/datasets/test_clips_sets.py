@@ -5,14 +5,14 @@ from collections import Counter
 import pytest
 from helpers import vendor_trees as trees
 
-from micron_jax.datasets.catalog import builder_class
+from micron_jax.datasets.catalog import clip_set
 from micron_jax.datasets.clips import describe_clips, open_clips
 from micron_jax.datasets.clips_builder import build_clips
 
 
 def build(name, root, tmp_path, **changed):
     """(records, samples, description)"""
-    assert build_clips(builder_class(name), root, tmp_path / "data", **changed)
+    assert build_clips(clip_set(name), root, tmp_path / "data", **changed)
     source, samples = open_clips(tmp_path / "data", name)
     assert len(source) == len(samples)
     return source, samples, describe_clips(tmp_path / "data", name)

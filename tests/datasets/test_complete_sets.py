@@ -6,7 +6,7 @@ import pytest
 from helpers import vendor_trees as trees
 from helpers.benchmarks import imitate
 
-from micron_jax.datasets.catalog import builder_class
+from micron_jax.datasets.catalog import clip_set
 from micron_jax.datasets.census import compare, compare_set
 from micron_jax.datasets.clips import describe_clips, open_clips
 from micron_jax.datasets.clips_builder import build_clips
@@ -41,7 +41,7 @@ def data_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("complete")
     for dataset in ("casme2", "samm", "smic_hs"):
         root = write(dataset, folder / dataset)
-        build_clips(builder_class(dataset), root, folder / "data", keep="pair", strict=True)
+        build_clips(clip_set(dataset), root, folder / "data", keep="pair", strict=True)
     return folder / "data"
 
 

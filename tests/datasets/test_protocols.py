@@ -97,7 +97,7 @@ def test_the_order_is_kept_and_other_sets_are_passed_over(composed):
 def test_an_unknown_emotion_names_the_sample():
     with pytest.raises(UserError, match=r"samm 006/x: emotion 'Joyful' has no place"):
         apply(COMPOSITE, [sample("samm", "006/x", "006", "Joyful")])
-    with pytest.raises(UserError, match=r"no protocol 'megc'; there are: composite, casme2_3"):
+    with pytest.raises(UserError, match=r"no protocol 'megc'; choose one of composite, casme2_3"):
         protocols.find("megc")
 
 

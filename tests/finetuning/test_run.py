@@ -17,7 +17,7 @@ from micron_jax.checkpoints.classifier import Pairs
 from micron_jax.checkpoints.load import read
 from micron_jax.checkpoints.weights import Weights
 from micron_jax.cli import main
-from micron_jax.datasets.casme2.builder import Casme2
+from micron_jax.datasets.casme2 import CASME2
 from micron_jax.datasets.clips_builder import build_clips
 from micron_jax.evaluation.report import HTML
 from micron_jax.finetuning import fold_scheduler
@@ -47,7 +47,7 @@ def data_dir(tmp_path_factory):
                 casme2_row(f"{subject:02}", f"EP{n:02}", onset, apex, apex + 1, EMOTIONS[kind])
             )
     write_casme2(root, rows)
-    build_clips(Casme2, root, data_dir, keep="pair")
+    build_clips(CASME2, root, data_dir, keep="pair")
     return data_dir
 
 

@@ -175,7 +175,7 @@ def write_mmew(root: Path, rows=None) -> Path:
 def write_fourdme(root: Path, rows) -> Path:
     """`rows`: (subject, folder, onset, apex, offset, units, emotion)."""
     header = ["sub_ID", "fold_name", "Onset", "Apex", "Offset", "AUs", "Emotion"]
-    write_sheet(root / "4DME_Labeling_Micro_release v1.xlsx", header, rows)
+    write_sheet(root / "4DME_Labelling_Micro_release v1.xlsx", header, rows)
     for subject, folder, onset, _, offset, *_ in rows:
         write_frames(
             root / "gray_micro" / str(subject) / folder, range(onset, offset + 1), "{}.jpg"

@@ -55,10 +55,10 @@ def test_list_knows_every_set(capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--strict"], "--strict: 1 rows are not as they should: row 3"),
+        (["--strict"], "strict: 1 rows have faults, the first is row 3"),
         (["--keep", "apex"], "--keep"),
-        (["--sheet", "gone.xlsx"], "--sheet gone.xlsx is not a file"),
-        (["--frames", "gone"], "--frames gone is no folder below --source"),
+        (["--sheet", "gone.xlsx"], "gone.xlsx is not a file"),
+        (["--frames", "gone"], "gone is no folder below"),
     ],
 )
 def test_bad_input_is_one_line(root, tmp_path, capsys, arguments, words):

@@ -94,7 +94,7 @@ def test_differences_from_the_protocol_are_printed(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--protocol", "megc"], "no protocol 'megc'; there are: composite, casme2_3"),
+        (["--protocol", "megc"], "no protocol 'megc'; choose one of composite, casme2_3"),
         (["--protocol", "composite"], "row 2: protocol composite has 3 sets"),
         (["--protocol", "samm_3"], "row 2: label 'x' is not of protocol samm_3, which has: neg"),
         (["--seed", "4"], "--seed 4: "),

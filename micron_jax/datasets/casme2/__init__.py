@@ -1,7 +1,7 @@
 """CASME II: 255 micro-expressions of 26 subjects, 200 fps."""
 
 from micron_jax.datasets.annotations import Row
-from micron_jax.datasets.clipset import MIDDLE, ClipSet, Entry, Mend, padded
+from micron_jax.datasets.clipset import HEADINGS, MIDDLE, ClipSet, Entry, Mend, columns, padded
 
 INSTRUCTIONS = """CASME II is free for research, under a license a staff member signs.
 Ask: http://casme.psych.ac.cn/casme/e2 (Institute of Psychology, Chinese Academy of Sciences).
@@ -22,11 +22,9 @@ CITATION = """@article{yan2014casme2,
 
 
 def entries(row: Row) -> list[Entry]:
-    """The row's one micro-expression."""
+    """Returns the row's one micro-expression."""
     subject = padded(row["subject"], 2)  # text `01` or the number 1
-    times = (row["onset"], row["apex"], row["offset"])
-    clip = f"sub{subject}/{row['clip']}"
-    return [Entry(row, clip, subject, row["emotion"], row["action_units"], *times)]
+    return [Entry.of(row, f"sub{subject}/{row['clip']}", subject)]
 
 
 CASME2 = ClipSet(
@@ -35,15 +33,7 @@ CASME2 = ClipSet(
     fps=200.0,
     sheet_files=("casme2-coding-*.xls*",),
     sheets=(),
-    columns={
-        "subject": ("Subject",),
-        "clip": ("Filename",),
-        "onset": ("OnsetFrame",),
-        "apex": ("ApexFrame",),
-        "offset": ("OffsetFrame",),
-        "action_units": ("Action Units",),
-        "emotion": ("Estimated Emotion",),
-    },
+    columns=HEADINGS | columns(onset="OnsetFrame", apex="ApexFrame", offset="OffsetFrame"),
     entries=entries,
     folders=lambda entry: [tuple(entry.clip.split("/"))],
     emotions=("others", "disgust", "happiness", "repression", "surprise", "sadness", "fear"),

@@ -1,7 +1,7 @@
 """CAS(ME)3: part A, 860 labeled micro-expressions of 94 subjects; part C, 165 of 30; 30 fps."""
 
 from micron_jax.datasets.annotations import Row
-from micron_jax.datasets.clipset import MIDDLE, ClipSet, Entry, Rule, number, padded
+from micron_jax.datasets.clipset import MIDDLE, ClipSet, Entry, Rule, columns, number, padded
 
 INSTRUCTIONS = """CAS(ME)3 is free for research, under a license a staff member signs.
 Ask: http://casme.psych.ac.cn/casme/e4 (Institute of Psychology, Chinese Academy of Sciences).
@@ -28,37 +28,33 @@ HOMEPAGE = "http://casme.psych.ac.cn/casme/e4"
 
 
 def part_a(row: Row) -> list[Entry]:
-    """The row's one micro-expression; Subject and Filename are no key without the onset."""
-    times = (row["onset"], row["apex"], row["offset"])
-    clip = f"{row['subject']}/{row['clip']}/{row['onset']}"
-    return [Entry(row, clip, row["subject"], row["emotion"], row["action_units"], *times)]
+    """Returns the row's one micro-expression; its key needs the onset, too."""
+    return [Entry.of(row, f"{row['subject']}/{row['clip']}/{row['onset']}", row["subject"])]
 
 
 def part_a_folders(entry: Entry) -> list[tuple[str, ...]]:
-    """Whole recordings, or the clips cut out of them, named by the sheet's onset."""
+    """Returns the folder of the recording, and that of the clip that was cut out of it."""
     subject, recording, onset = entry.subject, entry.row["clip"], entry.row["onset"]
     return [(subject, recording, "color"), ("frame", f"{subject}_{recording}_{onset}")]
 
 
 def part_c(row: Row) -> list[Entry]:
-    """The row's one micro-expression, of the subject's only recording."""
+    """Returns the row's one micro-expression, of the subject's only recording."""
     subject = padded(row["subject"], 2)
-    clip = f"{subject}/{row['clip']}/{row['onset']}"
-    times = (row["onset"], MIDDLE, row["offset"])
-    return [Entry(row, clip, subject, row["emotion"], row["action_units"], *times)]
+    return [Entry.of(row, f"{subject}/{row['clip']}/{row['onset']}", subject, apex=MIDDLE)]
 
 
 def part_c_folders(entry: Entry) -> list[tuple[str, ...]]:
-    """The subject's recording `a`; `part_C` keeps it apart from part A's."""
+    """Returns the folders that may hold the subject's recording."""
     place = ("part_C", entry.subject)
     return [(*place, "a", "color"), (*place, "color"), place]
 
 
 def in_order(entry: Entry, first: int, last: int) -> dict[str, str] | None:
-    """Numbers that cannot be, made such that they say no more than the sheet does.
+    """Mends impossible frame numbers without adding to the sheet.
 
-    0 where files count from 1 is the first frame; an offset before the apex is the apex, so that
-    the clip ends where the sheet is still plausible; another apex outside is the middle.
+    A 0 where files count from 1 becomes the first frame; an offset before the apex becomes the
+    apex; any other apex outside the clip becomes its middle.
     """
     onset, apex, offset = number(entry.onset), number(entry.apex), number(entry.offset)
     if None in (onset, apex, offset):
@@ -81,15 +77,15 @@ CASME3 = ClipSet(
     fps=30.0,
     sheet_files=("cas(me)3_part_a_me_label*.xls*",),
     sheets=("label",),
-    columns={
-        "subject": ("Subject",),
-        "clip": ("Filename",),
-        "onset": ("Onset",),
-        "apex": ("Apex",),
-        "offset": ("Offset",),
-        "action_units": ("AU",),
-        "emotion": ("emotion",),
-    },
+    columns=columns(
+        subject="Subject",
+        clip="Filename",
+        onset="Onset",
+        apex="Apex",
+        offset="Offset",
+        action_units="AU",
+        emotion="emotion",
+    ),
     entries=part_a,
     folders=part_a_folders,
     emotions=("disgust", "surprise", "others", "fear", "anger", "sad", "happy"),
@@ -111,14 +107,14 @@ CASME3_C = ClipSet(
     fps=30.0,
     sheet_files=("cas(me)3_part_c*.xls*", "mockcrimeme*.xls*"),
     sheets=("mockCrimeME",),
-    columns={
-        "subject": ("sub",),
-        "clip": ("count",),
-        "onset": ("onset",),
-        "offset": ("offset",),
-        "action_units": ("au",),
-        "emotion": ("emotion",),
-    },
+    columns=columns(
+        subject="sub",
+        clip="count",
+        onset="onset",
+        offset="offset",
+        action_units="au",
+        emotion="emotion",
+    ),
     entries=part_c,
     folders=part_c_folders,
     emotions=("negative", "surprise", "others", "positive"),

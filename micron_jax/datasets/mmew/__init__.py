@@ -1,7 +1,16 @@
 """MMEW: 300 micro-expressions, 90 fps."""
 
 from micron_jax.datasets.annotations import Row
-from micron_jax.datasets.clipset import MIDDLE, ClipSet, Entry, Rule, number, padded
+from micron_jax.datasets.clipset import (
+    HEADINGS,
+    MIDDLE,
+    ClipSet,
+    Entry,
+    Rule,
+    columns,
+    number,
+    padded,
+)
 
 INSTRUCTIONS = """MMEW is free for research, under a license.
 Ask: http://www.dpailab.com/database.html (Xianye Ben, Shandong University).
@@ -22,22 +31,21 @@ CITATION = """@article{ben2022mmew,
 
 
 def entries(row: Row) -> list[Entry]:
-    """The row's one micro-expression."""
+    """Returns the row's one micro-expression."""
     subject = row["subject"]
     subject = f"S{padded(subject, 2)}" if subject.isdigit() else subject
-    times = (row["onset"], row["apex"], row["offset"])
-    return [Entry(row, row["clip"], subject, row["emotion"], row["action_units"], *times)]
+    return [Entry.of(row, row["clip"], subject)]
 
 
 def folders(entry: Entry) -> list[tuple[str, ...]]:
-    """By emotion; what the sheet calls others lies in repression."""
+    """Returns the folder of the emotion; clips of `others` lie in `repression`."""
     emotion = entry.emotion.casefold()
     names = ["repression", emotion] if emotion == "others" else [emotion]
     return [("Micro_Expression", name, entry.clip) for name in names]
 
 
 def within_folder(entry: Entry, first: int, last: int) -> dict[str, str] | None:
-    """A clip's folder holds the clip: what lies outside it is its last file, or the middle."""
+    """Moves an offset outside the clip's folder to its last file, such an apex to the middle."""
     onset, apex, offset = number(entry.onset), number(entry.apex), number(entry.offset)
     if onset is None or not first <= onset <= last:
         return None
@@ -55,15 +63,7 @@ MMEW = ClipSet(
     fps=90.0,
     sheet_files=("mmew_micro_exp*.xls*",),
     sheets=(),
-    columns={
-        "subject": ("Subject",),
-        "clip": ("Filename",),
-        "onset": ("OnsetFrame",),
-        "apex": ("ApexFrame",),
-        "offset": ("OffsetFrame",),
-        "action_units": ("Action Units",),
-        "emotion": ("Estimated Emotion",),
-    },
+    columns=HEADINGS | columns(onset="OnsetFrame", apex="ApexFrame", offset="OffsetFrame"),
     entries=entries,
     folders=folders,
     emotions=("happiness", "surprise", "anger", "disgust", "fear", "sadness", "others"),

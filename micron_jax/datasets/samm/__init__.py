@@ -1,7 +1,7 @@
 """SAMM: 159 micro-movements of 29 subjects, 200 fps, gray."""
 
 from micron_jax.datasets.annotations import Row
-from micron_jax.datasets.clipset import MIDDLE, ClipSet, Entry, Mend, padded
+from micron_jax.datasets.clipset import HEADINGS, MIDDLE, ClipSet, Entry, Mend, columns, padded
 
 INSTRUCTIONS = """SAMM is free for research, under a license.
 Ask: https://personalpages.manchester.ac.uk/staff/adrian.davison/SAMM.html
@@ -23,10 +23,8 @@ OUTSIDE = "the sheet's apex lies outside onset..offset: the middle is taken"
 
 
 def entries(row: Row) -> list[Entry]:
-    """The row's one micro-movement."""
-    subject = padded(row["subject"], 3)  # `006` is text
-    times = (row["onset"], row["apex"], row["offset"])
-    return [Entry(row, row["clip"], subject, row["emotion"], row["action_units"], *times)]
+    """Returns the row's one micro-movement."""
+    return [Entry.of(row, row["clip"], padded(row["subject"], 3))]  # `006` is text
 
 
 SAMM = ClipSet(
@@ -35,15 +33,7 @@ SAMM = ClipSet(
     fps=200.0,
     sheet_files=("samm_micro_facs_codes*.xls*", "samm_*_micro_facs_codes*.xls*"),
     sheets=("MICRO_ONLY",),
-    columns={
-        "subject": ("Subject",),
-        "clip": ("Filename",),
-        "onset": ("Onset Frame",),
-        "apex": ("Apex Frame",),
-        "offset": ("Offset Frame",),
-        "action_units": ("Action Units",),
-        "emotion": ("Estimated Emotion",),
-    },
+    columns=HEADINGS | columns(onset="Onset Frame", apex="Apex Frame", offset="Offset Frame"),
     entries=entries,
     folders=lambda entry: [(entry.subject, entry.clip)],
     emotions=("anger", "other", "happiness", "surprise", "contempt", "disgust", "fear", "sadness"),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from micron_jax.datasets.annotations import Row
-from micron_jax.datasets.clipset import MIDDLE, ClipSet, Entry, Mend
+from micron_jax.datasets.clipset import MIDDLE, ClipSet, Entry, Mend, columns
 
 EMOTIONS = ("negative", "positive", "surprise")
 
@@ -33,38 +33,42 @@ FOLDERS_NOTE = (
 
 
 def entries(row: Row) -> list[Entry]:
-    """The row's micro-expressions: a long clip may hold two or three (Onset2F, Onset3F)."""
+    """Returns the row's micro-expressions: a long clip may hold two or three (Onset2F, Onset3F)."""
     subject = row["subject"].casefold().lstrip("s").lstrip("0")
-    found = []
-    for number in ("", "2", "3"):
-        onset, offset = row["onset" + number], row["offset" + number]
-        if number and not (onset or offset):
-            continue
-        clip = row["clip"] + (f"#{number}" if number else "")
-        found.append(Entry(row, clip, subject, row["emotion"], "", onset, MIDDLE, offset))
-    return found
+    return [
+        Entry.of(
+            row,
+            row["clip"] + (f"#{number}" if number else ""),
+            subject,
+            onset=row["onset" + number],
+            apex=MIDDLE,
+            offset=row["offset" + number],
+        )
+        for number in ("", "2", "3")
+        if not number or row["onset" + number] or row["offset" + number]
+    ]
 
 
 def _folders(modality: str) -> Callable[[Entry], list[tuple[str, ...]]]:
     def folders(entry: Entry) -> list[tuple[str, ...]]:
         clip, subject = entry.clip.split("#")[0], f"s{entry.subject}"
-        # A mended emotion may or may not have been mended in the folder's place, too.
+        # The folder may have the emotion of the sheet or the mended one.
         emotions = dict.fromkeys(filter(None, (entry.emotion, entry.row["emotion"])))
         short = [(modality, subject, "micro", emotion, clip) for emotion in emotions]
-        return [*short, (modality, subject, clip)]  # the latter: SMIC-E, the long clips
+        return [*short, (modality, subject, clip)]  # the last: a long clip of SMIC-E
 
     return folders
 
 
 def _from_folder(parts: tuple[str, ...], first: int, last: int) -> Entry | None:
-    """NIR's own layout is the only annotation where no sheet is named after it."""
+    """Returns the entry of a folder of NIR, whose layout is its annotation."""
     if len(parts) < 5 or (parts[-5].upper(), parts[-3].casefold()) != ("NIR", "micro"):
         return None
     emotion, subject = parts[-2].casefold(), parts[-4].casefold().lstrip("s").lstrip("0")
     if emotion not in EMOTIONS:
         return None
-    row = Row(0, {})
-    return Entry(row, parts[-1], subject, emotion, "", str(first), MIDDLE, str(last))
+    times = {"onset": str(first), "apex": MIDDLE, "offset": str(last)}
+    return Entry.of(Row(0, {}), parts[-1], subject, emotion=emotion, **times)
 
 
 def _set(modality: str, fps: float, count: str, **more) -> ClipSet:
@@ -75,17 +79,17 @@ def _set(modality: str, fps: float, count: str, **more) -> ClipSet:
         sheet_files=("smic*annotation*.xls*",),
         sheets=(modality,),
         file_token=modality.lower(),
-        columns={
-            "subject": ("Subject",),
-            "clip": ("Filename",),
-            "onset": ("OnsetF", "Onset1F"),
-            "offset": ("OffsetF", "Offset1F"),
-            "onset2": ("Onset2F",),
-            "offset2": ("Offset2F",),
-            "onset3": ("Onset3F",),
-            "offset3": ("Offset3F",),
-            "emotion": ("Emotion",),
-        },
+        columns=columns(
+            subject="Subject",
+            clip="Filename",
+            onset="OnsetF|Onset1F",
+            offset="OffsetF|Offset1F",
+            onset2="Onset2F",
+            offset2="Offset2F",
+            onset3="Onset3F",
+            offset3="Offset3F",
+            emotion="Emotion",
+        ),
         optional=("onset2", "offset2", "onset3", "offset3"),
         entries=entries,
         folders=_folders(modality),
