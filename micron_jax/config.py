@@ -1,14 +1,17 @@
-"""From a config file and the command line to frozen dataclasses, every field checked."""
+"""Recipes: from a config file and single settings to frozen dataclasses, every field checked."""
 
 import ast
+import copy
 import dataclasses
-import difflib
 import runpy
+import traceback
 import typing
+from collections.abc import Iterable
 from pathlib import Path
 
 import ml_collections
 
+from micron_jax.checks import did_you_mean
 from micron_jax.errors import UserError
 
 
@@ -29,53 +32,76 @@ def load(name: str) -> dict:
         of a shipped recipe, such as `pretrain_paper`.
 
     Raises:
-      UserError: there is no such file, or it cannot be run.
+      UserError: there is no such file, or it cannot be executed; the message has file and line.
     """
     recipes = shipped()
     path = recipes.get(name, Path(name))
-    if not path.is_file():
+    if path.is_dir():
         raise UserError(
-            f"--config {name}: no such file; the shipped recipes are {', '.join(recipes) or 'none'}"
+            f"{path}: is a folder; name a Python file or a recipe: {', '.join(recipes)}"
         )
+    if not path.is_file():
+        raise UserError(f"{name}: no such file and no such recipe; {did_you_mean(name, recipes)}")
     try:
-        config = runpy.run_path(str(path))["get_config"]()
-    except KeyError as error:
-        raise UserError(f"{path}: defines no get_config()") from error
-    except Exception as error:
-        raise UserError(f"{path}: {type(error).__name__}: {error}".splitlines()[0]) from error
+        get_config = runpy.run_path(str(path)).get("get_config")
+        config = get_config() if get_config else None
+    except (Exception, SystemExit) as error:
+        raise UserError(_failure(path, error)) from error
+    if get_config is None:
+        raise UserError(f"{path}: defines no get_config()")
     if not isinstance(config, ml_collections.ConfigDict):
         raise UserError(f"{path}: get_config() does not return an ml_collections.ConfigDict")
     return config.to_dict()
 
 
-def override(config: dict, arguments: list[str]) -> dict:
-    """Applies `--config.FIELD=VALUE` (or `--config.FIELD VALUE`), fields within fields by dots.
+def _failure(path: Path, error: BaseException) -> str:
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+    if not frames and path.suffix != ".py":
+        return f"{path}: is no Python file; a recipe is a Python file that defines get_config()"
+    line = frames[-1].lineno if frames else getattr(error, "lineno", None)
+    where = f"{path}, line {line}" if line else str(path)
+    return f"{where}: {type(error).__name__}: {error}".splitlines()[0]
+
+
+def override(values: dict, settings: Iterable[str]) -> dict:
+    """Puts settings `FIELD=VALUE` in the place of values; dots lead into sections.
+
+    Args:
+      values: nested dicts; they stay as they are.
+      settings: such as `model.depth=5` or `views.local_scale=(0.1, 0.5)`.
 
     Raises:
-      UserError: an argument of another form.
+      UserError: a setting has no value, or leads into a field that is no section.
     """
-    config = {k: dict(v) if isinstance(v, dict) else v for k, v in config.items()}
-    arguments = list(arguments)
-    while arguments:
-        argument = arguments.pop(0)
-        name, equals, value = argument.partition("=")
-        if not name.startswith("--config."):
-            raise UserError(f"{argument}: unknown; settings are given as --config.FIELD=VALUE")
+    values = copy.deepcopy(values)
+    for setting in settings:
+        name, equals, value = setting.removeprefix("--config.").partition("=")
         if not equals:
-            if not arguments:
-                raise UserError(f"{argument}: has no value; write {argument}=VALUE")
-            value = arguments.pop(0)
-        *sections, field = name.removeprefix("--config.").split(".")
-        place = config
+            raise UserError(f"config.{name} has no value; give config.{name}=VALUE")
+        *sections, field = name.split(".")
+        place = values
         for section in sections:
             place = place.setdefault(section, {})
             if not isinstance(place, dict):
-                raise UserError(f"{argument}: config.{section} is no section")
+                raise UserError(f"config.{name}: config.{section} is no section")
         try:
             place[field] = ast.literal_eval(value)
         except (ValueError, SyntaxError):
             place[field] = value  # a plain word
-    return config
+    return values
+
+
+def check_fields(kind: type, values: Iterable[str], *, section: str) -> None:
+    """Checks the names of the fields of a dataclass; those of `kind.SHORTHANDS` pass as well.
+
+    Raises:
+      UserError: there is no field of that name.
+    """
+    fields = [field.name for field in dataclasses.fields(kind)]
+    fields += getattr(kind, "SHORTHANDS", ())
+    for name in values:
+        if name not in fields:
+            raise UserError(f"{section}.{name}: no such field; {did_you_mean(name, fields)}")
 
 
 def build(kind: type, values: dict, *, section: str = "config"):
@@ -84,21 +110,20 @@ def build(kind: type, values: dict, *, section: str = "config"):
     Raises:
       UserError: an unknown or missing field, or a value of the wrong type.
     """
+    check_fields(kind, values, section=section)
     hints = typing.get_type_hints(kind)
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    built = {}
-    for name, value in values.items():
-        if name not in fields:
-            close = difflib.get_close_matches(name, fields, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(fields)}"
-            raise UserError(f"{section}.{name}: no such field; {hint}")
-        built[name] = _convert(hints[name], value, f"{section}.{name}")
-    for name in fields.keys() - built.keys():
-        if dataclasses.is_dataclass(hints[name]):
-            built[name] = build(hints[name], {}, section=f"{section}.{name}")
-        elif fields[name].default is fields[name].default_factory is dataclasses.MISSING:
-            raise UserError(f"{section}.{name} is missing; give it as --{section}.{name}=VALUE")
-    return kind(**built)
+    arguments = {
+        name: _convert(hints[name], value, f"{section}.{name}") for name, value in values.items()
+    }
+    for field in dataclasses.fields(kind):
+        name = f"{section}.{field.name}"
+        if field.name in arguments:
+            continue
+        if dataclasses.is_dataclass(hints[field.name]):
+            arguments[field.name] = build(hints[field.name], {}, section=name)
+        elif field.default is field.default_factory is dataclasses.MISSING:
+            raise UserError(f"{name} is missing; set {name}=VALUE")
+    return kind(**arguments)
 
 
 def _convert(hint, value, name: str):

@@ -4,6 +4,7 @@ import pytest
 
 from micron_jax import config
 from micron_jax.errors import UserError
+from micron_jax.finetuning import config as tuning
 from micron_jax.training.config import parse
 
 
@@ -11,7 +12,7 @@ from micron_jax.training.config import parse
     "name", ["pretrain_demo", "pretrain_paper", "pretrain_pod", "pretrain_release"]
 )
 def test_shipped_recipes_are_whole(name):
-    values = config.override(config.load(name), ["--config.data.data_dir=d"])
+    values = config.override(config.load(name), ["data.data_dir=d"])
     parsed = parse(values)
     assert parsed.data.data_dir == "d"
     assert config.load(str(config.shipped()[name])) == config.load(name)
@@ -19,7 +20,7 @@ def test_shipped_recipes_are_whole(name):
 
 def test_the_two_settings_differ_as_the_paper_and_the_release_do():
     def of(name):
-        return parse(config.override(config.load(name), ["--config.data.data_dir=d"]))
+        return parse(config.override(config.load(name), ["data.data_dir=d"]))
 
     paper, release = of("pretrain_paper"), of("pretrain_release")
     assert (release.model.dma_query, release.model.dma_key) == ("rep", "ref")
@@ -42,7 +43,7 @@ def test_overrides():
     values = {"a": 1, "model": {"depth": 2}}
     changed = config.override(
         values,
-        ["--config.model.depth=5", "--config.views.local_scale=(0.1, 0.5)", "--config.b", "word"],
+        ["model.depth=5", "views.local_scale=(0.1, 0.5)", "b=word"],
     )
     assert changed == {
         "a": 1,
@@ -80,7 +81,7 @@ class Outer:
     [
         ({"inner": {"count": 1}, "nmae": "y"}, r"config\.nmae: no such field; did you mean name\?"),
         ({"inner": {"cuont": 1}}, r"config\.inner\.cuont: no such field; did you mean count\?"),
-        ({"inner": {}}, r"config\.inner\.count is missing; give it as --config\.inner\.count="),
+        ({"inner": {}}, r"config\.inner\.count is missing; set config\.inner\.count="),
         ({}, r"config\.inner\.count is missing"),
         ({"inner": {"count": 1.5}}, r"config\.inner\.count=1\.5: expected int"),
         ({"inner": {"count": True}}, r"config\.inner\.count=True: expected int"),
@@ -103,14 +104,16 @@ def test_whole_numbers_serve_as_floats_and_lists_as_tuples():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "no such file; the shipped recipes are .*pretrain_demo"),
+        (None, "no such file and no such recipe; choose one of .*pretrain_demo"),
         ("x = 1", "defines no get_config"),
         ("def get_config(): return {}", "does not return an ml_collections.ConfigDict"),
-        ("def get_config(:", "SyntaxError"),
-        ("import nothing_of_that_name", "ModuleNotFoundError"),
+        ("x = 1\ndef get_config(:", r"recipe\.py, line 2: SyntaxError"),
+        ("import nothing_of_that_name", r"recipe\.py, line 1: ModuleNotFoundError"),
+        ("def get_config():\n    return {}['a']", r"recipe\.py, line 2: KeyError: 'a'"),
+        ("\n\nimport sys; sys.exit(3)", r"recipe\.py, line 3: SystemExit: 3"),
     ],
 )
-def test_what_is_no_config_file(tmp_path, content, message):
+def test_a_bad_config_file_is_named(tmp_path, content, message):
     path = tmp_path / "recipe.py"
     if content is not None:
         path.write_text(content)
@@ -118,7 +121,45 @@ def test_what_is_no_config_file(tmp_path, content, message):
         config.load(str(path))
 
 
-@pytest.mark.parametrize("argument", ["--confg.a=1", "a", "--config.a"])
-def test_what_is_no_override(argument):
-    with pytest.raises(UserError, match=argument):
-        config.override({}, [argument])
+@pytest.mark.parametrize("content", [b"# Title\n\nSome text.", b"PK\0\1", b"\xff\xd8\xff\xe0"])
+def test_a_file_that_is_no_python_is_named(tmp_path, content):
+    path = tmp_path / "README.md"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"README\.md: is no Python file; a recipe is"):
+        config.load(str(path))
+
+
+def test_a_folder_is_no_config_file(tmp_path):
+    with pytest.raises(
+        UserError, match=r"is a folder; name a Python file or a recipe: .*pretrain_demo"
+    ):
+        config.load(str(tmp_path))
+
+
+def test_the_nearest_recipe_is_offered():
+    with pytest.raises(UserError, match=r"did you mean pretrain_paper\?"):
+        config.load("pretrain_papr")
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [("a", "config.a has no value"), ("a.b=1", "config.a.b: config.a is no section")],
+)
+def test_a_setting_that_cannot_be_put_in_place(setting, message):
+    with pytest.raises(UserError, match=message):
+        config.override({"a": 2}, [setting])
+
+
+@pytest.mark.parametrize(
+    ("parse_values", "setting", "hint"),
+    [
+        (parse, "model.sise=base", r"config\.model\.sise: no such field; did you mean size\?"),
+        (parse, "modle.depth=3", r"config\.modle: no such field; did you mean model\?"),
+        (tuning.parse, "model.sise=base", r"config\.model\.sise: .* did you mean size\?"),
+        (tuning.parse, "model.dpeth=3", r"config\.model\.dpeth: .* did you mean depth\?"),
+        (tuning.parse, "tuning.epoch=3", r"config\.tuning\.epoch: .* did you mean epochs\?"),
+    ],
+)
+def test_the_nearest_field_is_offered(parse_values, setting, hint):
+    with pytest.raises(UserError, match=hint):
+        parse_values(config.override({}, ["data.data_dir=d", setting]))

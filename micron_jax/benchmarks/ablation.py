@@ -58,7 +58,7 @@ def rows_of(config: Mapping[str, Any]) -> list[Row]:
     found = []
     for name, fields in rows:
         features = fields.pop("features", features)
-        base = configs.override(base, [f"--config.{key}={value}" for key, value in fields.items()])
+        base = configs.override(base, [f"{key}={value}" for key, value in fields.items()])
         found.append(Row(name, base, features))
     return found
 

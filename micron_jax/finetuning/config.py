@@ -9,7 +9,7 @@ from micron_jax.finetuning.augment import AugmentConfig
 from micron_jax.finetuning.optimizer import TuningConfig
 from micron_jax.finetuning.partition import SplitConfig
 from micron_jax.models.classifier import ClassifierConfig
-from micron_jax.models.config import SIZES
+from micron_jax.models.config import SIZES, ModelConfig
 
 BASELINES = ("", "frame_difference", "flow")
 
@@ -50,6 +50,7 @@ class FinetuneConfig:
     hardest: int = 12
 
     def __post_init__(self):
+        configs.check_fields(ModelConfig, self.model, section="config.model")
         if self.seeds < 1:
             raise UserError(f"config.seeds={self.seeds}: must be at least 1")
         at_once = self.folds_at_once

@@ -1,6 +1,7 @@
 """The network's settings: every difference between the release and the paper is a field here."""
 
 import dataclasses
+from typing import ClassVar
 
 from micron_jax.errors import UserError
 
@@ -69,6 +70,8 @@ class ModelConfig:
         block all but the products with weights; `blocks`, each block from its input on, which
         takes the least memory and about a third more arithmetic.
     """
+
+    SHORTHANDS: ClassVar[tuple[str, ...]] = ("size",)  # a recipe may name one of SIZES
 
     img_size: int = 224
     patch_size: int = 8

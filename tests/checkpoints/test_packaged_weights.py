@@ -18,7 +18,7 @@ def test_they_are_small_and_of_the_shipped_recipe():
     assert list(load.packaged_weights()) == ["micron-tiny"]
     folder = load.packaged_weights()["micron-tiny"]
     assert sum(path.stat().st_size for path in folder.iterdir()) < 3e6
-    settings = configs.override(configs.load("pretrain_ours"), ["--config.data.data_dir=x"])
+    settings = configs.override(configs.load("pretrain_ours"), ["data.data_dir=x"])
     assert load.read("micron-tiny").config == config.parse(settings).model
 
 

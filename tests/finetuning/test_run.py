@@ -263,6 +263,6 @@ def test_shipped_recipes_can_be_read(name):
     from micron_jax import config
     from micron_jax.finetuning.config import parse
 
-    values = config.override(config.load(name), ["--config.data.data_dir=x"])
+    values = config.override(config.load(name), ["data.data_dir=x"])
     assert parse(values).data.data_dir == "x"
     assert jax.device_count() == 8

@@ -46,7 +46,7 @@ def make(checkpoint: str | None, path: Path = PICTURE) -> None:
 
 
 def write_chance(path: Path) -> Path:
-    given = ["--config.data.data_dir=none"]
+    given = ["data.data_dir=none"]
     config = parse(configs.override(configs.load("pretrain_demo"), given)).model
     params = jax.tree.map(np.asarray, init_params(config, jax.random.key(0)))
     folder.save(Weights(config, params, {}, np.zeros((1, 0), np.float32), {}), path)

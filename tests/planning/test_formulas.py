@@ -19,7 +19,7 @@ from micron_jax.training.flops import train_flops
 
 
 def recipe(name, *settings):
-    return parse(configs.override(configs.load(name), ["--config.data.data_dir=d", *settings]))
+    return parse(configs.override(configs.load(name), ["data.data_dir=d", *settings]))
 
 
 def step(**fields):
@@ -48,14 +48,13 @@ def test_activations_grow_as_they_should():
     small = activation_bytes(recipe("pretrain_paper"))
     assert 0.2e9 < small < 0.4e9
     assert activation_bytes(recipe("pretrain_release")) > 1.8 * small
-    assert activation_bytes(recipe("pretrain_paper", "--config.model.attention=cudnn")) < small
-    assert activation_bytes(recipe("pretrain_paper", "--config.model.size=base")) > 3 * small
+    assert activation_bytes(recipe("pretrain_paper", "model.attention=cudnn")) < small
+    assert activation_bytes(recipe("pretrain_paper", "model.size=base")) > 3 * small
 
 
 def test_what_is_computed_again_is_not_kept():
     whole, dots, blocks = (
-        recipe("pretrain_paper", f"--config.model.remat={remat}")
-        for remat in ("none", "dots", "blocks")
+        recipe("pretrain_paper", f"model.remat={remat}") for remat in ("none", "dots", "blocks")
     )
     assert activation_bytes(blocks) < 0.2 * activation_bytes(whole)
     assert activation_bytes(blocks) < activation_bytes(dots) < 0.5 * activation_bytes(whole)
@@ -71,15 +70,15 @@ def test_an_estimate_knows_the_parts_of_a_batch():
     topology = parse_topology("h100:8")
 
     def estimate(*settings):
-        config = recipe("pretrain_paper", "--config.batch_size=512", *settings)
+        config = recipe("pretrain_paper", "batch_size=512", *settings)
         return steps.estimate_step(config, topology, jax.devices())
 
-    whole, parts = estimate(), estimate("--config.accumulate=8")
+    whole, parts = estimate(), estimate("accumulate=8")
     assert parts.flops == whole.flops
     assert parts.bytes == whole.bytes
     saved = 7 / 8 * 64 * activation_bytes(recipe("pretrain_paper")) - 4 * whole.parameters
     assert whole.needed - parts.needed == pytest.approx(saved, rel=1e-3)
-    again = estimate("--config.model.remat=blocks")
+    again = estimate("model.remat=blocks")
     assert again.flops == pytest.approx(4 / 3 * whole.flops)
     assert again.needed < 0.3 * whole.needed
 
