@@ -26,7 +26,7 @@ setup(
         "micron_jax.app": ["page/*"],
         "micron_jax.evaluation": ["templates/*"],
     },
-    entry_points={"console_scripts": ["micron-jax=micron_jax.cli:main"]},
+    entry_points={"console_scripts": ["micron-jax=micron_jax.__main__:run"]},
     install_requires=[
         "absl-py>=2.1",
         "array_record>=0.8",

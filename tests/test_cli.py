@@ -68,7 +68,7 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["dance"], "no command 'dance'; the commands are pretrain"),
+        (["dance"], "no command 'dance'; choose one of pretrain"),
         (["pretrain"], "--config"),
         (["convert", "one"], "DST"),
         (["compare", "--recording"], "--recording"),
