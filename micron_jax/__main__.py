@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 
 
 class Stopped(KeyboardInterrupt):
@@ -24,7 +25,8 @@ def run() -> None:
     def again(unraisable) -> None:
         # Raised within a callback or a finalizer, where Python drops it.
         if isinstance(unraisable.exc_value, Stopped):
-            signal.raise_signal(unraisable.exc_value.number)
+            arguments = (os.getpid(), unraisable.exc_value.number)
+            threading.Timer(0.01, os.kill, arguments).start()  # here it would be dropped again
         else:
             sys.__unraisablehook__(unraisable)
 

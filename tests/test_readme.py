@@ -24,6 +24,7 @@ from micron_jax.cli import PROGRAMS, main
 from micron_jax.datasets.frames.builder import build as build_corpus
 from micron_jax.errors import UserError
 from micron_jax.faces import landmarks
+from micron_jax.programs.arguments import SETTING
 from micron_jax.synthetic import expressions
 from micron_jax.video.images import decode_jpeg
 
@@ -65,19 +66,20 @@ def test_an_option_within_the_text_is_one(monkeypatch):
             known |= set(parser._option_string_actions)
     for fragment in FRAGMENTS:
         words = shlex.split(fragment)
-        settings = [word for word in words if word.startswith("--config.")]
+        settings = [word for word in words if word.startswith(SETTING)]
         options = {word.partition("=")[0] for word in words if word.startswith("--")}
-        assert {o for o in options if not o.startswith("--config.")} <= known, fragment
+        assert {o for o in options if not o.startswith(SETTING)} <= known, fragment
         if settings:
             assert any(accepts(recipe, settings) for recipe in configs.shipped()), fragment
 
 
 def accepts(recipe, settings) -> bool:
     """Whether a shipped recipe takes them, with a checkpoint or, where it may be, without."""
-    for more in ([], ["--config.checkpoint=CKPT"]):
-        given = ["--config.data.data_dir=DIR", *more, *settings]
+    settings = [setting.removeprefix(SETTING) for setting in settings]
+    for more in ([], ["checkpoint=CKPT"]):
         with contextlib.suppress(UserError):
-            recipe_of(recipe)(configs.override(configs.load(recipe), given))
+            values = configs.override(configs.load(recipe), ["data.data_dir=DIR", *more, *settings])
+            recipe_of(recipe)(values)
             return True
     return False
 

@@ -5,12 +5,13 @@ import importlib.util
 import os
 import socket
 import threading
-from pathlib import Path
 
 from micron_jax.errors import UserError
-from micron_jax.programs import Arguments
+from micron_jax.programs.arguments import Arguments, number
+from micron_jax.programs.options import add_checkpoint
 
 EXAMPLES = """
+  micron-jax app
   micron-jax app --checkpoint runs/demo
   micron-jax app --checkpoint runs/casme2_5
   micron-jax app --checkpoint RELEASE.pth --port 8000 --max-mb 500 --max-seconds 60
@@ -28,27 +29,20 @@ def main(argv: list[str]) -> int:
         "face, the heat map and, of a video, the timeline with its candidates.",
         examples=EXAMPLES,
     )
+    add_checkpoint(parser, more="; the workdir of a fine-tuning brings its classifier")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at")
     parser.add_argument(
-        "--checkpoint",
-        required=True,
-        type=Path,
-        metavar="CKPT",
-        help="a run's workdir (of a fine-tuning: with its classifier), what `convert` wrote, or a "
-        ".pth of the release",
+        "--port",
+        type=number(int, at_least=0, at_most=65535),
+        default=7860,
+        help="port to listen at; 0: any free one",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address (%(default)s)")
-    parser.add_argument("--port", type=int, default=7860, help="0: any that is free (%(default)s)")
+    size = number(float, above=0, at_most=1e5)
     parser.add_argument(
-        "--max-mb", type=float, default=200, help="of the files of one request (%(default)s)"
+        "--max-mb", type=size, default=200, help="largest size of the files of one request, in MB"
     )
-    parser.add_argument("--max-seconds", type=float, default=20, help="of a video (%(default)s)")
+    parser.add_argument("--max-seconds", type=size, default=20, help="longest video, in seconds")
     options = parser.parse_args(argv)
-    for option in ("max_mb", "max_seconds"):
-        value = getattr(options, option)
-        if not 0 < value <= 1e5:
-            raise UserError(f"--{option.replace('_', '-')} {value:g}: needed is more than 0")
-    if not 0 <= options.port <= 65535:
-        raise UserError(f"--port {options.port}: needed is 0 to 65535")
     missing = [
         name
         for name in ("starlette", "uvicorn", "python_multipart")

@@ -3,10 +3,17 @@
 import argparse
 from pathlib import Path
 
-from micron_jax.errors import UserError
-from micron_jax.programs import write_json
+from micron_jax.programs.options import (
+    add_config,
+    add_count,
+    add_data_dir,
+    add_json,
+    add_workdir,
+    read_recipe,
+)
+from micron_jax.programs.output import write_json
 
-TEXT = "what each part of the network and its objective brings, row by row"
+TEXT = "measure what each part of the network and its objective brings, row by row"
 PX = ("0.5", "1", "2")
 EXAMPLES = """
   micron-jax bench ablation --corpus corpus --data-dir test --labeled-dir labeled \\
@@ -17,36 +24,39 @@ EXAMPLES = """
 def add(kinds) -> None:
     """Adds the command to those of `micron-jax bench`."""
     parser = kinds.add_parser("ablation", help=TEXT, description=TEXT, examples=EXAMPLES)
-    parser.add_argument("--config", default="ablation", help="rows and settings (%(default)s)")
-    for option, text in (
-        ("--workdir", "every row and seed is trained there, or goes on"),
-        ("--corpus", "where `data build frames` put the unlabeled frames"),
-        ("--labeled-dir", "where `data build casme2` put a set of `data synth`"),
-    ):
-        parser.add_argument(option, type=Path, required=True, help=text)
+    add_config(parser, "ablation")
+    add_workdir(parser, "folder where every row and seed is trained, or continued")
     parser.add_argument(
-        "--data-dir",
+        "--corpus",
         type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of the unlabeled corpus that `micron-jax data build frames` built",
+    )
+    parser.add_argument(
+        "--labeled-dir",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder where `micron-jax data build casme2` built a set of `micron-jax data synth`",
+    )
+    add_data_dir(
+        parser,
+        "sets of `micron-jax data synth`; the motion of their test people is to be found",
         nargs="+",
         required=True,
-        help="sets that `data synth` made, whose test people the motion is looked for in",
     )
-    parser.add_argument("--seeds", type=int, default=3, help="of every row (%(default)s)")
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures there as well")
+    add_count(parser, "--seeds", 3, "seeds of every row")
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    if options.seeds < 1:
-        raise UserError(f"--seeds {options.seeds}: needed is 1 or more")
-    if options.json and (options.json.is_dir() or not options.json.parent.is_dir()):
-        raise UserError(f"--json {options.json}: name a file in a folder that exists")
-
-    from micron_jax import config as configs
+    """Trains and judges the rows; returns the exit status."""
     from micron_jax.benchmarks import ablation
 
     report = ablation.run(
-        configs.load(options.config),
+        read_recipe(options, "bench ablation"),
         options.workdir,
         corpus=options.corpus,
         folders=options.data_dir,
@@ -62,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def table(report: dict, seeds: int) -> list[str]:
-    """What is printed of a report of `ablation.run`, in Markdown."""
+    """Formats a report of `ablation.run`, in Markdown."""
     lines = [
         f"{report['people']} people, {report['clips']} clips; {report['steps']} steps, "
         f"{seeds} seeds; stratified AUC at 0.5, 1, 2 px; UF1 of one subject left out",

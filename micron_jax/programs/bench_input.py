@@ -1,39 +1,34 @@
 """`micron-jax bench input`: the words of the command, and its table."""
 
 import argparse
-from pathlib import Path
 
 from micron_jax.errors import UserError
-from micron_jax.programs import write_json
+from micron_jax.programs.options import add_count, add_data_dir, add_json, add_seconds
+from micron_jax.programs.output import write_json
 
-TEXT = "pairs a second from the disk, beside a PyTorch DataLoader that makes the ten crops itself"
+TEXT = "measure pairs a second from disk, beside a PyTorch DataLoader that makes the ten crops"
 
 
 def add(kinds) -> None:
     """Adds the command to those of `micron-jax bench`."""
     examples = "  micron-jax bench input\n  micron-jax bench input --data-dir DIR --alone"
     parser = kinds.add_parser("input", help=TEXT, description=TEXT, examples=examples)
-    parser.add_argument("--data-dir", type=Path, help="of a built corpus; without: one is drawn")
-    for option, default, text in (
-        ("--batch", 64, "pairs in one (%(default)s)"),
-        ("--size", 224, "of drawn frames, px, a multiple of 8 (%(default)s)"),
-        ("--threads", 4, "of ours that read ahead (%(default)s)"),
-        ("--workers", 0, "processes of ours that read ahead (%(default)s)"),
-        ("--rounds", 5, "of turns, of which the medians are told (%(default)s)"),
-    ):
-        parser.add_argument(option, type=int, default=default, help=text)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of a turn, about (%(default)s)")
-    parser.add_argument("--alone", action="store_true", help="without the DataLoader")
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures there as well")
+    add_data_dir(parser, "folder of a built corpus; without: a corpus is drawn")
+    add_count(parser, "--batch", 64, "pairs in a batch")
+    add_count(parser, "--size", 224, "side of drawn frames, in pixels, a multiple of 8", 16)
+    add_count(parser, "--threads", 4, "our threads that read ahead")
+    add_count(parser, "--workers", 0, "our processes that read ahead", at_least=0)
+    add_count(parser, "--rounds", 5, "rounds of turns, of which the medians are printed")
+    add_seconds(parser, 3.0)
+    parser.add_argument("--alone", action="store_true", help="measure without the DataLoader")
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    for name in ("batch", "size", "threads", "rounds", "seconds"):
-        if not 0 < getattr(options, name) < 2**20:
-            raise UserError(f"--{name} {getattr(options, name)}: needed is more than 0")
-    if options.size % 8 or options.size < 16:
-        raise UserError(f"--size {options.size}: needed is a multiple of 8 from 16 on")
+    """Measures, prints the table, writes the JSON; returns the exit status."""
+    if options.size % 8:
+        raise UserError(f"--size {options.size}: must be a multiple of 8")
 
     from micron_jax.benchmarks import input_speed
 
@@ -50,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def table(report: dict) -> list[str]:
-    """What is printed of a report of `pairs.measure`."""
+    """Formats a report of `input_speed.measure`."""
     lines = [
         f"input: batch {report['batch']}, {report['size']} px, JPEGs of "
         f"{report['jpeg_bytes'] / 1000:.0f} kB, {report['device']}, {report['rounds']} rounds, "

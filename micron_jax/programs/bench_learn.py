@@ -4,10 +4,11 @@ import argparse
 from pathlib import Path
 
 from micron_jax.errors import UserError
-from micron_jax.programs import write_json
+from micron_jax.programs.arguments import new_file
+from micron_jax.programs.options import add_checkpoint, add_count, add_data_dir, add_json
+from micron_jax.programs.output import write_json
 
-TEXT = "what a checkpoint has learned: does it find the motion in clips with known truth?"
-
+TEXT = "measure how well a checkpoint finds the motion in clips with known truth"
 
 EXAMPLES = """
   micron-jax bench learn --checkpoint runs/demo --data-dir synthetic
@@ -19,37 +20,36 @@ EXAMPLES = """
 def add(kinds) -> None:
     """Adds the command to those of `micron-jax bench`."""
     learn = kinds.add_parser("learn", help=TEXT, description=TEXT, examples=EXAMPLES)
-    for option, text in (
-        ("--checkpoint", "to be judged; several of one setting (its seeds) are averaged"),
-        ("--data-dir", "sets that `micron-jax data synth` made"),
-    ):
-        learn.add_argument(option, type=Path, nargs="+", required=True, help=text)
+    add_checkpoint(
+        learn,
+        default=None,
+        more="; several of one setting (its seeds) are averaged",
+        nargs="+",
+        required=True,
+    )
+    add_data_dir(learn, "sets that `micron-jax data synth` made", nargs="+", required=True)
     learn.add_argument(
         "--choose-dir",
         type=Path,
         nargs="+",
         default=(),
-        help="sets on whose val (or train) people the rivals' settings are chosen (--data-dir)",
+        metavar="DIR",
+        help="sets whose val (or train) people the rivals' settings are chosen on (default: those "
+        "of --data-dir)",
     )
     learn.add_argument(
-        "--split", choices=("test", "val"), default="test", help="whose clips (%(default)s)"
+        "--split", choices=("test", "val"), default="test", help="split whose people are tested"
     )
-    learn.add_argument("--seeds", type=int, default=3, help="of random weights (%(default)s)")
-    learn.add_argument("--json", type=Path, metavar="OUT", help="write the figures there as well")
+    add_count(learn, "--seeds", 3, "seeds of the random weights that are compared with")
+    add_json(learn)
     learn.add_argument(
-        "--sheet", type=Path, metavar="OUT.png", help="draw example maps there: it shows faces"
+        "--sheet", type=new_file, metavar="OUT.png", help="draw example maps there, with faces"
     )
     learn.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    if options.seeds < 1:
-        raise UserError(f"--seeds {options.seeds}: needed is 1 or more")
-    for option in ("json", "sheet"):
-        path = getattr(options, option)
-        if path and (path.is_dir() or not path.parent.is_dir()):
-            raise UserError(f"--{option} {path}: name a file in a folder that exists")
-
+    """Measures, prints the table, writes and draws; returns the exit status."""
     from micron_jax.benchmarks import learn, learn_sheet
     from micron_jax.files import write_whole
 
@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def table(report: dict) -> list[str]:
-    """What is printed of a report of `learn.measure`."""
+    """Formats a report of `learn.measure`."""
     px = ("0.5", "1", "2")
     lines = [
         f"{report['people']} people ({report['split']}), {report['clips']} clips, of these "

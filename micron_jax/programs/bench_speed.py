@@ -4,11 +4,18 @@ import argparse
 from pathlib import Path
 
 from micron_jax.errors import UserError
-from micron_jax.programs import write_json
+from micron_jax.programs.options import (
+    add_config,
+    add_count,
+    add_json,
+    add_seconds,
+    read_recipe,
+)
+from micron_jax.programs.output import write_json
 
 TEXTS = {
-    "train": "the train step beside the PyTorch release's, on the same device and batch",
-    "extract": "the encoder's features beside the PyTorch release's, on the same device and batch",
+    "train": "measure the train step beside the PyTorch release's, on the same device and batch",
+    "extract": "measure the features beside the PyTorch release's, on the same device and batch",
 }
 EXAMPLES = """
   micron-jax bench {kind} --release Micron-BERT
@@ -23,13 +30,16 @@ def add(kinds) -> None:
         parser = kinds.add_parser(
             kind,
             help=text,
-            description=text + ": samples/s in turns, FLOP/s, peak memory, compile time. Any "
-            "setting of the config: --config.FIELD=VALUE. On a CPU the dtype is float32 unless it "
-            "is given.",
+            description=text + ": samples/s in turns, FLOP/s, peak memory, compile time. On a CPU "
+            "the dtype is float32 unless it is given.",
             examples=EXAMPLES.format(kind=kind),
+            takes_settings=True,
         )
         parser.add_argument(
-            "--release", type=Path, metavar="CHECKOUT", help="of the release; without: ours alone"
+            "--release",
+            type=Path,
+            metavar="CHECKOUT",
+            help="folder of a checkout of the PyTorch release; without: only our speed",
         )
         parser.add_argument(
             "--against",
@@ -37,37 +47,24 @@ def add(kinds) -> None:
             choices=_WAYS,
             metavar="WAY",
             default=["eager", "autocast", "compile"],
-            help=f"ways the release runs, of {', '.join(_WAYS)}; the ratio is to the first "
-            "(%(default)s)",
+            help=f"ways to run the release, some of {', '.join(_WAYS)}; the ratio is to the first",
         )
-        parser.add_argument(
-            "--config", default="pretrain_release", help="a file or a recipe (%(default)s)"
-        )
-        for option, default, text in (
-            ("--batch", {"train": 2, "extract": 4}[kind], "samples of a step (%(default)s)"),
-            ("--size", 224, "of the frames, px (%(default)s)"),
-            ("--rounds", 5, "of turns, of which the medians are told (%(default)s)"),
-        ):
-            parser.add_argument(option, type=int, default=default, help=text)
-        parser.add_argument(
-            "--seconds", type=float, default=1.0, help="of a turn; one step or more (%(default)s)"
-        )
-        parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures there too")
-        parser.set_defaults(run=run, kind=kind, settings=())
+        add_config(parser, "pretrain_release")
+        add_count(parser, "--batch", {"train": 2, "extract": 4}[kind], "samples of a step")
+        add_count(parser, "--size", 224, "side of the frames, in pixels")
+        add_count(parser, "--rounds", 5, "rounds of turns, of which the medians are printed")
+        add_seconds(parser, 1.0)
+        add_json(parser)
+        parser.set_defaults(run=run, kind=kind)
 
 
 def run(options: argparse.Namespace) -> int:
-    for name in ("batch", "size", "rounds", "seconds"):
-        if not 0 < getattr(options, name) < 2**20:
-            raise UserError(f"--{name} {getattr(options, name)}: needed is more than 0")
-
-    from micron_jax import config as configs
+    """Measures, prints the table, writes the JSON; returns the exit status."""
     from micron_jax.training.config import parse
 
-    settings = ["--config.data.data_dir=DIR", *options.settings]  # no data are read
-    settings += [f"--config.batch_size={options.batch}", f"--config.model.img_size={options.size}"]
-    config = parse(configs.override(configs.load(options.config), settings))
-    given = any(setting.startswith("--config.model.dtype") for setting in options.settings)
+    chosen = any(setting.startswith("model.dtype=") for setting in options.settings)
+    options.settings += [f"batch_size={options.batch}", f"model.img_size={options.size}"]
+    config = parse(read_recipe(options, "pretrain", "data.data_dir=DIR"))  # no data are read
     if config.model.img_size % config.model.patch_size:
         raise UserError(f"--size {options.size}: is no multiple of {config.model.patch_size}")
 
@@ -76,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     report = step_speed.measure(
         options.kind,
         config,
-        dtype=None if given else (config.model.dtype, "float32"),
+        dtype=None if chosen else (config.model.dtype, "float32"),
         checkout=options.release,
         ways=tuple(dict.fromkeys(options.against)),
         rounds=options.rounds,
@@ -89,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def table(report: dict) -> list[str]:
-    """What is printed of a report of `speed.measure`."""
+    """Formats a report of `step_speed.measure`."""
     lines = [
         f"{report['kind']}: batch {report['batch']}, {report['size']} px, {report['device']}, "
         f"{report['rounds']} rounds, {report['date']}",

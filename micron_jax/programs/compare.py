@@ -6,7 +6,9 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from micron_jax.programs import Arguments, write_json
+from micron_jax.programs.arguments import Arguments, new_file
+from micron_jax.programs.options import add_checkpoint, add_json
+from micron_jax.programs.output import write_json
 
 EXAMPLES = """
   micron-jax compare --checkpoint RELEASE.pth --release Micron-BERT --plot errors.png
@@ -30,16 +32,30 @@ def main(argv: list[str]) -> int:
         "check fails.",
         examples=EXAMPLES,
     )
-    parser.add_argument("--checkpoint", metavar="CKPT", help="what `micron_jax.load` takes")
-    parser.add_argument("--release", type=Path, metavar="CHECKOUT", help="its folder; needs torch")
-    parser.add_argument("--recording", type=Path, metavar="FILE.npz", help="in place of --release")
+    add_checkpoint(parser, default=None)
     parser.add_argument(
-        "--input", type=Path, nargs="+", metavar="IMAGES", help="frames or folders of them, in "
-        "order, of which 5 are taken; made ones where left out"
-    )  # fmt: skip
-    parser.add_argument("--record", type=Path, metavar="OUT.npz", help="kept for --recording")
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write the checks there as well")
-    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw error by depth")
+        "--release",
+        type=Path,
+        metavar="CHECKOUT",
+        help="folder of a checkout of the PyTorch release; needs torch",
+    )
+    parser.add_argument(
+        "--recording", type=Path, metavar="FILE.npz", help="instead of --release: a recording"
+    )
+    parser.add_argument(
+        "--input",
+        type=Path,
+        nargs="+",
+        metavar="IMAGES",
+        help="images or folders of images, of which the first 5 are taken; without: drawn images",
+    )
+    parser.add_argument(
+        "--record", type=new_file, metavar="OUT.npz", help="write a recording of the release there"
+    )
+    add_json(parser)
+    parser.add_argument(
+        "--plot", type=new_file, metavar="PNG", help="draw the error of each layer there"
+    )
     arguments = parser.parse_args(argv)
     if bool(arguments.release) == bool(arguments.recording):
         parser.error("give either --release, with --checkpoint, or --recording")
@@ -48,9 +64,6 @@ def main(argv: list[str]) -> int:
     for option in ("input", "record"):
         if arguments.recording and getattr(arguments, option):
             parser.error(f"--{option} goes with --release")
-    for path in filter(None, (arguments.record, arguments.json, arguments.plot)):
-        if not path.parent.is_dir():  # not after minutes of work
-            parser.error(f"{path}: there is no folder {path.parent}")
 
     checks = _recorded(arguments) if arguments.recording else _live(arguments)
     return _report(checks, arguments)

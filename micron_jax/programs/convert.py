@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from micron_jax.programs import Arguments
+from micron_jax.programs.arguments import Arguments
 
 EXAMPLES = """
   micron-jax convert RELEASE.pth weights

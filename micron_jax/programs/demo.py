@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from micron_jax.programs import Arguments
+from micron_jax.programs.arguments import Arguments
+from micron_jax.programs.options import add_workdir
 
 # Below the workdir: micro-expressions with known truth, in CASME II's layout; the data_dir with the
 # set `casme2` that is built of them; the workdirs of what is fine-tuned on it: the demo's own
@@ -18,10 +19,10 @@ def main(argv: list[str]) -> int:
         description="Fetch sample clips, build a corpus of their faces and pretrain a tiny model; "
         "make micro-expressions with known truth and a benchmark's set of them, fine-tune on it "
         "that model, and the weights that come with the package, and write reports. Started again, "
-        "it goes on where it was.",
+        "it continues.",
         examples="  micron-jax demo --workdir runs/demo",
     )
-    parser.add_argument("--workdir", required=True, type=Path, help="everything is put there")
+    add_workdir(parser, "folder for everything that the demo makes")
     workdir = parser.parse_args(argv).workdir
 
     from micron_jax.datasets.frames.builder import build
@@ -45,9 +46,9 @@ def main(argv: list[str]) -> int:
         return status
     print("4/6 micro-expressions with known truth", flush=True)
     print("\n".join(make_synthetic(workdir)), flush=True)
-    tiny = ["--config.checkpoint=micron-tiny", "--config.classifier.features=motion"]
+    tiny = ["checkpoint=micron-tiny", "classifier.features=motion"]
     for title, name, settings in (
-        ("5/6 fine-tuning, one subject left out", TUNED, [f"--config.checkpoint={workdir}"]),
+        ("5/6 fine-tuning, one subject left out", TUNED, [f"checkpoint={workdir}"]),
         ("6/6 the same with micron-tiny, the weights that come with the package", TINY, tiny),
     ):
         print(title, flush=True)
@@ -58,7 +59,7 @@ def main(argv: list[str]) -> int:
 checkpoint   {Checkpoints.folder(workdir)}
 curves       {workdir / "curves.png"}, tensorboard --logdir {workdir / "tensorboard"}
 pictures     {workdir / "pictures"}
-labeled     {workdir / SYNTHETIC}, and as a built set: {workdir / DATA}
+labeled      {workdir / SYNTHETIC}, and as a built set: {workdir / DATA}
 reports      {workdir / TUNED / HTML}
              {workdir / TINY / HTML}
 in Python    micron_jax.load("{workdir}")""")
@@ -68,8 +69,7 @@ in Python    micron_jax.load("{workdir}")""")
 def _settings(name: str, settings: Sequence[str] = (), *, data_dir: Path) -> dict:
     from micron_jax import config as configs
 
-    settings = [f"--config.data.data_dir={data_dir}", *settings]
-    return configs.override(configs.load(name), settings)
+    return configs.override(configs.load(name), [f"data.data_dir={data_dir}", *settings])
 
 
 def make_synthetic(workdir: Path) -> list[str]:

@@ -4,7 +4,9 @@ import argparse
 from pathlib import Path
 
 from micron_jax.errors import UserError
-from micron_jax.programs import Arguments, write_json
+from micron_jax.programs.arguments import Arguments, new_file, number
+from micron_jax.programs.options import add_json
+from micron_jax.programs.output import write_json
 
 EXAMPLES = """
   micron-jax evaluate runs/casme2_5
@@ -74,7 +76,7 @@ def _arguments() -> Arguments:
         nargs="+",
         type=Path,
         metavar="PREDICTIONS",
-        help="CSV, log or workdir; several: the seeds of one experiment",
+        help="CSV, log or workdir; several of them are seeds of one experiment",
     )
     parser.add_argument(
         "--against",
@@ -90,32 +92,35 @@ def _arguments() -> Arguments:
         help="check classes and counts against it: composite, casme2_3, casme2_5, samm_3, ... "
         "(a workdir brings its own)",
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="take only this one of several seeds")
+    parser.add_argument("--seed", type=int, metavar="N", help="take only this seed of several")
     parser.add_argument(
         "--resamples",
-        type=int,
+        type=number(int, at_least=100),
         default=10_000,
         metavar="N",
-        help="of the bootstrap (default: %(default)s)",
+        help="resamples of the bootstrap",
     )
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write all numbers there as well")
+    add_json(parser)
     parser.add_argument(
         "--report",
         type=Path,
         metavar="DIR",
         help="write report.html, one self-contained page, and report.md there",
     )
-    parser.add_argument("--csv", type=Path, metavar="OUT", help="write the predictions as CSV")
     parser.add_argument(
-        "--megc", type=Path, metavar="OUT", help="write the predictions as a log of MEGC2019"
+        "--csv", type=new_file, metavar="OUT", help="write the predictions there as CSV"
+    )
+    parser.add_argument(
+        "--megc",
+        type=new_file,
+        metavar="OUT",
+        help="write the predictions there as a log of MEGC2019",
     )
     return parser
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
-    """Refuses, before the work, an output that cannot be written or would overwrite an input."""
-    if options.resamples < 100:
-        raise UserError(f"--resamples {options.resamples}: give at least 100")
+    """Refuses, before the work, an output that would overwrite an input."""
     inputs = [path.resolve() for path in options.predictions]
     if len(set(inputs)) < len(inputs):
         raise UserError("one of the predictions is given twice: each is a seed of its own")
@@ -123,11 +128,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
     inputs += [path / "predictions.csv" for path in inputs if path.is_dir()]
     for name in ("json", "csv", "megc"):
         path = getattr(options, name)
-        if path is None:
-            continue
-        if path.is_dir() or not path.parent.is_dir():
-            raise UserError(f"--{name} {path}: name a file in a folder that exists")
-        if path.resolve() in inputs:
+        if path and path.resolve() in inputs:
             raise UserError(f"--{name} {path} would overwrite what is read: name another file")
     if options.report and options.report.exists() and not options.report.is_dir():
         raise UserError(f"--report {options.report} is a file: name a folder")

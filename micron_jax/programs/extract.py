@@ -1,17 +1,23 @@
 """`micron-jax extract`: features of every frame, into one file."""
 
-import argparse
-from pathlib import Path
-
-from micron_jax.programs import Arguments, print_reasons
+from micron_jax.programs.arguments import Arguments
+from micron_jax.programs.options import (
+    add_checkpoint,
+    add_count,
+    add_inputs,
+    add_output,
+    read_inputs,
+)
+from micron_jax.programs.output import print_reasons
 
 EXAMPLES = """
+  micron-jax extract --input clip.mp4 --output clip.npz
   micron-jax extract --checkpoint runs/demo --input clip.mp4 --output clip.npz
   micron-jax extract --checkpoint RELEASE.pth --input photos/ --stills --output photos.npz
   micron-jax extract --checkpoint runs/demo --set casme2 --data-dir DIR --what cls,dma --delta 12 \\
       --output casme2.array_record
 
-Started again, the same command goes on where it was. Of FILE.npz, numpy.load tells the contents:
+Started again, the same command continues. Of FILE.npz, numpy.load tells the contents:
 tokens [rows, patches, dim], cls and pooled [rows, dim], clip, frame and seconds [rows], clip_name
 and clip_fps [clips], dma [pairs, patches, dim] and dma_rows [pairs, 2].
 """
@@ -23,38 +29,34 @@ def main(argv: list[str]) -> int:
         description="Features of images, folders, videos or a built set, frame by frame.",
         examples=EXAMPLES,
     )
+    add_checkpoint(parser)
     add_inputs(parser)
-    parser.add_argument(
-        "--output", required=True, type=Path, help="FILE.npz, or a folder NAME.array_record"
-    )
+    add_output(parser, "FILE.npz, or a folder NAME.array_record")
     parser.add_argument(
         "--what",
         default="cls,pooled",
-        help="some of tokens, cls, pooled (mean of the tokens), dma (P_dma of the frames t and "
-        "t + delta), with commas (%(default)s)",
+        help="some of tokens, cls, pooled (the mean of the tokens) and dma (P_dma of the frames t "
+        "and t + delta), with commas between",
     )
-    for option, default, text in (
-        ("--delta", 1, "frames between the two of a pair, for dma (%(default)s)"),
-        ("--batch", 32, "frames at a time, over all devices (%(default)s)"),
-    ):
-        parser.add_argument(option, type=int, default=default, help=text)
+    add_count(parser, "--delta", 1, "of dma: the second frame of a pair comes N frames later")
+    add_count(parser, "--batch", 32, "frames in a batch, over all devices")
     parser.add_argument(
         "--dtype",
         choices=("float32", "bfloat16"),
         default="float32",
-        help="of the computation; float32 is written (%(default)s)",
+        help="precision of the computation; what is written is float32",
     )
     parser.add_argument(
         "--stills",
         action="store_true",
-        help="images in a folder are photographs, each with its own crop, not frames of a clip",
+        help="the images of a folder are photographs, each with its own crop, not frames of a clip",
     )
     options = parser.parse_args(argv)
 
     from micron_jax.checkpoints import load
     from micron_jax.extraction.run import extract
 
-    clips = inputs(options, stills=options.stills)
+    clips = read_inputs(options, stills=options.stills)
     about = extract(
         load.read(options.checkpoint),
         clips,
@@ -79,51 +81,3 @@ def main(argv: list[str]) -> int:
     ]
     print_reasons("dropped frames", dropped)
     return 0
-
-
-def add_inputs(parser: Arguments) -> None:
-    """The options that say what is read, which `extract` and `visualize` share."""
-    parser.add_argument(
-        "--checkpoint",
-        required=True,
-        type=Path,
-        metavar="CKPT",
-        help="a run's workdir, what `convert` wrote, or a .pth of the release",
-    )
-    parser.add_argument(
-        "--input", nargs="+", type=Path, metavar="PATH", help="images, folders, videos"
-    )
-    parser.add_argument("--set", metavar="NAME", help="instead: a built set, as casme2")
-    parser.add_argument("--data-dir", type=Path, help="of --set: folder of the built sets")
-    parser.add_argument("--clip", metavar="CLIP", help="of --set: one clip, as sub01/EP02_01f")
-    parser.add_argument(
-        "--crop",
-        choices=("face", "whole"),
-        default="face",
-        help="face: aligned, brow to chin, one crop a clip, and clips without a face are skipped; "
-        "whole: the frame as it is, resized to a square as the release reads it (%(default)s)",
-    )
-    parser.add_argument("--fps", type=float, help="frames per second of image folders")
-
-
-def inputs(options: argparse.Namespace, *, stills: bool = False) -> list:
-    """The clips that the options of `add_inputs` name.
-
-    Raises:
-      UserError: they name none, contradict each other, or cannot be read.
-    """
-    from micron_jax.errors import UserError
-    from micron_jax.faces.inputs import find_in_set, find_inputs
-
-    if bool(options.input) == bool(options.set):
-        raise UserError("give --input PATH ..., or --set NAME --data-dir DIR")
-    if options.fps is not None and not 1 <= options.fps <= 2000:
-        raise UserError(f"--fps {options.fps:g}: needed is 1 to 2000")
-    if not options.set:
-        for option in ("data_dir", "clip"):
-            if getattr(options, option) is not None:
-                raise UserError(f"--{option.replace('_', '-')} goes with --set")
-        return find_inputs(options.input, stills=stills, fps=options.fps)
-    if options.data_dir is None:
-        raise UserError("--set goes with --data-dir")
-    return find_in_set(options.data_dir, options.set, options.clip)

@@ -2,18 +2,16 @@
 
 import dataclasses
 import functools
-import math
 import time
-from pathlib import Path
 
 from micron_jax.errors import UserError
-from micron_jax.programs import Arguments, write_json
+from micron_jax.programs.arguments import Arguments, number
+from micron_jax.programs.options import add_config, add_json, read_recipe
+from micron_jax.programs.output import write_json
 
 EXAMPLES = """
   micron-jax plan --config pretrain_pod --topology v5e:16x16
   micron-jax plan --config pretrain_paper --topology h100:8 --find-batch --config.model.size=base
-
-Any setting of the config can be given so: --config.FIELD=VALUE.
 """
 
 
@@ -23,33 +21,37 @@ def main(argv: list[str]) -> int:
         description="Compile the train step of a recipe for TPUs that are not here, or estimate it "
         "for GPUs: memory, FLOPs, collectives, the least time a step takes. No device is used.",
         examples=EXAMPLES,
+        takes_settings=True,
     )
-    parser.add_argument("--config", required=True, help="a file, or the name of a shipped recipe")
+    add_config(parser)
     parser.add_argument(
-        "--topology", required=True, help="v5e:16x16, v6e:4x4, v4:2x2x2, v5p:4x4x4, h100:8, ..."
+        "--topology",
+        required=True,
+        help="chips: v5e:16x16, v6e:4x4, v4:2x2x2, v5p:4x4x4, h100:8, ...",
     )
-    parser.add_argument("--frames", type=float, default=8e6, help="of the corpus (8e6)")
     parser.add_argument(
-        "--find-batch", action="store_true", help="the largest batch a device that fits"
+        "--frames",
+        type=number(float, at_least=1, at_most=1e15),
+        default=8e6,
+        help="frames of the corpus",
+    )
+    parser.add_argument(
+        "--find-batch", action="store_true", help="find the largest batch that fits on a device"
     )
     parser.add_argument(
         "--tuned",
         action="store_true",
-        help="compile for a TPU with the compiler's whole effort, as a run does, which takes many "
-        "minutes; without it FLOPs and collectives are the same, memory and bytes nearly",
+        help="compile for a TPU with the compiler's whole effort, as a run does; it takes many "
+        "minutes. Without it FLOPs and collectives are the same, memory and bytes nearly so",
     )
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write the plan there as well")
-    arguments, settings = parser.parse_known_args(argv)
-    if not 1 <= arguments.frames < math.inf:
-        raise UserError(f"--frames {arguments.frames}: must be at least 1")
+    add_json(parser)
+    arguments = parser.parse_args(argv)
 
-    from micron_jax import config as configs
     from micron_jax.planning.chips import parse_topology
     from micron_jax.training.config import parse
 
     topology = parse_topology(arguments.topology)
-    anywhere = ["--config.data.data_dir=DIR"]  # no data are read
-    config = parse(configs.override(configs.load(arguments.config), [*anywhere, *settings]))
+    config = parse(read_recipe(arguments, "pretrain", "data.data_dir=DIR"))  # no data are read
 
     from micron_jax.planning import batch, steps
     from micron_jax.planning.report import make_report, refusal_report, table

@@ -2,14 +2,15 @@
 
 import argparse
 import sys
-from pathlib import Path
 
-from micron_jax.programs import Arguments, print_reasons
-from micron_jax.programs.extract import add_inputs, inputs
+from micron_jax.programs.arguments import Arguments
+from micron_jax.programs.options import add_checkpoint, add_inputs, add_output, read_inputs
+from micron_jax.programs.output import print_reasons
 
 MAP_KINDS = ("motion", "symmetric", "cosine", "release")
 
 EXAMPLES = """
+  micron-jax visualize --input clip.mp4 --output looks/clip
   micron-jax visualize --checkpoint runs/demo --input clip.mp4 --output looks/clip
   micron-jax visualize --checkpoint runs/demo --input apex.jpg onset.jpg --output looks/pair
   micron-jax visualize --checkpoint RELEASE.pth --set casme2 --data-dir DIR --clip sub01/EP02_01f \\
@@ -28,13 +29,14 @@ def main(argv: list[str]) -> int:
         "clip with candidate micro-expressions marked. Frames are registered first.",
         examples=EXAMPLES,
     )
+    add_checkpoint(parser)
     add_inputs(parser)
-    parser.add_argument("--output", required=True, type=Path, help="folder to be made")
+    add_output(parser)
     parser.add_argument(
         "--map",
         choices=MAP_KINDS,
-        help="the read-out (motion, where the checkpoint was trained on known motion; else of a "
-        "pair symmetric, over time cosine)",
+        help="kind of heat map (default: motion if the checkpoint was trained on known motion; "
+        "otherwise symmetric for a pair, cosine for a clip)",
     )
     parser.add_argument("--heat", choices=MAP_KINDS, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
@@ -47,7 +49,7 @@ def main(argv: list[str]) -> int:
     from micron_jax.visualization.folder import ASSUMED, visualize
     from micron_jax.visualization.pairs import PairView
 
-    clips = inputs(options)
+    clips = read_inputs(options)
     model = micron_jax.load(options.checkpoint)
     seen = visualize(model, clips, options.output, crop=options.crop, kind=options.map)
     print(f"to look at: {options.output}")

@@ -1,15 +1,24 @@
-"""Commands read as a user's are, by the parser and the recipes of their program; nothing is run."""
+"""Commands read as a user's are, by the parser and the recipes of their program; nothing runs."""
 
 import argparse
 import importlib
 
 import pytest
 
-from micron_jax import config as configs
 from micron_jax.finetuning import config as tuning
 from micron_jax.planning.chips import parse_topology
-from micron_jax.programs import Arguments
+from micron_jax.programs.arguments import Arguments
+from micron_jax.programs.options import read_recipe
 from micron_jax.training import config as training
+
+# Command -> the command whose recipes it reads.
+RECIPES = {
+    "pretrain": "pretrain",
+    "plan": "pretrain",
+    "bench train": "pretrain",
+    "bench extract": "pretrain",
+    "finetune": "finetune",
+}
 
 
 def lines(text: str) -> list[str]:
@@ -18,73 +27,58 @@ def lines(text: str) -> list[str]:
 
 
 class Parsed(Exception):
-    """A parser, or what it made of a command, before anything is done with it."""
+    """Carries a parser, or the options of a command, before anything is done with them."""
 
 
 def recipe_of(name):
-    """What reads a recipe's settings, by the recipe's name or the command's."""
+    """The function that reads a recipe's values, by the name of the recipe or of the command."""
     return tuning.parse if name.startswith("finetune") else training.parse
 
 
+def stopped(argv, monkeypatch, parse_args):
+    """What the program of a command hands to `Parsed` in `parse_args`."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Arguments, "parse_args", parse_args)
+        with pytest.raises(Parsed) as caught:
+            importlib.import_module(f"micron_jax.programs.{argv[0]}").main(argv[1:])
+    return caught.value.args[0]
+
+
 def parsed(argv, monkeypatch):
-    """argv -> (namespace, settings of the config).
+    """The options of a command.
 
     Raises:
       UserError: what a user would see.
     """
-    depth = 0
 
-    def stop(method):
-        def parse(self, *args, **kwargs):
-            nonlocal depth
-            depth += 1
-            try:
-                found = method(self, *args, **kwargs)
-            finally:
-                depth -= 1
-            if depth:  # of a subcommand's parser, or of the other method
-                return found
-            raise Parsed(found)
+    def parse_args(self, *args):
+        raise Parsed(argparse.ArgumentParser.parse_args(self, *args))
 
-        return parse
-
-    with monkeypatch.context() as patch:
-        for method in ("parse_args", "parse_known_args"):
-            patch.setattr(Arguments, method, stop(getattr(argparse.ArgumentParser, method)))
-        with pytest.raises(Parsed) as caught:
-            importlib.import_module(f"micron_jax.programs.{argv[0]}").main(argv[1:])
-    (found,) = caught.value.args
-    return found if isinstance(found, tuple) else (found, [])
+    return stopped(argv, monkeypatch, parse_args)
 
 
 def check(argv, monkeypatch):
     """Fails on an unknown command, option, choice, recipe, field or topology."""
-    options, settings = parsed(argv, monkeypatch)
-    if argv[0] in ("pretrain", "finetune", "plan"):
-        given = ["--config.data.data_dir=DIR", *settings]
-        if argv[0] == "finetune" and not any("config.checkpoint" in one for one in given):
-            given.append("--config.checkpoint=CKPT")
-        recipe_of(argv[0])(configs.override(configs.load(options.config), given))
-    elif argv[:2] in (["bench", "train"], ["bench", "extract"]):
-        given = ["--config.data.data_dir=DIR", *settings]
-        training.parse(configs.override(configs.load(options.config), given))
-    else:
-        assert settings == []
-    if argv[0] == "plan":
+    options = parsed(argv, monkeypatch)
+    command = next((c for c in (argv[0], " ".join(argv[:2])) if c in RECIPES), None)
+    if command:
+        needed = ["data.data_dir=DIR"]
+        if command == "finetune" and not any("checkpoint=" in one for one in options.settings):
+            needed.append("checkpoint=CKPT")
+        recipe_of(command)(read_recipe(options, RECIPES[command], *needed))
+    if command == "plan":
         parse_topology(options.topology)
 
 
 def parsers(name, monkeypatch):
-    """The parser of a command, then those of its subcommands."""
+    """The parser of a command, then those of its subcommands, and theirs."""
 
-    def stop(self, *args, **kwargs):
+    def parse_args(self, *_):
         raise Parsed(self)
 
-    with monkeypatch.context() as patch:
-        for method in ("parse_args", "parse_known_args"):
-            patch.setattr(Arguments, method, stop)
-        with pytest.raises(Parsed) as caught:
-            importlib.import_module(f"micron_jax.programs.{name}").main([])
-    (parser,) = caught.value.args
-    below = parser._subparsers._group_actions if parser._subparsers else ()
-    return [parser, *(sub for action in below for sub in action.choices.values())]
+    def below(parser):
+        actions = parser._subparsers._group_actions if parser._subparsers else ()
+        subs = [sub for action in actions for sub in action.choices.values()]
+        return [parser, *(one for sub in subs for one in below(sub))]
+
+    return below(stopped([name], monkeypatch, parse_args))

@@ -29,8 +29,8 @@ def test_bench_loso(tmp_path, monkeypatch, capsys):
     ("words", "message"),
     [
         ([], "(train | extract | input | loso | learn | ablation)"),
-        (["loso", "--subjects", "1"], "--subjects 1: needed is 2 or more"),
-        (["loso", "--samples", "3"], "--samples 3: needed is 26 or more"),
+        (["loso", "--subjects", "1"], "--subjects: 1: must be at least 2"),
+        (["loso", "--samples", "3"], "--samples 3: must be at least 26"),
     ],
 )
 def test_bad_numbers_are_one_line(words, message, capsys):

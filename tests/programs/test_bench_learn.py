@@ -93,8 +93,8 @@ def test_defaults_are_candidates():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--seeds", "0"], "--seeds 0: needed is 1 or more"),
-        (["--json", "gone/out.json"], "--json gone/out.json: name a file in a folder"),
+        (["--seeds", "0"], "--seeds: 0: must be at least 1"),
+        (["--json", "gone/out.json"], "--json: gone/out.json: name a file in a folder"),
         (["--data-dir", "gone"], "gone: cannot read truth.json"),
         (["--split", "val"], "no clip of the split 'val'"),
         (["--choose-dir", "gone"], "gone: cannot read truth.json"),

@@ -81,15 +81,15 @@ def test_tables():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["train", "--batch", "0"], "--batch 0: needed is more than 0"),
+        (["train", "--batch", "0"], "--batch: 0: must be at least 1"),
         (["extract", "--size", "30"], "img_size=30: not a multiple of patch_size=8"),
         (["train", "--release", "nowhere"], "nowhere: no models/mae.py in it"),
         (["train", "--release", "{release}", "--config", "pretrain_paper"], "has no such"),
         (["train", "--release", "{release}", "--config.model.dma_tied=True"], "dma_tied=True"),
         (["train", "--config.batchsize=3"], "config.batchsize: no such field"),
-        (["input", "--size", "30"], "--size 30: needed is a multiple of 8"),
+        (["input", "--size", "30"], "--size 30: must be a multiple of 8"),
         (["input", "--data-dir", "nowhere"], "no data set `frames` in nowhere"),
-        (["loso", "--config.batch_size=3"], "unknown: --config.batch_size=3"),
+        (["loso", "--config.batch_size=3"], "--config.batch_size: no such option"),
     ],
 )
 def test_what_cannot_be_measured_is_one_line(words, message, tmp_path, capsys):

@@ -77,15 +77,18 @@ def test_list(tmp_path, capsys):
     [
         ([], "required"),
         (["fly"], "fly"),
-        (["build"], "name, --source, --data-dir"),
+        (["build"], "SET"),
         (
             ["build", "casme9", "--source", "a", "--data-dir", "b"],
-            "no data set 'casme9'; there are",
+            "'casme9' is unknown; did you mean casme3?",
         ),
         (["build", "frames", "--source", "gone", "--data-dir", "b"], "gone does not exist"),
         (["build", "frames", "--source", "a", "--data-dir", "b", "--size", "x"], "--size"),
         (["build", "frames", "--source", "a", "--data-dir", "b", "--crop", "x"], "--crop"),
-        (["build", "frames", "--source", "a", "--data-dir", "b", "--json", "c/d"], "--json c/d"),
+        (
+            ["build", "frames", "--source", "a", "--data-dir", "b", "--json", "c/d"],
+            "--json: c/d: name a file",
+        ),
     ],
 )
 def test_bad_input_is_one_line(arguments, words, tmp_path, monkeypatch, capsys):
@@ -99,9 +102,9 @@ def test_bad_input_is_one_line(arguments, words, tmp_path, monkeypatch, capsys):
 
 def test_bad_settings_are_one_line(source, tmp_path, capsys):
     assert build(source, tmp_path / "data", "--quality", "0") == 2
-    assert "--quality 0" in complaint(capsys)
+    assert "--quality: 0: must be at least 1, and at most 100" in complaint(capsys)
     assert build(source, tmp_path / "data", "--workers", "0") == 2
-    assert "--workers 0: needed is 1 to 1024" in complaint(capsys)
+    assert "--workers: 0: must be at least 1, and at most 1024" in complaint(capsys)
     assert not (tmp_path / "data").exists()
 
 

@@ -51,7 +51,10 @@ def test_summary(clips, tmp_path, capsys):
         (["--source", "gone", "--output", "out"], "gone does not exist; --source names"),
         (["--source", "empty", "--output", "out"], "empty holds no video and no image"),
         (["--source", "in", "--output", "in/out"], "--output in/out lies in --source"),
-        (["--source", "in", "--output", "out", "--size", "8"], "--size 8: needed is 16 to 4096"),
+        (
+            ["--source", "in", "--output", "out", "--size", "8"],
+            "--size: 8: must be at least 16, and at most 4096",
+        ),
         (["--source", "in", "--output", "out", "--size", "x"], "--size"),
         (["--source", "in", "--output", "out", "--crop", "x"], "--crop"),
         (["--source", "in"], "--output"),

@@ -98,8 +98,8 @@ def test_differences_from_the_protocol_are_printed(tmp_path, capsys):
         (["--protocol", "composite"], "row 2: protocol composite has 3 sets"),
         (["--protocol", "samm_3"], "row 2: label 'x' is not of protocol samm_3, which has: neg"),
         (["--seed", "4"], "--seed 4: "),
-        (["--resamples", "3"], "--resamples 3: give at least 100"),
-        (["--json", "none/out.json"], "--json none/out.json: name a file in a folder that exists"),
+        (["--resamples", "3"], "--resamples: 3: must be at least 100"),
+        (["--json", "none/out.json"], "--json: none/out.json: name a file in a folder that exists"),
         (["--csv", "{theirs}"], "would overwrite what is read"),
         (["--report", "{theirs}"], "is a file: name a folder"),
         (

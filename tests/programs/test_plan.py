@@ -104,7 +104,7 @@ def test_a_gpu_is_an_estimate(tmp_path, capsys):
         (["--topology", "h100:8", "--config.batch_size=7"], "does not divide over 8 devices"),
         (["--topology", "h100:8", "--config.mesh.fsdp=3"], "mesh.fsdp=3"),
         (["--topology", "h100:8", "--config.model.dpeth=3"], "did you mean depth?"),
-        (["--topology", "h100:8", "--json", "/no/such/folder/x.json"], "cannot be written"),
+        (["--topology", "h100:8", "--json", "/no/such/folder/x.json"], "name a file in a folder"),
         ([], "--topology"),
     ],
 )

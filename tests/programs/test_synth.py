@@ -75,7 +75,7 @@ def test_an_empty_split_is_said(pictures, tmp_path, capsys):
         (["--faces", "gone", "--output", "out"], "gone does not exist"),
         (["--faces", "empty", "--output", "out"], "empty holds no picture"),
         (["--faces", "faces", "--output", "empty"], "empty exists"),
-        (["--faces", "faces", "--output", "out", "--clips", "0"], "clips=0"),
+        (["--faces", "faces", "--output", "out", "--clips", "0"], "--clips: 0: must be at least 1"),
         (["--faces", "faces", "--output", "out", "--clips", "x"], "--clips"),
         (["--faces", "faces", "--output", "out", "--subjects", "9"], "show 3 usable faces"),
         (["--faces", "faces", "--output", "out", "--amplitudes", "1,big"], "numbers, as 0.5,1,2"),

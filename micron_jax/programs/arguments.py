@@ -1,0 +1,132 @@
+"""The parser of all commands, and the types of its options."""
+
+import argparse
+import math
+import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from micron_jax.checks import did_you_mean
+from micron_jax.errors import UserError
+
+SETTING = "--config."
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Tells the default of every option that has one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        default = action.default
+        if (not default and type(default) not in (int, float)) or default == argparse.SUPPRESS:
+            return action.help
+        if isinstance(default, (list, tuple)):
+            default = " ".join(map(str, default))
+        return f"{action.help} (default: {default})"
+
+
+class Arguments(argparse.ArgumentParser):
+    """An `ArgumentParser` with one line for each complaint, and the nearest name for a typo.
+
+    Options are written out whole. The help ends with examples, printed as they stand.
+
+    Args:
+      examples: lines for the end of the help.
+      takes_settings: the command also takes `--config.FIELD=VALUE`, any number of times; the parsed
+        options have them in `settings`, as `config.override` reads them.
+    """
+
+    def __init__(
+        self,
+        *,
+        examples: str = "",
+        description: str = "",
+        takes_settings: bool = False,
+        **arguments,
+    ):
+        epilog = f"examples:\n{examples.strip(chr(10))}" if examples else None
+        if takes_settings:
+            epilog = f"{epilog}\n\nAny setting of the recipe: --config.FIELD=VALUE."
+        super().__init__(
+            description=textwrap.fill(description, 79),
+            epilog=epilog,
+            formatter_class=_Help,
+            allow_abbrev=False,
+            **arguments,
+        )
+        self._takes_settings = takes_settings
+
+    def parse_known_args(self, args: Sequence[str], namespace=None):
+        """Parses a command; see `argparse`, and `settings` of the class."""
+        settings, words = self._take_settings(args)
+        self._check_names(words)
+        options, rest = super().parse_known_args(words, namespace)
+        if self._takes_settings:
+            options.settings = settings
+        return options, rest
+
+    def error(self, message: str):
+        """Raises a `UserError` in place of ending the process."""
+        raise UserError(f"{message} (see {self.prog} --help)")
+
+    def _take_settings(self, words: Sequence[str]) -> tuple[list[str], list[str]]:
+        """The settings, and the words that are none."""
+        if not self._takes_settings:
+            return [], list(words)
+        settings, rest, ahead = [], [], iter(words)
+        for word in ahead:
+            if not word.startswith(SETTING):
+                rest.append(word)
+                continue
+            name, equals, value = word.removeprefix(SETTING).partition("=")
+            if not equals:
+                value = next(ahead, "--")
+                if value.startswith("--"):
+                    self.error(f"{word} has no value; write {word}=VALUE")
+            settings.append(f"{name}={value}")
+        return settings, rest
+
+    def _check_names(self, words: list[str]) -> None:
+        """Complains of a mistyped option before argparse misses the one that was meant."""
+        for word in words:
+            name = word.partition("=")[0]
+            if word == "--" or (self._subparsers and not word.startswith("-")):
+                return  # what follows belongs to the subcommand
+            if name in self._option_string_actions or not name.startswith("-") or name == "-":
+                continue
+            if not self._negative_number_matcher.match(word):
+                options = [known for known in self._option_string_actions if known[:2] == "--"]
+                self.error(f"{name}: no such option; {did_you_mean(name, options)}")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            nearest = did_you_mean(str(value), map(str, action.choices))
+            raise argparse.ArgumentError(action, f"{value!r} is unknown; {nearest}")
+
+
+def number(
+    kind: type, *, at_least: float = -math.inf, above: float = -math.inf, at_most: float = math.inf
+) -> Callable[[str], Any]:
+    """The `type=` of an option that takes a number between bounds."""
+
+    def parse(text: str):
+        try:
+            value = kind(text)
+        except ValueError:
+            whole = "whole " if kind is int else ""
+            raise argparse.ArgumentTypeError(f"{text!r} is no {whole}number") from None
+        if not (at_least <= value <= at_most and above < value):
+            low = f"more than {above:g}" if above > -math.inf else f"at least {at_least:g}"
+            high = f", and at most {at_most:g}" if at_most < math.inf else ""
+            raise argparse.ArgumentTypeError(f"{text}: must be {low}{high}")
+        return value
+
+    return parse
+
+
+def new_file(text: str) -> Path:
+    """The `type=` of an option that names a file to be written; its folder must be there."""
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text}: name a file in a folder that exists")
+    return path

@@ -1,0 +1,167 @@
+"""`micron-jax data build`: a corpus of unlabeled frames, or a benchmark's clips."""
+
+import argparse
+import os
+from pathlib import Path
+
+from micron_jax.datasets.catalog import SETS, clip_set
+from micron_jax.datasets.clips import KEEPS, describe_clips
+from micron_jax.programs.arguments import number
+from micron_jax.programs.options import (
+    add_crop,
+    add_data_dir,
+    add_fps,
+    add_json,
+    add_size,
+    add_source,
+)
+from micron_jax.programs.output import counts, print_reasons, write_json
+
+FRAMES = "unlabeled face video, to pretrain on: folders of videos or of images, or a list"
+TITLES = {"frames": FRAMES} | {name: spec.title for name, spec in SETS.items()}
+EXAMPLES = """
+  micron-jax data build frames --source FOLDER --data-dir DIR
+  micron-jax data build frames --source clips.csv --data-dir DIR --crop whole --exclude seen.json
+"""
+
+
+def add(commands) -> None:
+    """Adds the command to those of `micron-jax data`; each set has a parser of its own."""
+    text = "build a data set"
+    example = "  micron-jax data build casme2 --source FOLDER_AS_UNPACKED --data-dir DIR"
+    builder = commands.add_parser(
+        "build",
+        help=text,
+        description=text,
+        examples=f"{EXAMPLES}{example}\n  micron-jax data build frames --help",
+    )
+    sets = builder.add_subparsers(required=True, metavar="SET")
+    _add_frames(sets.add_parser("frames", help=FRAMES, description=FRAMES, examples=EXAMPLES))
+    for name, spec in SETS.items():
+        _add_clips(
+            sets.add_parser(
+                name,
+                help=spec.title,
+                description=spec.title,
+                examples=example.replace("casme2", name),
+            ),
+            name,
+        )
+
+
+def _add_frames(parser: argparse.ArgumentParser) -> None:
+    add_source(
+        parser,
+        "folder of videos or of folders of images; or a list of clips, a .csv with the column path "
+        "and, if wanted, first, last, fps, name",
+    )
+    # A text, because it may be a bucket, gs://B/data.
+    add_data_dir(parser, required=True, type=str)
+    add_size(parser)
+    add_fps(parser, 30.0)
+    parser.add_argument(
+        "--quality",
+        type=number(int, at_least=1, at_most=100),
+        default=95,
+        help="quality of the stored JPEGs",
+    )
+    add_crop(parser)
+    parser.add_argument(
+        "--exclude",
+        type=Path,
+        metavar="FILE",
+        help="clips to leave out: what `micron-jax data check NAME --corpus DIR --json` wrote, or "
+        "a text with a clip or a pattern (*/depth) on each line",
+    )
+    parser.add_argument(
+        "--workers",
+        type=number(int, at_least=1, at_most=1024),
+        default=os.cpu_count(),
+        metavar="N",
+        help="processes that build",
+    )
+    parser.add_argument(
+        "--beam_pipeline_options",
+        metavar="OPTION=VALUE,...",
+        help="let Apache Beam build it: runner=DirectRunner, or "
+        "runner=DataflowRunner,project=P,region=R,temp_location=gs://B/tmp, ...",
+    )
+    add_json(parser)
+    parser.set_defaults(run=_build_frames)
+
+
+def _build_frames(options: argparse.Namespace) -> int:
+    from micron_jax.datasets.frames import describe
+    from micron_jax.datasets.frames.builder import build
+
+    fresh = build(
+        options.source,
+        options.data_dir,
+        size=options.size,
+        fps=options.fps,
+        quality=options.quality,
+        crop=options.crop,
+        exclude=options.exclude,
+        workers=options.workers,
+        beam=options.beam_pipeline_options,
+    )
+    corpus = describe(options.data_dir)
+    _print_built(fresh, corpus)
+    if corpus["excluded"]:
+        print(f"left out (--exclude): {len(corpus['excluded']):,} clips")
+    print_reasons("skipped clips", corpus["skipped"])
+    print_reasons("gaps in clips (a clip is cut there)", corpus["dropped"])
+    if options.json:
+        write_json(options.json, corpus | {"folder": str(corpus["folder"])})
+    return 0
+
+
+def _add_clips(parser: argparse.ArgumentParser, name: str) -> None:
+    add_source(parser, "the folder of the benchmark, as unpacked")
+    add_data_dir(parser, required=True)
+    parser.add_argument("--sheet", type=Path, help="the workbook, if there are several that fit")
+    parser.add_argument(
+        "--frames", type=Path, help="the folder of frames, if several fit (raw, cropped)"
+    )
+    parser.add_argument(
+        "--keep", choices=KEEPS, default="clip", help="clip: all frames; pair: onset and apex"
+    )
+    parser.add_argument("--strict", action="store_true", help="refuse rows that cannot be used")
+    parser.set_defaults(run=_build_clips, name=name)
+
+
+def _build_clips(options: argparse.Namespace) -> int:
+    from micron_jax.datasets.clips_builder import build_clips
+
+    fresh = build_clips(
+        clip_set(options.name),
+        options.source,
+        options.data_dir,
+        keep=options.keep,
+        strict=options.strict,
+        sheet=options.sheet,
+        frames=options.frames,
+        others=SETS.values(),
+    )
+    clips = describe_clips(options.data_dir, options.name, options.keep)
+    _print_built(fresh, clips)
+    emotions = ", ".join(f"{name} {count}" for name, count in clips["emotions"].items())
+    print(f"subjects: {clips['subjects']}, emotions: {emotions}")
+    for note in clips["notes"]:
+        print(f"note: {note}")
+    if clips["mended"]:
+        print(f"mended: {len(clips['mended']):,}")
+    for entry in clips["mended"]:
+        change = f"{entry['field']} {entry['was'] or '(empty)'} -> {entry['now']}"
+        print(f"  row {entry['row']}, {entry['clip']}: {change} ({entry['reason']})")
+    for title, entries in (("skipped", clips["skipped"]), ("kept with gaps", clips["gaps"])):
+        if entries:
+            print(f"{title}: {len(entries):,}")
+        for entry in entries:  # all: each is a sample that is missed
+            print(f"  row {entry['row']}, {entry['clip']}: {entry['reason']}")
+    return 0
+
+
+def _print_built(fresh: bool, built: dict) -> None:
+    print(f"{'built' if fresh else 'already built'}: {built['folder']}")
+    print(counts(built))

@@ -1,0 +1,157 @@
+"""`micron-jax data faces | stills | synth`: crops, and micro-expressions with known truth."""
+
+import argparse
+from pathlib import Path
+
+from micron_jax.datasets.clips import KEEPS
+from micron_jax.programs.options import add_count, add_output, add_size, add_source
+from micron_jax.programs.output import print_reasons
+
+SYNTH = """
+  micron-jax data synth --faces FOLDER --output synthetic
+  micron-jax data synth --faces FOLDER --output still --amplitudes 0.5,1,2 --split test --keep pair
+"""
+SPLITS = ("train", "val", "test")
+
+
+def add_faces(commands) -> None:
+    """Adds `micron-jax data faces`."""
+    text = "crop the face out of every clip, with one crop for a clip, into a folder of JPEGs"
+    parser = commands.add_parser(
+        "faces",
+        help=text,
+        description=text,
+        examples="  micron-jax data faces --source FOLDER --output faces --sheet",
+    )
+    add_source(parser, "folder of videos or of folders of images")
+    add_output(parser, "folder to make; a folder of an earlier call is continued")
+    add_size(parser)
+    parser.add_argument(
+        "--crop",
+        choices=("ours", "release"),
+        default="ours",
+        help="ours: aligned, from brow to chin; release: the whole frame, resized to a square as "
+        "the PyTorch release reads it",
+    )
+    parser.add_argument("--sheet", action="store_true", help="also draw contact_sheet.png")
+    parser.set_defaults(run=_faces)
+
+
+def _faces(options: argparse.Namespace) -> int:
+    from micron_jax.faces.crop_clips import crop_all
+    from micron_jax.video.images import CROPS, SHEET
+
+    report = crop_all(
+        options.source,
+        options.output,
+        size=options.size,
+        kind=options.crop,
+        sheet=options.sheet,
+    )
+    clips = report["clips"]
+    print(f"crops: {options.output}")
+    print(
+        f"clips: {len(clips):,} (of these just now: {report['fresh']:,}), "
+        f"frames: {sum(clip['frames'] for clip in clips):,}"
+    )
+    print(f"where the faces were: {options.output / CROPS}")
+    if options.sheet:
+        print(f"to look at: {options.output / SHEET}")
+    print_reasons("skipped clips", report["skipped"])
+    dropped = [{"clip": c["clip"], "reason": d["reason"]} for c in clips for d in c["dropped"]]
+    print_reasons("dropped frames", dropped)
+    return 0
+
+
+def add_stills(commands) -> None:
+    """Adds `micron-jax data stills`."""
+    text = "crop every face of every picture: clips of one still, for a corpus without video"
+    parser = commands.add_parser(
+        "stills",
+        help=text,
+        description=text,
+        examples="  micron-jax data stills --faces FOLDER --output stills",
+    )
+    _add_faces_folder(parser)
+    add_output(parser)
+    add_size(parser, 448)
+    parser.set_defaults(run=_stills)
+
+
+def _stills(options: argparse.Namespace) -> int:
+    from micron_jax.synthetic.stills import make_stills
+
+    count, left_out = make_stills(options.faces, options.output, size=options.size)
+    print(f"made: {options.output}, {count} faces")
+    _print_left_out(left_out)
+    return 0
+
+
+def add_synth(commands) -> None:
+    """Adds `micron-jax data synth`."""
+    text = "make a data set with known truth, laid out as CASME II's, from pictures of faces"
+    parser = commands.add_parser("synth", help=text, description=text, examples=SYNTH)
+    _add_faces_folder(parser)
+    add_output(parser)
+    add_count(parser, "--clips", 8, "clips of each person")
+    add_count(parser, "--seed", 0, "of everything random; the same seed gives the same bytes", 0)
+    parser.add_argument("--subjects", type=int, metavar="N", help="people to make; without: all")
+    parser.add_argument(
+        "--amplitudes",
+        type=_amplitudes,
+        default=(),
+        metavar="PX,...",
+        help="largest displacements of an expression, of which each clip has one; without: any "
+        "from 0.5 to 3 px",
+    )
+    parser.add_argument(
+        "--split", choices=SPLITS, help="put everyone in this split; without: 60/20/20 %%"
+    )
+    parser.add_argument(
+        "--keep", choices=KEEPS, default="clip", help="clip: all frames; pair: onset and apex"
+    )
+    parser.set_defaults(run=_synth)
+
+
+def _amplitudes(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: give numbers, as 0.5,1,2") from None
+
+
+def _synth(options: argparse.Namespace) -> int:
+    from micron_jax.synthetic.dataset import make_dataset
+
+    report = make_dataset(
+        options.faces,
+        options.output,
+        subjects=options.subjects,
+        clips=options.clips,
+        seed=options.seed,
+        amplitudes=options.amplitudes,
+        split=options.split,
+        pair_only=options.keep == "pair",
+    )
+    clips = report["clips"]
+    frames, still = sum(clip["frames"] for clip in clips), sum(c["kind"] == "still" for c in clips)
+    splits = [person["split"] for person in report["people"]]
+    parts = ", ".join(f"{splits.count(name)} {name}" for name in SPLITS)
+    print(f"made: {options.output}")
+    print(f"people: {len(splits)} ({parts}), clips: {len(clips)}, of these motionless: {still}")
+    print(f"frames: {frames:,}; what moved: {options.output / 'truth.json'}")
+    if not options.split and not all(splits.count(name) for name in SPLITS):
+        print("a split is empty: people of one picture or sub-folder are never parted")
+    _print_left_out(report["left_out"])
+    return 0
+
+
+def _add_faces_folder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--faces", required=True, type=Path, help="folder of pictures; each face becomes a person"
+    )
+
+
+def _print_left_out(entries: list[dict]) -> None:
+    entries = [{"clip": entry["face"], "reason": entry["reason"]} for entry in entries]
+    print_reasons("faces left out", entries)

@@ -1,0 +1,178 @@
+"""The options that several commands have, each declared once."""
+
+import argparse
+from pathlib import Path
+
+from micron_jax.errors import UserError
+from micron_jax.programs.arguments import new_file, number
+
+CHECKPOINT = "micron-tiny"  # the weights that come with the package
+
+# Fields that the recipes of one command have and those of the others have not.
+OWN_FIELDS = {
+    "pretrain": {"views", "objective", "optimizer", "mesh"},
+    "finetune": {"protocol", "classifier", "tuning", "split"},
+    "bench ablation": {"pretrain", "finetune", "rows"},
+}
+
+
+def add_checkpoint(
+    parser: argparse.ArgumentParser, *, default: str | None = CHECKPOINT, more: str = "", **settings
+) -> None:
+    """Adds `--checkpoint`, anything that `micron_jax.load` takes."""
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        default=default,
+        metavar="CKPT",
+        help="micron-tiny (the weights that come with the package), the workdir of a run, what "
+        f"`micron-jax convert` wrote, or a .pth of the PyTorch release{more}",
+        **settings,
+    )
+
+
+def add_config(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """Adds `--config`, which is required without a default."""
+    parser.add_argument(
+        "--config",
+        required=default is None,
+        default=default,
+        metavar="RECIPE",
+        help="name of a recipe that comes with the package, or a config file (.py)",
+    )
+
+
+def add_workdir(parser: argparse.ArgumentParser, text: str) -> None:
+    """Adds `--workdir`; the text tells what lies there in the end."""
+    parser.add_argument("--workdir", required=True, type=Path, metavar="DIR", help=text)
+
+
+def add_output(parser: argparse.ArgumentParser, text: str = "folder to make") -> None:
+    """Adds `--output`."""
+    parser.add_argument("--output", required=True, type=Path, metavar="OUT", help=text)
+
+
+def add_data_dir(
+    parser: argparse.ArgumentParser, text: str = "folder of the built sets", **settings
+) -> None:
+    """Adds `--data-dir`."""
+    settings = {"type": Path} | settings
+    parser.add_argument("--data-dir", metavar="DIR", help=text, **settings)
+
+
+def add_source(parser: argparse.ArgumentParser, text: str) -> None:
+    """Adds `--source`."""
+    parser.add_argument("--source", required=True, type=Path, help=text)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Adds `--json`."""
+    parser.add_argument(
+        "--json", type=new_file, metavar="OUT", help="also write the numbers there, as JSON"
+    )
+
+
+def add_crop(parser: argparse.ArgumentParser) -> None:
+    """Adds `--crop`."""
+    parser.add_argument(
+        "--crop",
+        choices=("face", "whole"),
+        default="face",
+        help="face: aligned, from brow to chin, one crop for a clip; a clip without a face is "
+        "skipped; whole: the whole frame, resized to a square",
+    )
+
+
+def add_fps(parser: argparse.ArgumentParser, default: float | None = None) -> None:
+    """Adds `--fps`."""
+    parser.add_argument(
+        "--fps",
+        type=number(float, at_least=1, at_most=2000),
+        default=default,
+        help="frames per second of folders of images",
+    )
+
+
+def add_size(parser: argparse.ArgumentParser, default: int = 224) -> None:
+    """Adds `--size` of crops that are made."""
+    parser.add_argument(
+        "--size",
+        type=number(int, at_least=16, at_most=4096),
+        default=default,
+        metavar="N",
+        help="side of the crops, in pixels",
+    )
+
+
+def add_count(
+    parser: argparse.ArgumentParser, name: str, default: int, text: str, at_least: int = 1
+) -> None:
+    """Adds an option that takes a whole number."""
+    parser.add_argument(
+        name, type=number(int, at_least=at_least), default=default, metavar="N", help=text
+    )
+
+
+def add_seconds(parser: argparse.ArgumentParser, default: float) -> None:
+    """Adds `--seconds` of a measurement."""
+    parser.add_argument(
+        "--seconds",
+        type=number(float, above=0, at_most=1e6),
+        default=default,
+        help="length of a turn in seconds, about; one step at least",
+    )
+
+
+def add_inputs(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say which clips are read: `--input`, `--set` and those beside them."""
+    parser.add_argument(
+        "--input", nargs="+", type=Path, metavar="PATH", help="images, folders of images, videos"
+    )
+    parser.add_argument("--set", metavar="NAME", help="instead of --input: a built set (casme2)")
+    add_data_dir(parser, "of --set: folder of the built sets")
+    parser.add_argument("--clip", metavar="CLIP", help="of --set: one clip (sub01/EP02_01f)")
+    add_crop(parser)
+    add_fps(parser)
+
+
+def read_inputs(options: argparse.Namespace, *, stills: bool = False) -> list:
+    """The clips that the options of `add_inputs` name.
+
+    Raises:
+      UserError: they name none, contradict each other, or cannot be read.
+    """
+    from micron_jax.faces.inputs import find_in_set, find_inputs
+
+    if bool(options.input) == bool(options.set):
+        raise UserError("give --input PATH ..., or --set NAME --data-dir DIR")
+    if options.input:
+        for option, value in (("--data-dir", options.data_dir), ("--clip", options.clip)):
+            if value is not None:
+                raise UserError(f"{option} goes with --set")
+        return find_inputs(options.input, stills=stills, fps=options.fps)
+    if options.data_dir is None:
+        raise UserError("--set goes with --data-dir")
+    return find_in_set(options.data_dir, options.set, options.clip)
+
+
+def read_recipe(options: argparse.Namespace, command: str, *settings: str) -> dict:
+    """The values of `--config`, with the settings of the command line in their place.
+
+    Args:
+      options: what `Arguments` has parsed, with `config` and, where it takes them, `settings`.
+      command: whose recipe it must be.
+      settings: further ones, `FIELD=VALUE`, which the user's own come after.
+
+    Raises:
+      UserError: it cannot be read, or it is a recipe of another command.
+    """
+    from micron_jax import config
+
+    values = config.load(options.config)
+    for other, fields in OWN_FIELDS.items():
+        if other != command and fields & values.keys() and not OWN_FIELDS[command] & values.keys():
+            raise UserError(
+                f"--config {options.config}: is a recipe of `micron-jax {other}`; needed is one of "
+                f"`micron-jax {command}`"
+            )
+    return config.override(values, [*settings, *getattr(options, "settings", ())])

@@ -1,0 +1,39 @@
+"""Reports, as the commands write and print them."""
+
+from pathlib import Path
+from typing import Any
+
+from micron_jax import files
+from micron_jax.errors import UserError
+
+LINES = 10  # of reasons, before "and N more"
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a report, whole or not at all.
+
+    Raises:
+      UserError: the file cannot be written.
+    """
+    try:
+        files.write_json(path, value)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def print_reasons(what: str, entries: list[dict]) -> None:
+    """Prints how many entries {"clip", "reason"} there are, if any, and the first of them."""
+    if entries:
+        print(f"{what}: {len(entries):,}")
+    for entry in entries[:LINES]:
+        more = (
+            f", and {entry['frames'] - 1:,} frames after it" if entry.get("frames", 1) > 1 else ""
+        )
+        print(f"  {entry['clip']}: {entry['reason']}{more}")
+    if len(entries) > LINES:
+        print(f"  and {len(entries) - LINES:,} more")
+
+
+def counts(built: dict) -> str:
+    """The size of a built set, in one line."""
+    return f"clips: {built['clips']:,}, frames: {built['frames']:,}, bytes: {built['bytes']:,}"
