@@ -1,10 +1,7 @@
-"""What a built set holds and what is wrong with it: the report of `micron-jax data check`.
-
-A report is a dictionary of what JSON can hold; `micron_jax/datasets/check_text.py` prints it.
-"""
+"""The report of `micron-jax data check`: counts, faults and protocols of a built set."""
 
 import collections
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +9,28 @@ import numpy as np
 from tqdm import tqdm
 
 from micron_jax.data.pairs import Clip
-from micron_jax.datasets import frames, leakage
+from micron_jax.datasets import frames
 from micron_jax.datasets.annotations import Sample
 from micron_jax.datasets.census import compare, compare_set
+from micron_jax.datasets.clips import describe_clips, open_clips
+from micron_jax.datasets.leakage import corpus_report
 from micron_jax.datasets.protocols import PROTOCOLS, Protocol, find
 from micron_jax.datasets.survey import (
     CHUNK,
     Survey,
-    digest,
     draw_sample,
     images_in,
     numbers_in,
+    read_records,
     shared,
     survey,
 )
 from micron_jax.errors import UserError
 
-Part = tuple[int, Sequence[int], Sequence[bytes]]  # of what `survey` takes
 SAMPLE = 200_000  # frames of a corpus that are decoded: minutes, where all of them take hours
-COMPARABLE = 1_000_000  # frames of a corpus; beyond that, reading them all is no check but a job
+LINES = 10  # printed of each kind of fault
+
+Part = tuple[int, Sequence[int], Sequence[bytes]]  # as `survey` takes it
 
 
 def check(
@@ -40,14 +40,17 @@ def check(
     corpus: Path | None = None,
     sample: int | None = SAMPLE,
 ) -> dict[str, Any]:
-    """Opens a built set and looks at it: at all of a benchmark, at `sample` frames of `frames`.
+    """Opens a built set and checks all of a benchmark, or `sample` frames of the corpus.
 
     Args:
       name: of a benchmark, or `frames`.
-      data_dir: where the built sets lie.
-      protocol: compare this one's counts only; by default, of all that use the set.
-      corpus: a data_dir with `frames`: look there for the benchmark's subjects.
-      sample: how many frames of `frames` to look at; None: at all.
+      data_dir: the folder of the built sets.
+      protocol: the one to compare with; by default, all that use the set.
+      corpus: a data_dir with `frames`, in which to look for the benchmark's subjects.
+      sample: number of frames of `frames` to look at; None: all.
+
+    Returns:
+      The report, as JSON can hold it; see `check_clips` and `check_frames`.
 
     Raises:
       UserError: no such set or protocol, or it is not built; a record is not as built.
@@ -58,13 +61,11 @@ def check(
                 raise UserError(f"{option} is for benchmarks; `{name}` has no subjects")
         source, clips = frames.open_frames(data_dir)
         return check_frames(source, clips, frames.describe(data_dir), sample)
-    from micron_jax.datasets.clips import describe_clips, open_clips
-
-    wanted = _protocols(name, protocol)
-    held = _corpus(corpus) if corpus is not None else None
+    protocols = _protocols(name, protocol)
+    opened = (frames.describe(corpus), *frames.open_frames(corpus)) if corpus is not None else None
     source, samples = open_clips(data_dir, name)
-    others = _others(name, wanted, data_dir)
-    report = check_clips(name, source, samples, wanted, others, held)
+    others = _other_sets(name, protocols, data_dir)
+    report = check_clips(name, source, samples, protocols, others, opened)
     described = describe_clips(data_dir, name)
     return report | {key: list(described.get(key, ())) for key in ("skipped", "gaps", "mended")}
 
@@ -77,22 +78,25 @@ def check_clips(
     others: Mapping[str, Sequence[Sample]] | None = None,
     corpus: tuple[dict, Any, Sequence[Clip]] | None = None,
 ) -> dict[str, Any]:
-    """The report on a benchmark.
+    """Returns the report on a benchmark.
 
     Args:
-      name: the set's.
-      source: `source[i]` is the record of sample i; its frames: see `survey.images_in`.
-      samples: what the sheet says of each.
+      name: of the set.
+      source: `source[i]` is the record of sample i; see `survey.images_in` for its frames.
+      samples: the set's samples.
       protocols: to compare with.
-      others: samples of the other sets that these protocols want, where they are built.
+      others: samples of the other sets that these protocols take, as far as they are built.
       corpus: (description, source, index) of an unlabeled corpus, as `frames` gives them.
+
+    Raises:
+      UserError: the set has not as many records as samples.
     """
     if len(source) != len(samples):
         raise UserError(
             f"{name}: {len(source)} records, but {len(samples)} samples: build the set again"
         )
-    bare: list[int] = []
-    seen = survey(_clip_parts(source, bare, tqdm(total=len(samples), unit=" clips", desc=name)))
+    empty: list[int] = []
+    result = survey(_clip_parts(source, empty, tqdm(total=len(samples), unit=" clips", desc=name)))
     subjects = collections.Counter(sample.subject for sample in samples)
     everything = [*samples, *(s for part in (others or {}).values() for s in part)]
     report = {
@@ -101,36 +105,36 @@ def check_clips(
         "subjects": len(subjects),
         "emotions": dict(collections.Counter(s.emotion for s in samples).most_common()),
         "clips_of_subject": dict(sorted(subjects.items())),
-        **_facts(seen, [sample.clip for sample in samples]),
+        **_frame_facts(result, [sample.clip for sample in samples]),
         "differences": compare_set(name, samples),
-        "protocols": [_fit(protocol, everything) for protocol in protocols],
+        "protocols": [_protocol_report(protocol, everything) for protocol in protocols],
     }
     report["unreadable"] += [
-        {"clip": samples[i].clip, "frame": None, "reason": "no frames"} for i in bare
+        {"clip": samples[i].clip, "frame": None, "reason": "no frames"} for i in empty
     ]
     for pair in report["duplicates"]:
         pair["same_subject"] = len({samples[i].subject for i in pair.pop("numbers")}) == 1
     if corpus is not None:
-        report["corpus"] = _leakage(name, list(subjects), seen, *corpus)
+        report["corpus"] = corpus_report(name, list(subjects), result.digests, *corpus)
     return report
 
 
 def check_frames(
     source: Any, clips: Sequence[Clip], described: Mapping, sample: int | None = None
 ) -> dict[str, Any]:
-    """The report on the unlabeled corpus.
+    """Returns the report on the unlabeled corpus.
 
     Args:
       source: its records; `source.__getitems__` reads several.
       clips: its index.
-      described: what `frames.describe` says.
-      sample: how many frames to look at, of a larger corpus; None: at all.
+      described: its description, from `frames.describe`.
+      sample: number of frames to look at, of a larger corpus; None: all.
     """
     misplaced: list[dict] = []
     chosen = draw_sample(clips, len(source) if sample is None else sample)
     looked_at = len(source) if chosen is None else len(chosen)
     bar = tqdm(total=looked_at, unit=" frames", desc=frames.NAME)
-    seen = survey(_frame_parts(source, clips, chosen, misplaced, bar))
+    result = survey(_frame_parts(source, clips, chosen, misplaced, bar))
     lengths = np.array([clip.count for clip in clips] or [0])
     report = {
         "set": frames.NAME,
@@ -142,7 +146,7 @@ def check_frames(
             "max": int(lengths.max()),
         },
         "fps": dict(collections.Counter(f"{clip.fps:g}" for clip in clips).most_common()),
-        **_facts(seen, [clip.name for clip in clips]),
+        **_frame_facts(result, [clip.name for clip in clips]),
         "frames": len(source),
         "looked_at": looked_at,
         "misplaced": misplaced,
@@ -154,72 +158,104 @@ def check_frames(
     return report
 
 
-def _protocols(name: str, wanted: str | None) -> list[Protocol]:
+def lines(report: Mapping[str, Any]) -> list[str]:
+    """Returns a report as lines of text."""
+    people = f", subjects: {report['subjects']:,}" if "subjects" in report else ""
+    out = [f"{report['set']}: clips: {report['clips']:,}{people}, frames: {report['frames']:,}"]
+    if "emotions" in report:
+        out.append(f"emotions: {_counts(report['emotions'])}")
+        out.append(f"clips of subjects: {_counts(report['clips_of_subject'])}")
+    else:
+        low, median, high = (report["lengths"][key] for key in ("min", "median", "max"))
+        out.append(f"frames a clip: {low:,} to {high:,}, half of them {median:,.0f} or more")
+        out.append(f"clips of a frame rate: {_counts(report['fps'])}")
+        if report["looked_at"] < report["frames"]:
+            out.append(
+                f"looked at {report['looked_at']:,} of the frames, the first of each clip and "
+                "others by chance; the rest of this report is of these (sample=all looks at each)"
+            )
+    out.append(f"frame sizes: {_counts(report['frame_sizes'])}")
+    for title, key in (
+        ("unreadable frames", "unreadable"),
+        ("clips that share identical frames", "duplicates"),
+        ("records in another clip's place", "misplaced"),
+        ("skipped when built", "skipped"),
+        ("clips with gaps", "gaps"),
+        ("mended when built", "mended"),
+        ("frames dropped when built", "dropped"),
+        ("differs from a complete set", "differences"),
+    ):
+        out += _listed(title, [_fault(entry) for entry in report.get(key, ())])
+    for fit in report.get("protocols", ()):
+        out.append(f"protocol {fit['name']}: {'as published' if fit['ok'] else 'DIFFERS'}")
+        for name, part in fit["sets"].items():
+            out.append(f"  {name}: {_counts(part['classes'])}; subjects {part['subjects']}")
+        out += [f"  ! {line}" for line in fit["differences"]]
+    if "corpus" in report:
+        out += _corpus_lines(report["corpus"], report["subjects"])
+    return out
+
+
+def _protocols(name: str, chosen: str | None) -> list[Protocol]:
     fitting = [protocol for protocol in PROTOCOLS.values() if name in protocol.sets]
-    if wanted is None:
+    if chosen is None:
         return fitting
-    protocol = find(wanted)
+    protocol = find(chosen)
     if protocol not in fitting:
-        known = ", ".join(p.name for p in fitting) or "none"
-        raise UserError(f"protocol {wanted} takes nothing of {name}; those that do: {known}")
+        names = ", ".join(p.name for p in fitting) or "none"
+        raise UserError(f"protocol {chosen} takes nothing of {name}; those that do: {names}")
     return [protocol]
 
 
-def _others(name: str, protocols: Sequence[Protocol], data_dir: Path) -> dict[str, list[Sample]]:
-    """Samples of the other sets of these protocols; a set that is not built is left out."""
-    from micron_jax.datasets.clips import open_clips
-
-    found = {}
+def _other_sets(
+    name: str, protocols: Sequence[Protocol], data_dir: Path
+) -> dict[str, list[Sample]]:
+    """Returns samples of the other sets of these protocols, as far as they are built."""
+    samples = {}
     for other in dict.fromkeys(s for protocol in protocols for s in protocol.sets if s != name):
         try:
-            found[other] = open_clips(data_dir, other)[1]
+            samples[other] = open_clips(data_dir, other)[1]
         except UserError:
             continue  # the comparison says that there are no samples of it
-    return found
+    return samples
 
 
-def _corpus(data_dir: Path) -> tuple[dict, Any, list[Clip]]:
-    source, clips = frames.open_frames(data_dir)
-    return frames.describe(data_dir), source, clips
-
-
-def _facts(seen: Survey, names: Sequence[str]) -> dict[str, Any]:
-    """What is told of any set."""
+def _frame_facts(result: Survey, names: Sequence[str]) -> dict[str, Any]:
     return {
-        "frames": seen.frames,
-        "frame_sizes": seen.sizes,
+        "frames": result.frames,
+        "frame_sizes": result.sizes,
         "unreadable": [
             {"clip": names[owner], "frame": number, "reason": reason}
-            for owner, number, reason in seen.unreadable
+            for owner, number, reason in result.unreadable
         ],
         "duplicates": [
             {"clips": [names[a], names[b]], "frames": count, "numbers": (a, b)}
-            for (a, b), count in shared(seen.digests, seen.owners).items()
+            for (a, b), count in shared(result.digests, result.owners).items()
         ],
     }
 
 
-def _fit(protocol: Protocol, samples: Sequence[Sample]) -> dict[str, Any]:
-    """One protocol's counts and differences; an emotion that it does not know is a difference."""
-    fit: dict[str, Any] = {"name": protocol.name}
+def _protocol_report(protocol: Protocol, samples: Sequence[Sample]) -> dict[str, Any]:
+    """Returns a protocol's counts and differences; an unknown emotion is a difference."""
     try:
         result = compare(protocol, samples)
     except UserError as error:
-        return fit | {"ok": False, "sets": {}, "differences": [str(error)]}
+        return {"name": protocol.name, "ok": False, "sets": {}, "differences": [str(error)]}
     sets = {
         name: {"classes": dict(counts.samples), "subjects": counts.subjects}
         for name, counts in result.counts.items()
     }
-    return fit | {"ok": result.ok, "sets": sets, "differences": result.differences}
+    differences = result.differences
+    return {"name": protocol.name, "ok": result.ok, "sets": sets, "differences": differences}
 
 
-def _clip_parts(source: Any, bare: list[int], bar: tqdm) -> Iterator[Part]:
+def _clip_parts(source: Any, empty: list[int], bar: tqdm) -> Iterator[Part]:
     with bar:
         for number in range(len(source)):
             record = source[number]
             blobs = images_in(record)
             if not blobs:
-                bare.append(number)
+                empty.append(number)
             yield number, numbers_in(record, len(blobs)), blobs
             bar.update()
 
@@ -239,53 +275,49 @@ def _frame_parts(
                 numbers = chosen[start:stop].tolist()
             for first in range(0, len(numbers), CHUNK):
                 part = numbers[first : first + CHUNK]
-                records = _read(source, part)
-                for record in records:
-                    if (name := _text(record["clip"])) != clip.name:
-                        misplaced.append({"clip": clip.name, "record": name})
-                blobs = [record["image"] for record in records]
-                yield number, [n - clip.first for n in part], blobs
+                records = read_records(source, part)
+                names = [bytes(record["clip"]).decode() for record in records]
+                misplaced += [{"clip": clip.name, "record": n} for n in names if n != clip.name]
+                yield number, [n - clip.first for n in part], [r["image"] for r in records]
                 bar.update(len(part))
 
 
-def _leakage(
-    name: str, subjects: list[str], seen: Survey, described: dict, source: Any, clips: Sequence
-) -> dict[str, Any]:
-    """What a corpus holds of a benchmark: by the names of clips, and frames that are equal."""
-    runs = {clip.name for clip in clips}
-    names = list(dict.fromkeys(leakage.plain_name(clip.name, runs) for clip in clips))
-    origin = described["recipe"]["source"]
-    found = leakage.subjects_in(name, subjects, names, origin)
-    equal = _equal_clips(seen, source, clips) if len(source) <= COMPARABLE else None
-    leave_out = {clip for part in found.values() for clip in part} | set(equal or {})
-    return {
-        "folder": str(described["folder"]),
-        "source": origin,
-        "clips": len(names),
-        "subjects": {subject: len(part) for subject, part in found.items()},
-        "identical_frames": equal,
-        "leave_out": sorted(leave_out),
-    }
+def _corpus_lines(corpus: Mapping, subjects: int) -> list[str]:
+    out = [f"corpus of {corpus['clips']:,} clips from {corpus['source']}"]
+    if corpus["subjects"]:
+        out.append(
+            f"  the names of its clips contain {len(corpus['subjects'])} of the {subjects} "
+            f"subjects (clips): {_counts(corpus['subjects'])}"
+        )
+    else:
+        out.append("  no name of its clips contains a subject (renamed clips can hide one)")
+    equal = corpus["identical_frames"]
+    if equal is None:
+        out.append("  frames were not compared: there are too many")
+    elif equal:
+        out.append(f"  frames identical with the benchmark's: {_counts(equal)}")
+    return out + [f"  {line}" for line in _listed("clips to leave out", corpus["leave_out"])]
 
 
-def _equal_clips(seen: Survey, source: Any, clips: Sequence[Clip]) -> dict[str, int]:
-    """Clip of the corpus -> how many of its stored frames the benchmark holds byte for byte."""
-    marks, runs = set(seen.digests.tolist()), {clip.name for clip in clips}
-    equal: dict[str, int] = {}
-    for clip in tqdm(clips, unit=" clips", desc="corpus"):
-        for first in range(0, clip.count, CHUNK):
-            size = min(CHUNK, clip.count - first)
-            records = _read(source, range(clip.first + first, clip.first + first + size))
-            if count := sum(digest(record["image"]) in marks for record in records):
-                name = leakage.plain_name(clip.name, runs)
-                equal[name] = equal.get(name, 0) + count
-    return equal
+def _listed(title: str, entries: Sequence[str]) -> list[str]:
+    if not entries:
+        return []
+    more = [f"  and {len(entries) - LINES:,} more"] if len(entries) > LINES else []
+    return [f"{title}: {len(entries):,}", *(f"  {entry}" for entry in entries[:LINES]), *more]
 
 
-def _read(source: Any, numbers: Sequence[int]) -> list[dict]:
-    many: Callable | None = getattr(source, "__getitems__", None)
-    return list(many(list(numbers))) if many else [source[number] for number in numbers]
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "none"
 
 
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+def _fault(entry: Mapping | str) -> str:
+    """Returns the line of one fault, of whichever kind."""
+    if isinstance(entry, str):
+        return entry
+    if "clips" in entry:
+        people = "" if entry.get("same_subject", True) else ", of DIFFERENT subjects"
+        return f"{' and '.join(entry['clips'])}: {entry['frames']:,}{people}"
+    if "record" in entry:
+        return f"{entry['clip']}: the record is of {entry['record']}"
+    frame = "" if entry.get("frame") is None else f" frame {entry['frame']}"
+    return f"{entry['clip']}{frame}: {entry['reason']}"

@@ -1,4 +1,4 @@
-"""Looks at stored frames, each once: can it be decoded, how large is it, is it there twice."""
+"""A survey of stored frames: damaged ones, sizes, and frames that are there twice."""
 
 import array
 import collections
@@ -21,10 +21,10 @@ MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"RIFF", b"II*\x00", b"MM\x00*")
 
 @dataclasses.dataclass
 class Survey:
-    """What was found.
+    """The result of `survey`.
 
     Attributes:
-      frames: how many there are.
+      frames: their number.
       sizes: "WIDTHxHEIGHT" -> frames.
       unreadable: [(owner, number of the frame in it, reason)].
       digests: uint64 [frames], of the stored bytes.
@@ -39,10 +39,10 @@ class Survey:
 
 
 def images_in(record: dict[str, Any]) -> list[bytes]:
-    """The encoded frames of a record, in order.
+    """Returns the encoded frames of a record, in order.
 
-    They are whatever bytes, or sequence of bytes, a field called image or frame (or their
-    plurals) holds; in a record without such a field, those that start as an image file does.
+    They are the bytes in a field called image or frame (or their plurals); in a record without
+    such a field, all bytes that start as an image file does.
     """
     named = [_blobs(record.get(key)) for key in IMAGE_KEYS]
     if any(blobs is not None for blobs in named):
@@ -51,19 +51,19 @@ def images_in(record: dict[str, Any]) -> list[bytes]:
 
 
 def numbers_in(record: dict[str, Any], count: int) -> list[int]:
-    """The frames' numbers in the files' names, where the record has them; else from 0."""
+    """Returns the frames' numbers in the files' names if the record has them, else 0, 1, ..."""
     frames = record.get("frames")
     numbers = frames.get("number", ()) if isinstance(frames, dict) else ()
     return [int(n) for n in numbers] if len(numbers) == count else list(range(count))
 
 
 def digest(blob: bytes) -> int:
-    """64 bits: among 8 million frames two different ones agree with probability 2e-6."""
+    """Returns 64 bits: of 8 million different frames any two agree with probability 2e-6."""
     return int.from_bytes(hashlib.blake2b(blob, digest_size=8).digest(), "little")
 
 
 def survey(parts: Iterable[tuple[int, Sequence[int], Sequence[bytes]]]) -> Survey:
-    """Looks at encoded frames, several at a time.
+    """Decodes and hashes encoded frames, several at a time.
 
     Args:
       parts: (owner, numbers of the frames in it, frames); owners are numbers of clips.
@@ -72,12 +72,12 @@ def survey(parts: Iterable[tuple[int, Sequence[int], Sequence[bytes]]]) -> Surve
     digests, owners = array.array("Q"), array.array("q")  # 8 bytes a frame, not 60
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for owner, numbers, blobs in parts:
-            looks = zip(numbers, pool.map(_look, blobs), strict=True)
-            for number, (seen, readable, mark) in looks:
+            results = zip(numbers, pool.map(_inspect, blobs), strict=True)
+            for number, (text, readable, mark) in results:
                 if readable:
-                    sizes[seen] += 1
+                    sizes[text] += 1
                 else:
-                    unreadable.append((owner, number, seen))
+                    unreadable.append((owner, number, text))
                 digests.append(mark)
                 owners.append(owner)
     order = dict(sizes.most_common())
@@ -86,9 +86,9 @@ def survey(parts: Iterable[tuple[int, Sequence[int], Sequence[bytes]]]) -> Surve
 
 
 def shared(digests: np.ndarray, owners: np.ndarray) -> dict[tuple[int, int], int]:
-    """Frames that two clips have in common: (clip, later clip) -> frames of the later one.
+    """Returns (clip, later clip) -> number of the later one's frames that the other has, too.
 
-    Where more than two clips hold a frame, each is paired with the first of them.
+    If more than two clips hold a frame, each is paired with the first of them.
     """
     order = np.lexsort((owners, digests))
     digests, owners = digests[order], owners[order]
@@ -100,10 +100,10 @@ def shared(digests: np.ndarray, owners: np.ndarray) -> dict[tuple[int, int], int
 
 
 def draw_sample(clips: Sequence[Clip], count: int) -> np.ndarray | None:
-    """`count` frames to look at, always the same ones: records in order; None: all there are.
+    """Draws `count` records to look at, always the same ones, in order; None: take all.
 
-    The first frame of each clip is among them, by which a clip that is there twice shows itself;
-    where there are more clips than that, the first frames of some.
+    The first frame of each clip is among them (if there are fewer clips than `count`), because it
+    shows a clip that is there twice.
     """
     total = sum(clip.count for clip in clips)
     if total <= count:
@@ -118,8 +118,14 @@ def draw_sample(clips: Sequence[Clip], count: int) -> np.ndarray | None:
     return np.sort(np.concatenate([first, rng.choice(rest, count - len(first), replace=False)]))
 
 
+def read_records(source: Any, numbers: Sequence[int]) -> list[dict]:
+    """Reads several records, at once if the source can."""
+    many = getattr(source, "__getitems__", None)
+    return list(many(list(numbers))) if many else [source[number] for number in numbers]
+
+
 def _blobs(value: Any) -> list[bytes] | None:
-    """The bytes in a field, which may be none; None if it is of another kind, as a number is."""
+    """Returns the bytes in a field, perhaps none; None if the field is of another kind."""
     if isinstance(value, bytes):
         return [value]
     if isinstance(value, dict):
@@ -130,7 +136,7 @@ def _blobs(value: Any) -> list[bytes] | None:
     return None
 
 
-def _look(blob: bytes) -> tuple[str, bool, int]:
+def _inspect(blob: bytes) -> tuple[str, bool, int]:
     try:
         height, width, _ = images.decode_jpeg(blob).shape
     except images.Unreadable as error:

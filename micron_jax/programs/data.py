@@ -116,8 +116,7 @@ def _sample(text: str) -> int | None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from micron_jax.datasets.check import check
-    from micron_jax.datasets.check_text import lines
+    from micron_jax.datasets.check import check, lines
 
     report = check(options.name, options.data_dir, options.protocol, options.corpus, options.sample)
     print("\n".join(lines(report)))

@@ -75,8 +75,7 @@ def _settings(name: str, settings: Sequence[str] = (), *, data_dir: Path) -> dic
 def make_synthetic(workdir: Path) -> list[str]:
     """Makes the labeled set of the demo, or what is missing of it; -> what it holds, in lines."""
     from micron_jax.datasets.catalog import clip_set
-    from micron_jax.datasets.check import check
-    from micron_jax.datasets.check_text import lines
+    from micron_jax.datasets.check import check, lines
     from micron_jax.datasets.clips_builder import build_clips
     from micron_jax.synthetic import dataset, samples
 

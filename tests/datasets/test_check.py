@@ -1,7 +1,5 @@
 import dataclasses
 import json
-import sys
-import types
 
 import cv2
 import numpy as np
@@ -10,9 +8,8 @@ from helpers.benchmarks import imitate, sample
 
 from micron_jax.cli import main
 from micron_jax.data.pairs import Clip
-from micron_jax.datasets import frames, leakage
-from micron_jax.datasets.check import check_clips, check_frames
-from micron_jax.datasets.check_text import lines
+from micron_jax.datasets import check, frames, leakage
+from micron_jax.datasets.check import check_clips, check_frames, lines
 from micron_jax.datasets.frames.builder import build
 from micron_jax.datasets.protocols import PROTOCOLS
 from micron_jax.datasets.survey import draw_sample, images_in, numbers_in, shared
@@ -179,7 +176,7 @@ def test_a_corpus_that_holds_subjects(small):
         "leave_out": ["006/a.mp4", "renamed.mp4"],
     }
     text = "\n".join(lines(report))
-    assert "speak of 1 of the 3 subjects (clips): 006 1" in text
+    assert "contain 1 of the 3 subjects (clips): 006 1" in text
     assert "identical with the benchmark's: renamed.mp4 1" in text
     assert "  clips to leave out: 2\n    006/a.mp4\n    renamed.mp4" in text
 
@@ -258,7 +255,7 @@ def built(tmp_path_factory):
 
 @pytest.fixture
 def clips(monkeypatch):
-    """Stands for the builders: casme3 is there and nothing else."""
+    """Stands for the built sets: casme3 alone."""
 
     def open_clips(data_dir, name):
         if name != "casme3":
@@ -268,8 +265,8 @@ def clips(monkeypatch):
     def describe_clips(data_dir, name):
         return {"skipped": [{"clip": "spNO.1/z", "row": 9, "reason": "no folder"}]}
 
-    module = types.SimpleNamespace(open_clips=open_clips, describe_clips=describe_clips)
-    monkeypatch.setitem(sys.modules, "micron_jax.datasets.clips", module)
+    monkeypatch.setattr(check, "open_clips", open_clips)
+    monkeypatch.setattr(check, "describe_clips", describe_clips)
 
 
 def test_check_frames_by_command(built, tmp_path, capsys):
