@@ -6,8 +6,10 @@ from typing import Any
 
 import cv2
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 SIDE = 160  # pixels of a frame in the report
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 420, 220, 46, 408, 8, 190  # of a curve's SVG and axes
 
 
 def curve_figure(title: str, steps: Sequence[int], low, middle, high) -> dict[str, Any]:
@@ -22,41 +24,38 @@ def curve_figure(title: str, steps: Sequence[int], low, middle, high) -> dict[st
       {"title", "width", "height", "left", "right", "x_ticks", "y_ticks": [(coordinate, text)],
       "band", "curve": points of a polygon and of a line}.
     """
-    width, height, left, right, top, bottom = 420, 220, 46, 408, 8, 190
     first, last = steps[0], max(steps[-1], steps[0] + 1)
     ticks = nice_ticks(float(np.min(low)), float(np.max(high)))
 
-    def x(step: float) -> float:
-        return round(left + (step - first) / (last - first) * (right - left), 1)
+    def x(step) -> list[float]:
+        return np.interp(step, [first, last], [LEFT, RIGHT]).round(1).tolist()
 
-    def y(value: float) -> float:
-        return round(
-            float(bottom - (value - ticks[0]) / (ticks[-1] - ticks[0]) * (bottom - top)), 1
-        )
+    def y(value) -> list[float]:
+        return np.interp(value, [ticks[0], ticks[-1]], [BOTTOM, TOP]).round(1).tolist()
 
-    def points(values) -> list[str]:
-        return [f"{x(step)},{y(value)}" for step, value in zip(steps, values, strict=True)]
-
+    low, middle, high = (
+        [f"{at},{value}" for at, value in zip(x(steps), y(line), strict=True)]
+        for line in (low, middle, high)
+    )
+    epochs = list(dict.fromkeys((first, round((first + last) / 2), last)))
     return {
         "title": title,
-        "width": width,
-        "height": height,
-        "left": left,
-        "right": right,
-        "x_ticks": [(x(n), n) for n in dict.fromkeys((first, round((first + last) / 2), last))],
-        "y_ticks": [(y(tick), f"{tick:g}") for tick in ticks],
-        "band": " ".join([*points(low), *reversed(points(high))]),
-        "curve": " ".join(points(middle)),
+        "width": WIDTH,
+        "height": HEIGHT,
+        "left": LEFT,
+        "right": RIGHT,
+        "x_ticks": list(zip(x(epochs), epochs, strict=True)),
+        "y_ticks": [(at, f"{tick:g}") for at, tick in zip(y(ticks), ticks, strict=True)],
+        "band": " ".join([*low, *reversed(high)]),
+        "curve": " ".join(middle),
     }
 
 
 def nice_ticks(low: float, high: float) -> list[float]:
     """Returns three to six round numbers; all values lie between the first and the last."""
-    spread = max(high - low, 1e-6 * max(1.0, abs(high)))
-    power = 10.0 ** np.floor(np.log10(spread / 4))
-    step = next(power * m for m in (1, 2, 2.5, 5, 10) if spread / (power * m) <= 4)
-    first, last = np.floor(low / step + 1e-9), np.ceil(high / step - 1e-9)
-    return [float(round(n * step, 12)) for n in np.arange(first, max(last, first + 1) + 1)]
+    high = max(high, low + 1e-6 * max(1.0, abs(low)))
+    ticks = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    return ticks.round(12).tolist()
 
 
 def over_epochs(
@@ -64,14 +63,13 @@ def over_epochs(
 ) -> tuple[list[int], np.ndarray, np.ndarray, np.ndarray] | None:
     """Returns (epochs [E], lowest, median, highest [E]) over seeds and folds; None without rows."""
     by_epoch: dict[int, list[float]] = {}
-    for (_, _, epoch), numbers in rows.items():
-        if name in numbers and np.isfinite(numbers[name]):
+    for (_, _, epoch), numbers in sorted(rows.items(), key=lambda row: row[0][2]):
+        if np.isfinite(numbers.get(name, np.nan)):
             by_epoch.setdefault(epoch, []).append(numbers[name])
     if not by_epoch:
         return None
-    epochs = sorted(by_epoch)
-    quantiles = [np.quantile(by_epoch[epoch], [0, 0.5, 1]) for epoch in epochs]
-    return epochs, *np.array(quantiles).T
+    quantiles = [np.quantile(values, [0, 0.5, 1]) for values in by_epoch.values()]
+    return list(by_epoch), *np.array(quantiles).T
 
 
 def png_address(image: np.ndarray) -> str:
@@ -90,9 +88,6 @@ def map_over(image: np.ndarray, motion: np.ndarray, top: float) -> np.ndarray:
       image: uint8 [H, W, 3].
       motion: float32 [g, g]; below 0 is nothing.
       top: the motion that is shown at full strength, above 0.
-
-    Returns:
-      uint8 [H, W, 3].
     """
     share = np.clip(np.nan_to_num(motion) / top, 0, 1).astype(np.float32)
     share = cv2.resize(share, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)

@@ -37,29 +37,24 @@ def text_content(summary: Mapping[str, Any], run: Run) -> dict[str, Any]:
       summary: of `summary.summarize`, with `against` if there is a comparison.
       run: what a fine-tuning left.
     """
-    seeds = summary["seeds"]
+    classes = summary["per_class"].items()
+    confusion = zip(summary["classes"], summary["confusion"], strict=True)
     return {
         "summary": summary,
         "headline": _headline(summary),
         "metrics": _metrics(summary),
         "notes": _notes(summary),
         "leaky": run.leaky and _leaky(run.leaky),
-        "seeds": _seeds(seeds) if seeds["count"] > 1 else None,
-        "comparisons": [_comparison(one) for one in summary.get("against", ())],
+        "seeds": _seeds(summary["seeds"]) if summary["seeds"]["count"] > 1 else None,
+        "comparisons": [_comparison(comparison) for comparison in summary.get("against", ())],
         "sets": _sets(summary["per_set"]) if len(summary["per_set"]) > 1 else None,
         "classes": Table(
             ["class", "clips", "F1", "recall", "precision"],
-            [
-                [name, row["samples"], *(share(row[n]) for n in ("f1", "recall", "precision"))]
-                for name, row in summary["per_class"].items()
-            ],
+            [[name, c["samples"], *_shares(c, "f1", "recall", "precision")] for name, c in classes],
         ),
         "confusion": Table(
             ["label → prediction", *summary["classes"]],
-            [
-                [name, *row]
-                for name, row in zip(summary["classes"], summary["confusion"], strict=True)
-            ],
+            [[name, *counts] for name, counts in confusion],
         ),
         "protocol": _protocol(summary, run) if summary["protocol"] else None,
     }
@@ -67,20 +62,20 @@ def text_content(summary: Mapping[str, Any], run: Run) -> dict[str, Any]:
 
 def page_content(summary: Mapping[str, Any], run: Run) -> dict[str, Any]:
     """Returns `text_content` and what only the page shows: figures, subjects, versions."""
-    config = run.config and json.dumps(run.config, indent=2, ensure_ascii=False)
+    curves = [
+        plots.curve_figure(f"Training {text} over epochs", *curve)
+        for name, text in (("train_loss", "loss"), ("train_accuracy", "accuracy"))
+        if (curve := plots.over_epochs(run.curves, name))
+    ]
     return text_content(summary, run) | {
         "strips": [_strip(summary, name) for name in NAMES],
         "paper": PAPER,
         "subjects": _subjects(summary["per_subject"]),
-        "curves": [
-            plots.curve_figure(f"Training {text} over epochs", *curve)
-            for name, text in (("train_loss", "loss"), ("train_accuracy", "accuracy"))
-            if (curve := plots.over_epochs(run.curves, name))
-        ],
+        "curves": curves,
         "trainings": len({(seed, fold) for seed, fold, _ in run.curves}),
         "hardest": _hardest(run.hardest) if run.hardest else [],
         "versions": _versions(run.provenance or {}),
-        "config": config,
+        "config": run.config and json.dumps(run.config, indent=2, ensure_ascii=False),
     }
 
 
@@ -92,6 +87,10 @@ def share(value: float | None) -> str:
 def span(bounds: Sequence[float] | None, form: str = ".4f") -> str:
     """Formats an interval."""
     return "–" if bounds is None else f"{bounds[0]:{form}} to {bounds[1]:{form}}"
+
+
+def _shares(values: Mapping, *names: str) -> list[str]:
+    return [share(values.get(name)) for name in names]
 
 
 def _headline(summary: Mapping) -> str:
@@ -143,7 +142,7 @@ def _leaky(numbers: Mapping) -> str:
 
 
 def _seeds(seeds: Mapping) -> Table:
-    rows = [[run["seed"], *(share(run[name]) for name in NAMES)] for run in seeds["runs"]]
+    rows = [[run["seed"], *_shares(run, *NAMES)] for run in seeds["runs"]]
     for text, key in (("lowest", "min"), ("highest", "max"), ("standard deviation", "std")):
         rows.append([text, *(share(seeds["spread"][name][key]) for name in NAMES)])
     return Table(["seed", *NAMES.values()], rows)
@@ -152,22 +151,19 @@ def _seeds(seeds: Mapping) -> Table:
 def _comparison(comparison: Mapping) -> dict[str, Any]:
     rows = []
     for name, text in NAMES.items():
-        result = comparison[name]
-        interval, p = span(result["interval"], "+.4f"), _probability(result["p"])
-        rows.append([text, f"{result['difference']:+.4f}", interval, p])
+        difference, interval, p = (comparison[name][key] for key in ("difference", "interval", "p"))
+        rows.append([text, f"{difference:+.4f}", span(interval, "+.4f"), _probability(p)])
     header = ["here − there", "difference", "95 % interval", "p (paired bootstrap)"]
-    pairs, line = (
-        comparison["mcnemar"],
-        "McNemar's test is for one seed against one: choose a seed.",
-    )
-    if pairs:
+    if pairs := comparison["mcnemar"]:
         p = _probability(pairs["p"])
-        line = (
+        mcnemar = (
             f"McNemar, exact: {pairs['only_ours']} clips right here alone, {pairs['only_theirs']} "
-            f"there alone, p {p if p[0] == '<' else f'= {p}'}, as if clips of one subject were "
-            "independent."
+            f"there alone, p {p if p.startswith('<') else f'= {p}'}, as if clips of one subject "
+            "were independent."
         )
-    return {"file": comparison["file"], "table": Table(header, rows), "mcnemar": line}
+    else:
+        mcnemar = "McNemar's test is for one seed against one: choose a seed."
+    return {"file": comparison["file"], "table": Table(header, rows), "mcnemar": mcnemar}
 
 
 def _probability(p: float) -> str:
@@ -175,12 +171,13 @@ def _probability(p: float) -> str:
 
 
 def _sets(sets: Mapping[str, Mapping]) -> Table:
-    rows = []
-    for name, part in sets.items():
-        bounds = part["intervals"] or {}
-        numbers = [cell for n in ("uf1", "uar") for cell in (share(part[n]), span(bounds.get(n)))]
-        rows.append([name, part["samples"], part["subjects"], *numbers])
-    header = ["set", "clips", "subjects", "UF1", "95 % interval", "UAR", "95 % interval"]
+    header, rows = ["set", "clips", "subjects"], []
+    for name in ("uf1", "uar"):
+        header += [NAMES[name], "95 % interval"]
+    for dataset, part in sets.items():
+        rows.append([dataset, part["samples"], part["subjects"]])
+        for name in ("uf1", "uar"):
+            rows[-1] += [share(part[name]), span((part["intervals"] or {}).get(name))]
     return Table(header, rows)
 
 
@@ -189,17 +186,13 @@ def _protocol(summary: Mapping, run: Run) -> dict[str, Any]:
     protocol, rows = summary["protocol"], []
     for name in dict.fromkeys((*protocol["found"], *protocol["expected"])):
         here = protocol["found"].get(name, {"samples": {}, "subjects": 0})
-        expected = protocol["expected"].get(name, {"samples": {}, "subjects": None})
+        there = protocol["expected"].get(name, {"samples": {}, "subjects": None})
         counts = [
-            (here["samples"].get(label, 0), expected["samples"].get(label))
+            (here["samples"].get(label, 0), there["samples"].get(label))
             for label in summary["classes"]
         ]
-        counts.append((here["subjects"], expected["subjects"]))
-        cells = [
-            f"{number}" if target in (None, number) else f"{number} (expected {target})"
-            for number, target in counts
-        ]
-        rows.append([name, *cells])
+        counts.append((here["subjects"], there["subjects"]))
+        rows.append([name, *(_count(*pair) for pair in counts)])
     # First the lines of the training, which had the samples' sheets.
     lines = (*((run.protocol or {}).get("differences") or ()), *protocol["differences"])
     return {
@@ -208,6 +201,10 @@ def _protocol(summary: Mapping, run: Run) -> dict[str, Any]:
         "table": Table(["set", *summary["classes"], "subjects"], rows),
         "differences": list(dict.fromkeys(str(line).strip() for line in lines)),
     }
+
+
+def _count(number: int, expected: int | None) -> str:
+    return f"{number}" if expected in (None, number) else f"{number} (expected {expected})"
 
 
 def _strip(summary: Mapping, name: str) -> dict[str, Any]:
@@ -224,13 +221,16 @@ def _strip(summary: Mapping, name: str) -> dict[str, Any]:
 
 def _subjects(people: Sequence[Mapping]) -> dict[str, list[Mapping]]:
     """Returns set -> its subjects; `s2` stands before `s10`."""
+    sets: dict[str, list[Mapping]] = {}
+    for person in people:
+        sets.setdefault(person["set"], []).append(person)
+    for part in sets.values():
+        part.sort(key=lambda person: _numbered(person["subject"]))
+    return sets
 
-    def order(person: Mapping) -> list[tuple[int, str]]:
-        parts = re.split(r"(\d+)", person["subject"])
-        return [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
 
-    sets = dict.fromkeys(person["set"] for person in people)
-    return {name: sorted((p for p in people if p["set"] == name), key=order) for name in sets}
+def _numbered(name: str) -> list[str | int]:
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 
 
 def _hardest(hardest: Hardest) -> list[dict[str, Any]]:
@@ -238,17 +238,12 @@ def _hardest(hardest: Hardest) -> list[dict[str, Any]]:
     maps = np.clip(np.nan_to_num(hardest.maps[:MAX_CLIPS]), 0, None)
     top = max(float(np.percentile(maps, 99)), 1e-6) if maps.size else 1.0
     clips = []
-    for n, clip in enumerate(hardest.clip[:MAX_CLIPS]):
+    for n, motion in enumerate(maps):
         onset, apex = hardest.onset[n], hardest.apex[n]
-        pictures = {"onset": onset, "apex": apex, "map": plots.map_over(apex, maps[n], top)}
-        clips.append(
-            {
-                "clip": clip,
-                "label": hardest.label[n],
-                "prediction": hardest.prediction[n],
-                "pictures": {name: plots.png_address(image) for name, image in pictures.items()},
-            }
-        )
+        pictures = {"onset": onset, "apex": apex, "map": plots.map_over(apex, motion, top)}
+        clip = {name: getattr(hardest, name)[n] for name in ("clip", "label", "prediction")}
+        addresses = {name: plots.png_address(picture) for name, picture in pictures.items()}
+        clips.append(clip | {"pictures": addresses})
     return clips
 
 

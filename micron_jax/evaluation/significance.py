@@ -112,21 +112,20 @@ def compare(
             names = ", ".join(classes)
             raise UserError(f"{name_of(row.key)}: {row.prediction!r} is none of {names}")
     pair = [count(table, classes) for table in (first, second)]
-    people = len(pair[0].people)
-    if people < 2:
+    if len(pair[0].people) < 2:
         raise UserError("one subject alone: a comparison needs at least two")
     times = bootstrap.draws(pair[0].strata)
-    points = [resampled_metrics(one, np.ones((1, people), np.int64)) for one in pair]
-    values = [resampled_metrics(one, times) for one in pair]
+    times = np.concatenate([np.ones_like(times[:1]), times])  # first the sample itself
+    values = [resampled_metrics(confusions, times) for confusions in pair]
     result: dict[str, Any] = {}
     for name in METRICS:
         differences = values[0][name] - values[1][name]
         result[name] = {
-            "difference": float((points[0][name] - points[1][name])[0]),
-            "interval": percentiles(differences),
-            "p": two_sided(differences),
+            "difference": float(differences[0]),
+            "interval": percentiles(differences[1:]),
+            "p": two_sided(differences[1:]),
         }
-    one_seed = all(len(one.seeds) == 1 for one in pair)
+    one_seed = all(len(confusions.seeds) == 1 for confusions in pair)
     return result | {"mcnemar": _mcnemar(first, second) if one_seed else None}
 
 
