@@ -8,7 +8,7 @@ import pytest
 from helpers import drawn, tiny
 from helpers.drawn_weights import draw_weights
 
-from micron_jax.checkpoints import folder
+from micron_jax import checkpoints
 from micron_jax.cli import main
 from micron_jax.faces import landmarks
 
@@ -27,7 +27,7 @@ def film(path, frames):
 def odd(tmp_path_factory):
     """A folder of them, and of what they are compared with."""
     root = tmp_path_factory.mktemp("odd")
-    folder.save(draw_weights(tiny.PAPER, decoder=False), root / "ckpt")
+    checkpoints.save(draw_weights(tiny.PAPER, decoder=False), root / "ckpt")
     face = drawn.face(1)
     gray = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)
     for name, image in {

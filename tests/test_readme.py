@@ -18,8 +18,8 @@ from helpers import drawn, evaluated, readme_picture, tiny, vendor_trees
 from helpers.commands import check, lines, parsers, recipe_of
 from helpers.drawn_weights import draw_weights
 
+from micron_jax import checkpoints
 from micron_jax import config as configs
-from micron_jax.checkpoints import folder, release
 from micron_jax.cli import PROGRAMS, main
 from micron_jax.datasets.frames.builder import build as build_corpus
 from micron_jax.errors import UserError
@@ -186,7 +186,7 @@ def write_clip():
 
 
 def demo():
-    folder.save(draw_weights(tiny.PAPER, decoder=False), Path("runs/demo"))
+    checkpoints.save(draw_weights(tiny.PAPER, decoder=False), Path("runs/demo"))
     write_clip()
     for seed, name in enumerate(("apex.jpg", "onset.jpg")):
         drawn.write(Path(name), seed)
@@ -229,10 +229,10 @@ RUN = {
     "micron-jax data check casme2 --data-dir DIR --corpus DIR --json FILE": built,
     "micron-jax evaluate runs/casme2_5 --against theirs.csv": predictions,
     "micron-jax convert RELEASE.pth FOLDER": (
-        lambda: release.save(draw_weights(tiny.RELEASE), Path("RELEASE.pth"))
+        lambda: checkpoints.save(draw_weights(tiny.RELEASE), Path("RELEASE.pth"))
     ),
     "micron-jax convert FOLDER OUT.pth": (
-        lambda: folder.save(draw_weights(tiny.RELEASE), Path("FOLDER"))
+        lambda: checkpoints.save(draw_weights(tiny.RELEASE), Path("FOLDER"))
     ),
 }
 

@@ -1,7 +1,7 @@
-"""A classifier at rest, in the interchange folder beside the network that it reads.
+"""A classifier's files, in the interchange folder beside the network that it reads.
 
-`classifier.json` says what it tells apart, from which pairs, and how well it was found to do so;
-`classifier.safetensors` holds its head and the statistics that its features are standardized by.
+`classifier.json` holds its classes, the kind of pairs, and how well classifiers of its kind did;
+`classifier.safetensors` holds its head and the statistics that standardize its features.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ import numpy as np
 import safetensors.numpy
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from micron_jax.checkpoints.weights import check_finite
+from micron_jax.checkpoints.weights import check_arrays
 from micron_jax.config import build
 from micron_jax.errors import UserError
 from micron_jax.models.classifier import ClassifierConfig, Head, PairFeatures
@@ -74,7 +74,7 @@ class Classifier:
 
 
 def read(folder: Path, model: ModelConfig) -> Classifier | None:
-    """The classifier of an interchange folder with that network; None: it has none.
+    """The classifier of an interchange folder with that network; None where it has none.
 
     Raises:
       UserError: it is damaged, or belongs to another network.
@@ -83,46 +83,38 @@ def read(folder: Path, model: ModelConfig) -> Classifier | None:
     if not path.exists():
         return None
     try:
-        told = json.loads(path.read_text())
-        json.dumps(told, allow_nan=False)  # which others cannot read
-        if told["format"] != FORMAT:
-            raise UserError(f"format {told['format']!r}, not {FORMAT!r}")
-        config = build(ClassifierConfig, told["classifier"], section="classifier")
-        pairs = build(Pairs, told["pairs"], section="pairs")
-        classes, evidence = tuple(map(str, told["classes"])), dict(told["evidence"])
+        described = json.loads(path.read_text())
+        json.dumps(described, allow_nan=False)  # which others cannot read
+        if described["format"] != FORMAT:
+            raise UserError(f"format {described['format']!r}, not {FORMAT!r}")
+        config = build(ClassifierConfig, described["classifier"], section="classifier")
+        pairs = build(Pairs, described["pairs"], section="pairs")
+        classes, evidence = tuple(map(str, described["classes"])), dict(described["evidence"])
         float(evidence["uf1"]), float(evidence["uar"]), str(evidence["protocol"])
         recalls = [float(evidence["per_class"][name]["recall"]) for name in classes]
         if not 2 <= len(recalls) <= MOST_CLASSES or pairs.size % model.patch_size:
             raise ValueError(f"{len(recalls)} classes, pairs of {pairs.size} px")
         config.check_fits(model)
-        expected = _shapes(model, config, pairs.size, len(classes))
-    except (UserError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        shapes = _shapes(model, config, pairs.size, len(classes))
+        path = file
+        arrays = safetensors.numpy.load_file(file)
+    except (
+        UserError, safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError,
+        RecursionError,
+    ) as error:  # fmt: skip
         raise UserError(f"{path}: cannot be read ({error}); fine-tune again") from None
-    try:
-        tensors = safetensors.numpy.load_file(file)
-    except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
-        raise UserError(f"{file}: cannot be read ({error}); fine-tune again") from None
-    found = {name: (value.shape, value.dtype.name) for name, value in tensors.items()}
-    if found != expected:
-        name = min(name for name, _ in found.items() ^ expected.items())
-        raise UserError(
-            f"{file}: {name} is {found.get(name)}, {JSON} beside it asks for {expected.get(name)}; "
-            "fine-tune again"
-        )
-    for name, value in tensors.items():
-        check_finite(file, name, value)
-    return Classifier(config, classes, pairs, unflatten_dict(tensors, sep="/"), evidence)
+    check_arrays(file, arrays, shapes, asker=f"{JSON} beside it", mend="fine-tune again")
+    return Classifier(config, classes, pairs, unflatten_dict(arrays, sep="/"), evidence)
 
 
 def _shapes(model: ModelConfig, config: ClassifierConfig, size: int, classes: int) -> dict:
-    """What there must be: name -> (shape, dtype)."""
-    frames = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
+    """Path -> shape of the arrays of such a classifier."""
 
-    def made(frames):
+    def init(frames):
         key = jax.random.key(0)
-        found, _ = PairFeatures(model, config).init_with_output(key, frames, frames)
-        head = Head(classes, config).init(key, found, deterministic=True)["params"]
-        return {"head": head, "mean": found[0, 0], "deviation": found[0, 0]}
+        features, _ = PairFeatures(model, config).init_with_output(key, frames, frames)
+        head = Head(classes, config).init(key, features, deterministic=True)["params"]
+        return {"head": head, "mean": features[0, 0], "deviation": features[0, 0]}
 
-    tree = flatten_dict(jax.eval_shape(made, frames), sep="/")
-    return {name: (leaf.shape, leaf.dtype.name) for name, leaf in tree.items()}
+    frames = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
+    return flatten_dict(jax.eval_shape(init, frames), sep="/")

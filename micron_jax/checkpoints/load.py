@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from micron_jax.checkpoints import classifier, folder, hub, release, single
-from micron_jax.checkpoints.weights import Weights, check_finite, shapes_of
+from micron_jax.checkpoints import classifier, files, hub, release
+from micron_jax.checkpoints.weights import Weights, check_arrays, shapes_of
 from micron_jax.config import build
 from micron_jax.errors import UserError
 from micron_jax.models.config import ModelConfig
@@ -55,11 +55,11 @@ def read(checkpoint: str | Path, *, weights: str = "student") -> Weights:
 
 def _read(path: Path) -> Weights:
     if path.is_file():
-        return (single.read if path.suffix == ".safetensors" else release.read_checkpoint)(path)
+        return (files.read_file if path.suffix == ".safetensors" else release.read_checkpoint)(path)
     if Checkpoints.folder(path).is_dir():
         return _read_workdir(path)
     if path.is_dir():
-        return folder.read(path)
+        return files.read_folder(path)
     raise UserError(
         f"{path}: no such file or folder; expected {' or '.join(packaged_weights())}, a run's "
         "workdir, a converted folder or .safetensors, a .pth of the release, or OWNER/NAME on the "
@@ -76,16 +76,14 @@ def _read_workdir(workdir: Path) -> Weights:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not the config of a run ({error})") from error
     step, tree = read_weights(workdir)
-    center = np.zeros((1, 0), np.float32) if tree["center"] is None else tree["center"]
     info = {"source": f"pretraining, step {step}", "config": settings}
+    center = np.zeros((1, 0), np.float32) if tree["center"] is None else tree["center"]
     weights = Weights(config, tree["params"], tree["teacher"] or {}, center, info)
-    arrays = weights.flat()
-    for name, expected in shapes_of(config).items():
-        if name not in arrays or arrays[name].shape != expected.shape:
-            raise UserError(
-                f"{workdir}, step {step}: {name} is not what its {CONFIG_FILE} asks for, "
-                f"{expected.shape}: of another version of micron_jax, or damaged"
-            )
-    for name, value in arrays.items():
-        check_finite(f"{workdir}, step {step}", name, value)
+    check_arrays(
+        f"{workdir}, step {step}",
+        weights.flat(),
+        shapes_of(config),
+        asker=f"its {CONFIG_FILE}",
+        mend="of another version of micron_jax, or damaged",
+    )
     return weights

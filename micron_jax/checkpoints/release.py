@@ -1,21 +1,24 @@
-"""The PyTorch release's names and layouts, and ours, both ways."""
+"""Checkpoints of the PyTorch release: its names and layouts, and ours, both ways."""
 
+import functools
 import json
 import re
 from argparse import Namespace
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
-from flax.traverse_util import unflatten_dict
 
-from micron_jax.checkpoints import card, pth, pth_writer
+from micron_jax.checkpoints import pth, pth_writer
 from micron_jax.checkpoints.release_architecture import infer_config, release_args
-from micron_jax.checkpoints.weights import Weights, check_finite, read_description, shapes_of
+from micron_jax.checkpoints.weights import Weights, check_arrays, read_description, shapes_of
 from micron_jax.errors import UserError
+from micron_jax.models.config import ModelConfig
 
-OURS = "micron_jax"  # a checkpoint's entry that the release passes over
+DESCRIPTION = "micron_jax"  # a checkpoint's entry that the release passes over
 
 # Our path -> the release's name; the first pattern that fits is followed, then the last part of
 # the name is set by `_LEAVES`. Trees are {"params", "teacher", "center"}, as in `Weights`.
@@ -53,8 +56,8 @@ def release_name(path: str) -> str:
       KeyError: no parameter of ours.
     """
     for pattern, replacement in _MODULES:
-        name, found = re.subn(pattern, replacement, path)
-        if found:
+        name, count = re.subn(pattern, replacement, path)
+        if count:
             for leaf, leaf_name in _LEAVES:
                 name = re.sub(leaf, leaf_name, name)
             return name.replace("/", ".").replace("..", ".")
@@ -71,6 +74,20 @@ def to_release(path: str, array: np.ndarray, *, patch_size: int) -> np.ndarray:
     return array[:, None] if path.endswith("/gain") else array
 
 
+def release_arrays(arrays: Mapping, *, patch_size: int) -> dict:
+    """Our arrays by path -> the release's by name, in its layout."""
+    return {
+        release_name(path): to_release(path, array, patch_size=patch_size)
+        for path, array in arrays.items()
+    }
+
+
+def release_shapes(config: ModelConfig, **parts: bool) -> dict[str, jax.ShapeDtypeStruct]:
+    """Name in the release -> shape there; `parts` as `shapes_of` takes them."""
+    layout = functools.partial(release_arrays, patch_size=config.patch_size)
+    return jax.eval_shape(layout, shapes_of(config, **parts))
+
+
 def from_release(path: str, array: np.ndarray) -> np.ndarray:
     """The inverse of `to_release`."""
     if path.endswith("patch_embed/kernel") and array.ndim == 4:
@@ -83,7 +100,7 @@ def from_release(path: str, array: np.ndarray) -> np.ndarray:
 def read_checkpoint(path: Path) -> Weights:
     """Reads a checkpoint of the release: `model`, `args` and `epoch`, `module.` prefix or not.
 
-    One that `save` wrote becomes again what it was written from.
+    One that `encode_checkpoint` gave becomes again what it was made from.
 
     Raises:
       UserError: it is damaged, would run code, or is not a checkpoint of Micron-BERT.
@@ -91,49 +108,43 @@ def read_checkpoint(path: Path) -> Weights:
     checkpoint = pth.read(path)
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("model"), dict):
         raise UserError(f"{path}: holds no 'model', so it is not a checkpoint of the release")
-    if not isinstance(checkpoint.get("args"), dict | Namespace):
+    args = checkpoint.get("args")
+    if not isinstance(args, dict | Namespace):
         raise UserError(
             f"{path}: holds no 'args', which say how the model was built; "
             "save {'model', 'args', 'epoch'} as the release does"
         )
-    args = checkpoint["args"] if isinstance(checkpoint["args"], dict) else vars(checkpoint["args"])
-    state = {str(k).replace("module.", ""): value for k, value in checkpoint["model"].items()}
-    state = _without_copies(path, state)
-    if OURS in checkpoint:
-        config, info = read_description(path, _plain(path, checkpoint[OURS]))
+    args = args if isinstance(args, dict) else vars(args)
+    state = _float32_state(path, checkpoint["model"])
+    if DESCRIPTION in checkpoint:
+        config, info = read_description(path, _plain(path, checkpoint[DESCRIPTION]))
     else:
         config = infer_config(path, state, args)
         info = {"source": path.name, "epoch": checkpoint.get("epoch"), "args": args}
-    try:
-        shapes = shapes_of(
-            config,
-            decoder=any(name.startswith("decoder_") for name in state),
-            aux_cls=any(name.startswith("fc.") for name in state),
-        )
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
+    parts = {
+        "decoder": any(name.startswith("decoder_") for name in state),
+        "aux_cls": any(name.startswith("fc.") for name in state),
+    }
     if config.dma_tied:  # see `state_dict`
         state = {name: value for name, value in state.items() if not name.startswith("att.to_k.")}
-    tree = unflatten_dict(_gather(path, state, shapes, config.patch_size), sep="/")
-    return Weights(
-        config,
-        tree["params"],
-        tree.get("teacher", {}),
-        tree.get("center", np.zeros((1, 0), np.float32)),
-        _plain(path, info),
-    )
+    try:
+        shapes = release_shapes(config, **parts)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    mend = "save the whole model as the release does"
+    check_arrays(path, state, shapes, asker="Micron-BERT", mend=mend)
+    paths = shapes_of(config, **parts)
+    arrays = {ours: from_release(ours, state[release_name(ours)]) for ours in paths}
+    return Weights.from_flat(config, arrays, _plain(path, info))
 
 
 def state_dict(weights: Weights) -> dict[str, np.ndarray]:
-    """What the release's `state_dict()` holds of these weights, float32.
+    """The release's `state_dict()` of these weights, float32.
 
     `student.backbone` is `backbone` itself, and of tied queries and keys (ours) both are written:
     such arrays stand twice, and share their storage in a file.
     """
-    state = {
-        release_name(path): to_release(path, array, patch_size=weights.config.patch_size)
-        for path, array in weights.flat().items()
-    }
+    state = release_arrays(weights.flat(), patch_size=weights.config.patch_size)
     if weights.config.dma_tied:
         state |= {name.replace("to_q", "to_k"): x for name, x in state.items() if ".to_q." in name}
     if weights.config.projection_dim:
@@ -143,24 +154,31 @@ def state_dict(weights: Weights) -> dict[str, np.ndarray]:
 
 def encode_checkpoint(weights: Weights) -> bytes:
     """A `.pth` as the release saves it: `model`, `args` and `epoch`; and how to read it back."""
-    info = weights.info
-    epoch = info.get("epoch")
+    epoch = weights.info.get("epoch")
     checkpoint = {
         "model": OrderedDict(state_dict(weights)),
         "args": Namespace(**release_args(weights)),
         "epoch": epoch if isinstance(epoch, int) else 0,
-        OURS: weights.described(),
+        DESCRIPTION: weights.described(),
     }
     return pth_writer.encode(checkpoint)
 
 
-def save(weights: Weights, path: Path) -> None:
-    """Writes `encode_checkpoint` and, beside it, the model card as NAME.md; whole or not at all.
-
-    Raises:
-      UserError: one of the two is there already, or cannot be written.
-    """
-    card.save_with(weights, path, lambda: encode_checkpoint(weights))
+def _float32_state(path: Path, model: dict) -> dict[str, np.ndarray]:
+    """A state dict by bare names, without `student.backbone`, the same storage as `backbone`."""
+    model = {str(name).replace("module.", ""): value for name, value in model.items()}
+    state = {}
+    for name, value in model.items():
+        if not isinstance(value, np.ndarray):
+            raise UserError(f"{path}: 'model' holds {name!r}, which is no tensor")
+        if name.startswith("student.backbone."):
+            twin = model.get(name.removeprefix("student."))
+            if twin is None or not np.array_equal(twin, value, equal_nan=True):
+                raise UserError(f"{path}: {name} differs from {name.removeprefix('student.')}")
+        else:
+            floats = value.dtype.kind in "fV"  # V: bfloat16
+            state[name] = value.astype(np.float32) if floats else value
+    return state
 
 
 def _plain(path: Path, value: Any) -> Any:
@@ -184,47 +202,3 @@ def _plain(path: Path, value: Any) -> Any:
         return json.loads(json.dumps(value, default=str))
     except ValueError as error:  # an integer of thousands of digits
         raise UserError(f"{path}: its args cannot be kept ({error})") from error
-
-
-def _without_copies(path: Path, state: dict) -> dict:
-    """Drops `student.backbone`, which is the same storage as `backbone`, once that is checked."""
-    kept = {}
-    for name, value in state.items():
-        if not isinstance(value, np.ndarray):
-            raise UserError(f"{path}: 'model' holds {name!r}, which is no tensor")
-        if name.startswith("student.backbone."):
-            twin = state.get(name.removeprefix("student."))
-            if twin is None or not np.array_equal(twin, value, equal_nan=True):
-                raise UserError(f"{path}: {name} differs from {name.removeprefix('student.')}")
-        else:
-            kept[name] = value
-    return kept
-
-
-def _gather(path: Path, state: dict, shapes: dict, patch_size: int) -> dict:
-    """Our flat tree from the release's state, every tensor used and every shape right."""
-    names = {ours: release_name(ours) for ours in shapes}
-    if missing := [name for name in names.values() if name not in state]:
-        raise UserError(f"{path}: lacks {_some(missing)}; not a whole Micron-BERT checkpoint")
-    if unknown := [name for name in state if name not in names.values()]:
-        raise UserError(f"{path}: holds {_some(unknown)}, unknown to Micron-BERT")
-    tensors = {}
-    for ours, name in names.items():
-        blank = np.broadcast_to(np.float32(0), shapes[ours].shape)
-        here, there = state[name].shape, to_release(ours, blank, patch_size=patch_size).shape
-        if here != there:
-            transposed = ", transposed" if here == there[::-1] else ""
-            raise UserError(
-                f"{path}: {name} has the wrong shape for this model ({here}{transposed}, not "
-                f"{there})"
-            )
-        if state[name].dtype.kind not in "fV":  # V: bfloat16
-            raise UserError(f"{path}: {name} is {state[name].dtype}, which no weight is")
-        tensors[ours] = from_release(ours, state[name].astype(np.float32))
-        check_finite(path, name, tensors[ours])
-    return tensors
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more

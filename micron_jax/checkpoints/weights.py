@@ -1,12 +1,13 @@
-"""A network at rest, and what a file must say of it to be read back."""
+"""The arrays of a network, its settings, and the checks of both."""
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
 import numpy as np
-from flax.traverse_util import flatten_dict
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from micron_jax.config import build
 from micron_jax.errors import UserError
@@ -15,14 +16,14 @@ from micron_jax.training.state import init_params
 
 FORMAT = "micron_jax 1"
 
-# Beyond these no network is meant: files that ask for one would only fill the memory.
-_MOST_POSITIONS = 2**30  # numbers in the positions' table
+# No network is meant to be larger: a file that asks for more would only fill the memory.
+_MOST_POSITIONS = 2**30  # numbers in the table of positions
 _MOST_BLOCKS = 1000
 
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """A network at rest.
+    """The arrays of a network, on the host.
 
     Attributes:
       config: its architecture.
@@ -38,8 +39,20 @@ class Weights:
     center: np.ndarray
     info: dict
 
+    @classmethod
+    def from_flat(cls, config: ModelConfig, arrays: Mapping, info: dict) -> "Weights":
+        """The inverse of `flat`."""
+        tree = unflatten_dict(arrays, sep="/")
+        center = tree.get("center", np.zeros((1, 0), np.float32))
+        return cls(config, tree["params"], tree.get("teacher", {}), center, info)
+
+    def flat(self) -> dict[str, np.ndarray]:
+        """All arrays by path: `params/encoder/cls`, `teacher/head/fc1/bias`, `center`."""
+        tree = {"params": self.params, "teacher": self.teacher, "center": self.center}
+        return {path: x for path, x in flatten_dict(tree, sep="/").items() if np.size(x)}
+
     def chosen(self, which: str) -> "Weights":
-        """With the encoder and head of the `student` (as they are) or of the `teacher`.
+        """The same with the encoder and head of the `student` (as they are) or of the `teacher`.
 
         The teacher is the student's moving average; it has no micro-attention and no decoder of
         its own, so those stay the student's.
@@ -59,37 +72,32 @@ class Weights:
         info = self.info | {"weights": "teacher"}
         return dataclasses.replace(self, params=self.params | self.teacher, info=info)
 
-    def flat(self) -> dict[str, np.ndarray]:
-        """All arrays by path: `params/encoder/cls`, `teacher/head/fc1/bias`, `center`."""
-        tree = {"params": self.params, "teacher": self.teacher, "center": self.center}
-        return {path: x for path, x in flatten_dict(tree, sep="/").items() if np.size(x)}
-
     def described(self) -> dict:
-        """What `config.json`, and a `.pth` of ours, hold beside the arrays."""
+        """Format, settings and origin, as files hold them beside the arrays."""
         model = dataclasses.asdict(self.config)
         return {"format": FORMAT, "model": model, "info": self.info}
 
 
 def read_description(where: str | Path, described: object) -> tuple[ModelConfig, dict]:
-    """Config and info from what `Weights.described` returned and a file carried.
+    """Config and info of what `Weights.described` returned and a file carried.
 
     Raises:
       UserError: it is of another format, or describes no model.
     """
     try:
         if described["format"] != FORMAT:
-            raise UserError(f"{where}: format {described['format']!r}, not {FORMAT!r}")
+            raise UserError(f"format {described['format']!r}, not {FORMAT!r}")
         config = build(ModelConfig, described["model"], section="model")
         return config, dict(described.get("info", {}))
     except UserError as error:
-        raise UserError(f"{where}: {str(error).removeprefix(f'{where}: ')}") from error
+        raise UserError(f"{where}: {error}") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{where}: not a description of ours ({error!r})") from error
 
 
 @functools.cache
 def shapes_of(config: ModelConfig, *, decoder: bool = True, aux_cls: bool = False) -> dict:
-    """Our paths -> `ShapeDtypeStruct`, of all that a checkpoint of this model holds.
+    """Paths as in `Weights.flat` -> `ShapeDtypeStruct`, of all arrays of this model.
 
     Raises:
       UserError: the model is larger than any that is meant.
@@ -112,13 +120,42 @@ def shapes_of(config: ModelConfig, *, decoder: bool = True, aux_cls: bool = Fals
     return flatten_dict(tree, sep="/")
 
 
-def check_finite(where: str | Path, name: str, value: np.ndarray) -> None:
-    """Raises:
-    UserError: a weight is NaN or infinite.
+def check_arrays(
+    where: str | Path, arrays: Mapping, shapes: Mapping, *, asker: str, mend: str
+) -> None:
+    """Checks that a file holds the arrays of a network, all float32 and finite, and no others.
+
+    Args:
+      where: the file, as messages name it.
+      arrays: name -> array.
+      shapes: name -> `ShapeDtypeStruct` of the array that must be there.
+      asker: what asks for these shapes, as messages name it.
+      mend: the end of messages.
+
+    Raises:
+      UserError: one is missing, unknown, of another shape or dtype, NaN or infinite.
     """
-    if not np.isfinite(value).all():
-        count = int(value.size - np.isfinite(value).sum())
-        raise UserError(
-            f"{where}: {name} holds {count} numbers that are NaN or infinite: the training that "
-            "made it diverged, or the file is damaged; take an earlier checkpoint"
-        )
+    if missing := [name for name in shapes if name not in arrays]:
+        raise UserError(f"{where}: lacks {_some(missing)}, which {asker} asks for; {mend}")
+    if unknown := [name for name in arrays if name not in shapes]:
+        raise UserError(f"{where}: holds {_some(unknown)}, unknown to {asker}; {mend}")
+    for name, array in arrays.items():
+        shape, wanted = array.shape, shapes[name].shape
+        if shape != wanted:
+            transposed = ", transposed" if shape == wanted[::-1] else ""
+            raise UserError(
+                f"{where}: {name} has shape {shape}{transposed}, {asker} asks for {wanted}; {mend}"
+            )
+        if array.dtype != np.float32:
+            raise UserError(f"{where}: {name} is {array.dtype}, not float32; {mend}")
+        if not np.isfinite(array).all():
+            count = int(array.size - np.isfinite(array).sum())
+            raise UserError(
+                f"{where}: {name} holds {count} numbers that are NaN or infinite: the training "
+                "that made it diverged, or the file is damaged; take an earlier checkpoint"
+            )
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from micron_jax.checkpoints import folder
+from micron_jax.checkpoints import files
 from micron_jax.checkpoints.classifier import Classifier, Pairs
 from micron_jax.checkpoints.weights import Weights
 from micron_jax.finetuning import fold_training
@@ -112,4 +112,4 @@ def save(
     info = {"source": f"fine-tuned for {evidence['protocol']} from {start.source}"}
     weights = Weights(model, trained["backbone"], {}, np.zeros((1, 0), np.float32), info)
     classifier = Classifier(setting.classifier, classes, pairs, params, evidence)
-    folder.save(weights, path, classifier)
+    files.save(weights, path, classifier)

@@ -90,7 +90,7 @@ def _recorded(arguments) -> Iterable:
 
 
 def _live(arguments) -> Iterable:
-    from micron_jax.checkpoints import load, release
+    from micron_jax.checkpoints import files, load
     from micron_jax.checkpoints.release_architecture import differences
     from micron_jax.errors import UserError
     from micron_jax.parity import inputs, live
@@ -108,7 +108,7 @@ def _live(arguments) -> Iterable:
         # The release reads a .pth; the user's own is given as it is.
         if not checkpoint.is_file() or checkpoint.suffix == ".safetensors":
             checkpoint = Path(scratch, "checkpoint.pth")
-            release.save(weights, checkpoint)
+            files.save(weights, checkpoint)
         print("running the release's code ...", file=sys.stderr, flush=True)
         recording = live.record(weights, checkpoint, arguments.release, views)
     if arguments.record:

@@ -35,13 +35,12 @@ def main(argv: list[str]) -> int:
     )
     arguments = parser.parse_args(argv)
 
-    from micron_jax.checkpoints import folder, load, release, single
+    from micron_jax.checkpoints import files, load
     from micron_jax.checkpoints.release_architecture import differences
 
     target = arguments.target
     weights = load.read(arguments.source, weights=arguments.weights)
-    save = {".pth": release.save, ".safetensors": single.save}.get(target.suffix, folder.save)
-    save(weights, target)
+    files.save(weights, target)
     config = weights.config
     parts = ", ".join([*weights.params, *(["teacher"] if weights.teacher else [])])
     print(

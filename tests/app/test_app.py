@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from helpers import drawn, tiny
 
-from micron_jax.checkpoints import folder
+from micron_jax import checkpoints
 from micron_jax.checkpoints.classifier import Classifier, Pairs
 from micron_jax.checkpoints.weights import Weights
 from micron_jax.cli import main
@@ -55,7 +55,7 @@ def port(temporary, tmp_path_factory):
     pairs = Pairs(size=32, crop="face", registered=True)
     kept = Classifier(ClassifierConfig(features="difference"), CLASSES, pairs, head, evidence)
     weights = Weights(tiny.PAPER, params, {}, np.zeros((1, 0), np.float32), {})
-    folder.save(weights, checkpoint, kept)
+    checkpoints.save(weights, checkpoint, kept)
     servers, status = [], []
 
     class Kept(uvicorn.Server):

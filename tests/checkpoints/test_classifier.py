@@ -66,8 +66,11 @@ def tensors(folder, **values):
         (lambda f: change(f, classifier={"color": 1}), "classifier.color: no such field"),
         (lambda f: (f / TENSORS).unlink(), "classifier.safetensors: cannot be read"),
         (lambda f: (f / TENSORS).write_bytes(b"x" * 20), "classifier.safetensors: cannot be read"),
-        (lambda f: tensors(f, mean=np.zeros(3, "f4")), "mean is ((3,), 'float32')"),
-        (lambda f: tensors(f, more=np.zeros(3, "f4")), "more is"),
+        (
+            lambda f: tensors(f, mean=np.zeros(3, "f4")),
+            "mean has shape (3,), classifier.json",
+        ),
+        (lambda f: tensors(f, more=np.zeros(3, "f4")), "holds more, unknown to classifier.json"),
         (lambda f: tensors(f, mean=np.full(WIDTH, np.nan, "f4")), "mean holds 128 numbers"),
     ],
 )

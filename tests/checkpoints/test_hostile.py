@@ -11,7 +11,7 @@ from helpers import tiny
 from helpers.drawn_weights import draw_weights
 from helpers.pickles import Code, build, call, code, write_pth
 
-from micron_jax.checkpoints import folder, release, single
+from micron_jax.checkpoints import files, release
 from micron_jax.checkpoints.weights import shapes_of
 from micron_jax.cli import main
 from micron_jax.errors import UserError
@@ -74,10 +74,10 @@ def without(name):
         (changed("dino_loss_fn.center", with_nan), "dino_loss_fn.center holds 1 numbers"),
         (
             changed("backbone.blocks.0.mlp.fc2.weight", np.transpose),
-            "backbone.blocks.0.mlp.fc2.weight has the wrong shape for this model ((128, 32), "
-            "transposed, not (32, 128))",
+            "backbone.blocks.0.mlp.fc2.weight has shape (128, 32), transposed, Micron-BERT asks "
+            "for (32, 128)",
         ),
-        (changed("decoder_embed.weight", np.transpose), "decoder_embed.weight has the wrong shape"),
+        (changed("decoder_embed.weight", np.transpose), "decoder_embed.weight has shape"),
         (without("backbone.blocks.0.attn.qkv.bias"), "lacks backbone.blocks.0.attn.qkv.bias"),
         (without("decoder_blocks.0."), "lacks decoder_blocks.0."),
         (without("decoder_pos_embed"), "lacks decoder_pos_embed"),
@@ -88,7 +88,7 @@ def without(name):
         (STATE | {"backbone.blocks.9999999999.x": np.ones(1)}, "unknown to Micron-BERT"),
         (STATE | {"att.to_z.bias": np.ones(1)}, "holds att.to_z.bias, unknown to Micron-BERT"),
         (changed("backbone.patch_embed.proj.weight", lambda x: x[:0]), "model.width=0"),
-        (changed("backbone.pos_embed", lambda x: x[:, :5]), "pos_embed has the wrong shape"),
+        (changed("backbone.pos_embed", lambda x: x[:, :5]), "pos_embed has shape (1, 17, 16)"),
     ],
 )
 def test_pth_of_wrong_weights(state, message, tmp_path, refusal):
@@ -162,7 +162,7 @@ def test_descriptions_that_lie(described, message, tmp_path, refusal):
     """In a folder and in a `.pth` of ours alike."""
     path = write_pth(tmp_path / "x.pth", STATE, args=namespace(), micron_jax=described)
     assert message in refusal(path)
-    folder.save(WEIGHTS, tmp_path / "folder")
+    files.save(WEIGHTS, tmp_path / "folder")
     (tmp_path / "folder" / "config.json").write_text(json.dumps(described))
     assert message in refusal(tmp_path / "folder")
 
@@ -171,7 +171,7 @@ def test_descriptions_that_lie(described, message, tmp_path, refusal):
     "text", ["", "{", "[" * 100_000, "null", "[]", '{"format": "micron_jax 1"}', "\ud800"]
 )
 def test_config_json_that_is_none(text, tmp_path, refusal):
-    folder.save(WEIGHTS, tmp_path / "folder")
+    files.save(WEIGHTS, tmp_path / "folder")
     (tmp_path / "folder" / "config.json").write_text(text, errors="surrogatepass")
     assert "config.json: " in refusal(tmp_path / "folder")
 
@@ -189,7 +189,7 @@ def test_config_json_that_is_none(text, tmp_path, refusal):
     ],
 )
 def test_folders_of_wrong_weights(name, change, message, tmp_path, refusal):
-    folder.save(WEIGHTS, tmp_path / "folder")
+    files.save(WEIGHTS, tmp_path / "folder")
     file = tmp_path / "folder" / "model.safetensors"
     tensors = safetensors.numpy.load_file(file)
     tensors[name] = change(tensors.get(name))
@@ -198,7 +198,7 @@ def test_folders_of_wrong_weights(name, change, message, tmp_path, refusal):
     line = refusal(tmp_path / "folder")
     assert name in line
     assert message in line
-    metadata = {single.SETTINGS: json.dumps(WEIGHTS.described())}
+    metadata = {files.SETTINGS: json.dumps(WEIGHTS.described())}
     safetensors.numpy.save_file(kept, tmp_path / "x.safetensors", metadata)
     line = refusal(tmp_path / "x.safetensors")
     assert name in line
@@ -244,11 +244,11 @@ def offsets(begin, end):
     ],
 )
 def test_safetensors_whose_header_lies(damage, tmp_path, refusal):
-    folder.save(WEIGHTS, tmp_path / "folder")
+    files.save(WEIGHTS, tmp_path / "folder")
     file = tmp_path / "folder" / "model.safetensors"
     file.write_bytes(damage(file.read_bytes()))
     assert "model.safetensors: damaged" in refusal(tmp_path / "folder")
-    single.save(WEIGHTS, tmp_path / "x.safetensors")
+    files.save(WEIGHTS, tmp_path / "x.safetensors")
     file = tmp_path / "x.safetensors"
     file.write_bytes(damage(file.read_bytes()))
     assert "x.safetensors: damaged" in refusal(file)
@@ -261,16 +261,16 @@ def test_safetensors_whose_header_lies(damage, tmp_path, refusal):
         ("{", "its settings cannot be read"),
         ("[" * 100_000, "its settings cannot be read"),
         ('{"format": "micron_jax 9"}', "format 'micron_jax 9'"),
-        (json.dumps(WEIGHTS.described()), "lacks params/dma/proj/bias, which its own"),
+        (json.dumps(WEIGHTS.described()), "57 more, which its own description asks for"),
     ],
 )
 def test_single_files_that_lie(settings, message, tmp_path, refusal):
     arrays = WEIGHTS.flat() if settings is None else {"center": WEIGHTS.center}
-    metadata = settings and {single.SETTINGS: settings}
+    metadata = settings and {files.SETTINGS: settings}
     safetensors.numpy.save_file(arrays, tmp_path / "x.safetensors", metadata)
     assert message in refusal(tmp_path / "x.safetensors")
 
 
 def test_a_folder_s_file_alone(tmp_path, refusal):
-    folder.save(WEIGHTS, tmp_path / "folder")
+    files.save(WEIGHTS, tmp_path / "folder")
     assert "name the folder" in refusal(tmp_path / "folder" / "model.safetensors")

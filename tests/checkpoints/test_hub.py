@@ -13,7 +13,7 @@ from helpers import tiny
 from helpers.drawn_weights import draw_weights
 from huggingface_hub import constants
 
-from micron_jax.checkpoints import folder, hub, load
+from micron_jax.checkpoints import files, hub, load
 from micron_jax.errors import UserError
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -29,7 +29,7 @@ def offline(tmp_path, monkeypatch):
     (repository / "refs").mkdir(parents=True)
     (repository / "refs" / "main").write_text(REVISION)
     weights = draw_weights(tiny.PAPER, info={"source": "the lab"})
-    folder.save(weights, repository / "snapshots" / REVISION)
+    files.save(weights, repository / "snapshots" / REVISION)
 
 
 @pytest.mark.parametrize("name", ["lab/micron", "lab/micron@main", f"lab/micron@{REVISION}"])
@@ -77,10 +77,10 @@ class Hub(http.server.BaseHTTPRequestHandler):
 
 def test_a_model_is_fetched_and_nothing_else(tmp_path):
     weights = draw_weights(tiny.PAPER, info={"source": "the lab"})
-    folder.save(weights, tmp_path / "model")
+    files.save(weights, tmp_path / "model")
     (tmp_path / "model" / "modeling.py").write_text("raise SystemExit")
     code = """
-from micron_jax.checkpoints import load
+from micron_jax.checkpoints import files, load
 print(load.read("lab/micron").info)
 try:
     load.read("lab/other")
@@ -129,7 +129,7 @@ def test_without_the_extra(offline, monkeypatch):
 
 
 def test_what_lies_here_goes_first(offline, tmp_path):
-    folder.save(draw_weights(tiny.PAPER, info={"source": "here"}), tmp_path / "lab" / "micron")
+    files.save(draw_weights(tiny.PAPER, info={"source": "here"}), tmp_path / "lab" / "micron")
     assert load.read("lab/micron").info == {"source": "here"}
 
 

@@ -9,7 +9,7 @@ from flax.traverse_util import flatten_dict
 from helpers.pickles import build, call, name, write_pth
 
 import micron_jax
-from micron_jax.checkpoints import folder, load, release
+from micron_jax.checkpoints import files, load, release
 from micron_jax.checkpoints.release import release_name, to_release
 from micron_jax.checkpoints.weights import shapes_of
 from micron_jax.cli import main
@@ -96,8 +96,8 @@ def test_without_dino_and_decoder(write, state, tmp_path):
     assert weights.teacher == {}
     assert weights.config.dma_diagonal
     assert weights.config.projection_dim == 0
-    folder.save(weights, tmp_path / "folder")
-    again = folder.read(tmp_path / "folder")
+    files.save(weights, tmp_path / "folder")
+    again = files.read_folder(tmp_path / "folder")
     assert again.config == weights.config
     before, after = (flatten_dict(w.params, sep="/") for w in (weights, again))
     assert before.keys() == after.keys()
@@ -119,11 +119,15 @@ def without(*names):
 @pytest.mark.parametrize(
     ("change", "args", "message"),
     [
-        (without("att.to_q.bias"), ARGS, "lacks att.to_q.bias; not a whole Micron-BERT"),
+        (without("att.to_q.bias"), ARGS, "lacks att.to_q.bias, which Micron-BERT"),
         (without("backbone.pos_embed", "student.backbone.pos_embed"), ARGS, "backbone.pos_embed"),
         (lambda s: {"conv1.weight": np.ones((3, 3))}, ARGS, "is not a checkpoint of Micron-BERT"),
         (lambda s: s | {"extra.weight": np.ones(3)}, ARGS, "holds extra.weight, unknown"),
-        (lambda s: s | {"att.proj.bias": np.ones(63)}, ARGS, "att.proj.bias has the wrong shape"),
+        (
+            lambda s: s | {"att.proj.bias": np.ones(63)},
+            ARGS,
+            "att.proj.bias has shape (63,)",
+        ),
         (
             lambda s: s | {"student.backbone.norm.bias": s["backbone.norm.bias"] + 1},
             ARGS,
@@ -196,12 +200,12 @@ def one_tensor_short(path):
         (truncated, "model.safetensors: damaged"),
         (of_another_format, "format 'other 2'"),
         (with_unknown_setting, "color"),
-        (without_params, "model.safetensors: holds a, unknown"),
+        (without_params, "model.safetensors: lacks params/"),
         (one_tensor_short, "params/dma/to_q/bias"),
     ],
 )
 def test_damaged_folders_are_named(write, state, tmp_path, damage, message):
-    folder.save(release.read_checkpoint(write(state)), tmp_path / "folder")
+    files.save(release.read_checkpoint(write(state)), tmp_path / "folder")
     damage(tmp_path / "folder")
     with pytest.raises(UserError, match=message):
         micron_jax.load(tmp_path / "folder")

@@ -12,7 +12,7 @@ from helpers.drawn_weights import draw_weights
 from helpers.pickles import build, call, write_pth
 
 import micron_jax
-from micron_jax.checkpoints import card, folder, load, pth, release
+from micron_jax.checkpoints import card, files, load, pth, release
 from micron_jax.checkpoints.release_architecture import class_arguments, differences, release_args
 from micron_jax.cli import main
 from micron_jax.errors import UserError
@@ -43,11 +43,11 @@ def same(ours, theirs):
 
 
 def test_folder_to_pth_to_folder(weights, tmp_path, capsys):
-    folder.save(weights, tmp_path / "one")
+    files.save(weights, tmp_path / "one")
     assert main(["convert", str(tmp_path / "one"), str(tmp_path / "one.pth")]) == 0
     assert main(["convert", str(tmp_path / "one.pth"), str(tmp_path / "two")]) == 0
     assert main(["convert", str(tmp_path / "two"), str(tmp_path / "two.pth")]) == 0
-    same(folder.read(tmp_path / "two"), weights)
+    same(files.read_folder(tmp_path / "two"), weights)
     for name in ("model.safetensors", "config.json"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     assert (tmp_path / "one.pth").read_bytes() == (tmp_path / "two.pth").read_bytes()
@@ -57,8 +57,8 @@ def test_folder_to_pth_to_folder(weights, tmp_path, capsys):
     same(load.read(tmp_path / "3.safetensors"), weights)
     for name in ("model.safetensors", "config.json"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "three" / name).read_bytes()
-    files = (tmp_path / f"{n}.safetensors" for n in (1, 3))
-    assert len({file.read_bytes() for file in files}) == 1
+    alone = (tmp_path / f"{n}.safetensors" for n in (1, 3))
+    assert len({file.read_bytes() for file in alone}) == 1
     noted = capsys.readouterr().out.count("note: ")
     assert noted == 2 * len(differences(weights.config))
 
@@ -100,7 +100,7 @@ def test_args_are_those_that_get_model_asks_for():
 
 def test_teacher_or_student(tmp_path):
     weights = draw_weights(tiny.RELEASE)
-    folder.save(weights, tmp_path / "both")
+    files.save(weights, tmp_path / "both")
     arguments = ["--weights", "teacher", str(tmp_path / "both"), str(tmp_path / "teacher.pth")]
     assert main(["convert", *arguments]) == 0
     written = load.read(tmp_path / "teacher.pth")
@@ -112,7 +112,7 @@ def test_teacher_or_student(tmp_path):
 
 
 def test_no_teacher_and_no_such_choice(tmp_path, capsys):
-    folder.save(draw_weights(tiny.PAPER), tmp_path / "paper")
+    files.save(draw_weights(tiny.PAPER), tmp_path / "paper")
     with pytest.raises(UserError, match="choose student or teacher"):
         micron_jax.load(tmp_path / "paper", weights="ema")
     target = str(tmp_path / "x.pth")
@@ -124,7 +124,7 @@ def test_no_teacher_and_no_such_choice(tmp_path, capsys):
 
 def test_one_file_is_loaded_and_read_by_anyone(tmp_path):
     weights = draw_weights(tiny.RELEASE, info=INFO)
-    folder.save(weights, tmp_path / "both")
+    files.save(weights, tmp_path / "both")
     path = str(tmp_path / "teacher.safetensors")
     assert main(["convert", "--weights", "teacher", str(tmp_path / "both"), path]) == 0
     frames = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3)).astype(np.uint8)
@@ -140,7 +140,7 @@ def test_one_file_is_loaded_and_read_by_anyone(tmp_path):
 
 @pytest.mark.parametrize("name", ["x.pth", "x.md", "x.safetensors"])
 def test_convert_overwrites_nothing(name, tmp_path, capsys):
-    folder.save(draw_weights(tiny.PAPER), tmp_path / "paper")
+    files.save(draw_weights(tiny.PAPER), tmp_path / "paper")
     target = tmp_path / name
     target.write_text("mine")
     wanted = "x.pth" if name == "x.md" else name
@@ -152,7 +152,7 @@ def test_convert_overwrites_nothing(name, tmp_path, capsys):
 
 
 def test_the_card_says_what_is_there(weights, tmp_path):
-    folder.save(weights, tmp_path / "one")
+    files.save(weights, tmp_path / "one")
     text = (tmp_path / "one" / "README.md").read_text()
     assert text.startswith("---\nlibrary_name: micron_jax\nlicense: unknown\n")
     described = json.loads((tmp_path / "one" / "config.json").read_text())

@@ -8,7 +8,7 @@ import safetensors.numpy
 from array_record.python import array_record_module
 from helpers import drawn, tiny
 
-from micron_jax.checkpoints import folder
+from micron_jax import checkpoints
 from micron_jax.checkpoints.weights import Weights
 from micron_jax.cli import main
 from micron_jax.errors import UserError
@@ -188,7 +188,7 @@ def test_bad_settings(weights, clips, tmp_path, monkeypatch, settings, message):
 
 def test_the_command(weights, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(landmarks, "all_faces_detector", drawn.all_faces_detector)
-    folder.save(weights, tmp_path / "ckpt")
+    checkpoints.save(weights, tmp_path / "ckpt")
     drawn.write(tmp_path / "photos" / "one.png", 1)
     cv2.imwrite(str(tmp_path / "photos" / "sixteen.png"), np.full((9, 9), 700, np.uint16))
     cv2.imwrite(str(tmp_path / "photos" / "speck.png"), np.zeros((1, 1, 4), np.uint8))

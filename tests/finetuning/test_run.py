@@ -12,7 +12,7 @@ from helpers.tiny import PAPER
 from helpers.vendor_trees import casme2_row, write_casme2
 
 import micron_jax
-from micron_jax.checkpoints import folder
+from micron_jax import checkpoints
 from micron_jax.checkpoints.classifier import Pairs
 from micron_jax.checkpoints.load import read
 from micron_jax.checkpoints.weights import Weights
@@ -83,7 +83,7 @@ def run(tmp_path_factory):
     folder_ = tmp_path_factory.mktemp("weights") / "tiny"
     params = jax.jit(init_params, static_argnums=0)(PAPER, jax.random.key(0))
     params = jax.tree.map(np.asarray, params)
-    folder.save(
+    checkpoints.save(
         Weights(PAPER, params, {}, np.zeros((1, 0), np.float32), {"source": "drawn"}), folder_
     )
     return folder_

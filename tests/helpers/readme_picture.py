@@ -17,8 +17,8 @@ import numpy as np
 from helpers import portrait
 from PIL import Image
 
+from micron_jax import checkpoints
 from micron_jax import config as configs
-from micron_jax.checkpoints import folder
 from micron_jax.checkpoints.weights import Weights
 from micron_jax.cli import main
 from micron_jax.training.config import parse
@@ -49,7 +49,7 @@ def write_chance(path: Path) -> Path:
     given = ["data.data_dir=none"]
     config = parse(configs.override(configs.load("pretrain_demo"), given)).model
     params = jax.tree.map(np.asarray, init_params(config, jax.random.key(0)))
-    folder.save(Weights(config, params, {}, np.zeros((1, 0), np.float32), {}), path)
+    checkpoints.save(Weights(config, params, {}, np.zeros((1, 0), np.float32), {}), path)
     return path
 
 

@@ -22,7 +22,7 @@ import pytest
 from helpers.drawn_weights import draw_weights
 
 import micron_jax
-from micron_jax.checkpoints import folder
+from micron_jax.checkpoints import files
 from micron_jax.cli import main
 from micron_jax.models.config import SIZES, ModelConfig
 from micron_jax.parity import inputs, live
@@ -126,7 +126,7 @@ def test_a_checkpoint_of_its_own_class(theirs, checkout, tmp_path, capsys):
 
 
 def test_weights_of_ours_and_images_of_the_user_s(checkout, tmp_path, capsys):
-    folder.save(draw_weights(ModelConfig(**TINY)), tmp_path / "ours")
+    files.save(draw_weights(ModelConfig(**TINY)), tmp_path / "ours")
     rng = np.random.default_rng(0)
     for i in range(3):
         cv2.imwrite(str(tmp_path / f"{i}.png"), rng.integers(0, 256, (50, 40, 3)).astype(np.uint8))
@@ -137,7 +137,7 @@ def test_weights_of_ours_and_images_of_the_user_s(checkout, tmp_path, capsys):
 
 def test_the_release_s_get_model(checkout, tmp_path):
     config = ModelConfig(**SIZES["small"], projection_dim=128)
-    folder.save(draw_weights(config), tmp_path / "ours")
+    files.save(draw_weights(config), tmp_path / "ours")
     assert main(["convert", str(tmp_path / "ours"), str(tmp_path / "ours.pth")]) == 0
     pictures = inputs.made_images(224)
     image = inputs.make_views(pictures, config)["cur"]
@@ -182,7 +182,7 @@ def patched(checkout, tmp_path):
     ],
 )
 def test_a_patched_release(patched, text, other, message, tmp_path, capsys):
-    folder.save(draw_weights(ModelConfig(**TINY)), tmp_path / "ours")
+    files.save(draw_weights(ModelConfig(**TINY)), tmp_path / "ours")
     arguments = ["--checkpoint", tmp_path / "ours", "--release", patched(text, other)]
     assert main(["compare", *map(str, arguments)]) == 2
     line = capsys.readouterr().err.splitlines()[-1]
@@ -191,7 +191,7 @@ def test_a_patched_release(patched, text, other, message, tmp_path, capsys):
 
 
 def test_a_release_that_computes_otherwise(patched, tmp_path, capsys):
-    folder.save(draw_weights(ModelConfig(**TINY)), tmp_path / "ours")
+    files.save(draw_weights(ModelConfig(**TINY)), tmp_path / "ours")
     other = patched("x = x + self.decoder_pos_embed[:, 1:, :]", "pass")
     checks = compared([tmp_path / "ours", "--release", other], capsys, status=1)
     outputs = [n for n, c in checks.items() if not c["ok"] and not n.startswith("gradient")]
@@ -200,7 +200,7 @@ def test_a_release_that_computes_otherwise(patched, tmp_path, capsys):
 
 
 def test_a_release_that_changes_the_weights(patched, tmp_path, capsys):
-    folder.save(draw_weights(ModelConfig(**TINY)), tmp_path / "ours")
+    files.save(draw_weights(ModelConfig(**TINY)), tmp_path / "ours")
     own = "def float(self):\n        self.att.to_v.bias.data += 1\n        return self\n\n    "
     other = patched("def forward_encoder_(", own + "def forward_encoder_(")
     assert main(["compare", "--checkpoint", str(tmp_path / "ours"), "--release", str(other)]) == 2

@@ -10,7 +10,7 @@ import pytest
 from helpers import tiny
 from helpers.drawn_weights import draw_weights
 
-from micron_jax.checkpoints import folder, release
+from micron_jax.checkpoints import files, release
 from micron_jax.cli import main
 from micron_jax.errors import UserError
 from micron_jax.models.layers import patchify
@@ -82,7 +82,7 @@ def test_the_first_that_differs_is_named(recording, computed, tmp_path, capsys):
     for name in ("decoder/block_0", "decoder/norm"):
         changed[f"theirs/{name}"] = recording[f"theirs/{name}"] * np.float32(1.01)
     live.save(changed, tmp_path / "r.npz")
-    folder.save(WEIGHTS, tmp_path / "ours")
+    files.save(WEIGHTS, tmp_path / "ours")
     out, plot = tmp_path / "out.json", tmp_path / "out.png"
     arguments = ["--checkpoint", str(tmp_path / "ours"), "--json", str(out), "--plot", str(plot)]
     assert main(["compare", "--recording", str(tmp_path / "r.npz"), *arguments]) == 1
@@ -120,7 +120,7 @@ def test_other_weights_are_told(recording, tmp_path, capsys):
     live.save(recording, tmp_path / "r.npz")
     other = draw_weights(WEIGHTS.config)
     other.params["dma"]["to_v"]["bias"][3] += 1e-6
-    folder.save(other, tmp_path / "other")
+    files.save(other, tmp_path / "other")
     arguments = ["--recording", str(tmp_path / "r.npz"), "--checkpoint", str(tmp_path / "other")]
     assert main(["compare", *arguments]) == 2
     (line,) = capsys.readouterr().err.splitlines()
@@ -225,7 +225,7 @@ TIMM = {"timm": "", "timm__models": "", "timm__models__vision_transformer": ""}
     ],
 )
 def test_what_the_other_process_misses(checkout, packages, message, tmp_path, capsys):
-    folder.save(WEIGHTS, tmp_path / "ours")
+    files.save(WEIGHTS, tmp_path / "ours")
     arguments = ["--checkpoint", tmp_path / "ours", "--release", checkout(**packages)]
     with pytest.raises(UserError, match=message) as caught:
         compare.main([str(argument) for argument in arguments])
@@ -236,7 +236,7 @@ def test_what_is_no_checkout_and_no_model_of_the_release(tmp_path):
     views = inputs.make_views(inputs.made_images(32), tiny.RELEASE)
     with pytest.raises(UserError, match=r"no models/mae\.py in it, so not a checkout"):
         live.record(WEIGHTS, tmp_path / "x.pth", tmp_path, views)
-    folder.save(draw_weights(tiny.PAPER), tmp_path / "paper")
+    files.save(draw_weights(tiny.PAPER), tmp_path / "paper")
     with pytest.raises(UserError, match=r"paper: no model .*dma_query='ref'"):
         compare.main(["--checkpoint", str(tmp_path / "paper"), "--release", str(tmp_path)])
 

@@ -6,8 +6,8 @@ import pytest
 from helpers import drawn, tiny
 from helpers.drawn_weights import draw_weights
 
+from micron_jax import checkpoints
 from micron_jax.benchmarks import learn, learn_flow
-from micron_jax.checkpoints import folder
 from micron_jax.cli import main
 from micron_jax.faces import landmarks
 from micron_jax.synthetic import expressions
@@ -27,8 +27,8 @@ def files(tmp_path_factory):
         kind = dict(clips=8, amplitudes=(0.5, 1, 2), keep="pair")
         make_dataset(base / "faces", base / "test", split="test", seed=1, **kind)
         make_dataset(base / "others", base / "val", split="val", seed=2, **kind)
-    folder.save(draw_weights(tiny.PAPER), base / "checkpoint")
-    folder.save(draw_weights(tiny.PAPER, seed=1), base / "second")
+    checkpoints.save(draw_weights(tiny.PAPER), base / "checkpoint")
+    checkpoints.save(draw_weights(tiny.PAPER, seed=1), base / "second")
     return base
 
 

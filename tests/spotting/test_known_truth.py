@@ -9,7 +9,7 @@ from helpers import portrait
 from helpers.drawn_weights import draw_weights
 from scipy.stats import rankdata
 
-from micron_jax.checkpoints import folder
+from micron_jax import checkpoints
 from micron_jax.cli import main
 from micron_jax.faces.landmarks import CANONICAL
 from micron_jax.models.config import ModelConfig
@@ -50,7 +50,7 @@ def test_the_top_interval_holds_the_apex_and_the_map_what_moved(clip, tmp_path, 
         lambda: lambda image: CANONICAL[None] * len(image) - 0.5,  # they are crops already
     )
     config = ModelConfig(img_size=112, patch_size=8, **SIZE)
-    folder.save(draw_weights(config, decoder=False), tmp_path / "chance")
+    checkpoints.save(draw_weights(config, decoder=False), tmp_path / "chance")
     given = ["--checkpoint", str(tmp_path / "chance"), "--input", str(frames), "--fps", "30"]
     assert main(["visualize", *given, "--output", str(tmp_path / "looks")]) == 0
     with open(tmp_path / "looks" / "intervals.csv") as file:

@@ -7,7 +7,7 @@ import pytest
 from helpers import drawn, tiny
 from helpers.drawn_weights import draw_weights
 
-from micron_jax.checkpoints import folder
+from micron_jax import checkpoints
 from micron_jax.checkpoints.weights import Weights
 from micron_jax.cli import main
 from micron_jax.faces import landmarks
@@ -35,7 +35,7 @@ def weights():
 @pytest.fixture(scope="module")
 def checkpoint(weights, tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "ckpt"
-    folder.save(weights, path)
+    checkpoints.save(weights, path)
     return str(path)
 
 
