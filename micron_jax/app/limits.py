@@ -7,8 +7,8 @@ import cv2
 from PIL import Image, UnidentifiedImageError
 
 from micron_jax.errors import UserError
-from micron_jax.faces.inputs import Frames, InputClip
 from micron_jax.video.images import IMAGES, VIDEOS, Unreadable
+from micron_jax.video.inputs import Frames, InputClip
 from micron_jax.visualization.folder import ASSUMED
 
 MEGAPIXELS = 50  # of a picture, or of a video's frame: a small file can hold a huge one

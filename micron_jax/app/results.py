@@ -15,11 +15,12 @@ from tqdm import tqdm
 
 from micron_jax.app.limits import Limits, check_pixels, limited
 from micron_jax.errors import UserError
-from micron_jax.faces import landmarks
-from micron_jax.faces.inputs import Cut, InputClip, cut_of, find_inputs
+from micron_jax.faces.crop import NO_FACE, Crop, detector, place_crop
+from micron_jax.faces.landmarks import Detector
 from micron_jax.pretrained import MicronBert
 from micron_jax.spotting.timeline import Timeline
 from micron_jax.video.images import Unreadable, encode_jpeg
+from micron_jax.video.inputs import InputClip, find_inputs
 from micron_jax.visualization.figures import moments, scale_of
 from micron_jax.visualization.folder import visualize
 from micron_jax.visualization.overlay import COLORS, LABELS, overlay, top_of
@@ -69,7 +70,7 @@ def look(
     tell("finding the face", 0, 0)
     try:
         clips = [limited(clip, limits.seconds) for clip in find_inputs(paths)]
-        detect = landmarks.all_faces_detector() if crop == "face" else None
+        detect = detector(crop)
         cuts = [_cut(clip, crop, view_size(model), detect) for clip in clips]
         seen = visualize(model, clips, output, crop=crop, kind=kind, bar=_bar(tell))
         shown = {"probabilities": _classes(model, seen, clips, crop, detect, tell)}
@@ -87,12 +88,12 @@ def look(
     return shown | _clip(seen, clips[0], cuts[0], tell)
 
 
-def _cut(clip: InputClip, crop: str, size: int, detect: landmarks.Detector | None) -> Cut:
+def _cut(clip: InputClip, crop: str, size: int, detect: Detector | None) -> Crop:
     try:
-        return cut_of(clip, crop, size, detect)
+        return place_crop(clip.frames(), crop, size, detect)
     except Unreadable as error:
         name, reason = Path(clip.name).name, str(error)
-        if reason == "no face":
+        if reason == NO_FACE:
             raise UserError(f"{name}: no face found; “whole frames” takes it as it is") from None
         raise UserError(reason if name in reason else f"{name}: {reason}") from None
 
@@ -102,7 +103,7 @@ def _classes(
     seen: PairView | Timeline,
     clips: list[InputClip],
     crop: str,
-    detect: landmarks.Detector | None,
+    detect: Detector | None,
     tell: Tell,
 ) -> list[list[float]]:
     if model.classifier is None:
@@ -148,7 +149,7 @@ def _pair(view: PairView, aspect: float) -> dict[str, Any]:
     }
 
 
-def _clip(timeline: Timeline, clip: InputClip, cut: Cut, tell: Tell) -> dict[str, Any]:
+def _clip(timeline: Timeline, clip: InputClip, cut: Crop, tell: Tell) -> dict[str, Any]:
     count, top = len(timeline.numbers), scale_of(timeline)
     top_places = [n for m in moments(timeline) for n in (m.onset, m.apex, m.offset)]
     wanted = {*range(0, count, -(-count // MOST_FRAMES)), *top_places}

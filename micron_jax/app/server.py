@@ -32,7 +32,7 @@ from starlette.routing import Route
 from micron_jax.app.job import Job
 from micron_jax.app.limits import Limits, check_names
 from micron_jax.errors import UserError
-from micron_jax.faces.inputs import CROPS
+from micron_jax.faces.crop import KINDS as CROPS
 from micron_jax.pretrained import MicronBert
 from micron_jax.visualization.overlay import LABELS
 

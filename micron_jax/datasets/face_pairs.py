@@ -1,18 +1,19 @@
 """Onset and apex of each micro-expression as two crops of a face, one in place of the other."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
+from micron_jax.checks import at_least, choose
 from micron_jax.datasets.annotations import Sample
 from micron_jax.datasets.clips import describe_clips, open_clips
 from micron_jax.datasets.protocols import Protocol
 from micron_jax.errors import UserError
-from micron_jax.faces import landmarks as faces
+from micron_jax.faces.crop import KINDS, NO_FACE, detector, place_crop
+from micron_jax.faces.landmarks import Detector
 from micron_jax.faces.registration import register
 from micron_jax.video.images import Unreadable, decode_jpeg
 
@@ -23,8 +24,7 @@ class PairsConfig:
 
     Attributes:
       data_dir: where `micron-jax data build` put the protocol's sets.
-      crop: `face` finds the face in a clip's first frames and holds that crop; `whole` resizes
-        the frame as it is, for frames that were cropped by their vendor.
+      crop: one of `faces.crop.KINDS`; `whole` serves frames that were cropped by their vendor.
       size: side of the frames, pixels; 0 is the network's own.
       registered: move the apex onto the onset and match its light (`faces.registration`).
     """
@@ -35,10 +35,8 @@ class PairsConfig:
     registered: bool = True
 
     def __post_init__(self):
-        if self.crop not in ("face", "whole"):
-            raise UserError(f"data.crop={self.crop!r}: choose one of face, whole")
-        if self.size < 0:
-            raise UserError(f"data.size={self.size}: a side in pixels, or 0")
+        choose("config.data", self, crop=KINDS)
+        at_least("config.data", self, size=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,12 +92,14 @@ def read_pairs(
     Raises:
       UserError: a frame cannot be read, or shows no face.
     """
-    detect = faces.all_faces_detector() if crop == "face" else None
+    detect = detector(crop)
     onsets, apexes = [], []
     for number in progress(numbers):
         sample = opened.samples[number]
         try:
-            onset, apex = one_pair(sample, opened.record(number), size=size, detect=detect)
+            onset, apex = one_pair(
+                sample, opened.record(number), size=size, crop=crop, detect=detect
+            )
         except Unreadable as error:
             raise UserError(f"{sample.dataset} {sample.clip}: {error}") from None
         onsets.append(onset)
@@ -108,9 +108,14 @@ def read_pairs(
 
 
 def one_pair(
-    sample: Sample, record: Mapping[str, Any], *, size: int, detect: faces.Detector | None
+    sample: Sample,
+    record: Mapping[str, Any],
+    *,
+    size: int,
+    crop: str,
+    detect: Detector | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Onset and apex of a record of `open_clips`, uint8 [size, size, 3]; without a detector whole.
+    """Onset and apex of a record of `open_clips`, uint8 [size, size, 3].
 
     Where a clip lacks a frame, the nearest one there is stands for it.
 
@@ -124,25 +129,16 @@ def one_pair(
         return decode_jpeg(min(stored, key=lambda frame: abs(frame[0] - wanted))[1])
 
     onset, apex = at(sample.onset), at(sample.apex)
+    first = (decode_jpeg(image) for _, image in stored)
     if onset.shape != apex.shape:
         raise Unreadable(f"onset is {onset.shape[:2]}, apex {apex.shape[:2]} pixels")
-    if detect is None:
-        return _whole(onset, size), _whole(apex, size)
-    landmarks = faces.find_landmarks(_decoded(image for _, image in stored), detect)
-    if landmarks is None:
+    try:
+        cut = place_crop(first if crop == "face" else [onset], crop, size, detect)
+    except Unreadable as error:
+        if str(error) != NO_FACE:
+            raise
         raise Unreadable(
             "no face found in its first frames; if its frames are faces already, use "
             "--config.data.crop=whole"
-        )
-    transform = faces.canonical_transform(landmarks, size)
-    return faces.warp(onset, transform, size), faces.warp(apex, transform, size)
-
-
-def _decoded(images: Iterable[bytes]) -> Iterator[np.ndarray]:
-    return (decode_jpeg(image) for image in images)
-
-
-def _whole(frame: np.ndarray, size: int) -> np.ndarray:
-    shrinks = min(frame.shape[:2]) > size
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(frame, (size, size), interpolation=how)
+        ) from None
+    return cut(onset), cut(apex)

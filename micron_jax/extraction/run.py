@@ -16,9 +16,10 @@ from micron_jax.checkpoints.weights import Weights
 from micron_jax.errors import UserError
 from micron_jax.extraction.store import Store
 from micron_jax.extraction.stream import WHAT, Batch, batches, features, make_step
-from micron_jax.faces import landmarks
-from micron_jax.faces.inputs import CROPS, NO_FACE, InputClip
+from micron_jax.faces.crop import KINDS, NO_FACE, detector
+from micron_jax.faces.crop import settings as crop_settings
 from micron_jax.training.sharding import MeshConfig, make_mesh
+from micron_jax.video.inputs import InputClip
 
 CHUNK = 32 << 20  # bytes of features that are held before they are written
 
@@ -42,7 +43,7 @@ def extract(
       output: `FILE.npz` or `FOLDER.array_record`; see `store`.
       what: some of `stream.WHAT`.
       delta: frames between the two of a pair, of which `dma` is.
-      crop: one of `inputs.CROPS`.
+      crop: one of `faces.crop.KINDS`.
       dtype: of the computation, `float32` or `bfloat16`; what is written is float32.
       batch: frames at a time, over all devices; made a multiple of their number.
 
@@ -61,8 +62,8 @@ def extract(
     for name, value in (("delta", delta), ("batch", batch)):
         if value < 1:
             raise UserError(f"--{name} {value}: needed is 1 or more")
-    if crop not in CROPS:
-        raise UserError(f"--crop {crop}: needed is one of {', '.join(CROPS)}")
+    if crop not in KINDS:
+        raise UserError(f"--crop {crop}: needed is one of {', '.join(KINDS)}")
     what = tuple(name for name in WHAT if name in what)
     mesh = make_mesh(MeshConfig())
     batch = -(-batch // mesh.size) * mesh.size
@@ -70,18 +71,16 @@ def extract(
     settings = {
         "what": list(what),
         "delta": delta if "dma" in what else None,
-        "crop": crop,
         "dtype": dtype,
         "weights": _digest(weights.params),
         "input": _fingerprint(clips),
-        "size": config.img_size,
         "patch": config.patch_size,
-        "layout": landmarks.LAYOUT if crop == "face" else None,
+        **crop_settings(crop, config.img_size),
     }
     store = Store(Path(output), settings)
     if (about := store.about()) is not None:
         return about | {"fresh": 0, "timed": 0, "seconds": 0.0}
-    detect = landmarks.all_faces_detector() if crop == "face" else None
+    detect = detector(crop)
     with store.hold():
         parts = {part: weights.params[part] for part in ("encoder", "dma")}
         params = jax.device_put(parts, NamedSharding(mesh, P()))

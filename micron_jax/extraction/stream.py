@@ -18,12 +18,13 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from micron_jax.data.views import normalize
-from micron_jax.faces.inputs import InputClip, cut_of
+from micron_jax.faces.crop import place_crop
 from micron_jax.faces.landmarks import Detector
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.micron_bert import MicronBertModule
 from micron_jax.training.sharding import batch_sharding
 from micron_jax.video.images import Unreadable
+from micron_jax.video.inputs import InputClip
 
 WHAT = ("tokens", "cls", "pooled", "dma")
 
@@ -84,7 +85,7 @@ def batches(
 
     Args:
       clips: what to read.
-      crop: one of `inputs.CROPS`.
+      crop: one of `faces.crop.KINDS`.
       size: side of the crops, pixels.
       detect: finds faces.
       batch: rows in a batch, B.
@@ -101,7 +102,7 @@ def batches(
     for source in range(start.source, len(clips)):
         clip, again = clips[source], source == start.source and start.number >= 0
         try:
-            cut = cut_of(clip, crop, size, detect)
+            cut = place_crop(clip.frames(), crop, size, detect)
         except Unreadable as error:
             now.skipped.append({"clip": clip.name, "reason": str(error)})
             continue

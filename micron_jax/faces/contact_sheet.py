@@ -60,7 +60,7 @@ def png(folder: Path, entries: Sequence[dict]) -> bytes:
         names = [name for name in os.listdir(place) if name.endswith(".jpg")]
         middle = sorted(names, key=images.number_in)[len(names) // 2]
         width, height = entry["frame_size"]
-        aspect = width / height if entry["crop"] == "release" else 1.0
+        aspect = width / height if entry["landmarks"] is None else 1.0
         y, x = step * divmod(n, columns) + GAP
         crop = images.decode_jpeg((place / middle).read_bytes())
         sheet[y : y + SIDE, x : x + SIDE] = tile(crop, aspect)

@@ -6,53 +6,26 @@ OUTPUT/<clip>/<n>.jpg        n: the frame's number in the video, or in the image
 OUTPUT/<clip>/.crop.json     the clip's entry of crops.json: a clip that has it is finished
 OUTPUT/contact_sheet.png     on demand: a tile a clip
 ```
-Two kinds of crop: `ours`, aligned (see `faces`), and `release`, as the PyTorch release reads a
-frame (micron_bert.py line 22): all of it resized to a square, nothing detected or aligned.
+The kinds of crop are those of `faces.crop`.
 """
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 from tqdm import tqdm
 
 from micron_jax.errors import UserError
 from micron_jax.faces import contact_sheet, crop_folder
-from micron_jax.faces import landmarks as faces
+from micron_jax.faces.crop import KINDS, detector, place_crop, settings
+from micron_jax.faces.landmarks import Detector
 from micron_jax.files import sole_writer, write_whole
 from micron_jax.video import images
+from micron_jax.video.inputs import frame_numbers
 
-KINDS = ("ours", "release")
 QUALITY = 95  # of the JPEGs
 SCRATCH = ".incomplete"  # the clip that is being written
-
-
-def crop(frame: np.ndarray, transform: np.ndarray, size: int, kind: str) -> np.ndarray:
-    """uint8 [H, W, 3] -> uint8 [size, size, 3], by one of the `KINDS`."""
-    if kind == "release":
-        return cv2.resize(frame, (size, size))  # bilinear without a filter: as the release does
-    return faces.warp(frame, transform, size)
-
-
-def whole_frame_transform(width: int, height: int, size: int) -> np.ndarray:
-    """[2, 3], from pixels of a frame to pixels of it resized to a square of `size`."""
-    x, y = size / width, size / height
-    return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2]])
-
-
-def frame_numbers(clip: images.ClipFiles) -> list[int] | None:
-    """The numbers in the names of an image folder's files; None: count the frames from 0.
-
-    They are counted for videos too, and where two files have one number, or a file has none.
-    """
-    if not clip.path.is_dir():
-        return None
-    numbers = [images.number_in(name) for name in images.frame_names(clip.path)]
-    return numbers if len(set(numbers)) == len(numbers) and min(numbers) >= 0 else None
 
 
 def crop_all(
@@ -60,7 +33,7 @@ def crop_all(
     output: str | Path,
     *,
     size: int = 224,
-    kind: str = "ours",
+    kind: str = "face",
     sheet: bool = False,
 ) -> dict[str, Any]:
     """Crops every clip below a folder; finished clips of an earlier run are left as they are.
@@ -89,17 +62,16 @@ def crop_all(
         raise UserError(
             f"--output {output} lies in --source: it would be taken for clips next time"
         )
-    layout = faces.LAYOUT if kind == "ours" else None
-    settings = {"crop": kind, "size": size, "layout": layout, "quality": QUALITY}
-    detect = faces.all_faces_detector() if kind == "ours" else None
+    recorded = settings(kind, size) | {"quality": QUALITY}
+    detect = detector(kind)
     try:
         busy = f"--output {output}: another run is writing it; wait"
         with sole_writer(output, busy=busy):
-            report = crop_folder.earlier(output, settings)
+            report = crop_folder.earlier(output, recorded)
             done = {entry["clip"]: entry for entry in report["clips"]}
             # The settings are there before the first crop is, for the run after one that is killed.
             crop_folder.write_json(output / images.CROPS, report)
-            fresh, skipped = _crop_each(clips, output, settings, detect, done)
+            fresh, skipped = _crop_each(clips, output, recorded, detect, done)
             if not done:
                 (output / images.CROPS).unlink()
                 why = "; ".join(f"{skip['clip']}: {skip['reason']}" for skip in skipped[:3])
@@ -119,8 +91,8 @@ def crop_all(
 def _crop_each(
     clips: list[images.ClipFiles],
     output: Path,
-    settings: dict,
-    detect: faces.Detector | None,
+    recorded: dict,
+    detect: Detector | None,
     done: dict[str, dict],
 ) -> tuple[int, list[dict]]:
     """Crops the clips that are not `done` and adds them to it; -> (how many, the skipped)."""
@@ -141,7 +113,7 @@ def _crop_each(
         for clip, length in zip(left, lengths, strict=True):
             place = places[clip.name]
             try:
-                done[clip.name] = _crop_one(clip, output, place, settings, detect, bar)
+                done[clip.name] = _crop_one(clip, output, place, recorded, detect, bar)
             except images.Unreadable as error:
                 skipped.append({"clip": clip.name, "reason": str(error)})
                 bar.total -= length
@@ -153,8 +125,8 @@ def _crop_one(
     clip: images.ClipFiles,
     output: Path,
     place: str,
-    settings: dict,
-    detect: faces.Detector | None,
+    recorded: dict,
+    detect: Detector | None,
     bar: tqdm,
 ) -> dict:
     """Writes a clip's crops, all of them or none; -> its entry.
@@ -162,7 +134,8 @@ def _crop_one(
     Raises:
       Unreadable: not a frame can be read, or none shows a face.
     """
-    landmarks, transform, shape = _place_crop(clip, settings, detect)
+    frames = (frame for _, frame in images.read_frames(clip))
+    crop = place_crop(frames, recorded["crop"], recorded["size"], detect)
     scratch, folder = output / SCRATCH, output / place
     scratch.mkdir()
     numbers, dropped, count = frame_numbers(clip), [], 0
@@ -173,19 +146,19 @@ def _crop_one(
             if isinstance(frame, images.Unreadable):
                 dropped.append({"frame": number, "reason": str(frame)})
                 continue
-            square = crop(frame, transform, settings["size"], settings["crop"])
-            (scratch / f"{number}.jpg").write_bytes(images.encode_jpeg(square, QUALITY))
+            jpeg = images.encode_jpeg(crop(frame), QUALITY)
+            (scratch / f"{number}.jpg").write_bytes(jpeg)
             count += 1
         entry = {
             "clip": clip.name,
             "folder": place,
             "frames": count,
             "fps": images.clip_facts(clip)[0],  # null: the files do not say
-            "frame_size": [shape[1], shape[0]],
-            "crop": settings["crop"],
-            "size": settings["size"],
-            "landmarks": None if landmarks is None else landmarks.tolist(),
-            "transform": transform.tolist(),
+            "frame_size": [*crop.frame_size],
+            "crop": crop.kind,
+            "size": crop.size,
+            "landmarks": None if crop.landmarks is None else crop.landmarks.tolist(),
+            "transform": crop.transform.tolist(),
             "dropped": dropped,
             "source": crop_folder.facts(clip),
         }
@@ -195,24 +168,3 @@ def _crop_one(
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return entry
-
-
-def _place_crop(
-    clip: images.ClipFiles, settings: dict, detect: faces.Detector | None
-) -> tuple[np.ndarray | None, np.ndarray, tuple]:
-    """(landmarks [5, 2] or None, transform [2, 3], shape of a frame) of a clip."""
-
-    def readable() -> Iterator[np.ndarray]:
-        frames = (frame for _, frame in images.read_frames(clip))
-        return (frame for frame in frames if not isinstance(frame, images.Unreadable))
-
-    first = next(readable(), None)
-    if first is None:
-        raise next(images.read_frames(clip))[1]
-    height, width, _ = first.shape
-    if settings["crop"] == "release":
-        return None, whole_frame_transform(width, height, settings["size"]), first.shape
-    landmarks = faces.find_landmarks(readable(), detect)
-    if landmarks is None:
-        raise images.Unreadable("no face")
-    return landmarks, faces.canonical_transform(landmarks, settings["size"]), first.shape

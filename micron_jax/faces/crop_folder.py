@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from micron_jax.errors import UserError
+from micron_jax.faces.crop import FORMER_KINDS
 from micron_jax.files import write_whole
 from micron_jax.video import images
 
@@ -40,6 +41,7 @@ def earlier(output: Path, settings: dict) -> dict[str, Any]:
     try:
         report = json.loads(path.read_text())
         was = {name: report[name] for name in settings}
+        was["crop"] = FORMER_KINDS.get(was["crop"], was["crop"])
         clips = [c for c in report["clips"] if (output / c["folder"] / MARK).is_file()]
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path} is not a report of `data faces`; name another --output") from None

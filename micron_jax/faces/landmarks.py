@@ -56,25 +56,6 @@ def canonical_transform(landmarks: np.ndarray, size: int) -> np.ndarray:
     return similarity(landmarks, CANONICAL * size - 0.5)
 
 
-def warp(frame: np.ndarray, transform: np.ndarray, size: int) -> np.ndarray:
-    """uint8 [H, W, 3] -> uint8 [size, size, 3]; outside the frame its border goes on.
-
-    A face larger than the crop is drawn `factor` times too large and then averaged, which is
-    free of aliasing at every scale; OpenCV's warp alone has no filter for shrinking.
-    """
-    scale = math.hypot(*transform[:, 0])
-    factor = max(1, math.ceil(1 / scale - 1e-6))
-    shift = np.array([[0, 0, (factor - 1) / 2]] * 2)
-    large = cv2.warpAffine(
-        frame,
-        transform * factor + shift,
-        (size * factor, size * factor),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return cv2.resize(large, (size, size), interpolation=cv2.INTER_AREA) if factor > 1 else large
-
-
 def find_landmarks(
     frames: Iterable[np.ndarray], detect: Detector, *, wanted: int = 5, patience: int = 1000
 ) -> np.ndarray | None:

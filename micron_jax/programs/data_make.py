@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from micron_jax.datasets.clips import KEEPS
-from micron_jax.programs.options import add_count, add_output, add_size, add_source
+from micron_jax.programs.options import add_count, add_crop, add_output, add_size, add_source
 from micron_jax.programs.output import print_reasons
 
 SYNTH = """
@@ -26,13 +26,7 @@ def add_faces(commands) -> None:
     add_source(parser, "folder of videos or of folders of images")
     add_output(parser, "folder to make; a folder of an earlier call is continued")
     add_size(parser)
-    parser.add_argument(
-        "--crop",
-        choices=("ours", "release"),
-        default="ours",
-        help="ours: aligned, from brow to chin; release: the whole frame, resized to a square as "
-        "the PyTorch release reads it",
-    )
+    add_crop(parser)
     parser.add_argument("--sheet", action="store_true", help="also draw contact_sheet.png")
     parser.set_defaults(run=_faces)
 

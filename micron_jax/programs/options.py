@@ -76,10 +76,12 @@ def add_crop(parser: argparse.ArgumentParser) -> None:
     """Adds `--crop`."""
     parser.add_argument(
         "--crop",
-        choices=("face", "whole"),
+        type=lambda word: "face" if word == "ours" else word,  # an earlier word of `data faces`
+        choices=("face", "whole", "release"),
         default="face",
         help="face: aligned, from brow to chin, one crop for a clip; a clip without a face is "
-        "skipped; whole: the whole frame, resized to a square",
+        "skipped; whole: the whole frame, stretched to a square; release: the same without a "
+        "filter, as the PyTorch release reads it",
     )
 
 
@@ -141,7 +143,8 @@ def read_inputs(options: argparse.Namespace, *, stills: bool = False) -> list:
     Raises:
       UserError: they name none, contradict each other, or cannot be read.
     """
-    from micron_jax.faces.inputs import find_in_set, find_inputs
+    from micron_jax.datasets.inputs import find_in_set
+    from micron_jax.video.inputs import find_inputs
 
     if bool(options.input) == bool(options.set):
         raise UserError("give --input PATH ..., or --set NAME --data-dir DIR")

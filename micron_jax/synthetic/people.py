@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from micron_jax.errors import UserError
 from micron_jax.faces import landmarks as faces
+from micron_jax.faces.crop import warp
 from micron_jax.video import images
 
 SPLITS = {"train": 0.6, "val": 0.2, "test": 0.2}
@@ -162,7 +163,7 @@ def _find_pictures(folder: Path) -> list[str]:
 
 
 def _signature(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    crop = faces.warp(image, faces.canonical_transform(landmarks, 64), 64)
+    crop = warp(image, faces.canonical_transform(landmarks, 64), 64)
     gray = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
     gray = cv2.resize(gray, (32, 32), interpolation=cv2.INTER_AREA)
     centered = gray.astype(np.float32).ravel() - gray.mean()

@@ -17,6 +17,7 @@ import numpy as np
 
 from micron_jax.data.warps import CANVAS, MARGIN, SIZE, SUPER
 from micron_jax.faces import landmarks as faces
+from micron_jax.faces.crop import warp
 
 PATCH = 8
 _CENTER = (SIZE - 1) / 2
@@ -73,7 +74,7 @@ def face_canvas(image: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, n
     in_crop = landmarks @ transform[:, :2].T + transform[:, 2]
     large = transform * SUPER
     large[:, 2] += SUPER * (MARGIN + 0.5) - 0.5
-    return faces.warp(image, large, CANVAS), in_crop
+    return warp(image, large, CANVAS), in_crop
 
 
 def head(pose: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from micron_jax.errors import UserError
 from micron_jax.faces import landmarks
+from micron_jax.faces.crop import warp
 from micron_jax.files import whole_folder
 from micron_jax.synthetic import people
 from micron_jax.video import images
@@ -39,7 +40,7 @@ def make_stills(
         for number, person in enumerate(everyone, 1):
             image = images.decode_jpeg((pictures / person.picture).read_bytes())
             transform = landmarks.canonical_transform(person.landmarks, size)
-            jpeg = images.encode_jpeg(landmarks.warp(image, transform, size), QUALITY)
+            jpeg = images.encode_jpeg(warp(image, transform, size), QUALITY)
             clip = folder / f"face_{number:04d}"
             clip.mkdir()
             for frame in (1, 2):

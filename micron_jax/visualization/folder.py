@@ -13,12 +13,12 @@ from tqdm import tqdm
 
 from micron_jax.deprecation import renamed_arguments
 from micron_jax.errors import UserError
-from micron_jax.faces import landmarks
-from micron_jax.faces.inputs import NO_FACE, Cut, InputClip, cut_of
+from micron_jax.faces.crop import NO_FACE, Crop, detector, place_crop
 from micron_jax.files import whole_folder
 from micron_jax.pretrained import MicronBert
 from micron_jax.spotting.timeline import Timeline, watch
 from micron_jax.video.images import Unreadable
+from micron_jax.video.inputs import InputClip
 from micron_jax.visualization.figures import draw_moments, draw_timeline, moments
 from micron_jax.visualization.pairs import PairView, draw_pair, look_at_pair, view_size
 from micron_jax.visualization.video import AnnotatedVideo
@@ -42,7 +42,7 @@ def visualize(
       model: from `micron_jax.load`.
       clips: two images, or one clip; a clip of two frames is a pair, too.
       output: folder to be made.
-      crop: one of `inputs.CROPS`.
+      crop: one of `faces.crop.KINDS`.
       kind: one of `model.map_kinds`; None: see `look_at_pair` and `watch`.
       bar: shows how far it is.
 
@@ -61,7 +61,7 @@ def visualize(
     if len(clips) != 1 and not pair:
         some = ", ".join(clip.name for clip in clips[:4])
         raise UserError(f"{len(clips)} inputs ({some}): name one clip, or two images")
-    detect = landmarks.all_faces_detector() if crop == "face" else None
+    detect = detector(crop)
     cuts = [_cut(clip, crop, view_size(model), detect) for clip in clips]
     with whole_folder(Path(output)) as folder:
         if pair:
@@ -76,16 +76,16 @@ def visualize(
         return _clip(model, clip, cut, folder, kind, bar)
 
 
-def _cut(clip: InputClip, crop: str, size: int, detect) -> Cut:
+def _cut(clip: InputClip, crop: str, size: int, detect) -> Crop:
     try:
-        return cut_of(clip, crop, size, detect)
+        return place_crop(clip.frames(), crop, size, detect)
     except Unreadable as error:
         mend = "; --crop whole takes frames as they are" if str(error) == NO_FACE else ""
         raise UserError(f"{clip.name}: {error}{mend}") from None
 
 
 def _crops(
-    clip: InputClip, cut: Cut, dropped: list | None = None
+    clip: InputClip, cut: Crop, dropped: list | None = None
 ) -> Iterator[tuple[int, float | None, np.ndarray]]:
     for number, seconds, frame in clip.read():
         if not isinstance(frame, Unreadable):
@@ -94,7 +94,7 @@ def _crops(
             dropped.append((number, str(frame)))
 
 
-def _two_images(clips: list[InputClip], cuts: list[Cut]) -> list[np.ndarray]:
+def _two_images(clips: list[InputClip], cuts: list[Crop]) -> list[np.ndarray]:
     # Of two frames of one recording one crop is held; other pictures have one each.
     frames = [next(clip.readable()) for clip in clips]
     if frames[0].shape == frames[1].shape:
@@ -109,7 +109,7 @@ def _pair(
     folder: Path,
     kind: str | None,
     clips: list[InputClip],
-    cut: Cut,
+    cut: Crop,
 ) -> PairView:
     view = look_at_pair(model, frame, reference, kind=kind, faces=cut.kind == "face")
     title = " and ".join(Path(clip.name).name for clip in clips)
@@ -119,7 +119,7 @@ def _pair(
 
 
 def _clip(
-    model: MicronBert, clip: InputClip, cut: Cut, folder: Path, kind: str | None, bar: type[tqdm]
+    model: MicronBert, clip: InputClip, cut: Crop, folder: Path, kind: str | None, bar: type[tqdm]
 ) -> Timeline:
     name, dropped = Path(clip.name).name, []
     with bar(total=clip.count, unit=" frames", desc="energy") as watched:

@@ -31,7 +31,9 @@ def test_a_face_is_cut_out_of_both_frames_at_one_place(face):
     moved = np.roll(wide, 3, axis=1)
     detect = drawn.all_faces_detector()
     frames = record({1: png(wide), 10: png(moved)})
-    onset, apex = one_pair(SAMPLE, frames, size=drawn.SIDE, detect=lambda x: detect(x)[:1])
+    onset, apex = one_pair(
+        SAMPLE, frames, size=drawn.SIDE, crop="face", detect=lambda x: detect(x)[:1]
+    )
     assert np.abs(onset[8:-8, 8:-8].astype(int) - face[8:-8, 8:-8]).mean() < 1
     # The crop is held: what moved in the frame moves in the crop.
     assert np.abs(apex[8:-8, 11:-8].astype(int) - onset[8:-8, 8:-11]).mean() < 1
@@ -40,7 +42,7 @@ def test_a_face_is_cut_out_of_both_frames_at_one_place(face):
 def test_whole_frames_and_gray_ones(face):
     gray = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)[:200]
     frames = record({1: cv2.imencode(".bmp", gray)[1].tobytes(), 10: png(face[:200])})
-    onset, apex = one_pair(SAMPLE, frames, size=64, detect=None)
+    onset, apex = one_pair(SAMPLE, frames, size=64, crop="whole", detect=None)
     assert onset.shape == apex.shape == (64, 64, 3)
     assert (onset[..., 0] == onset[..., 2]).all()
     assert abs(int(onset.mean()) - int(apex.mean())) < 15
@@ -49,7 +51,7 @@ def test_whole_frames_and_gray_ones(face):
 def test_the_nearest_frame_stands_for_a_missing_one(face):
     dark = np.zeros_like(face)
     frames = record({1: png(dark), 8: png(dark), 11: png(face), 20: png(dark)})
-    _, apex = one_pair(SAMPLE, frames, size=32, detect=None)
+    _, apex = one_pair(SAMPLE, frames, size=32, crop="whole", detect=None)
     assert apex.mean() > 50
 
 
@@ -67,7 +69,7 @@ def test_pairs_are_registered_on_demand(face):
 def test_what_cannot_be_used_is_named(face, monkeypatch):
     small = record({1: png(face), 10: png(face[:100])})
     with pytest.raises(Unreadable, match="onset is"):
-        one_pair(SAMPLE, small, size=32, detect=None)
+        one_pair(SAMPLE, small, size=32, crop="whole", detect=None)
     monkeypatch.setattr(landmarks, "all_faces_detector", drawn.all_faces_detector)
     nobody = record({1: png(face[:100]), 10: png(face[:100])})
     opened = Opened([SAMPLE], [([nobody], 0)], {}, {})

@@ -10,6 +10,7 @@ from micron_jax.datasets.building import group, sole_builder
 from micron_jax.datasets.frames import describe, open_frames, plan
 from micron_jax.datasets.frames.builder import build
 from micron_jax.errors import UserError
+from micron_jax.faces import crop
 from micron_jax.faces import landmarks as faces
 from micron_jax.video import images
 
@@ -86,7 +87,7 @@ def test_crops_are_the_clips_one_warp(source, tmp_path):
     build_small(source, tmp_path / "data", quality=100)
     records, _ = open_frames(tmp_path / "data")
     matrix = faces.canonical_transform(stub_detector()(frame(0))[0], SIZE)
-    wanted = faces.warp(frame(90), matrix, SIZE)
+    wanted = crop.warp(frame(90), matrix, SIZE)
     stored = images.decode_jpeg(records[5]["image"])
     assert np.abs(stored.astype(int) - wanted).max() < 8
 
@@ -203,6 +204,22 @@ def test_a_set_of_another_version_is_refused(source, tmp_path):
         build_small(source, tmp_path / "data")
 
 
+def test_crops_of_an_earlier_version_serve_but_are_never_mixed(source, tmp_path, monkeypatch):
+    folder = tmp_path / "data" / "frames" / "1.0.0"
+    with monkeypatch.context() as patch:
+        patch.setitem(crop.VERSIONS, "whole", 1)
+        build_small(source, tmp_path / "data", crop="whole")
+    assert build_small(source, tmp_path / "data", crop="whole") is False
+    assert len(open_frames(tmp_path / "data")[1]) == 2
+    metadata = json.loads((folder / "metadata.json").read_text())
+    (folder / ".build").mkdir()
+    (folder / ".build" / "plan.json").write_text(json.dumps(metadata | {"lengths": [12, 8]}))
+    (folder / ".build" / "00000.json").write_text("{}")
+    (folder / "dataset_info.json").unlink()
+    with pytest.raises(UserError, match="begun by another version of this program; remove"):
+        build_small(source, tmp_path / "data", crop="whole")
+
+
 def test_a_foreign_folder_in_the_place_is_refused(source, tmp_path):
     folder = tmp_path / "data" / "frames" / "1.0.0"
     folder.mkdir(parents=True)
@@ -228,7 +245,7 @@ def test_a_missing_detector_leaves_nothing(source, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_an_interrupted_build_leaves_nothing(source, tmp_path, monkeypatch, error):
-    monkeypatch.setattr(faces, "warp", lambda *_: (_ for _ in ()).throw(error))
+    monkeypatch.setattr(crop, "warp", lambda *_: (_ for _ in ()).throw(error))
     with pytest.raises(error):
         build_small(source, tmp_path / "data")
     assert not (tmp_path / "data").exists()
@@ -238,7 +255,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(source, tmp_path, monkeypatch):
     def fail(*_):
         raise RuntimeError("write() failed: No space left on device; writing x")
 
-    monkeypatch.setattr(faces, "warp", fail)
+    monkeypatch.setattr(crop, "warp", fail)
     with pytest.raises(UserError, match=r".*no space left"):
         build_small(source, tmp_path / "data")
     assert not (tmp_path / "data").exists()

@@ -13,7 +13,7 @@ import pytest
 from micron_jax.datasets.frames import describe, open_frames, plan, pool
 from micron_jax.datasets.frames.builder import build
 from micron_jax.errors import UserError
-from micron_jax.faces import landmarks
+from micron_jax.faces import crop
 
 SIZE = 16
 CLIPS, FRAMES = 6, 10
@@ -81,17 +81,17 @@ def kill_at(call, source, data_dir, workers=1):
     """Builds in another process, which a SIGKILL ends at its n-th crop."""
     script = f"""
         import os, signal
-        from micron_jax.faces import landmarks as faces
+        from micron_jax.faces import crop
         from micron_jax.datasets.frames import plan
         from micron_jax.datasets.frames.builder import build
         plan.SMALLEST = {2 * FRAMES}
-        warp, calls = faces.warp, []
+        warp, calls = crop.warp, []
         def deadly(*arguments):
             calls.append(1)
             if len(calls) == {call}:
                 os.kill(os.getpid(), signal.SIGKILL)
             return warp(*arguments)
-        faces.warp = deadly
+        crop.warp = deadly
         build({str(source)!r}, {str(data_dir)!r}, size={SIZE}, crop="whole")
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)])
@@ -113,8 +113,8 @@ def test_a_killed_build_goes_on_and_ends_the_same(source, whole, tmp_path, monke
     assert contents(data_dir) == half
 
     crops = []
-    warp = landmarks.warp
-    monkeypatch.setattr(landmarks, "warp", lambda *a: crops.append(1) or warp(*a))
+    warp = crop.warp
+    monkeypatch.setattr(crop, "warp", lambda *a: crops.append(1) or warp(*a))
     assert build_crops(source, data_dir) is True
     assert len(crops) == 2 * FRAMES - 1  # the last shard's alone
     assert contents(data_dir) == whole

@@ -14,11 +14,12 @@ from micron_jax.cli import main
 from micron_jax.errors import UserError
 from micron_jax.extraction import run, store
 from micron_jax.faces import landmarks
-from micron_jax.faces.inputs import cut_of, find_inputs
+from micron_jax.faces.crop import place_crop
 from micron_jax.models.micron_bert import MicronBertModule
 from micron_jax.pretrained import MicronBert
 from micron_jax.training.state import init_params
 from micron_jax.video.images import read_image
+from micron_jax.video.inputs import find_inputs
 
 ALL = ("tokens", "cls", "pooled", "dma")
 
@@ -76,7 +77,7 @@ def test_rows_are_the_model_s_own(weights, clips, whole):
     assert np.isnan(held["seconds"][0])
 
     model = MicronBert(weights)
-    cuts = [cut_of(clip, "whole", 32, None) for clip in clips]
+    cuts = [place_crop(clip.frames(), "whole", 32, None) for clip in clips]
     crops = [cut(frame) for clip, cut in zip(clips, cuts, strict=True) for frame in clip.readable()]
     tokens = model.features(np.stack(crops))
     np.testing.assert_allclose(held["tokens"], tokens, atol=2e-5)

@@ -11,9 +11,10 @@ import pytest
 from helpers import drawn
 
 from micron_jax.errors import UserError
-from micron_jax.faces import contact_sheet, crop_clips, crop_folder, landmarks
+from micron_jax.faces import contact_sheet, crop, crop_folder, landmarks
 from micron_jax.faces.crop_clips import crop_all
 from micron_jax.video import images
+from micron_jax.video.inputs import frame_numbers
 
 SIZE = 64
 
@@ -64,9 +65,9 @@ def test_crops_mirror_the_source(source, tmp_path):
     assert report["skipped"] == [{"clip": "wall", "reason": "no face"}]
     one, two = report["clips"]
     assert (one["clip"], one["frames"], one["fps"], one["size"]) == ("sub01/EP01", 3, None, SIZE)
-    assert (two["clip"], two["crop"], two["frame_size"]) == ("sub02", "ours", [320, 320])
+    assert (two["clip"], two["crop"], two["frame_size"]) == ("sub02", "face", [320, 320])
     np.testing.assert_allclose(one["landmarks"], landmarks.CANONICAL * 320 - 0.5)
-    wanted = landmarks.warp(drawn.face(1), np.array(one["transform"]), SIZE)
+    wanted = crop.warp(drawn.face(1), np.array(one["transform"]), SIZE)
     stored = (tmp_path / "out" / "sub01" / "EP01" / "12.jpg").read_bytes()
     assert stored == images.encode_jpeg(wanted)
 
@@ -102,15 +103,15 @@ def test_a_killed_run_leaves_no_half_clip_and_is_gone_on_with(source, tmp_path):
         import os, signal, sys
         sys.path.insert(0, {os.path.dirname(drawn.__file__)!r})
         import drawn
-        from micron_jax.faces import crop_clips, landmarks as faces
-        faces.all_faces_detector = drawn.all_faces_detector
-        warp, calls = faces.warp, []
+        from micron_jax.faces import crop, crop_clips, landmarks
+        landmarks.all_faces_detector = drawn.all_faces_detector
+        warp, calls = crop.warp, []
         def deadly(*arguments):
             calls.append(1)
             if len(calls) == 5:
                 os.kill(os.getpid(), signal.SIGKILL)
             return warp(*arguments)
-        faces.warp = deadly
+        crop.warp = deadly
         crop_clips.crop_all({str(source)!r}, {str(out)!r}, size={SIZE})
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)])
@@ -162,10 +163,10 @@ def test_release_crop_is_the_whole_frame_resized(source, tmp_path):
     assert [clip["clip"] for clip in made["clips"]] == ["sub01/EP01", "sub02", "wall"]
     assert made["clips"][0]["landmarks"] is None
     frame = drawn.texture(5, (90, 160))
-    transform = crop_clips.whole_frame_transform(160, 90, 224)
-    square = crop_clips.crop(frame, transform, 224, "release")
+    placed = crop.place_crop([frame], "release", 224, None)
+    square = placed(frame)
     np.testing.assert_array_equal(square, cv2.resize(frame, (224, 224)))
-    inner = cv2.warpAffine(frame, transform, (224, 224))[2:-2, 2:-2]  # the transform tells the same
+    inner = cv2.warpAffine(frame, placed.transform, (224, 224))[2:-2, 2:-2]  # it tells the same
     assert np.abs(inner.astype(int) - square[2:-2, 2:-2]).max() <= 8
 
 
@@ -180,7 +181,7 @@ def test_doubled_numbers_are_counted_instead(tmp_path):
     for name in ("1.png", "1.jpg", "2.png"):
         drawn.write(tmp_path / "clip" / name, 1)
     (clip,) = images.find_clips(tmp_path)
-    assert crop_clips.frame_numbers(clip) is None
+    assert frame_numbers(clip) is None
 
 
 def test_a_clip_s_folder_holds_nothing_but_the_clip():
@@ -196,10 +197,10 @@ def test_a_clip_s_folder_holds_nothing_but_the_clip():
 def test_the_contact_sheet_is_no_clip(source, tmp_path):
     crop_all(source, tmp_path / "out", size=SIZE, sheet=True)
     sheet = images.decode_jpeg((tmp_path / "out" / "contact_sheet.png").read_bytes())
-    crop = images.decode_jpeg((tmp_path / "out" / "sub01" / "EP01" / "8.jpg").read_bytes())
+    square = images.decode_jpeg((tmp_path / "out" / "sub01" / "EP01" / "8.jpg").read_bytes())
     side, gap = contact_sheet.SIDE, contact_sheet.GAP
     tile = sheet[gap : gap + side, gap : gap + side]
-    np.testing.assert_array_equal(tile, contact_sheet.tile(crop, 1.0))
+    np.testing.assert_array_equal(tile, contact_sheet.tile(square, 1.0))
     assert [clip.name for clip in images.find_clips(tmp_path / "out")] == ["sub01/EP01", "sub02"]
 
 
@@ -221,9 +222,9 @@ def test_what_is_refused(source, tmp_path):
     before = stamps(out)
     for options, words in (
         ({"size": 32}, "crops of other settings .size 64."),
-        ({"size": SIZE, "kind": "release"}, "crops of other settings .crop ours, layout brow"),
+        ({"size": SIZE, "kind": "release"}, "crops of other settings .crop face, layout brow"),
         ({"size": 4}, "--size 4: needed is 16 to 4096"),
-        ({"kind": "theirs"}, "--crop theirs: needed is one of ours, release"),
+        ({"kind": "theirs"}, "--crop theirs: needed is one of face, whole, release"),
     ):
         with pytest.raises(UserError, match=words):
             crop_all(source, out, **options)

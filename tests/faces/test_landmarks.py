@@ -44,48 +44,6 @@ def test_layout_keeps_brow_and_chin_inside():
     assert eyes[1] - 1.1 * drop > 0
 
 
-@pytest.mark.parametrize("scale", [0.08, 0.3, 0.6, 1.0, 2.5])
-def test_landmarks_land_on_the_layout(scale):
-    """Dots drawn at a face's landmarks are found where the layout says, at every scale."""
-    size, target = 96, faces.CANONICAL * 96 - 0.5
-    inverse = transform(1 / scale, 0.3, (0, 0))
-    landmarks = apply(inverse, target)
-    shift = 20 / scale - landmarks.min(0)
-    landmarks += shift
-    y, x = np.mgrid[: int(landmarks[:, 1].max() + 20 / scale), : int(landmarks[:, 0].max() * 1.2)]
-    radius = 3 / scale
-    frame = np.zeros((*x.shape, 3))
-    for px, py in landmarks:
-        frame += 250 * np.exp(-((x - px) ** 2 + (y - py) ** 2) / (2 * radius**2))[..., None]
-    crop = faces.warp(
-        frame.clip(0, 255).astype(np.uint8), faces.canonical_transform(landmarks, size), size
-    )
-    assert crop.shape == (size, size, 3)
-    assert crop.dtype == np.uint8
-    y, x = np.mgrid[:size, :size]
-    for px, py in target:
-        weight = crop[..., 0] * (np.hypot(x - px, y - py) < 8)
-        center = [(weight * x).sum() / weight.sum(), (weight * y).sum() / weight.sum()]
-        np.testing.assert_allclose(center, (px, py), atol=0.3)
-
-
-def test_warp_by_the_identity_changes_nothing():
-    frame = RNG.integers(0, 256, (40, 40, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(faces.warp(frame, np.eye(2, 3), 40), frame)
-
-
-def test_shrinking_does_not_alias():
-    frame = np.zeros((480, 480, 3), np.uint8)
-    frame[::2, ::2] = frame[1::2, 1::2] = 255  # finer than the crop can show: must become gray
-    crop = faces.warp(frame, transform(0.11, 0.2, (12, 2)), 32)
-    assert np.abs(crop[8:24, 8:24].astype(int) - 127).max() < 16
-
-
-def test_border_goes_on():
-    crop = faces.warp(np.full((20, 20, 3), 90, np.uint8), transform(1.0, 0.0, (30, 30)), 64)
-    assert (crop == 90).all()
-
-
 def a_face(x=0.0, y=0.0, side=100.0):
     """Landmarks of a face whose crop has this side and begins at (x, y)."""
     return faces.CANONICAL * side + (x, y)

@@ -18,6 +18,7 @@ from micron_jax.datasets.frames import shard as shards
 from micron_jax.datasets.frames.plan import Shard
 from micron_jax.datasets.frames.remote import is_remote
 from micron_jax.errors import UserError
+from micron_jax.faces.crop import detector
 
 POLL = 5.0  # seconds between two looks at which shards are finished
 OPTION = "--beam_pipeline_options"
@@ -115,5 +116,5 @@ class _BuildShard(beam.DoFn if beam else object):
         shard = pickle.loads(epath.Path(task).read_bytes())
         crop = shard.recipe["crop"]
         if crop not in self._detect:
-            self._detect[crop] = shards.detector(crop)
+            self._detect[crop] = detector(crop)
         shards.build_shard(shard, self._detect[crop])

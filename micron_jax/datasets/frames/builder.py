@@ -28,9 +28,9 @@ from micron_jax.datasets.frames import (
     sources,
 )
 from micron_jax.datasets.frames.remote import is_remote
-from micron_jax.datasets.frames.shard import CROPS, detector, features
+from micron_jax.datasets.frames.shard import features
 from micron_jax.errors import UserError
-from micron_jax.faces import landmarks
+from micron_jax.faces.crop import KINDS, detector, settings
 from micron_jax.files import write_whole
 
 INFO = "dataset_info.json"
@@ -56,8 +56,7 @@ def build(
       size: side of the square crops, in pixels.
       fps: frame rate of clips whose files do not tell theirs, as of image folders.
       quality: of the stored JPEGs, 1..100.
-      crop: `face`, aligned (see `faces`), or `whole`: all of each frame, resized, for sources
-        that are crops of faces already.
+      crop: one of `faces.crop.KINDS`; `whole` serves sources that are crops of faces already.
       exclude: file of clips to leave out; see `sources.read_patterns`.
       workers: processes; 1 is this one.
       beam: options of Apache Beam, which then builds the shards; see `beam.parse`.
@@ -78,8 +77,8 @@ def build(
     ):
         if not low <= value <= high:
             raise UserError(f"--{name} {value:g}: needed is {low} to {high}")
-    if crop not in CROPS:
-        raise UserError(f"--crop {crop}: needed is {' or '.join(CROPS)}")
+    if crop not in KINDS:
+        raise UserError(f"--crop {crop}: needed is one of {', '.join(KINDS)}")
     patterns = sources.read_patterns(Path(exclude)) if exclude else []
     found = sources.find(Path(source))
     clips, excluded, idle = sources.leave_out(found, patterns)
@@ -91,11 +90,9 @@ def build(
         "source": str(Path(source).resolve()),
         "fingerprint": plan.fingerprint(found),
         "excluded": plan.digest(excluded),
-        "crop": crop,
-        "layout": landmarks.LAYOUT if crop == "face" else None,
-        "size": size,
         "fps": fps,
         "quality": quality,
+        **settings(crop, size),
     }
     folder = set_folder(data_dir)
     if is_built(data_dir):
@@ -197,9 +194,12 @@ def _finish(
 def _check_same(recipe: dict, earlier: dict, folder: epath.Path, what: str) -> None:
     """Refuses what was built, or begun, of something else or in another way."""
     mend = f"remove {folder} to build anew, or name another --data-dir"
-    if recipe.keys() != earlier.keys():
+    recipe, earlier = ({"crop_version": 1} | settings for settings in (recipe, earlier))
+    if what == "built":  # whole by itself, whichever pixels an earlier version gave it
+        earlier["crop_version"] = recipe["crop_version"]
+    differ = [name for name in recipe if recipe[name] != earlier.get(name) and name != "source"]
+    if recipe.keys() != earlier.keys() or differ == ["crop_version"]:
         raise UserError(f"{folder} was {what} by another version of this program; {mend}")
-    differ = [name for name in recipe if name != "source" and recipe[name] != earlier[name]]
     if differ == ["fingerprint"]:
         same = recipe["source"] == earlier["source"]
         how = "what it held then is not what it holds now" if same else "this is another source"
@@ -207,7 +207,9 @@ def _check_same(recipe: dict, earlier: dict, folder: epath.Path, what: str) -> N
     if "excluded" in differ:
         raise UserError(f"{folder} was {what} with other clips left out (--exclude); {mend}")
     if differ:
-        was = ", ".join(f"{name} {earlier[name]}" for name in differ if name != "layout")
+        was = ", ".join(
+            f"{name} {earlier[name]}" for name in differ if name not in ("layout", "crop_version")
+        )
         raise UserError(f"{folder} was {what} with {was}; {mend}")
 
 

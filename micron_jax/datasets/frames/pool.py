@@ -14,6 +14,7 @@ from tqdm import tqdm
 from micron_jax.datasets.frames import shard as shards
 from micron_jax.datasets.frames.plan import Shard
 from micron_jax.errors import UserError
+from micron_jax.faces.crop import detector
 
 POLL = 0.5  # seconds between two looks at the count of frames
 
@@ -34,7 +35,7 @@ def build_shards(todo: Sequence[Shard], bar: tqdm, workers: int) -> None:
     if workers > 1:
         _side_by_side(todo, bar, workers)
         return
-    detect = shards.detector(todo[0].recipe["crop"])
+    detect = detector(todo[0].recipe["crop"])
     for shard in todo:
         shards.build_shard(shard, detect, bar.update)
 
@@ -74,7 +75,7 @@ def _prepare(crop: str, frames, taken, parent: Connection) -> None:
     os.environ["OPENCV_FFMPEG_THREADS"] = "1"
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, and that suffices
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    _state["detect"] = shards.detector(crop)
+    _state["detect"] = detector(crop)
     with taken.get_lock():
         place = taken.value
         taken.value += 1

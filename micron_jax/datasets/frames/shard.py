@@ -16,12 +16,10 @@ from tensorflow_datasets.core.example_serializer import ExampleSerializer
 
 from micron_jax.datasets.frames import remote
 from micron_jax.datasets.frames.plan import Shard
-from micron_jax.faces import landmarks as faces
-from micron_jax.faces.crop_clips import whole_frame_transform
+from micron_jax.faces.crop import place_crop
+from micron_jax.faces.landmarks import Detector
 from micron_jax.files import write_whole
 from micron_jax.video import images
-
-CROPS = ("face", "whole")
 
 
 def features(size: int) -> tfds.features.FeaturesDict:
@@ -35,18 +33,9 @@ def features(size: int) -> tfds.features.FeaturesDict:
     )
 
 
-def detector(crop: str) -> faces.Detector | None:
-    """What `build_shard` finds faces with, by the kind of crop.
-
-    Raises:
-      UserError: the detector's weights are not installed.
-    """
-    return faces.all_faces_detector() if crop == "face" else None
-
-
 def build_shard(
     shard: Shard,
-    detect: faces.Detector | None,
+    detect: Detector | None,
     tick: Callable[[int], None] = lambda frames: None,
 ) -> None:
     """Writes a shard's file and then its report, each whole or not at all.
@@ -57,7 +46,7 @@ def build_shard(
 
     Args:
       shard: what to build; equal shards make equal bytes, wherever and whenever.
-      detect: see `detector`.
+      detect: see `crop.detector`.
       tick: told how many frames went by; in the end, `sum(shard.lengths)`.
 
     Raises:
@@ -82,12 +71,13 @@ def build_shard(
 
 
 def _clip(
-    clip: images.ClipFiles, recipe: dict, detect: faces.Detector | None, report: dict
+    clip: images.ClipFiles, recipe: dict, detect: Detector | None, report: dict
 ) -> Iterator[dict]:
     """A clip's records; what becomes of it is added to the report."""
     try:
         with remote.at_hand(clip) as held:
-            transform = _transform(held, recipe, detect)
+            frames = (frame for _, frame in images.read_frames(held))
+            crop = place_crop(frames, recipe["crop"], recipe["size"], detect)
             fps = images.clip_facts(held)[0] or recipe["fps"]
             run, gap, runs = None, None, 0
             for number, frame in images.read_frames(held):
@@ -105,38 +95,12 @@ def _clip(
                     run = {"name": name, "first": report["frames"], "count": 0, "fps": fps}
                     report["clips"].append(run)
                     gap = None
-                crop = faces.warp(frame, transform, recipe["size"])
-                jpeg = images.encode_jpeg(crop, recipe["quality"])
+                jpeg = images.encode_jpeg(crop(frame), recipe["quality"])
                 run["count"] += 1
                 report["frames"] += 1
                 yield {"image": jpeg, "clip": run["name"], "frame": number}
     except images.Unreadable as error:
         report["skipped"].append({"clip": clip.name, "reason": str(error)})
-
-
-def _transform(clip: images.ClipFiles, recipe: dict, detect: faces.Detector | None) -> np.ndarray:
-    """The clip's one transform, [2, 3].
-
-    Raises:
-      Unreadable: not a frame can be read, or none shows a face.
-    """
-
-    def readable() -> Iterator[np.ndarray]:
-        frames = (frame for _, frame in images.read_frames(clip))
-        return (frame for frame in frames if not isinstance(frame, images.Unreadable))
-
-    if recipe["crop"] == "whole":
-        first = next(readable(), None)
-        if first is not None:
-            height, width, _ = first.shape
-            return whole_frame_transform(width, height, recipe["size"])
-    else:
-        landmarks = faces.find_landmarks(readable(), detect)
-        if landmarks is not None:
-            return faces.canonical_transform(landmarks, recipe["size"])
-    if next(readable(), None) is None:
-        raise next(images.read_frames(clip))[1]
-    raise images.Unreadable("no face")
 
 
 def _counted(records: Iterator[dict], length: int, tick: Callable) -> Iterator[dict]:

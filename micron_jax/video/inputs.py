@@ -4,7 +4,6 @@ An input is a clip: a video, a folder of images, an image of its own, or an exam
 """
 
 import dataclasses
-import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -12,13 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from micron_jax.errors import UserError
-from micron_jax.faces import crop_clips
-from micron_jax.faces import landmarks as faces
 from micron_jax.video import images
 from micron_jax.video.images import ClipFiles, Unreadable
 
-CROPS = ("face", "whole")
-NO_FACE = "no face"  # why a clip cannot be used; `whole` needs none
 Frames = Iterator[tuple[int, float | None, np.ndarray | Unreadable]]
 
 
@@ -44,32 +39,13 @@ class InputClip:
     read: Callable[[], Frames]
     stride: int = 1
 
+    def frames(self) -> Iterator[np.ndarray | Unreadable]:
+        """The frames alone."""
+        return (frame for _, _, frame in self.read())
+
     def readable(self) -> Iterator[np.ndarray]:
         """The frames that can be decoded, uint8 [H, W, 3]."""
-        return (frame for _, _, frame in self.read() if not isinstance(frame, Unreadable))
-
-
-@dataclasses.dataclass(frozen=True)
-class Cut:
-    """One square crop of all frames of a clip.
-
-    Attributes:
-      kind: `face`, aligned as the corpus is (see `faces`); `whole`, the whole frame resized to a
-        square as the release reads it.
-      size: side in pixels.
-      transform: [2, 3], from pixels of a frame to those of the crop.
-      aspect: width over height of what the square shows.
-    """
-
-    kind: str
-    size: int
-    transform: np.ndarray
-    aspect: float
-
-    def __call__(self, frame: np.ndarray) -> np.ndarray:
-        """uint8 [H, W, 3] -> uint8 [size, size, 3]."""
-        kind = {"face": "ours", "whole": "release"}[self.kind]
-        return crop_clips.crop(frame, self.transform, self.size, kind)
+        return (frame for frame in self.frames() if not isinstance(frame, Unreadable))
 
 
 def find_inputs(
@@ -114,65 +90,15 @@ def find_inputs(
     return clips
 
 
-def find_in_set(data_dir: str | Path, name: str, clip: str | None = None) -> list[InputClip]:
-    """The clips of a built benchmark, or one of them.
+def frame_numbers(clip: ClipFiles) -> list[int] | None:
+    """The numbers in the names of an image folder's files; None: count the frames from 0.
 
-    Raises:
-      UserError: no such set is built there, or it has no such clip.
+    They are counted for videos too, and where two files have one number, or a file has none.
     """
-    from micron_jax.datasets.clips import built_keep, open_clips
-
-    source, samples = open_clips(data_dir, name)
-    pairs = built_keep(data_dir, name) == "pair"
-
-    def read(number: int) -> Frames:
-        sample, frames = samples[number], source[number]["frames"]
-        for frame, data in zip(frames["number"], frames["image"], strict=True):
-            try:
-                image = images.decode_jpeg(data)
-            except Unreadable as error:
-                image = error
-            yield int(frame), int(frame) / sample.fps, image
-
-    chosen = [n for n, sample in enumerate(samples) if clip in (None, sample.clip)]
-    if not chosen:
-        some = ", ".join(sample.clip for sample in samples[:3])
-        raise UserError(f"--clip {clip}: no such clip in {name}; it has {some}, ...")
-    return [
-        InputClip(
-            name=f"{name}/{sample.clip}",
-            fps=sample.fps,
-            count=2 if pairs else sample.offset - sample.onset + 1,
-            facts=f"{sample.onset} {sample.apex} {sample.offset}",
-            read=functools.partial(read, number),
-            stride=max(1, sample.apex - sample.onset) if pairs else 1,
-        )
-        for number, sample in ((number, samples[number]) for number in chosen)
-    ]
-
-
-def cut_of(clip: InputClip, kind: str, size: int, detect: faces.Detector | None) -> Cut:
-    """The crop of a clip, found in its first frames and held for all.
-
-    Args:
-      kind: one of `CROPS`.
-      size: side of the crop, pixels.
-      detect: finds faces; not needed for `whole`.
-
-    Raises:
-      Unreadable: not a frame can be read, or none shows a face.
-    """
-    first = next(clip.readable(), None)
-    if first is None:
-        raise next((frame for _, _, frame in clip.read()), Unreadable("no frame"))
-    height, width, _ = first.shape
-    if kind == "whole":
-        transform = crop_clips.whole_frame_transform(width, height, size)
-        return Cut(kind, size, transform, width / height)
-    landmarks = faces.find_landmarks(clip.readable(), detect)
-    if landmarks is None:
-        raise Unreadable(NO_FACE)
-    return Cut(kind, size, faces.canonical_transform(landmarks, size), 1.0)
+    if not clip.path.is_dir():
+        return None
+    numbers = [images.number_in(name) for name in images.frame_names(clip.path)]
+    return numbers if len(set(numbers)) == len(numbers) and min(numbers) >= 0 else None
 
 
 def _still(path: Path) -> InputClip:
@@ -187,7 +113,7 @@ def _files(files: ClipFiles, name: str, fps: float | None) -> InputClip:
     facts = f"{files.files} {files.bytes}"
     if not files.path.is_dir():
         return InputClip(name, told, count, facts, lambda: images.read_timed_frames(files))
-    numbers = crop_clips.frame_numbers(files) or list(range(files.files))
+    numbers = frame_numbers(files) or list(range(files.files))
     stride = min((b - a for a, b in itertools.pairwise(numbers)), default=1)
 
     def read() -> Frames:

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 from helpers import drawn
 
-from micron_jax.datasets import clips as built
+from micron_jax.datasets import inputs
 from micron_jax.datasets.annotations import Sample
+from micron_jax.datasets.inputs import find_in_set
 from micron_jax.errors import UserError
-from micron_jax.faces.inputs import cut_of, find_in_set, find_inputs
+from micron_jax.faces.crop import place_crop
 from micron_jax.video.images import Unreadable, encode_jpeg
 
 
@@ -20,8 +21,8 @@ def casme2(monkeypatch):
         {"frames": {"image": 5 * [picture], "number": range(46, 51)}},
         {"frames": {"image": [picture, b"", picture], "number": [46, 48, 50]}},
     ]
-    monkeypatch.setattr(built, "open_clips", lambda data_dir, name: (source, samples))
-    monkeypatch.setattr(built, "built_keep", lambda data_dir, name: "clip")
+    monkeypatch.setattr(inputs, "open_clips", lambda data_dir, name: (source, samples))
+    monkeypatch.setattr(inputs, "built_keep", lambda data_dir, name: "clip")
 
 
 def test_clips_of_a_set_have_their_numbers_and_times(casme2):
@@ -34,13 +35,13 @@ def test_clips_of_a_set_have_their_numbers_and_times(casme2):
     frames = [frame for _, _, frame in other.read()]
     assert [isinstance(frame, Unreadable) for frame in frames] == [False, True, False]
     assert len([*other.readable()]) == 2
-    cut = cut_of(one, "whole", 32, None)
+    cut = place_crop(one.frames(), "whole", 32, None)
     assert cut.aspect == 2
     assert cut(frames[0]).shape == (32, 32, 3)
 
 
 def test_a_built_pair_is_one_step_apart(casme2, monkeypatch):
-    monkeypatch.setattr(built, "built_keep", lambda data_dir, name: "pair")
+    monkeypatch.setattr(inputs, "built_keep", lambda data_dir, name: "pair")
     (clip,) = find_in_set("data", "casme2", "sub01/EP01")
     assert (clip.count, clip.stride) == (2, 4)  # the frames 46 and 50
 
@@ -48,13 +49,3 @@ def test_a_built_pair_is_one_step_apart(casme2, monkeypatch):
 def test_an_unknown_clip_is_told(casme2):
     with pytest.raises(UserError, match="--clip x: no such clip in casme2; it has sub01/EP01"):
         find_in_set("data", "casme2", "x")
-
-
-def test_photographs_in_folders_are_clips_of_their_own(tmp_path):
-    for name in ("a/1.png", "a/2.png", "b/1.png"):
-        drawn.write(tmp_path / name, 1)
-    assert [clip.count for clip in find_inputs([tmp_path])] == [2, 1]
-    stills = find_inputs([tmp_path], stills=True)
-    assert [clip.name for clip in stills] == [
-        str(tmp_path / name) for name in ("a/1.png", "a/2.png", "b/1.png")
-    ]

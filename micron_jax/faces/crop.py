@@ -1,0 +1,140 @@
+"""The one way to crop a frame: an aligned face, a whole frame, or a frame as the release reads it.
+
+- `face`: five landmarks give one similarity transform, held for all frames of a clip.
+- `whole`: the whole frame, stretched to the square; its aspect is not kept (see `Crop.aspect`).
+- `release`: the whole frame, resized as the PyTorch release does (micron_bert.py, line 22):
+  bilinear without a filter, so that it aliases where it shrinks.
+
+`face` and `whole` are averaged where they shrink and bilinear where they do not.
+"""
+
+import itertools
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from micron_jax.faces import landmarks
+from micron_jax.video.images import Unreadable
+
+KINDS = ("face", "whole", "release")
+NO_FACE = "no face"  # the reason of a clip that `face` cannot use
+FORMER_KINDS = {"ours": "face"}  # words of earlier versions in files
+VERSIONS = {"face": 1, "whole": 2, "release": 1}  # of the pixels that a kind gives
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A square crop, the same for all frames of a clip.
+
+    Attributes:
+      kind: one of `KINDS`.
+      size: side of the square in pixels.
+      frame_size: width and height of a frame in pixels.
+      transform: float64 [2, 3], from pixels (x, y) of a frame to those of the crop.
+      landmarks: of `face`, float64 [5, 2] in pixels of a frame.
+    """
+
+    kind: str
+    size: int
+    frame_size: tuple[int, int]
+    transform: np.ndarray
+    landmarks: np.ndarray | None = None
+
+    @property
+    def aspect(self) -> float:
+        """Width over height of what the square shows."""
+        width, height = self.frame_size
+        return 1.0 if self.kind == "face" else width / height
+
+    def __call__(self, frame: np.ndarray) -> np.ndarray:
+        """Crops a frame: RGB uint8 [H, W, 3] -> uint8 [size, size, 3]."""
+        if self.kind == "release":
+            return cv2.resize(frame, (self.size, self.size))
+        return warp(frame, self.transform, self.size)
+
+
+def settings(kind: str, size: int) -> dict:
+    """Returns what files record of a crop, to tell crops of other pixels apart."""
+    version = {"crop_version": VERSIONS[kind]} if VERSIONS[kind] > 1 else {}
+    layout = landmarks.LAYOUT if kind == "face" else None
+    return {"crop": kind, "size": size, "layout": layout, **version}
+
+
+def detector(kind: str) -> landmarks.Detector | None:
+    """Returns the detector that a kind of crop needs; None: it needs none.
+
+    Raises:
+      UserError: the detector's weights are not installed.
+    """
+    return landmarks.all_faces_detector() if kind == "face" else None
+
+
+def place_crop(
+    frames: Iterable[np.ndarray | Unreadable],
+    kind: str,
+    size: int,
+    detect: landmarks.Detector | None,
+) -> Crop:
+    """Places the crop of a clip by its first frames.
+
+    Args:
+      frames: of the clip, in order, RGB uint8 [H, W, 3]; `Unreadable` ones are passed over.
+      kind: one of `KINDS`.
+      size: side of the crop, pixels.
+      detect: finds faces; only `face` needs it.
+
+    Raises:
+      Unreadable: no frame can be read, or none shows a face (`NO_FACE`).
+    """
+    frames, reason = iter(frames), None
+    for first in frames:
+        if not isinstance(first, Unreadable):
+            break
+        reason = reason or first
+    else:
+        raise reason or Unreadable("no frame")
+    height, width, _ = first.shape
+    if kind != "face":
+        return Crop(kind, size, (width, height), whole_transform(width, height, size))
+    others = (frame for frame in frames if not isinstance(frame, Unreadable))
+    points = landmarks.find_landmarks(itertools.chain([first], others), detect)
+    if points is None:
+        raise Unreadable(NO_FACE)
+    transform = landmarks.canonical_transform(points, size)
+    return Crop(kind, size, (width, height), transform, points)
+
+
+def whole_transform(width: int, height: int, size: int) -> np.ndarray:
+    """Returns [2, 3], from pixels of a frame to pixels of it stretched to a square of `size`."""
+    x, y = size / width, size / height
+    return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2]])
+
+
+def warp(frame: np.ndarray, transform: np.ndarray, size: int) -> np.ndarray:
+    """Draws a frame through a transform; outside the frame its border goes on.
+
+    Where the frame shrinks it is drawn `factor` times too large and then averaged: OpenCV's warp
+    alone has no filter and would alias.
+
+    Args:
+      frame: uint8 [H, W, 3].
+      transform: [2, 3], from pixels of the frame to those of the result.
+      size: side of the result, pixels.
+
+    Returns:
+      uint8 [size, size, 3].
+    """
+    scale = min(math.hypot(*transform[:, 0]), math.hypot(*transform[:, 1]))
+    factor = max(1, math.ceil(1 / scale - 1e-6))
+    shift = np.array([[0, 0, (factor - 1) / 2]] * 2)
+    large = cv2.warpAffine(
+        frame,
+        transform * factor + shift,
+        (size * factor, size * factor),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return cv2.resize(large, (size, size), interpolation=cv2.INTER_AREA) if factor > 1 else large
