@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from micron_jax.datasets.annotations import Row
 
@@ -80,9 +81,6 @@ class ClipSet:
       compound: whether one cell may name several emotions.
       mends, rules: corrections of known mistakes.
       notes: changes of every row, printed for the user.
-      instructions: whom to ask for the data, and where to put them.
-      citation: BibTeX.
-      homepage: of the set's owners.
       file_token: a word in the name of a workbook whose sheet may have any name (SMIC-HS-E…).
       without_sheet: for a set without a sheet: (parts of a clip's folder, first, last) -> entry, or
         None if the folder is no clip's.
@@ -97,9 +95,6 @@ class ClipSet:
     entries: Callable[[Row], list[Entry]]
     folders: Callable[[Entry], list[tuple[str, ...]]]
     emotions: tuple[str, ...]
-    instructions: str
-    citation: str
-    homepage: str
     optional: tuple[str, ...] = ()
     compound: bool = False
     mends: tuple[Mend, ...] = ()
@@ -107,6 +102,25 @@ class ClipSet:
     notes: tuple[str, ...] = ()
     file_token: str = ""
     without_sheet: Callable[[tuple[str, ...], int, int], Entry | None] | None = None
+
+    @property
+    def instructions(self) -> str:
+        """Whom to ask for the data, and where to put them: the first block of the set's README."""
+        return self._block("")
+
+    @property
+    def citation(self) -> str:
+        """The BibTeX of the set's paper, from its README."""
+        return self._block("bibtex")
+
+    @property
+    def homepage(self) -> str:
+        """The page of the set's owners."""
+        return re.search(r"Ask: (\S+)", self.instructions)[1]
+
+    def _block(self, kind: str) -> str:
+        readme = Path(__file__).parent / self.name.split("_")[0] / "README.md"
+        return re.search(rf"```{kind}\n(.*?)\n```", readme.read_text("utf-8"), re.DOTALL)[1]
 
     def knows(self, emotion: str) -> bool:
         """Tells whether the set has this emotion."""

@@ -3,29 +3,6 @@
 from micron_jax.datasets.annotations import Row
 from micron_jax.datasets.clipset import MIDDLE, ClipSet, Entry, Rule, columns, number, padded
 
-INSTRUCTIONS = """CAS(ME)3 is free for research, under a license a staff member signs.
-Ask: http://casme.psych.ac.cn/casme/e4 (Institute of Psychology, Chinese Academy of Sciences).
-Ask for: the color frames of part A (part_A, or the cut clips Part_A_ME_clip) and of part C, and
-their annotation: cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx, CAS(ME)3_part_C_ME.xlsx.
-Depth maps are not read. Put what you need below one folder, unpacked, and name it with --source:
-  annotation/cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx       (sheet label)
-  part_A/spNO.1/a/color/1.jpg ...     or Part_A_ME_clip/frame/spNO.1_a_355/355.jpg ...
-  annotation/CAS(ME)3_part_C_ME.xlsx                         (sheet mockCrimeME)
-  part_C/01/a/color/1.jpg ...
-A video of part C is cut into such files first: ffmpeg -i VIDEO -q:v 2 part_C/01/a/color/%d.jpg
-Where two of a kind are there, choose with --sheet and --frames."""
-
-CITATION = """@article{li2022casme3,
-  title={CAS(ME)3: A third generation facial spontaneous micro-expression database with depth
-    information and high ecological validity},
-  author={Li, Jingting and Dong, Zizhao and Lu, Shaoyuan and Wang, Su-Jing and Yan, Wen-Jing and
-    Ma, Yinhuan and Liu, Ye and Huang, Changbing and Fu, Xiaolan},
-  journal={IEEE Transactions on Pattern Analysis and Machine Intelligence}, year={2022},
-  doi={10.1109/TPAMI.2022.3174895}
-}"""
-
-HOMEPAGE = "http://casme.psych.ac.cn/casme/e4"
-
 
 def part_a(row: Row) -> list[Entry]:
     """Returns the row's one micro-expression; its key needs the onset, too."""
@@ -96,9 +73,6 @@ CASME3 = ClipSet(
             "frame numbers out of order (five rows of the sheet, whose keys are not published)",
         ),
     ),
-    instructions=INSTRUCTIONS,
-    citation=CITATION,
-    homepage=HOMEPAGE,
 )
 
 CASME3_C = ClipSet(
@@ -119,7 +93,4 @@ CASME3_C = ClipSet(
     folders=part_c_folders,
     emotions=("negative", "surprise", "others", "positive"),
     notes=("part C has no apex: the middle of onset and offset is taken",),
-    instructions=INSTRUCTIONS,
-    citation=CITATION,
-    homepage=HOMEPAGE,
 )

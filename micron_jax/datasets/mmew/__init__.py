@@ -12,23 +12,6 @@ from micron_jax.datasets.clipset import (
     padded,
 )
 
-INSTRUCTIONS = """MMEW is free for research, under a license.
-Ask: http://www.dpailab.com/database.html (Xianye Ben, Shandong University).
-Ask for: MMEW_Final, its Micro_Expression and the sheet MMEW_Micro_Exp.xlsx.
-Put them below one folder, unpacked, and name that folder with --source:
-  MMEW_Micro_Exp.xlsx
-  Micro_Expression/anger/S13-07-001/1.jpg ...   (the sheet's `others` lie in repression)
-Macro_Expression is not read."""
-
-CITATION = """@article{ben2022mmew,
-  title={Video-based facial micro-expression analysis: A survey of datasets, features and
-    algorithms},
-  author={Ben, Xianye and Ren, Yi and Zhang, Junping and Wang, Su-Jing and Kpalma, Kidiyo and
-    Meng, Weixiao and Liu, Yong-Jin},
-  journal={IEEE Transactions on Pattern Analysis and Machine Intelligence}, volume={44},
-  number={9}, pages={5826--5846}, year={2022}, doi={10.1109/TPAMI.2021.3067464}
-}"""
-
 
 def entries(row: Row) -> list[Entry]:
     """Returns the row's one micro-expression."""
@@ -75,7 +58,4 @@ MMEW = ClipSet(
             "folder's last file ends the clip, the apex is its middle",
         ),
     ),
-    instructions=INSTRUCTIONS,
-    citation=CITATION,
-    homepage="http://www.dpailab.com/database.html",
 )

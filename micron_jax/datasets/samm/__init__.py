@@ -3,22 +3,6 @@
 from micron_jax.datasets.annotations import Row
 from micron_jax.datasets.clipset import HEADINGS, MIDDLE, ClipSet, Entry, Mend, columns, padded
 
-INSTRUCTIONS = """SAMM is free for research, under a license.
-Ask: https://personalpages.manchester.ac.uk/staff/adrian.davison/SAMM.html
-Ask for: the micro-movement clips of SAMM (not SAMM Long Videos) and their FACS codes.
-Put them below one folder, unpacked, and name that folder with --source:
-  SAMM_Micro_FACS_Codes_v2.xlsx               (sheet MICRO_ONLY)
-  SAMM/006/006_1_2/006_05562.jpg ...
-Where a second, cropped copy is there, choose with --frames SAMM."""
-
-CITATION = """@article{davison2018samm,
-  title={SAMM: A spontaneous micro-facial movement dataset},
-  author={Davison, Adrian K. and Lansley, Cliff and Costen, Nicholas and Tan, Kevin and
-    Yap, Moi Hoon},
-  journal={IEEE Transactions on Affective Computing}, volume={9}, number={1}, pages={116--129},
-  year={2018}, doi={10.1109/TAFFC.2016.2573832}
-}"""
-
 OUTSIDE = "the sheet's apex lies outside onset..offset: the middle is taken"
 
 
@@ -41,7 +25,4 @@ SAMM = ClipSet(
         Mend("028_4_1", "apex", None, MIDDLE, OUTSIDE),
         Mend("032_3_1", "apex", None, MIDDLE, OUTSIDE),
     ),
-    instructions=INSTRUCTIONS,
-    citation=CITATION,
-    homepage="https://personalpages.manchester.ac.uk/staff/adrian.davison/SAMM.html",
 )

@@ -7,24 +7,6 @@ from micron_jax.datasets.clipset import MIDDLE, ClipSet, Entry, Mend, columns
 
 EMOTIONS = ("negative", "positive", "surprise")
 
-INSTRUCTIONS = """SMIC is free for research, under a license a supervisor signs.
-Ask: https://www.oulu.fi/en/university/faculties-and-units/
-faculty-information-technology-and-electrical-engineering/center-machine-vision-and-signal-analysis
-Ask for: the clips of HS, VIS and NIR (SMIC_all_raw or SMIC_all_cropped) and the annotation
-sheets (SMIC*annotation*.xls or .xlsx; a sheet HS and a sheet VIS).
-Put them below one folder, unpacked, and name that folder with --source:
-  SMIC_annotation.xlsx
-  SMIC_all_cropped/HS/s1/micro/negative/s1_ne_01/reg_image1.bmp ...      (likewise VIS, NIR)
-Where raw and cropped are there, choose with --frames SMIC_all_cropped."""
-
-CITATION = """@inproceedings{li2013smic,
-  title={A spontaneous micro-expression database: Inducement, collection and baseline},
-  author={Li, Xiaobai and Pfister, Tomas and Huang, Xiaohua and Zhao, Guoying and
-    Pietik{\\"a}inen, Matti},
-  booktitle={IEEE International Conference on Automatic Face and Gesture Recognition (FG)},
-  year={2013}, doi={10.1109/FG.2013.6553717}
-}"""
-
 MIDDLE_NOTE = "SMIC has no apex: the middle of onset and offset is taken, as the field does"
 FOLDERS_NOTE = (
     "where no sheet has NIR: the emotion is the folder's name, onset and offset are the numbers "
@@ -94,12 +76,6 @@ def _set(modality: str, fps: float, count: str, **more) -> ClipSet:
         entries=entries,
         folders=_folders(modality),
         emotions=EMOTIONS,
-        instructions=INSTRUCTIONS,
-        citation=CITATION,
-        homepage="https://www.oulu.fi/en/university/faculties-and-units/"
-        "faculty-information-technology-and-electrical-engineering/"
-        "center-machine-vision-and-signal-analysis",
-        **more,
     )
 
 
