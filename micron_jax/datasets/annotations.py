@@ -1,4 +1,4 @@
-"""What a benchmark's sheet says of one micro-expression, and reading it by column name."""
+"""Annotations of micro-expressions, and the reader of a benchmark's sheet by column names."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -47,47 +47,47 @@ class Row:
 
 
 def as_text(cell: object) -> str:
-    """A cell as the sheet shows it: 5.0 -> `5`, text `006` stays `006`, an empty cell is ``."""
+    """Returns a cell as the sheet shows it: 5.0 -> `5`, `006` -> `006`, an empty cell -> ``."""
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
     return "" if cell is None else str(cell).strip()
 
 
 def sheet_names(path: Path) -> list[str]:
-    """Names of a workbook's sheets, .xls or .xlsx; UserError if it cannot be read."""
+    """Returns the names of a workbook's sheets, .xls or .xlsx; UserError if it is damaged."""
     return list(_workbook(path).sheet_names)
 
 
 def missing_columns(
     path: Path, sheet: str, columns: Mapping[str, tuple[str, ...]], optional: tuple[str, ...] = ()
 ) -> list[str]:
-    """What keeps the sheet from being read as such: [`no column 'Subject'`, ...]."""
+    """Returns the faults of a sheet's columns: [`no column 'Subject'`, ...]."""
     return _header(_workbook(path).get_sheet_by_name(sheet).to_python(), columns, optional)[2]
 
 
 def read_rows(
     path: Path, sheet: str, columns: Mapping[str, tuple[str, ...]], optional: tuple[str, ...] = ()
 ) -> list[Row]:
-    """Reads a sheet by the names of its columns, wherever header and columns stand.
+    """Reads a sheet by the names of its columns; header and columns may stand anywhere.
 
     Args:
       path: .xls or .xlsx.
       sheet: its name in the workbook.
       columns: our name -> the headings that mean it (case and outer spaces do not matter).
-      optional: which of ours may be missing.
+      optional: those of ours that may be missing.
 
     Returns:
       The rows below the header, without those that are empty in all these columns.
 
     Raises:
-      UserError: the workbook cannot be read; a column is missing or stands there twice.
+      UserError: the workbook cannot be read; a column is missing or is there twice.
     """
-    # Leading empty lines are kept, or the numbers would not be the spreadsheet's.
+    # Leading empty lines stay, so that the numbers are those of the spreadsheet.
     table = _workbook(path).get_sheet_by_name(sheet).to_python(skip_empty_area=False)
     line, places, missing = _header(table, columns, optional)
     if missing:
-        found = ", ".join(text for text in map(as_text, table[line] if table else []) if text)
-        raise UserError(f"{path}, sheet {sheet}: {missing[0]}; its header reads: {found or '-'}")
+        header = ", ".join(text for text in map(as_text, table[line] if table else []) if text)
+        raise UserError(f"{path}, sheet {sheet}: {missing[0]}; its header reads: {header or '-'}")
     rows = []
     for number, cells in enumerate(table[line + 1 :], line + 2):
         named = {name: as_text(cells[place]) for name, place in places.items()}
@@ -99,14 +99,14 @@ def read_rows(
 
 
 def _plain(heading: object) -> str:
-    # Spaces within do count: OnsetFrame is CASME II's, Onset Frame SAMM's.
+    # Inner spaces count: OnsetFrame is CASME II's, Onset Frame SAMM's.
     return " ".join(as_text(heading).casefold().split())
 
 
 def _header(
     table: list[list], columns: Mapping[str, tuple[str, ...]], optional: tuple[str, ...]
 ) -> tuple[int, dict[str, int], list[str]]:
-    """(index of the line with most of the headings, name -> place, what is wrong with it)."""
+    """Returns (index of the line with most of the headings, name -> place, its faults)."""
     best: tuple[int, dict[str, int], list[str]] = (
         0,
         {},
@@ -114,16 +114,16 @@ def _header(
     )
     for line, cells in enumerate(table[:HEADER_WITHIN]):
         texts = [_plain(cell) for cell in cells]
-        places, lacking = {}, []
+        places, faults = {}, []
         for name, headings in columns.items():
-            found = [place for place, text in enumerate(texts) if text in map(_plain, headings)]
-            if len(found) == 1:
-                places[name] = found[0]
-            elif found or name not in optional:
-                what = "two columns" if found else "no column"
-                lacking.append(f"{what} {headings[0]!r}")
+            matches = [place for place, text in enumerate(texts) if text in map(_plain, headings)]
+            if len(matches) == 1:
+                places[name] = matches[0]
+            elif matches or name not in optional:
+                count = "two columns" if matches else "no column"
+                faults.append(f"{count} {headings[0]!r}")
         if len(places) > len(best[1]):
-            best = (line, places, lacking)
+            best = (line, places, faults)
     return best
 
 

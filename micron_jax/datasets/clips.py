@@ -1,4 +1,4 @@
-"""The labeled benchmarks, once built: opening them, and what they hold."""
+"""Built sets of the labeled benchmarks: their places, contents, records and samples."""
 
 from collections import Counter
 from pathlib import Path
@@ -12,23 +12,23 @@ KEEPS = ("clip", "pair")  # all frames onset..offset; onset and apex
 
 
 def set_folder(data_dir: str | Path, name: str, keep: str) -> Path:
-    """Where below `data_dir` the set lies, or will."""
+    """Returns the folder of a set below `data_dir`."""
     return Path(data_dir) / name / keep / VERSION
 
 
 def built_keep(data_dir: str | Path, name: str, keep: str | None = None) -> str | None:
-    """`clip` or `pair`, whichever is built, `clip` if both are; None if `keep`, or any, is not."""
-    for known in [keep] if keep else KEEPS:
+    """Returns the form that is built, `clip` before `pair` (or `keep` alone); None: none is."""
+    for form in [keep] if keep else KEEPS:
         # TFDS renames the folder into place at the very end.
-        if (set_folder(data_dir, name, known) / "dataset_info.json").is_file():
-            return known
+        if (set_folder(data_dir, name, form) / "dataset_info.json").is_file():
+            return form
     return None
 
 
 def describe_clips(
     data_dir: str | Path, name: str, keep: str | None = None
 ) -> dict[str, Any] | None:
-    """What a built set holds, or None if there is none.
+    """Describes a built set, or returns None if there is none.
 
     Returns:
       {"folder": Path, "keep": `pair` or `clip`, "clips": int, "subjects": int, "emotions": {as

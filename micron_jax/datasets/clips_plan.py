@@ -18,7 +18,7 @@ FIELDS = ("onset", "apex", "offset")
 
 @dataclasses.dataclass(frozen=True)
 class Planned:
-    """A sample, and the files of the frames that are kept: [(number, file name)] in `folder`."""
+    """A sample, and the files of its frames: [(number, file name)] in `folder`."""
 
     sample: Sample
     row: int
@@ -28,15 +28,15 @@ class Planned:
 
 @dataclasses.dataclass
 class Plan:
-    """What a build will do; each list of dicts is told to the user, row by row.
+    """The work of a build; the user sees each list of dicts, row by row.
 
     Attributes:
-      planned: in the sheet's order.
+      planned: the clips, in the sheet's order.
       mended: [{"clip", "row", "field", "was", "now", "reason"}].
       skipped: [{"clip", "row", "reason"}] of rows that cannot be used.
-      gaps: the same of clips that are kept although frames between are missing.
+      gaps: [{"clip", "row", "reason"}] of clips that stay although frames are missing in them.
       sheet: {"file", "sheet", "sha256"}; the file's name is the sheet's version.
-      prefix: the folder the frames lie below.
+      prefix: the folder above the frames.
     """
 
     planned: list[Planned]
@@ -47,7 +47,7 @@ class Plan:
     prefix: Path
 
     def fingerprint(self) -> str:
-        """What will be built, wherever it lies: samples, files, their sizes."""
+        """Returns a hash of the samples, their files and sizes, but not of where they lie."""
         digest = hashlib.sha256()
         for item in self.planned:
             sizes = [(name, (item.folder / name).stat().st_size) for _, name in item.files]
@@ -64,7 +64,7 @@ def plan(
     frames: Path | None = None,
     others: Iterable[ClipSet] = (),
 ) -> Plan:
-    """Reads the sheet, finds the frames, mends what is known, checks every row.
+    """Reads the sheet, finds the frames, mends known mistakes, and checks every row.
 
     Args:
       spec: the set.
@@ -72,12 +72,12 @@ def plan(
       keep: `pair` or `clip`.
       sheet: the workbook, where several fit.
       frames: the folder of frames, where several fit; below `source`, or relative to it.
-      others: sets a wrong sheet may belong to.
+      others: sets that a wrong sheet may belong to.
 
     Raises:
-      UserError: see `find_sheet` and `Frames`; not a row can be used.
+      UserError: see `find_sheet` and `Frames`; no row can be used.
     """
-    _files.cache_clear()  # what an earlier plan has seen may have changed
+    _files.cache_clear()  # the folders may have changed since an earlier plan
     tree = walk(source)
     if sheet and not sheet.is_file():
         raise UserError(f"{sheet} is not a file; sheet must name a workbook")
@@ -85,25 +85,25 @@ def plan(
     mended = [note for entry in entries for note in _mend(spec, entry)]
     place = Frames(spec, tree, entries, _below(tree.root, frames))
     done: dict[int, Planned] = {}
-    troubled: dict[int, tuple[Entry, str]] = {}
-    seen: dict[str, int] = {}
+    faulty: dict[int, tuple[Entry, str]] = {}
+    row_of: dict[str, int] = {}
     for index, entry in enumerate(entries):
-        reason = _twice(entry, seen)
+        reason = _twice(entry, row_of)
         if not reason:
             done[index], reason = _check(spec, entry, place, keep)
         if reason:
             done.pop(index, None)
-            troubled[index] = (entry, reason)
-    for notes, indices in _apply_rules(spec, troubled, place):
+            faulty[index] = (entry, reason)
+    for notes, indices in _apply_rules(spec, faulty, place):
         mended += notes
         for index in indices:
             item, reason = _check(spec, entries[index], place, keep)
             if item:
                 done[index] = item
-                del troubled[index]
+                del faulty[index]
             else:
-                troubled[index] = (entries[index], reason)
-    skipped = [_note(entry, reason) for _, (entry, reason) in sorted(troubled.items())]
+                faulty[index] = (entries[index], reason)
+    skipped = [_note(entry, reason) for _, (entry, reason) in sorted(faulty.items())]
     planned = [done[index] for index in sorted(done)]
     if not planned:
         first = "; ".join(f"row {n['row']}, {n['clip']}: {n['reason']}" for n in skipped[:3])
@@ -115,9 +115,8 @@ def plan(
 def _entries(
     spec: ClipSet, tree: Tree, sheet: Path | None, others: Iterable[ClipSet]
 ) -> tuple[list[Entry], dict[str, str]]:
-    found = find_sheet(spec, tree, sheet, others)
-    if found:
-        path, name = found
+    if workbook := find_sheet(spec, tree, sheet, others):
+        path, name = workbook
         rows = read_rows(path, name, spec.columns, spec.optional)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         about = {"file": path.name, "sheet": name, "sha256": digest}
@@ -161,12 +160,12 @@ def _mended(entry: Entry, field: str, now: str, reason: str) -> dict:
 
 
 def _apply_rules(
-    spec: ClipSet, troubled: dict[int, tuple[Entry, str]], place: Frames
+    spec: ClipSet, faulty: dict[int, tuple[Entry, str]], place: Frames
 ) -> Iterator[tuple[list[dict], list[int]]]:
-    """Yields ([notes], [indices that were mended]), a rule at a time."""
+    """Yields ([notes], [indices of mended entries]) of each rule."""
     for rule in spec.rules:
         changes = {}
-        for index, (entry, _) in troubled.items():
+        for index, (entry, _) in faulty.items():
             folder, _ = place.folder(entry)
             numbers = _numbers(folder)
             change = rule.mend(entry, numbers[0], numbers[-1]) if numbers else None
@@ -176,18 +175,18 @@ def _apply_rules(
             continue
         notes = []
         for index, change in changes.items():
-            entry = troubled[index][0]
+            entry = faulty[index][0]
             notes += [_mended(entry, field, now, rule.reason) for field, now in change.items()]
         yield notes, list(changes)
 
 
-def _twice(entry: Entry, seen: dict[str, int]) -> str:
-    first = seen.setdefault(entry.clip.casefold(), entry.row.number)
+def _twice(entry: Entry, row_of: dict[str, int]) -> str:
+    first = row_of.setdefault(entry.clip.casefold(), entry.row.number)
     return "" if first == entry.row.number else f"the same clip as row {first}"
 
 
 def _check(spec: ClipSet, entry: Entry, place: Frames, keep: str) -> tuple[Planned | None, str]:
-    """(what is kept of the entry, or None; the reason why it cannot be used, or nothing)."""
+    """Returns (the entry's part of the plan, "") or (None, why it cannot be used)."""
     for field in ("subject", "emotion"):
         if not getattr(entry, field):
             return None, f"no {field}"
@@ -209,11 +208,11 @@ def _check(spec: ClipSet, entry: Entry, place: Frames, keep: str) -> tuple[Plann
     except (Unreadable, OSError) as error:
         return None, str(error)
     inside = [n for n in sorted(files) if onset <= n <= offset]
-    if entry.apex == MIDDLE and inside:  # ours to choose, so a missing file is no obstacle
+    if entry.apex == MIDDLE and inside:  # no apex of the sheet's, so the nearest file serves
         apex = min(inside, key=lambda n: (abs(n - apex), n))
     numbers = [onset, apex] if keep == "pair" else inside
-    # A pair does without the offset's file, unless a rule might mend the offset: a sample says the
-    # same in both.
+    # A pair needs no file of the offset, unless a rule might mend the offset: both forms must have
+    # the same samples.
     lenient = keep == "pair" and not (spec.rules and offset > max(files, default=0))
     for needed in (onset, apex) if lenient else (onset, apex, offset):
         if needed not in files:
@@ -260,7 +259,7 @@ def _numbers(folder: Path | None) -> list[int]:
 
 @functools.lru_cache(maxsize=4)  # rows of one recording stand next to each other
 def _files(folder: Path) -> dict[int, str]:
-    """{number: file name} of a folder's images.
+    """Returns {number: file name} of a folder's images.
 
     Raises:
       Unreadable: two files have the same number.

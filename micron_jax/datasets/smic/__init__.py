@@ -76,6 +76,7 @@ def _set(modality: str, fps: float, count: str, **more) -> ClipSet:
         entries=entries,
         folders=_folders(modality),
         emotions=EMOTIONS,
+        **more,
     )
 
 
