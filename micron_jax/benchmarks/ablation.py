@@ -20,7 +20,7 @@ from micron_jax.errors import UserError
 from micron_jax.evaluation.predictions import combine_seeds, read_predictions
 from micron_jax.evaluation.summary import summarize
 from micron_jax.finetuning import config as tuning
-from micron_jax.finetuning.run import finetune
+from micron_jax.finetuning import finetune
 from micron_jax.training.config import parse
 from micron_jax.training.loop import pretrain
 
@@ -105,8 +105,10 @@ def run(
     for row, seed, _, judging in jobs:
         folder = _folder(workdir, row, seed)
         judging = dataclasses.replace(judging, checkpoint=str(folder / "pretrained"))
-        if status := finetune(judging, folder / "finetuned"):
-            return status
+        result = finetune(judging, folder / "finetuned", notify=print)
+        if result.signal:
+            return 128 + result.signal
+        print(f"{row.name}, seed {seed}: UF1 {result.summary['uf1']:.3f}", flush=True)
     maps = _maps(rows, seeds, workdir, truth)
     return {
         "rows": [_told(row, seeds, workdir, maps, truth) for row in rows],

@@ -1,8 +1,8 @@
-"""Folds side by side against the same folds one by one, on the same device: heads on a frozen
-backbone, on drawn features in the numbers of a benchmark (CASME II's by default).
+"""Speed of folds side by side against the same folds one by one, on the same device.
 
-Both run the same compiled functions, and nothing of theirs is compiled in what is timed. One by one
-is a fold after the other, as training scripts of the field go about it.
+Heads on a frozen backbone, on drawn features in the numbers of a benchmark (CASME II's by default).
+Both ways run the same compiled functions, and compile before the time is taken. One by one is a
+fold after the other, as training scripts of the field go about it.
 """
 
 import dataclasses
@@ -13,17 +13,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from micron_jax.finetuning import fold_scheduler, fold_training
 from micron_jax.finetuning.augment import AugmentConfig
+from micron_jax.finetuning.fold_arrays import SharedArrays, fold_arrays
+from micron_jax.finetuning.fold_scheduler import train_folds
+from micron_jax.finetuning.fold_training import FoldTraining, steps_per_epoch
+from micron_jax.finetuning.folds import Fold
 from micron_jax.finetuning.optimizer import TuningConfig
-from micron_jax.finetuning.partition import Part
 from micron_jax.models.classifier import ClassifierConfig
 from micron_jax.models.config import ModelConfig
 
 
 @dataclasses.dataclass(frozen=True)
 class Numbers:
-    """What is trained: a fold a subject; the features are `width` wide."""
+    """Sizes of the drawn benchmark: a fold a subject; the features are `width` wide."""
 
     samples: int = 246
     subjects: int = 26
@@ -34,11 +36,11 @@ class Numbers:
 
 
 def measure(numbers: Numbers, *, repeats: int, seed: int = 0) -> dict:
-    """Trains all folds both ways, in turn, `repeats` times, after a turn that is not counted.
+    """Trains all folds both ways, alternately, `repeats` times, after a round that is not counted.
 
     Returns:
       {"ours", "theirs": {"samples_per_second", "seconds"} (side by side, one by one: medians),
-      "ratio": the median of the turns' ratios of seconds, "ratios", "identical": whether both
+      "ratio": the median of the rounds' ratios of seconds, "ratios", "identical": whether both
       predict the same class for every test sample, "error": the largest difference of a
       probability, "device", and the numbers}.
     """
@@ -47,50 +49,47 @@ def measure(numbers: Numbers, *, repeats: int, seed: int = 0) -> dict:
     labels = rng.integers(numbers.classes, size=numbers.samples).astype(np.int32)
     features = rng.normal(size=(numbers.samples, 1, 1, numbers.width)).astype(np.float32)
     features[np.arange(numbers.samples), 0, 0, labels] += 3
-    parts = [
-        Part(str(n), tuple(np.flatnonzero(subjects != n)), (), tuple(np.flatnonzero(subjects == n)))
+    folds = [
+        Fold(str(n), tuple(np.flatnonzero(subjects != n)), (), tuple(np.flatnonzero(subjects == n)))
         for n in range(numbers.subjects)
     ]
     tuning = TuningConfig(epochs=numbers.epochs, batch_size=numbers.batch_size)
-    steps = fold_training.steps_per_epoch(parts, tuning.batch_size)
-    setting = fold_training.Setting(
+    training = FoldTraining(
         model=ModelConfig(depth=1),
         classifier=ClassifierConfig(),
         tuning=tuning,
         augment=AugmentConfig(),
         classes=numbers.classes,
-        steps_per_epoch=steps,
-        inner=False,
-        watch_test=False,
+        steps_per_epoch=steps_per_epoch(folds, tuning.batch_size),
     )
-    runs = fold_training.make_runs(parts, [seed], features, labels, setting)
-    program = fold_training.side_by_side(fold_training.make_program(setting))
-    samples = {"features": jnp.asarray(features)}
+    arrays = fold_arrays(folds, [seed], features, labels, classes=numbers.classes)
+    functions = training.side_by_side()
+    shared = SharedArrays({}, {"features": jnp.asarray(features)}, jnp.asarray(labels))
 
     def train(at_once: int) -> tuple[float, np.ndarray]:
+        """Seconds, and the probabilities of all test samples."""
         begin = time.perf_counter()
         results = dict(
-            fold_scheduler.train_runs(
-                program, runs, range(len(parts)), {}, samples, jnp.asarray(labels),
-                epochs=tuning.epochs, at_once=at_once,
+            train_folds(
+                functions, arrays, range(len(folds)), shared, epochs=tuning.epochs, at_once=at_once
             )
-        )  # fmt: skip
+        )
         seconds = time.perf_counter() - begin
-        return seconds, np.concatenate([results[n].probabilities for n in range(len(parts))])
+        return seconds, np.concatenate([results[n].probabilities for n in range(len(folds))])
 
-    turns = [(train(len(parts)), train(1)) for _ in range(repeats + 1)][1:]
-    (_, ours), (_, theirs) = turns[0]
-    ratios = [one_by_one[0] / together[0] for together, one_by_one in turns]
-    seen = len(parts) * tuning.epochs * steps * tuning.batch_size
+    rounds = [(train(len(folds)), train(1)) for _ in range(repeats + 1)][1:]
+    (_, together), (_, apart) = rounds[0]
+    ratios = [one_by_one[0] / side_by_side[0] for side_by_side, one_by_one in rounds]
+    drawn = len(folds) * tuning.epochs * training.steps_per_epoch * tuning.batch_size
     sides = {}
     for side, name in enumerate(("ours", "theirs")):
-        seconds = statistics.median(turn[side][0] for turn in turns)
-        sides[name] = {"samples_per_second": seen / seconds, "seconds": seconds}
+        seconds = statistics.median(both[side][0] for both in rounds)
+        sides[name] = {"samples_per_second": drawn / seconds, "seconds": seconds}
     return sides | {
         "ratio": statistics.median(ratios),
         "ratios": ratios,
-        "identical": bool((ours.argmax(-1) == theirs.argmax(-1)).all()),
-        "error": float(np.abs(ours - theirs).max()),
+        "identical": bool((together.argmax(-1) == apart.argmax(-1)).all()),
+        "error": float(np.abs(together - apart).max()),
         "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
         "numbers": dataclasses.asdict(numbers),
     }

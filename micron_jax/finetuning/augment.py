@@ -1,24 +1,24 @@
-"""Augmentation of a pair, on the device: what happens to the onset happens to the apex."""
+"""Augmentation of pairs of frames on the device, alike for the onset and the apex."""
 
 import dataclasses
 
 import jax
 import jax.numpy as jnp
 
-from micron_jax.errors import UserError
+from micron_jax.checks import at_least, within
 
 
 @dataclasses.dataclass(frozen=True)
 class AugmentConfig:
-    """How far both frames of a pair are changed, alike, so that what differs stays what it was.
+    """Limits of the changes to both frames of a pair, which leave their differences as they are.
 
     Attributes:
       flip: mirror half of the pairs.
       shift: largest shift along each axis, as a share of the side.
       crop: smallest part of the side that is shown, enlarged to the whole.
       brightness: levels are multiplied by a factor within 1 ± this.
-      copies: with a frozen backbone, how many augmented versions of each pair are computed, once,
-        beside the pair as it is; training draws among all of them. 0: none.
+      copies: with a frozen backbone, the number of augmented versions of each pair that are
+        computed once beside the pair itself; training draws among all of them.
     """
 
     flip: bool = True
@@ -28,24 +28,19 @@ class AugmentConfig:
     copies: int = 8
 
     def __post_init__(self):
-        for field, least, most in (("shift", 0, 0.5), ("crop", 0.1, 1), ("brightness", 0, 1)):
-            if not least <= getattr(self, field) <= most:
-                raise UserError(
-                    f"augment.{field}={getattr(self, field)}: must lie in {least}..{most}"
-                )
-        if self.copies < 0:
-            raise UserError(f"augment.copies={self.copies}: must be 0 or more")
+        within("config.augment", self, shift=(0, 0.5), crop=(0.1, 1), brightness=(0, 1))
+        at_least("config.augment", self, copies=0)
 
 
 def augment_pairs(key, onset, apex, config: AugmentConfig):
-    """Pairs, each changed by chance in one way for both of its frames.
+    """Flips, crops, shifts and lights pairs at random, both frames of a pair in one way.
 
     Bilinear; beyond a frame's border that border goes on.
 
     Args:
       key: of these pairs.
       onset, apex: uint8 or float [B, S, S, 3], levels of 0..255.
-      config: how far.
+      config: limits of the changes.
 
     Returns:
       float32 [B, S, S, 3] twice, levels of 0..255.

@@ -1,4 +1,4 @@
-"""Where a classifier starts: a checkpoint's encoder and micro-attention, or random ones."""
+"""Backbone of a classifier: the networks of a checkpoint, or random ones."""
 
 import dataclasses
 import hashlib
@@ -14,14 +14,20 @@ from micron_jax.models.config import SIZES, ModelConfig
 from micron_jax.models.param_paths import path_of
 from micron_jax.training.state import init_params
 
-# Settings that change how weights are used, not which there are: a user may choose them anew.
+# Settings of the use of weights, not of their shapes: a user may choose them anew.
 _FREE = ("attention", "dtype", "dma_query", "dma_key", "dma_scaled", "dma_diagonal", "poi")
 
 
 @dataclasses.dataclass(frozen=True)
-class Start:
-    """What a classifier starts from: `params` are {encoder, dma} and, where the model has it,
-    {motion}; `sha256` is of their bytes."""
+class Backbone:
+    """The network below the classifier's head, as training starts.
+
+    Attributes:
+      model: its architecture.
+      params: {encoder, dma} and, where the model has it, {motion}; empty for a baseline.
+      source: the checkpoint in words.
+      sha256: of the bytes of `params`; empty for a baseline.
+    """
 
     model: ModelConfig
     params: dict
@@ -29,7 +35,13 @@ class Start:
     sha256: str
 
 
-def starting_point(checkpoint: str, model: dict, *, seed: int) -> Start:
+def no_backbone(baseline: str, size: int) -> Backbone:
+    """Returns the backbone of a baseline on frames of `size` px: none."""
+    model = ModelConfig(img_size=size, patch_size=1, depth=1)
+    return Backbone(model, {}, f"no network: {baseline}", "")
+
+
+def read_backbone(checkpoint: str, model: dict, *, seed: int) -> Backbone:
     """Reads a checkpoint, or draws random weights.
 
     Args:
@@ -54,7 +66,7 @@ def starting_point(checkpoint: str, model: dict, *, seed: int) -> Start:
     parts = {"encoder", "dma", "motion"} & params.keys()
     params = {part: params[part] for part in sorted(parts)}
     params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), params)
-    return Start(config, params, source, _digest(params))
+    return Backbone(config, params, source, _digest(params))
 
 
 def _agreed(config: ModelConfig, fields: dict, checkpoint: str) -> ModelConfig:

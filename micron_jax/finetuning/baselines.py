@@ -1,4 +1,4 @@
-"""What a network must beat: simple differences of the two frames, with the same head and folds.
+"""Baselines of the network: simple differences of the two frames, with the same head and folds.
 
 With the head's default, one linear layer, each is logistic regression.
 """
@@ -11,7 +11,7 @@ from micron_jax.models.classifier import grid_mean
 
 
 def features(kind: str, onset: np.ndarray, apex: np.ndarray, cells: int) -> np.ndarray:
-    """A baseline's features of pairs, uint8 [n, S, S, 3] twice -> float32 [n, 1, F].
+    """Returns a baseline's features of pairs, uint8 [n, S, S, 3] twice -> float32 [n, 1, F].
 
     Args:
       kind: `frame_difference`, the absolute difference of the gray levels; `flow`, the optical

@@ -1,13 +1,14 @@
-"""A recipe of fine-tuning: all settings, in sections, each checked."""
+"""Settings of fine-tuning, in sections, each checked."""
 
 import dataclasses
 
 from micron_jax import config as configs
+from micron_jax.checks import at_least, choose
 from micron_jax.datasets.face_pairs import PairsConfig
 from micron_jax.errors import UserError
 from micron_jax.finetuning.augment import AugmentConfig
+from micron_jax.finetuning.folds import SplitConfig
 from micron_jax.finetuning.optimizer import TuningConfig
-from micron_jax.finetuning.partition import SplitConfig
 from micron_jax.models.classifier import ClassifierConfig
 from micron_jax.models.config import SIZES, ModelConfig
 
@@ -20,17 +21,17 @@ class FinetuneConfig:
 
     Attributes:
       data, classifier, augment, tuning, split: sections, see their classes.
-      protocol: which samples count, as which class; see `datasets.protocols`.
+      protocol: the samples that count, and their classes; see `datasets.protocols`.
       checkpoint: a run's workdir, a converted folder or a `.pth`; empty: random weights.
       model: the architecture, as in a pretraining's config. With a checkpoint it may be left out;
-        what is given then must agree, but for `attention`, `dtype`, `poi` and the DMA's form.
+        its fields must then agree, but for `attention`, `dtype`, `poi` and the DMA's form.
       baseline: in place of the network, `frame_difference` (pixels) or `flow` (optical flow).
       seed, seeds: of everything random; every fold is trained under `seeds` of them from `seed`.
       folds_at_once: folds trained side by side, or `auto`, as many as memory holds.
-      report_leaky: tell, beside the honest figures, what picking each fold's epoch on its test
-        subject would have given.
-      shuffle_labels: a control: labels are dealt out anew at random; all must be at chance.
-      hardest: how many of the worst clips are kept to be looked at.
+      report_leaky: report, beside the honest figures, those of the epoch that is best on each
+        fold's test subject.
+      shuffle_labels: a control: labels are permuted at random; all figures must be at chance.
+      hardest: number of the worst clips whose frames the report shows.
     """
 
     data: PairsConfig
@@ -51,16 +52,11 @@ class FinetuneConfig:
 
     def __post_init__(self):
         configs.check_fields(ModelConfig, self.model, section="config.model")
-        if self.seeds < 1:
-            raise UserError(f"config.seeds={self.seeds}: must be at least 1")
+        at_least("config", self, seeds=1, hardest=0)
+        choose("config", self, baseline=BASELINES)
         at_once = self.folds_at_once
         if at_once != "auto" and (isinstance(at_once, str) or at_once < 1):
             raise UserError(f"config.folds_at_once={at_once!r}: a number from 1 up, or auto")
-        if self.baseline not in BASELINES:
-            raise UserError(
-                f"config.baseline={self.baseline!r}: choose one of "
-                f"{', '.join(BASELINES[1:])}, or leave it empty"
-            )
         if self.baseline and self.checkpoint:
             raise UserError(f"config.checkpoint: baseline {self.baseline!r} has no network")
         if self.baseline and self.tuning.trainable != "head":
@@ -68,18 +64,16 @@ class FinetuneConfig:
                 f"config.tuning.trainable={self.tuning.trainable!r}: baseline "
                 f"{self.baseline!r} has a head only"
             )
-        if self.hardest < 0:
-            raise UserError(f"config.hardest={self.hardest}: must be 0 or more")
         if (size := self.model.get("size")) is not None and size not in SIZES:
             raise UserError(f"config.model.size={size!r}: choose one of {', '.join(SIZES)}")
 
 
-# What may change when a run goes on: none of it reaches the results of a fold.
+# Fields that may change when a run goes on: none of them reaches the results of a fold.
 FREE = {"data.data_dir", "folds_at_once", "hardest"}
 
 
 def parse(values: dict) -> FinetuneConfig:
-    """The config from nested dicts.
+    """Returns the config of nested dicts.
 
     Raises:
       UserError: an unknown or missing field, a bad value.

@@ -1,173 +1,148 @@
-"""Runs a few at a time: as many as fit, over all devices, each kept as soon as it is done."""
+"""Scheduling of folds: batches that fit into memory, over all devices, or threads of a CPU."""
 
 import contextlib
 import dataclasses
-import io
 import os
 import threading
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from micron_jax.files import write_whole
-from micron_jax.finetuning.fold_training import Program, Runs
+from micron_jax.finetuning.fold_arrays import FoldArrays, SharedArrays
+from micron_jax.finetuning.fold_files import FoldResult
+from micron_jax.finetuning.fold_training import FoldFunctions
 
-FOLDER = "folds"
-SPARE = 0.6  # of the free memory is taken: compilers and other programs need some
-
-
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """What one run gave: `probabilities` float32 [test samples, C], in the order of its fold.
-
-    `curves` are named, float32 [epochs] each; `watched` is what each epoch would have said of the
-    test samples, [epochs, test samples, C], or None.
-    """
-
-    probabilities: np.ndarray
-    curves: dict[str, np.ndarray]
-    watched: np.ndarray | None
+MEMORY_SHARE = 0.6  # of the free memory: compilers and other programs need some
+EPOCHS_IN_FLIGHT = 8  # epochs that may queue up on a device
 
 
-def path_of(workdir: Path, seed: int, fold: int) -> Path:
-    """Where a finished run's result lies."""
-    return workdir / FOLDER / f"seed{seed}_fold{fold:03d}.npz"
-
-
-def save(path: Path, result: Result) -> None:
-    """Writes a result, whole or not at all."""
-    arrays = {f"curve_{name}": values for name, values in result.curves.items()}
-    if result.watched is not None:
-        arrays["watched"] = result.watched
-    data = io.BytesIO()
-    np.savez(data, probabilities=result.probabilities, **arrays)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, data.getvalue())
-
-
-def read(path: Path) -> Result | None:
-    """A finished run's result; None: there is none, or it cannot be read."""
-    try:
-        with np.load(path) as arrays:
-            curves = {n.removeprefix("curve_"): arrays[n] for n in arrays if n.startswith("curve_")}
-            return Result(arrays["probabilities"], curves, arrays.get("watched"))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-        return None
-
-
-def train_runs(
-    program: Program,
-    runs: Runs,
-    todo: Sequence[int],
-    backbone: dict,
-    samples: dict,
-    labels,
+def train_folds(
+    functions: FoldFunctions,
+    folds: FoldArrays,
+    numbers: Sequence[int],
+    shared: SharedArrays,
     *,
     epochs: int,
     at_once: int,
     stopped: Callable[[], bool] = lambda: False,
-    tick: Callable[[int, dict], None] = lambda count, metrics: None,
-) -> Iterator[tuple[int, Result]]:
-    """Trains runs, chunk by chunk, and yields each with its number once its chunk is done.
+    on_epoch: Callable[[int], None] = lambda count: None,
+) -> Iterator[tuple[int, FoldResult]]:
+    """Trains folds, batch by batch, and yields each with its number once its batch is done.
 
-    On a CPU as many chunks are under way as it has cores: XLA runs a program of small operations
+    On a CPU as many batches are under way as it has cores: XLA runs a program of small operations
     on the thread that calls it.
 
     Args:
-      program: from `loso.side_by_side`.
-      runs: all of them.
-      todo: which of them to train.
-      backbone, samples, labels: what they share; see `loso.Program`.
-      epochs: of each run.
-      at_once: runs that are under way, at most all, parted among cores and devices and rounded up
-        to a multiple of the devices. A chunk that is not full is filled up with repeats: all are
-        one program, and a run gets the same bits.
-      stopped: asked after every epoch; unfinished chunks are then given up.
-      tick: called after every epoch of a chunk with how many runs it trained, and their metrics
-        [R].
+      functions: from `FoldTraining.side_by_side`.
+      folds: all of them.
+      numbers: those to train.
+      shared: what they share.
+      epochs: of each fold.
+      at_once: folds that are under way, at most all, split among cores and devices and rounded up
+        to a multiple of the devices. A batch that is not full is filled up with repeats: all
+        batches are one program, and a fold gets the same bits.
+      stopped: asked after every epoch; if true, unfinished batches are given up.
+      on_epoch: called after every epoch of a batch with its number of folds.
     """
-    width = min(at_once, len(runs.key))
+    width = min(at_once, len(folds.key))
     devices = jax.devices()[:width]
-    threads = min(len(os.sched_getaffinity(0)), width) if _is_one_cpu(devices) else 1
+    one_cpu = len(devices) == 1 and devices[0].platform == "cpu"
+    threads = min(len(os.sched_getaffinity(0)), width) if one_cpu else 1
+    mesh = jax.make_mesh((len(devices),), ("folds",), (AxisType.Auto,), devices=devices)
     width = -(-width // threads)
-    mesh = jax.make_mesh((len(devices),), ("runs",), (AxisType.Auto,), devices=devices)
-    apart, everywhere = NamedSharding(mesh, P("runs")), NamedSharding(mesh, P())
     width = -(-width // mesh.size) * mesh.size
-    shared = backbone, samples, labels = jax.device_put((backbone, samples, labels), everywhere)
-    alone, given_up = threading.Lock(), threading.Event()
-
-    def train(chunk: Sequence[int]) -> list[tuple[int, Result]] | None:
-        filled = np.array([*chunk, *([chunk[0]] * (width - len(chunk)))])
-        part = jax.device_put(jax.tree.map(lambda a: a[filled], runs), apart)
-        with alone:  # what compiles does so once, not in each thread
-            state, history = program.init(part, backbone, samples), []
-        for epoch in range(epochs):
-            with contextlib.nullcontext() if epoch else alone:
-                state, metrics = program.epoch(state, epoch, part, *shared)
-            history.append(metrics)
-            if epoch % 8 == 7 or epoch == epochs - 1:  # lets a few epochs queue up on the device
-                jax.block_until_ready(metrics)
-            with alone:
-                tick(len(chunk), metrics)
-                if given_up.is_set() or stopped():
-                    given_up.set()
-                    return None
-        with alone:
-            probabilities = np.asarray(program.predict(state, part, backbone, samples))
-        return _results(chunk, runs, history, probabilities)
-
-    chunks = [todo[begin : begin + width] for begin in range(0, len(todo), width)]
+    trainer = _BatchTrainer(
+        functions,
+        folds,
+        jax.device_put(shared, NamedSharding(mesh, P())),
+        epochs,
+        width,
+        NamedSharding(mesh, P("folds")),
+        stopped,
+        on_epoch,
+    )
+    batches = [numbers[begin : begin + width] for begin in range(0, len(numbers), width)]
     with ThreadPoolExecutor(threads) as pool:
         try:
-            for results in (pool.map if threads > 1 else map)(train, chunks):
+            for results in (pool.map if threads > 1 else map)(trainer.train, batches):
                 if results is None:
                     return
                 yield from results
         finally:
-            given_up.set()
+            trainer.given_up.set()
 
 
-def _is_one_cpu(devices: Sequence[jax.Device]) -> bool:
-    return len(devices) == 1 and devices[0].platform == "cpu"
+@dataclasses.dataclass
+class _BatchTrainer:
+    """Trains one batch at a time in each thread; see `train_folds`."""
+
+    functions: FoldFunctions
+    folds: FoldArrays
+    shared: SharedArrays
+    epochs: int
+    width: int
+    sharding: NamedSharding
+    stopped: Callable[[], bool]
+    on_epoch: Callable[[int], None]
+    given_up: threading.Event = dataclasses.field(default_factory=threading.Event)
+    lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+
+    def train(self, batch: Sequence[int]) -> list[tuple[int, FoldResult]] | None:
+        """Trains the folds of these numbers; None: given up."""
+        filled = np.array([*batch, *([batch[0]] * (self.width - len(batch)))])
+        folds = jax.device_put(self.folds[filled], self.sharding)
+        with self.lock:  # one thread compiles, the others find it compiled
+            state, history = self.functions.init(folds, self.shared), []
+        for epoch in range(self.epochs):
+            with contextlib.nullcontext() if epoch else self.lock:
+                state, metrics = self.functions.epoch(state, epoch, folds, self.shared)
+            history.append(metrics)
+            if (epoch + 1) % EPOCHS_IN_FLIGHT == 0 or epoch + 1 == self.epochs:
+                jax.block_until_ready(metrics)
+            with self.lock:
+                self.on_epoch(len(batch))
+                if self.given_up.is_set() or self.stopped():
+                    self.given_up.set()
+                    return None
+        with self.lock:
+            probabilities = np.asarray(self.functions.predict(state, folds, self.shared))
+        return self._results(batch, history, probabilities)
+
+    def _results(self, batch, history, probabilities) -> list[tuple[int, FoldResult]]:
+        curves = {name: np.stack([np.asarray(m[name]) for m in history]) for name in history[0]}
+        test_curves, results = curves.pop("test", None), []
+        for slot, number in enumerate(batch):
+            count = int(self.folds.test_count[number])
+            own = {name: values[:, slot] for name, values in curves.items()}
+            test_curve = None if test_curves is None else test_curves[:, slot, :count]
+            results.append((number, FoldResult(probabilities[slot, :count], own, test_curve)))
+        return results
 
 
-def _results(chunk, runs: Runs, history, probabilities) -> list[tuple[int, Result]]:
-    history = {name: np.stack([np.asarray(m[name]) for m in history]) for name in history[0]}
-    watched, results = history.pop("test", None), []
-    for slot, number in enumerate(chunk):
-        tested = int(runs.test_count[number])
-        curves = {name: values[:, slot] for name, values in history.items()}
-        seen = None if watched is None else watched[:, slot, :tested]
-        results.append((number, Result(probabilities[slot, :tested], curves, seen)))
-    return results
+def fitting(functions: FoldFunctions, folds: FoldArrays, shared: SharedArrays) -> int:
+    """Returns how many folds train at once in the free memory, at most all of them.
 
-
-def fitting(program: Program, runs: Runs, backbone: dict, samples: dict, labels) -> int:
-    """How many runs train at once in the memory there is: from what the compiler needs for one.
-
-    At most all of them.
+    The compiler tells the memory that one needs.
     """
-    one = jax.tree.map(lambda a: a[:1], runs)
-    state = jax.eval_shape(program.init, one, backbone, samples)
-    compiled = program.epoch.lower(state, 0, one, backbone, samples, labels).compile()
+    one = folds[:1]
+    state = jax.eval_shape(functions.init, one, shared)
+    compiled = functions.epoch.lower(state, 0, one, shared).compile()
     sizes = compiled.memory_analysis()
     if sizes is None:
-        return len(runs.key)
-    shared = sum(leaf.nbytes for leaf in jax.tree.leaves((backbone, samples, labels)))
+        return len(folds.key)
+    common = sum(leaf.nbytes for leaf in jax.tree.leaves(shared))
     own = sizes.temp_size_in_bytes + sizes.argument_size_in_bytes + sizes.output_size_in_bytes
-    own = max(own - shared, 1)
-    per_device = max(1, int(SPARE * (_free_bytes() - shared) / own))
-    return min(per_device * jax.device_count(), len(runs.key))
+    own = max(own - common, 1)
+    per_device = max(1, int(MEMORY_SHARE * (_free_bytes() - common) / own))
+    return min(per_device * jax.device_count(), len(folds.key))
 
 
 def _free_bytes() -> int:
-    """Of a device's memory; of the machine's, where the devices share that."""
+    """Free memory of a device; of the machine, where the devices share that."""
     stats = jax.local_devices()[0].memory_stats() or {}
     if "bytes_limit" in stats:
         return stats["bytes_limit"] - stats.get("bytes_in_use", 0)

@@ -1,94 +1,218 @@
-"""Folds that never have a subject on both sides: leave one out, or k groups of subjects."""
+"""Folds: lists of samples to learn from, to validate on and to test on, apart by subject."""
 
-import collections
 import dataclasses
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
+from micron_jax.checks import choose
 from micron_jax.datasets.annotations import Sample
-from micron_jax.datasets.protocols import subject_of
+from micron_jax.datasets.protocols import Protocol, subject_of
 from micron_jax.errors import UserError
+
+Labeled = Sequence[tuple[Sample, int]]  # samples with their class indices: `protocols.apply`
 
 
 @dataclasses.dataclass(frozen=True)
 class Fold:
-    """Indices into the list that was split: to learn from, and to test on; both ascending."""
+    """Indices of samples, ascending; `validation` is empty where the schedule is fixed."""
 
     name: str
     train: tuple[int, ...]
+    validation: tuple[int, ...]
     test: tuple[int, ...]
 
 
-def leave_one_subject_out(labeled: Sequence[tuple[Sample, int]]) -> list[Fold]:
-    """A fold a subject, named `set/subject`, in order of first appearance.
+@dataclasses.dataclass(frozen=True)
+class SplitConfig:
+    """Choice of the test subjects of each fold, and of the epoch that is tested.
+
+    Attributes:
+      kind: `subjects`, leave one subject out; `groups`, `k` groups of subjects; `sets`, train on
+        some data sets and test on another.
+      k: see `groups`.
+      train_on, test_on: for `sets`: names joined by +; both empty leaves each set out in turn.
+      selection: `schedule`, the last epoch of a fixed schedule; `inner`, the epoch that is best
+        on some of the *training* subjects, which are then not learned from.
+      inner_share: of the training subjects, for `inner`.
+    """
+
+    kind: str = "subjects"
+    k: int = 5
+    train_on: str = ""
+    test_on: str = ""
+    selection: str = "schedule"
+    inner_share: float = 0.2
+
+    def __post_init__(self):
+        choose(
+            "config.split",
+            self,
+            kind=("subjects", "groups", "sets"),
+            selection=("schedule", "inner"),
+        )
+        if bool(self.train_on) != bool(self.test_on):
+            raise UserError("config.split.train_on and config.split.test_on: give both, or neither")
+        if self.train_on and self.kind != "sets":
+            raise UserError(
+                f"config.split.train_on={self.train_on!r}: needs config.split.kind='sets'"
+            )
+        if not 0 < self.inner_share <= 0.5:
+            raise UserError(
+                f"config.split.inner_share={self.inner_share}: must lie in 0..0.5, above 0"
+            )
+
+    @property
+    def draws_groups(self) -> bool:
+        """Whether folds depend on `k_fold`."""
+        return self.kind == "groups" or self.selection == "inner"
+
+
+def split(labeled: Labeled, protocol: Protocol, config: SplitConfig, *, seed: int) -> list[Fold]:
+    """Returns the folds; each class is in every training list.
 
     Args:
       labeled: (sample, class index), as `protocols.apply` gives them.
+      protocol: names the classes and sets.
+      config: how to split.
+      seed: of the groups, and of the choice of validation subjects.
+
+    Raises:
+      UserError: too few subjects, an unknown set, or a fold without a training sample of a class.
+    """
+    if config.kind == "subjects":
+        folds = leave_one_subject_out(labeled)
+    elif config.kind == "groups":
+        folds = k_fold(labeled, config.k, seed)
+    else:
+        folds = _by_set(labeled, protocol, config)
+    return [_checked(labeled, protocol, fold, config, seed) for fold in folds]
+
+
+def everyone(
+    labeled: Labeled, protocol: Protocol, folds: Sequence[Fold], config: SplitConfig, *, seed: int
+) -> Fold:
+    """Returns the fold that learns from all training samples of the folds, and tests on none."""
+    train = sorted({i for fold in folds for i in (*fold.train, *fold.validation)})
+    return _checked(labeled, protocol, Fold("everyone", tuple(train), (), ()), config, seed)
+
+
+def leave_one_subject_out(labeled: Labeled) -> list[Fold]:
+    """Returns a fold for each subject, named `set/subject`, in order of first appearance.
 
     Raises:
       UserError: there are fewer than two subjects.
     """
-    subjects = _subjects(labeled)
-    if len(subjects) < 2:
-        raise UserError(f"{len(subjects)} subjects cannot be split: at least 2 are needed")
-    return [_fold(name, test, len(labeled)) for name, test in subjects.items()]
+    names = _subjects(labeled)
+    if len(set(names)) < 2:
+        raise UserError(f"{len(set(names))} subjects cannot be split: at least 2 are needed")
+    return [_fold(name, names != name, names == name) for name in dict.fromkeys(names.tolist())]
 
 
-def k_fold(labeled: Sequence[tuple[Sample, int]], k: int, seed: int = 0) -> list[Fold]:
-    """k folds of whole subjects with nearly equal shares of each class in their test parts.
+def k_fold(labeled: Labeled, k: int, seed: int = 0) -> list[Fold]:
+    """Returns k folds of whole subjects with nearly equal shares of each class in their tests.
 
-    Greedy: subjects with the most uneven classes are placed first, each where the classes'
-    shares then differ least between the folds. The same seed gives the same folds; another one
-    breaks ties, and orders subjects that are alike, otherwise.
-
-    Args:
-      labeled: (sample, class index), as `protocols.apply` gives them.
-      k: how many folds.
-      seed: of the order of the subjects.
+    The order of the samples does not matter.
 
     Raises:
-      UserError: k is below 2, or there are fewer subjects than folds.
+      UserError: k is below 2, there are fewer subjects than folds, or no class has k samples.
     """
-    subjects = _subjects(labeled)
-    if not 2 <= k <= len(subjects):
-        raise UserError(f"{k} folds of {len(subjects)} subjects: needed is 2 to {len(subjects)}")
-    classes = 1 + max(label for _, label in labeled)
-    names = sorted(subjects)
-    counts = np.array(
-        [np.bincount([labeled[i][1] for i in subjects[n]], minlength=classes) for n in names]
-    )
-    order = np.random.default_rng(seed).permutation(len(names))
-    order = order[np.argsort(-counts[order].std(axis=1), kind="stable")]
-    totals = np.maximum(counts.sum(axis=0), 1)
-    placed, members = np.zeros((k, classes)), [[] for _ in range(k)]
-    for rank, subject in enumerate(order):
-        # With as many subjects left as folds are empty, each of those must get one.
-        empty = [fold for fold in range(k) if not members[fold]]
-        open_folds = empty if len(order) - rank == len(empty) else range(k)
-        best = min(open_folds, key=lambda fold: _unevenness(placed, fold, counts[subject], totals))
-        placed[best] += counts[subject]
-        members[best].append(names[subject])
+    from sklearn.model_selection import StratifiedGroupKFold  # slow to import, and seldom needed
+
+    names, labels = _subjects(labeled), np.array([label for _, label in labeled])
+    subjects, largest = len(set(names)), int(np.bincount(labels).max())
+    if not 2 <= k <= subjects:
+        raise UserError(f"{k} folds of {subjects} subjects: needed is 2 to {subjects}")
+    if k > largest:
+        raise UserError(f"{k} folds: the largest class has {largest} samples only")
+    splitter = StratifiedGroupKFold(k, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a class with fewer than k samples
+        parts = list(splitter.split(names, labels, names))
     return [
-        _fold(f"{number}of{k}", sorted(i for n in part for i in subjects[n]), len(labeled))
-        for number, part in enumerate(members, 1)
+        Fold(f"{number}of{k}", tuple(train.tolist()), (), tuple(test.tolist()))
+        for number, (train, test) in enumerate(parts, 1)
     ]
 
 
-def _subjects(labeled: Sequence[tuple[Sample, int]]) -> dict[str, list[int]]:
-    subjects = collections.defaultdict(list)
-    for index, (sample, _) in enumerate(labeled):
-        subjects[subject_of(sample)].append(index)
-    return dict(subjects)
+def shared_ids(labeled: Labeled) -> list[str]:
+    """Returns subject ids that stand in several sets, sorted: they are different people."""
+    homes: dict[str, set[str]] = {}
+    for sample, _ in labeled:
+        homes.setdefault(sample.subject, set()).add(sample.dataset)
+    return sorted(subject for subject, sets in homes.items() if len(sets) > 1)
 
 
-def _fold(name: str, test: Sequence[int], total: int) -> Fold:
-    held_out = set(test)
-    return Fold(name, tuple(i for i in range(total) if i not in held_out), tuple(test))
+def _subjects(labeled: Labeled) -> np.ndarray:
+    return np.array([subject_of(sample) for sample, _ in labeled])
 
 
-def _unevenness(placed, fold, counts, totals) -> tuple[float, float]:
-    """(mean over classes of the spread between folds, size of the fold) if it took `counts`."""
-    trial = placed.copy()
-    trial[fold] += counts
-    return float((trial / totals).std(axis=0).mean().round(12)), float(trial[fold].sum())
+def _fold(name: str, train: np.ndarray, test: np.ndarray) -> Fold:
+    """A fold of two masks over the samples."""
+    return Fold(
+        name, tuple(np.flatnonzero(train).tolist()), (), tuple(np.flatnonzero(test).tolist())
+    )
+
+
+def _by_set(labeled: Labeled, protocol: Protocol, config: SplitConfig) -> list[Fold]:
+    home = np.array([sample.dataset for sample, _ in labeled])
+    sets = list(dict.fromkeys(home.tolist()))
+    if config.train_on:
+        pairs = [(config.train_on.split("+"), config.test_on.split("+"))]
+        for field, names in zip(("train_on", "test_on"), pairs[0], strict=True):
+            if unknown := [name for name in names if name not in sets]:
+                raise UserError(
+                    f"config.split.{field}: protocol {protocol.name} has no set {unknown[0]!r}; "
+                    f"there are: {', '.join(sets)}"
+                )
+        if both := set(pairs[0][0]) & set(pairs[0][1]):
+            raise UserError(f"config.split.test_on: {both.pop()} is in config.split.train_on too")
+    elif len(sets) < 2:
+        raise UserError(
+            f"config.split.kind='sets': protocol {protocol.name} has one set only ({sets[0]}); "
+            "use config.protocol='composite', or config.split.kind='subjects'"
+        )
+    else:
+        pairs = [([other for other in sets if other != name], [name]) for name in sets]
+    return [
+        _fold(f"{'+'.join(train)}->{'+'.join(test)}", np.isin(home, train), np.isin(home, test))
+        for train, test in pairs
+    ]
+
+
+def _checked(
+    labeled: Labeled, protocol: Protocol, fold: Fold, config: SplitConfig, seed: int
+) -> Fold:
+    """The fold, its validation samples taken from the training samples where there are any."""
+    _check_classes(labeled, protocol, fold.name, fold.train)
+    if config.selection == "schedule":
+        return fold
+    validation = set(_validation(labeled, fold, config.inner_share, seed))
+    train = tuple(i for i in fold.train if i not in validation)
+    _check_classes(labeled, protocol, f"{fold.name}, validation taken off", train)
+    return dataclasses.replace(fold, train=train, validation=tuple(sorted(validation)))
+
+
+def _validation(labeled: Labeled, fold: Fold, share: float, seed: int) -> tuple[int, ...]:
+    """Samples of about `share` of the training subjects, with shares of the classes as in all."""
+    train = [labeled[i] for i in fold.train]
+    subjects = len(set(_subjects(train)))
+    if subjects < 3:
+        raise UserError(
+            f"fold {fold.name}: {subjects} training subjects are too few for "
+            "config.split.selection='inner'; use schedule"
+        )
+    largest = int(np.bincount([label for _, label in train]).max())
+    k = min(max(2, round(1 / share)), subjects, largest)
+    return tuple(fold.train[i] for i in k_fold(train, k, seed)[0].test)
+
+
+def _check_classes(labeled: Labeled, protocol: Protocol, fold: str, train: Sequence[int]) -> None:
+    counts = np.bincount([labeled[i][1] for i in train], minlength=len(protocol.classes))
+    if not counts.all():
+        missing = protocol.classes[int(np.argmin(counts))]
+        raise UserError(
+            f"fold {fold}: no training sample of class {missing!r}; protocol {protocol.name} "
+            "cannot be learned so: add subjects, or choose another split or protocol"
+        )

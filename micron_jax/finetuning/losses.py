@@ -1,4 +1,4 @@
-"""Losses of a classifier whose classes are few and uneven."""
+"""Losses of a classifier with few and uneven classes."""
 
 import jax
 import jax.numpy as jnp
@@ -6,12 +6,12 @@ import numpy as np
 
 
 def class_weights(labels: np.ndarray, classes: int, kind: str) -> np.ndarray:
-    """What a sample of each class counts, float32 [classes]; of the training samples 1 on average.
+    """Returns the weight of a sample of each class, float32 [classes]; on average 1.
 
     Args:
       labels: class indices of the training samples, all classes among them.
-      classes: how many there are.
-      kind: `balanced`, all classes count the same in sum; `none`, all samples do.
+      classes: number of classes.
+      kind: `balanced`, the weights of each class add up to the same; `none`, all are 1.
     """
     if kind == "none":
         return np.ones(classes, np.float32)
@@ -20,7 +20,7 @@ def class_weights(labels: np.ndarray, classes: int, kind: str) -> np.ndarray:
 
 
 def class_loss(logits, targets, weights, *, focal: float = 0.0):
-    """Weighted cross-entropy, or focal loss (Lin et al. 2017), of each sample.
+    """Returns the weighted cross-entropy, or focal loss (Lin et al. 2017), of each sample.
 
     Args:
       logits: float32 [B, C].
@@ -32,13 +32,13 @@ def class_loss(logits, targets, weights, *, focal: float = 0.0):
       float32 [B].
     """
     log_p = jax.nn.log_softmax(logits, axis=-1)
-    # At p = 1 the power of a γ below 1 has no slope, and NaN would be all that is learned.
+    # At p = 1 a power γ below 1 has no finite slope: gradients would be NaN.
     easy = jnp.maximum(-jnp.expm1(log_p), 1e-6) ** focal if focal else 1.0
     return -jnp.sum(targets * weights * easy * log_p, axis=-1)
 
 
 def mixup(key, x, targets, alpha: float):
-    """Each sample mixed with another of its batch (Zhang et al. 2018), the larger part its own.
+    """Mixes each sample with another of its batch (Zhang et al. 2018), the larger part its own.
 
     Args:
       key: of this batch.

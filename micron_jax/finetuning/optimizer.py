@@ -1,4 +1,4 @@
-"""Fine-tuning's optimizer: which parameters learn, each at its depth's rate."""
+"""Optimizer of fine-tuning: the parameters that learn, each at the rate of its depth."""
 
 import dataclasses
 import re
@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import jax
 import optax
+from flax.traverse_util import unflatten_dict
 
+from micron_jax.checks import at_least, choose
 from micron_jax.errors import UserError
 from micron_jax.models.param_paths import match, path_of
 
@@ -16,14 +18,14 @@ DECAYED = ((r"/kernel$", True), (r"/(bias|scale|cls|metric)$", False))
 
 @dataclasses.dataclass(frozen=True)
 class TuningConfig:
-    """How a classifier learns.
+    """Training of a classifier.
 
     Attributes:
       epochs: passes over a fold's training samples.
       batch_size: samples a step of one fold.
       trainable: `head` freezes the backbone; `last:K` frees its last K blocks, the final norm, the
         micro-attention and the motion branch; `all` frees everything but the fixed positions.
-        What the features do not read stays as it is.
+        Parts that the features do not read stay as they are.
       learning_rate: of the head, AdamW; linear warm-up, then cosine to 0.
       backbone_rate: that of the backbone over the head's.
       layer_decay: each block below the last learns at this times the rate of the one above it.
@@ -33,7 +35,7 @@ class TuningConfig:
       class_weights: `balanced` (all classes count the same in sum) or `none`.
       focal: γ of the focal loss; 0 is cross-entropy.
       label_smoothing: share of a label that is spread over all classes.
-      mixup: α of mixup, on what the head gets (manifold mixup); 0 is none.
+      mixup: α of mixup of the head's inputs (manifold mixup); 0 is none.
     """
 
     epochs: int = 60
@@ -51,19 +53,13 @@ class TuningConfig:
     mixup: float = 0.0
 
     def __post_init__(self):
-        for field in ("epochs", "batch_size"):
-            if getattr(self, field) < 1:
-                raise UserError(f"tuning.{field}={getattr(self, field)}: must be at least 1")
-        for field in ("focal", "mixup", "weight_decay", "learning_rate", "label_smoothing"):
-            if getattr(self, field) < 0:
-                raise UserError(f"tuning.{field}={getattr(self, field)}: must be 0 or more")
+        section = "config.tuning"
+        at_least(section, self, epochs=1, batch_size=1, focal=0, mixup=0, weight_decay=0)
+        at_least(section, self, learning_rate=0, label_smoothing=0)
+        choose(section, self, class_weights=("balanced", "none"))
         if not re.fullmatch(r"head|all|last:[1-9]\d*", self.trainable):
             raise UserError(
-                f"tuning.trainable={self.trainable!r}: choose head, all or last:K (K blocks)"
-            )
-        if self.class_weights not in ("balanced", "none"):
-            raise UserError(
-                f"tuning.class_weights={self.class_weights!r}: choose one of balanced, none"
+                f"{section}.trainable={self.trainable!r}: choose head, all or last:K (K blocks)"
             )
 
     @property
@@ -72,20 +68,22 @@ class TuningConfig:
         return int(self.trainable.partition(":")[2] or 0)
 
     def check_fits(self, depth: int) -> None:
-        """Raises:
-        UserError: more blocks are to be freed than there are.
+        """Checks that the encoder has the blocks that are to learn.
+
+        Raises:
+          UserError: it has fewer.
         """
         if self.last > depth:
             raise UserError(
-                f"tuning.trainable={self.trainable!r}: the encoder has {depth} blocks; give fewer, "
-                "or all"
+                f"config.tuning.trainable={self.trainable!r}: the encoder has {depth} blocks; "
+                "give fewer, or all"
             )
 
 
 def rate_rules(
     config: TuningConfig, depth: int, reads: Sequence[str] = ("encoder", "dma")
 ) -> list[tuple[str, float]]:
-    """Ordered pattern -> rate rules over the paths of a classifier; a rate of 0 is frozen.
+    """Returns ordered (pattern, rate) rules over the paths of a classifier; a rate of 0 is frozen.
 
     Args:
       config: see its `trainable`, `backbone_rate` and `layer_decay`.
@@ -108,7 +106,7 @@ def rate_rules(
 
 
 def split_params(params: dict, rules) -> tuple[dict, dict]:
-    """(those that learn, those that are frozen), each {path: array}; `join_params` undoes it."""
+    """Returns the parameters that learn and the frozen ones, each {path: array}."""
     learning, frozen = {}, {}
     for key_path, leaf in jax.tree_util.tree_leaves_with_path(params):
         path = path_of(key_path)
@@ -117,22 +115,14 @@ def split_params(params: dict, rules) -> tuple[dict, dict]:
 
 
 def join_params(*parts: dict) -> dict:
-    """Nested parameters from flat ones: {`head/classes/bias`: a} -> {"head": {"classes": ...}}."""
-    params: dict = {}
-    for part in parts:
-        for path, leaf in part.items():
-            *parents, name = path.split("/")
-            place = params
-            for parent in parents:
-                place = place.setdefault(parent, {})
-            place[name] = leaf
-    return params
+    """Nests parameters that `split_params` has split."""
+    return unflatten_dict({path: leaf for part in parts for path, leaf in part.items()}, sep="/")
 
 
 def make_optimizer(
     config: TuningConfig, rules, *, steps_per_epoch: int
 ) -> optax.GradientTransformation:
-    """AdamW over {path: array}, each at the rate that the rules give its path."""
+    """Returns AdamW over {path: array}, each array at the rate that the rules give its path."""
     total = config.epochs * steps_per_epoch
     warmup = min(round(config.warmup_epochs * steps_per_epoch), total - 1)
     schedule = optax.warmup_cosine_decay_schedule(

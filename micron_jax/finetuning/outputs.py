@@ -1,49 +1,38 @@
-"""What fine-tuning leaves in its workdir, for `evaluate`, the report and the reader."""
+"""Contents of the files of a fine-tuning: predictions, curves, figures and their provenance."""
 
-import csv
-import dataclasses
 import datetime
-import io
-import json
 import platform
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 
 import micron_jax
-from micron_jax.datasets.annotations import Sample
-from micron_jax.datasets.census import compare
-from micron_jax.datasets.protocols import Protocol
-from micron_jax.evaluation import metrics, predictions
+from micron_jax.evaluation import metrics
 from micron_jax.evaluation.prediction import Prediction
-from micron_jax.files import write_whole
-from micron_jax.finetuning.fold_scheduler import Result
-from micron_jax.finetuning.partition import Part
+from micron_jax.finetuning.fold_files import FoldResult
+from micron_jax.finetuning.folds import Fold, Labeled
 
 LEAKY = (
     "LEAKY, not a result: each fold's epoch was picked on its own test subject, as much of the "
     "literature does; for comparison with such papers only"
 )
 
-# (seed, number of the fold) -> what that run gave.
-Results = Mapping[tuple[int, int], Result]
+# (seed, number of the fold) -> its result.
+FoldResults = Mapping[tuple[int, int], FoldResult]
 
 
-def write_predictions(
-    workdir: Path,
-    results: Results,
-    parts: Sequence[Part],
-    labeled: Sequence[tuple[Sample, int]],
-    classes: Sequence[str],
+def predictions(
+    results: FoldResults, folds: Sequence[Fold], labeled: Labeled, classes: Sequence[str]
 ) -> list[Prediction]:
-    """Writes `predictions.csv`, all folds and seeds, and returns its rows."""
+    """Returns the predictions of all folds and seeds."""
     rows = []
-    for (seed, fold), result in results.items():
-        for index, p in zip(parts[fold].test, result.probabilities, strict=True):
+    for (seed, number), result in results.items():
+        for index, p in zip(folds[number].test, result.probabilities, strict=True):
             sample, label = labeled[index]
             rows.append(
                 Prediction(
@@ -53,61 +42,41 @@ def write_predictions(
                     prediction=classes[int(p.argmax())],
                     set=sample.dataset,
                     seed=seed,
-                    fold=parts[fold].name,
+                    fold=folds[number].name,
                     probabilities=dict(zip(classes, map(float, p), strict=True)),
                 )
             )
-    predictions.write_csv(workdir / predictions.FILE, rows)
     return rows
 
 
-def write_protocol(workdir: Path, protocol: Protocol, samples: Sequence[Sample]) -> list[str]:
-    """Writes `protocol.json`; returns where this copy differs from the published counts."""
-    result = compare(protocol, samples)
-    content = {
-        "name": protocol.name,
-        "classes": list(protocol.classes),
-        "expected": {name: dataclasses.asdict(part) for name, part in protocol.expected.items()},
-        "found": {name: dataclasses.asdict(part) for name, part in result.counts.items()},
-        "differences": result.differences,
+def curves(
+    results: FoldResults, folds: Sequence[Fold]
+) -> dict[tuple[str, str, int], dict[str, float]]:
+    """Returns the curves of all folds, (seed, fold, epoch) -> {name: value}; epochs from 1."""
+    return {
+        (str(seed), folds[number].name, epoch + 1): {
+            name: values[epoch] for name, values in result.curves.items()
+        }
+        for (seed, number), result in results.items()
+        for epoch in range(len(next(iter(result.curves.values()))))
     }
-    write_json(workdir / "protocol.json", content)
-    return result.differences
-
-
-def write_curves(workdir: Path, results: Results, parts: Sequence[Part]) -> None:
-    """Writes `curves.csv`, a row an epoch of each fold."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    found = next(iter(results.values())).curves
-    first = ["train_loss", "train_accuracy"]
-    names = [*first, *(name for name in found if name not in first)]
-    writer.writerow(["seed", "fold", "epoch", *names])
-    for (seed, fold), result in results.items():
-        columns = [result.curves[name] for name in names]
-        for epoch, values in enumerate(zip(*columns, strict=True), 1):
-            writer.writerow([seed, parts[fold].name, epoch, *(f"{v:.6g}" for v in values)])
-    write_whole(workdir / "curves.csv", text.getvalue().encode())
 
 
 def leaky_scores(
-    results: Results,
-    parts: Sequence[Part],
-    labeled: Sequence[tuple[Sample, int]],
-    classes: Sequence[str],
-) -> dict:
-    """What picking each fold's epoch on its test subject gives: {"label", "uf1", "uar"}.
+    results: FoldResults, folds: Sequence[Fold], labeled: Labeled, classes: Sequence[str]
+) -> dict[str, Any]:
+    """Returns the scores of epochs that are picked on test subjects: {"label", "uf1", "uar"}.
 
     The first epoch with the fold's best test accuracy is taken; several seeds are averaged.
     """
-    of_seed: dict[int, np.ndarray] = {}
-    for (seed, fold), result in results.items():
-        labels = np.array([labeled[i][1] for i in parts[fold].test])
-        predicted = result.watched.argmax(-1)  # [epochs, test samples]
-        chosen = predicted[int((predicted == labels).mean(axis=1).argmax())]
-        confusion = metrics.confusion_matrix(labels, chosen, len(classes))
-        of_seed[seed] = of_seed.get(seed, 0) + confusion
-    scores = [metrics.scores(confusion) for confusion in of_seed.values()]
+    confusions: dict[int, np.ndarray] = {}
+    for (seed, number), result in results.items():
+        labels = np.array([labeled[i][1] for i in folds[number].test])
+        predicted = result.test_curve.argmax(-1)  # [epochs, test samples]
+        best = predicted[int((predicted == labels).mean(axis=1).argmax())]
+        confusion = metrics.confusion_matrix(labels, best, len(classes))
+        confusions[seed] = confusions.get(seed, 0) + confusion
+    scores = [metrics.scores(confusion) for confusion in confusions.values()]
     return {
         "label": LEAKY,
         "uf1": float(np.mean([s.uf1 for s in scores])),
@@ -115,26 +84,14 @@ def leaky_scores(
     }
 
 
-def hardest_first(rows: Sequence[Prediction], count: int) -> list[Prediction]:
-    """Of the first seed's predictions those that gave the true class the least."""
+def hardest(rows: Sequence[Prediction], count: int) -> list[Prediction]:
+    """Returns the first seed's predictions that gave the true class the least, worst first."""
     first = [row for row in rows if row.seed == rows[0].seed]
     return sorted(first, key=lambda row: row.probabilities[row.label])[:count]
 
 
-def write_hardest(
-    workdir: Path, rows: Sequence[Prediction], onset: np.ndarray, apex: np.ndarray, heat
-) -> None:
-    """Writes `hardest.npz`: frames uint8 [n, H, W, 3], heat float32 [n, g, g], and who they are."""
-    data = io.BytesIO()
-    words = {
-        n: np.array([getattr(row, n) for row in rows]) for n in ("clip", "label", "prediction")
-    }
-    np.savez_compressed(data, onset=onset, apex=apex, heat=heat, **words)
-    write_whole(workdir / "hardest.npz", data.getvalue())
-
-
-def provenance(checkpoint: Mapping, sheets: Mapping, started: str) -> dict:
-    """What made these numbers, to the version; for `provenance.json`."""
+def provenance(checkpoint: Mapping, sheets: Mapping, started: str) -> dict[str, Any]:
+    """Returns versions, device, checkpoint, sheets, command and times, as JSON holds them."""
     device = jax.devices()[0]
     return {
         "micron_jax": micron_jax.__version__,
@@ -155,12 +112,8 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def write_json(path: Path, value) -> None:
-    write_whole(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
-
-
 def _commit() -> str | None:
-    """The commit of the checkout that this package runs from; None: it is none, or changed."""
+    """The commit of the checkout of this package, `-dirty` if it has changed; None: no checkout."""
     here = Path(micron_jax.__file__).parent
     try:
         done = subprocess.run(

@@ -28,7 +28,7 @@ def main(argv: list[str]) -> int:
     from micron_jax.datasets.frames.builder import build
     from micron_jax.evaluation.report import HTML
     from micron_jax.finetuning import config as tuning
-    from micron_jax.finetuning.run import finetune
+    from micron_jax.programs.finetune import run as finetune
     from micron_jax.synthetic import samples
     from micron_jax.training.checkpoint import Checkpoints
     from micron_jax.training.config import parse

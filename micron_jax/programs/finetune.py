@@ -1,5 +1,9 @@
 """`micron-jax finetune`: a classifier trained and tested on a benchmark, fold by fold."""
 
+import functools
+import sys
+from pathlib import Path
+
 from micron_jax.programs.arguments import Arguments
 from micron_jax.programs.options import add_config, add_workdir, read_recipe
 
@@ -26,6 +30,29 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
 
     from micron_jax.finetuning.config import parse
+
+    return run(parse(read_recipe(options, "finetune")), options.workdir)
+
+
+def run(config, workdir: Path) -> int:
+    """Fine-tunes by a `FinetuneConfig`, prints the figures and returns the exit status."""
     from micron_jax.finetuning.run import finetune
 
-    return finetune(parse(read_recipe(options, "finetune")), options.workdir)
+    result = finetune(config, workdir, notify=functools.partial(print, flush=True))
+    if result.signal:
+        folds = f"{result.finished} of {result.total} folds are kept"
+        if result.finished == result.total:
+            folds = "the folds are done"
+        print(f"stopped: {folds}, and the same command goes on", file=sys.stderr)
+        return 128 + result.signal
+    for name in ("uf1", "uar"):
+        intervals = result.summary["intervals"]
+        low, high = intervals[name] if intervals else (0.0, 1.0)
+        value = result.summary[name]
+        print(f"{name.upper()} {value:.3f} (95 % over subjects: {low:.3f} to {high:.3f})")
+    if leaky := result.leaky:
+        print(f"{leaky['label']}: UF1 {leaky['uf1']:.3f}, UAR {leaky['uar']:.3f}")
+    if result.classifier:
+        print(f"classifier, trained on everyone: {result.classifier}")
+    print(f"report: {result.report}")
+    return 0

@@ -8,7 +8,6 @@ from micron_jax.datasets import protocols
 from micron_jax.datasets.census import compare, compare_set
 from micron_jax.datasets.protocols import COMPOSITE, PROTOCOLS, SETS, apply, subject_of
 from micron_jax.errors import UserError
-from micron_jax.finetuning.folds import k_fold, leave_one_subject_out
 
 COMPOSED = ("casme2", "samm", "smic_hs")
 
@@ -167,62 +166,3 @@ def test_repeated_clips_and_subjects_are_told():
         "smic_hs: subjects 018, 18 look like the same one",
     ]
     assert compare_set("mmew", samples) == []
-
-
-def disjoint(labeled, folds):
-    """Every sample is tested once, and no fold knows a test subject."""
-    for fold in folds:
-        assert len(fold.train) + len(fold.test) == len(labeled)
-        train, test = (
-            {subject_of(labeled[i][0]) for i in side} for side in (fold.train, fold.test)
-        )
-        assert train
-        assert test
-        assert not train & test
-    assert sorted(i for fold in folds for i in fold.test) == list(range(len(labeled)))
-
-
-def test_leave_one_subject_out(composed):
-    labeled = apply(COMPOSITE, composed)
-    folds = leave_one_subject_out(labeled)
-    disjoint(labeled, folds)
-    assert len(folds) == len({fold.name for fold in folds}) == 68
-    # Number 18 is a subject of CASME II and of SMIC: two people.
-    clash = [(sample("casme2", "a", "18", ""), 0), (sample("smic_hs", "b", "18", ""), 0)]
-    assert [fold.name for fold in leave_one_subject_out(clash)] == ["casme2/18", "smic_hs/18"]
-    with pytest.raises(UserError, match="1 subjects cannot be split"):
-        leave_one_subject_out(clash[:1])
-
-
-@pytest.mark.parametrize("name", ["casme3_4", "casme3_7"])
-def test_k_fold_keeps_subjects_together_and_classes_in_balance(name):
-    protocol = protocols.find(name)
-    # Uneven subjects: the first ones have many samples, the last ones few.
-    samples = [
-        dataclasses.replace(s, subject=str(int(i * 0.618 % 1 * 94) ** 2 // 94))
-        for i, s in enumerate(imitate("casme3"))
-    ]
-    labeled = apply(protocol, samples)
-    folds = k_fold(labeled, 5, seed=1)
-    disjoint(labeled, folds)
-    whole = classes(protocol, labeled)
-    for fold in folds:
-        part = classes(protocol, [labeled[i] for i in fold.test])
-        for there, total in zip(part, whole, strict=True):
-            assert 0.12 < there / total < 0.28
-    assert k_fold(labeled, 5, seed=1) == folds
-    assert k_fold(labeled, 5, seed=2) != folds
-    # The order of the samples does not move a subject to another fold.
-    backwards = k_fold(labeled[::-1], 5, seed=1)
-    assert [{len(labeled) - 1 - i for i in f.test} for f in backwards] == [
-        set(f.test) for f in folds
-    ]
-
-
-def test_k_fold_of_as_many_folds_as_subjects():
-    labeled = [(sample("samm", str(i), str(i // 2), ""), 0) for i in range(8)]
-    folds = k_fold(labeled, 4)
-    disjoint(labeled, folds)
-    for k in (1, 5):
-        with pytest.raises(UserError, match=f"{k} folds of 4 subjects: needed is 2 to 4"):
-            k_fold(labeled, k)

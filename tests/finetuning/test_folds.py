@@ -1,10 +1,20 @@
+import dataclasses
+
+import numpy as np
 import pytest
 from helpers.benchmarks import imitate, sample
 
 from micron_jax.datasets import protocols
 from micron_jax.datasets.protocols import subject_of
 from micron_jax.errors import UserError
-from micron_jax.finetuning.partition import SplitConfig, everyone, partition, shared_ids
+from micron_jax.finetuning.folds import (
+    SplitConfig,
+    everyone,
+    k_fold,
+    leave_one_subject_out,
+    shared_ids,
+    split,
+)
 
 COMPOSITE = protocols.COMPOSITE
 
@@ -21,34 +31,34 @@ def people(labeled, indices):
 
 @pytest.mark.parametrize("selection", ["schedule", "inner"])
 def test_each_subject_is_tested_once_and_never_learned_from(composite, selection):
-    parts = partition(composite, COMPOSITE, SplitConfig(selection=selection), seed=0)
-    assert len(parts) == 68
-    assert sorted(i for part in parts for i in part.test) == list(range(442))
-    for part in parts:
-        groups = [people(composite, g) for g in (part.train, part.validation, part.test)]
+    folds = split(composite, COMPOSITE, SplitConfig(selection=selection), seed=0)
+    assert len(folds) == 68
+    assert sorted(i for fold in folds for i in fold.test) == list(range(442))
+    for fold in folds:
+        groups = [people(composite, g) for g in (fold.train, fold.validation, fold.test)]
         assert sum(map(len, groups)) == len(set.union(*groups)) == 68
         assert bool(groups[1]) == (selection == "inner")
-        assert len(part.train) + len(part.validation) + len(part.test) == 442
+        assert len(fold.train) + len(fold.validation) + len(fold.test) == 442
     if selection == "inner":
-        assert 0.1 < len(parts[0].validation) / 442 < 0.3
+        assert 0.1 < len(folds[0].validation) / 442 < 0.3
 
 
 def test_sets(composite):
-    parts = partition(composite, COMPOSITE, SplitConfig(kind="sets"), seed=0)
-    assert [part.name for part in parts] == [
+    folds = split(composite, COMPOSITE, SplitConfig(kind="sets"), seed=0)
+    assert [fold.name for fold in folds] == [
         "samm+smic_hs->casme2",
         "casme2+smic_hs->samm",
         "casme2+samm->smic_hs",
     ]
     config = SplitConfig(kind="sets", train_on="casme2", test_on="samm+smic_hs")
-    (part,) = partition(composite, COMPOSITE, config, seed=0)
-    assert (len(part.train), len(part.test)) == (145, 133 + 164)
+    (fold,) = split(composite, COMPOSITE, config, seed=0)
+    assert (len(fold.train), len(fold.test)) == (145, 133 + 164)
     # The classifier that is kept never saw what its figures were tested on.
-    whole = everyone(composite, COMPOSITE, [part], config, seed=0)
-    assert (whole.train, whole.validation, whole.test) == (part.train, (), ())
-    assert len(everyone(composite, COMPOSITE, parts, SplitConfig(), seed=0).train) == 442
+    whole = everyone(composite, COMPOSITE, [fold], config, seed=0)
+    assert (whole.train, whole.validation, whole.test) == (fold.train, (), ())
+    assert len(everyone(composite, COMPOSITE, folds, SplitConfig(), seed=0).train) == 442
     inner = SplitConfig(selection="inner")
-    whole = everyone(composite, COMPOSITE, parts, inner, seed=0)
+    whole = everyone(composite, COMPOSITE, folds, inner, seed=0)
     assert sorted(whole.train + whole.validation) == list(range(442))
     assert not people(composite, whole.train) & people(composite, whole.validation)
     assert 0.1 < len(whole.validation) / 442 < 0.3
@@ -64,7 +74,7 @@ def test_sets(composite):
 def test_wrong_sets_are_refused(composite, train_on, test_on, words):
     config = SplitConfig(kind="sets", train_on=train_on, test_on=test_on)
     with pytest.raises(UserError, match=words):
-        partition(composite, COMPOSITE, config, seed=0)
+        split(composite, COMPOSITE, config, seed=0)
 
 
 def test_a_class_without_a_training_sample_names_fold_and_class():
@@ -74,12 +84,12 @@ def test_a_class_without_a_training_sample_names_fold_and_class():
     samples.append(sample("casme2", "3/x", "3", "surprise"))
     labeled = protocols.apply(protocol, samples)
     with pytest.raises(UserError, match=r"fold casme2/3: no training sample of class 'surprise'"):
-        partition(labeled, protocol, SplitConfig(), seed=0)
+        split(labeled, protocol, SplitConfig(), seed=0)
 
 
 def test_groups(composite):
-    parts = partition(composite, COMPOSITE, SplitConfig(kind="groups", k=4), seed=0)
-    assert [part.name for part in parts] == ["1of4", "2of4", "3of4", "4of4"]
+    folds = split(composite, COMPOSITE, SplitConfig(kind="groups", k=4), seed=0)
+    assert [fold.name for fold in folds] == ["1of4", "2of4", "3of4", "4of4"]
 
 
 def test_one_id_in_two_sets_is_two_people(composite):
@@ -93,7 +103,7 @@ def test_one_set_cannot_be_left_out():
     protocol = protocols.find("samm_3")
     labeled = protocols.apply(protocol, imitate("samm"))
     with pytest.raises(UserError, match="has one set only"):
-        partition(labeled, protocol, SplitConfig(kind="sets"), seed=0)
+        split(labeled, protocol, SplitConfig(kind="sets"), seed=0)
 
 
 @pytest.mark.parametrize(
@@ -102,3 +112,60 @@ def test_one_set_cannot_be_left_out():
 def test_bad_settings_are_refused(fields):
     with pytest.raises(UserError, match="split"):
         SplitConfig(**fields)
+
+
+def check_disjoint(labeled, folds):
+    """Every sample is tested once, and no fold knows a test subject."""
+    for fold in folds:
+        assert len(fold.train) + len(fold.test) == len(labeled)
+        train, test = (
+            {subject_of(labeled[i][0]) for i in side} for side in (fold.train, fold.test)
+        )
+        assert train
+        assert test
+        assert not train & test
+    assert sorted(i for fold in folds for i in fold.test) == list(range(len(labeled)))
+
+
+def test_leave_one_subject_out(composite):
+    folds = leave_one_subject_out(composite)
+    check_disjoint(composite, folds)
+    assert len(folds) == len({fold.name for fold in folds}) == 68
+    # Number 18 is a subject of CASME II and of SMIC: two people.
+    clash = [(sample("casme2", "a", "18", ""), 0), (sample("smic_hs", "b", "18", ""), 0)]
+    assert [fold.name for fold in leave_one_subject_out(clash)] == ["casme2/18", "smic_hs/18"]
+    with pytest.raises(UserError, match="1 subjects cannot be split"):
+        leave_one_subject_out(clash[:1])
+
+
+@pytest.mark.parametrize("name", ["casme3_4", "casme3_7"])
+def test_k_fold_keeps_subjects_together_and_classes_in_balance(name):
+    protocol = protocols.find(name)
+    # Uneven subjects: the first ones have many samples, the last ones few.
+    samples = [
+        dataclasses.replace(s, subject=str(int(i * 0.618 % 1 * 94) ** 2 // 94))
+        for i, s in enumerate(imitate("casme3"))
+    ]
+    labeled = protocols.apply(protocol, samples)
+    folds = k_fold(labeled, 5, seed=1)
+    check_disjoint(labeled, folds)
+    labels = np.array([label for _, label in labeled])
+    for fold in folds:
+        shares = np.bincount(labels[list(fold.test)]) / np.bincount(labels)
+        assert ((shares > 0.12) & (shares < 0.28)).all()
+    assert k_fold(labeled, 5, seed=1) == folds
+    assert k_fold(labeled, 5, seed=2) != folds
+    # The order of the samples does not move a subject to another fold.
+    backwards = k_fold(labeled[::-1], 5, seed=1)
+    assert [{len(labeled) - 1 - i for i in f.test} for f in backwards] == [
+        set(f.test) for f in folds
+    ]
+
+
+def test_k_fold_of_as_many_folds_as_subjects():
+    labeled = [(sample("samm", str(i), str(i // 2), ""), 0) for i in range(8)]
+    folds = k_fold(labeled, 4)
+    check_disjoint(labeled, folds)
+    for k in (1, 5):
+        with pytest.raises(UserError, match=f"{k} folds of 4 subjects: needed is 2 to 4"):
+            k_fold(labeled, k)

@@ -20,7 +20,7 @@ from micron_jax.cli import main
 from micron_jax.datasets.casme2 import CASME2
 from micron_jax.datasets.clips_builder import build_clips
 from micron_jax.evaluation.report import HTML
-from micron_jax.finetuning import fold_scheduler
+from micron_jax.finetuning import fold_files
 from micron_jax.training.state import init_params
 
 EMOTIONS = ("disgust", "happiness", "surprise")
@@ -143,8 +143,8 @@ def test_it_tells_flat_frames_apart(finished):
 def test_a_restart_trains_what_is_missing_to_the_same_bits(recipe, run, finished, tmp_path, capsys):
     """Two folds are lost; the rest is not touched."""
     before = (finished / "predictions.csv").read_bytes()
-    lost = [fold_scheduler.path_of(finished, 0, 1), fold_scheduler.path_of(finished, 1, 3)]
-    kept = fold_scheduler.path_of(finished, 0, 2)
+    lost = [fold_files.path_of(finished, 0, 1), fold_files.path_of(finished, 1, 3)]
+    kept = fold_files.path_of(finished, 0, 2)
     stamp = kept.stat().st_mtime_ns
     for path in lost:
         path.unlink()
@@ -217,7 +217,7 @@ def test_the_backbone_learns(recipe, run, tmp_path, tuning, lower):
 
 
 def test_a_signal_keeps_what_is_done(recipe, tmp_path, monkeypatch, capsys):
-    original, sent = fold_scheduler.save, []
+    original, sent = fold_files.save, []
 
     def save(path, result):
         original(path, result)
@@ -225,7 +225,7 @@ def test_a_signal_keeps_what_is_done(recipe, tmp_path, monkeypatch, capsys):
             sent.append(path)
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(fold_scheduler, "save", save)
+    monkeypatch.setattr(fold_files, "save", save)
     settings = ["baseline=frame_difference", "data.size=16"]  # no network
     settings += ["seeds=3", "folds_at_once=8"]
     assert finetune(recipe, tmp_path / "run", *settings) == 128 + signal.SIGTERM

@@ -7,8 +7,7 @@ from micron_jax.cli import main
 from micron_jax.datasets.clips import open_clips
 from micron_jax.datasets.frames import open_frames
 from micron_jax.faces import landmarks
-from micron_jax.finetuning import run
-from micron_jax.programs import demo
+from micron_jax.programs import demo, finetune
 from micron_jax.synthetic import expressions, samples
 from micron_jax.training import loop
 
@@ -33,7 +32,7 @@ def _stub(monkeypatch):
 def test_the_demo_leaves_a_labeled_set(tmp_path, monkeypatch, capsys):
     trained, tuned = [], []
     monkeypatch.setattr(loop, "pretrain", lambda config, workdir: trained.append(config))
-    monkeypatch.setattr(run, "finetune", lambda config, workdir: tuned.append(config))
+    monkeypatch.setattr(finetune, "run", lambda config, workdir: tuned.append(config))
     assert main(["demo", "--workdir", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     people, clips = len(samples.STILLS), len(samples.STILLS) * demo.CLIPS_OF_A_PERSON

@@ -1,0 +1,84 @@
+"""Finished folds in a run's workdir, from which a run that was stopped goes on.
+
+`folds/seed0_fold000.npz` and so on, one a fold and seed; `folds/origin`, the digest of all that the
+folds are trained from; `folds/at_once`, the number of folds that are trained at once.
+"""
+
+import dataclasses
+import hashlib
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from micron_jax.errors import UserError
+from micron_jax.files import write_npz, write_whole
+
+FOLDER = "folds"
+
+
+@dataclasses.dataclass(frozen=True)
+class FoldResult:
+    """Predictions and curves of one fold under one seed.
+
+    Attributes:
+      probabilities: float32 [test samples, C], in the order of the fold.
+      curves: name -> float32 [epochs].
+      test_curve: probabilities after each epoch, [epochs, test samples, C], or None.
+    """
+
+    probabilities: np.ndarray
+    curves: dict[str, np.ndarray]
+    test_curve: np.ndarray | None
+
+
+def path_of(workdir: Path, seed: int, fold: int) -> Path:
+    """Returns the file of a finished fold."""
+    return workdir / FOLDER / f"seed{seed}_fold{fold:03d}.npz"
+
+
+def save(path: Path, result: FoldResult) -> None:
+    """Writes a result, whole or not at all."""
+    arrays = {f"curve_{name}": values for name, values in result.curves.items()}
+    if result.test_curve is not None:
+        arrays["watched"] = result.test_curve
+    write_npz(path, probabilities=result.probabilities, **arrays)
+
+
+def read(path: Path) -> FoldResult | None:
+    """Reads a result; None: there is no file, or it cannot be read."""
+    try:
+        with np.load(path) as arrays:
+            curves = {n.removeprefix("curve_"): arrays[n] for n in arrays if n.startswith("curve_")}
+            return FoldResult(arrays["probabilities"], curves, arrays.get("watched"))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def claim_origin(workdir: Path, origin: dict) -> None:
+    """Writes the digest of a run's weights and samples, or checks it against the one there.
+
+    Raises:
+      UserError: the finished folds are of others.
+    """
+    path = workdir / FOLDER / "origin"
+    digest = hashlib.sha256(repr(origin).encode()).hexdigest()
+    if path.is_file() and path.read_text() != digest:
+        raise UserError(
+            f"{workdir}: checkpoint or data set are not what its first folds were trained from; "
+            "use a new workdir"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, digest.encode())
+
+
+def folds_at_once(workdir: Path, count: Callable[[], int]) -> int:
+    """Returns the number of folds to train at once: `count()`, or the number of the first start.
+
+    Another number would change the last bits of a fold.
+    """
+    path = workdir / FOLDER / "at_once"
+    if not path.is_file():
+        write_whole(path, str(count()).encode())
+    return int(path.read_text())
