@@ -46,6 +46,7 @@ setup(
         "orbax-checkpoint>=0.11.30",
         "python-calamine>=0.5",
         "safetensors>=0.5",
+        "scikit-learn>=1.5",
         "scipy>=1.13",
         "tensorboardX>=2.6",
         "tensorflow-datasets>=4.9.9",
