@@ -1,7 +1,7 @@
 """The numbers and pictures of the report's figures; its templates draw them as SVG."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import cv2
@@ -9,46 +9,33 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 SIDE = 160  # pixels of a frame in the report
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 420, 220, 46, 408, 8, 190  # of a curve's SVG and axes
 
 
-def curve_figure(title: str, steps: Sequence[int], low, middle, high) -> dict[str, Any]:
-    """Returns a curve in its band, in the coordinates of an SVG.
+def curve_figure(
+    curves: Mapping[tuple[str, str, int], Mapping[str, float]], name: str, title: str
+) -> dict[str, Any] | None:
+    """Returns a curve of fine-tuning over its epochs, all seeds and folds in a band.
 
     Args:
+      curves: `Run.curves`, the numbers of each seed, fold and epoch.
+      name: of the number.
       title: for the caption, and for readers who do not see the figure.
-      steps: [E] epochs, ascending.
-      low, middle, high: float [E].
 
     Returns:
-      {"title", "width", "height", "left", "right", "x_ticks", "y_ticks": [(coordinate, text)],
-      "band", "curve": points of a polygon and of a line}.
+      {"title", "epochs", "low", "middle", "high": [E] the median between the extremes, "ticks"};
+      None without finite numbers.
     """
-    first, last = steps[0], max(steps[-1], steps[0] + 1)
-    ticks = nice_ticks(float(np.min(low)), float(np.max(high)))
-
-    def x(step) -> list[float]:
-        return np.interp(step, [first, last], [LEFT, RIGHT]).round(1).tolist()
-
-    def y(value) -> list[float]:
-        return np.interp(value, [ticks[0], ticks[-1]], [BOTTOM, TOP]).round(1).tolist()
-
-    low, middle, high = (
-        [f"{at},{value}" for at, value in zip(x(steps), y(line), strict=True)]
-        for line in (low, middle, high)
-    )
-    epochs = list(dict.fromkeys((first, round((first + last) / 2), last)))
-    return {
-        "title": title,
-        "width": WIDTH,
-        "height": HEIGHT,
-        "left": LEFT,
-        "right": RIGHT,
-        "x_ticks": list(zip(x(epochs), epochs, strict=True)),
-        "y_ticks": [(at, f"{tick:g}") for at, tick in zip(y(ticks), ticks, strict=True)],
-        "band": " ".join([*low, *reversed(high)]),
-        "curve": " ".join(middle),
-    }
+    by_epoch: dict[int, list[float]] = {}
+    for (_, _, epoch), numbers in curves.items():
+        if np.isfinite(numbers.get(name, np.nan)):
+            by_epoch.setdefault(epoch, []).append(numbers[name])
+    if not by_epoch:
+        return None
+    epochs = sorted(by_epoch)
+    quantiles = [np.quantile(by_epoch[epoch], [0, 0.5, 1]) for epoch in epochs]
+    low, middle, high = np.transpose(quantiles).tolist()
+    figure = {"title": title, "epochs": epochs, "low": low, "middle": middle, "high": high}
+    return figure | {"ticks": nice_ticks(min(low), max(high))}
 
 
 def nice_ticks(low: float, high: float) -> list[float]:
@@ -56,20 +43,6 @@ def nice_ticks(low: float, high: float) -> list[float]:
     high = max(high, low + 1e-6 * max(1.0, abs(low)))
     ticks = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
     return ticks.round(12).tolist()
-
-
-def over_epochs(
-    rows: Mapping[tuple[str, str, int], Mapping[str, float]], name: str
-) -> tuple[list[int], np.ndarray, np.ndarray, np.ndarray] | None:
-    """Returns (epochs [E], lowest, median, highest [E]) over seeds and folds; None without rows."""
-    by_epoch: dict[int, list[float]] = {}
-    for (_, _, epoch), numbers in sorted(rows.items(), key=lambda row: row[0][2]):
-        if np.isfinite(numbers.get(name, np.nan)):
-            by_epoch.setdefault(epoch, []).append(numbers[name])
-    if not by_epoch:
-        return None
-    quantiles = [np.quantile(values, [0, 0.5, 1]) for values in by_epoch.values()]
-    return list(by_epoch), *np.array(quantiles).T
 
 
 def png_address(image: np.ndarray) -> str:

@@ -55,7 +55,7 @@ def write_pages(folder: Path, summary: Mapping[str, Any], run: Run, *, title: st
     except OSError as error:
         raise UserError(f"{folder}: cannot be made ({error.strerror})") from error
     write_text(folder / MARKDOWN, report_text(summary, run, title))
-    page = _TEMPLATES.get_template(HTML).render(page_content(summary, run), title=title)
+    page = TEMPLATES.get_template(HTML).render(page_content(summary, run), title=title)
     write_text(folder / HTML, page)
     return folder / HTML
 
@@ -63,7 +63,7 @@ def write_pages(folder: Path, summary: Mapping[str, Any], run: Run, *, title: st
 def report_text(summary: Mapping[str, Any], run: Run | None = None, title: str = "") -> str:
     """Returns the report as Markdown whose tables a terminal shows, too; arguments as above."""
     content = text_content(summary, run or Run())
-    return _TEMPLATES.get_template(MARKDOWN).render(content, title=title)
+    return TEMPLATES.get_template(MARKDOWN).render(content, title=title)
 
 
 def markdown_table(table: Table) -> str:
@@ -80,7 +80,7 @@ def markdown_escape(text: str) -> str:
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
 
 
-_TEMPLATES = jinja2.Environment(
+TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("micron_jax.evaluation"),
     autoescape=jinja2.select_autoescape(["html"]),
     undefined=jinja2.StrictUndefined,
@@ -88,7 +88,7 @@ _TEMPLATES = jinja2.Environment(
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
-_TEMPLATES.filters |= {
+TEMPLATES.filters |= {
     "share": share,
     "span": span,
     "markdown_table": markdown_table,

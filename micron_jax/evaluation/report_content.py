@@ -63,15 +63,14 @@ def text_content(summary: Mapping[str, Any], run: Run) -> dict[str, Any]:
 def page_content(summary: Mapping[str, Any], run: Run) -> dict[str, Any]:
     """Returns `text_content` and what only the page shows: figures, subjects, versions."""
     curves = [
-        plots.curve_figure(f"Training {text} over epochs", *curve)
-        for name, text in (("train_loss", "loss"), ("train_accuracy", "accuracy"))
-        if (curve := plots.over_epochs(run.curves, name))
+        plots.curve_figure(run.curves, f"train_{name}", f"Training {name} over epochs")
+        for name in ("loss", "accuracy")
     ]
     return text_content(summary, run) | {
-        "strips": [_strip(summary, name) for name in NAMES],
+        "names": NAMES,
         "paper": PAPER,
-        "subjects": _subjects(summary["per_subject"]),
-        "curves": curves,
+        "subjects": sorted(summary["per_subject"], key=_natural_order),
+        "curves": [curve for curve in curves if curve],
         "trainings": len({(seed, fold) for seed, fold, _ in run.curves}),
         "hardest": _hardest(run.hardest) if run.hardest else [],
         "versions": _versions(run.provenance or {}),
@@ -207,30 +206,10 @@ def _count(number: int, expected: int | None) -> str:
     return f"{number}" if expected in (None, number) else f"{number} (expected {expected})"
 
 
-def _strip(summary: Mapping, name: str) -> dict[str, Any]:
-    """Returns a metric for a card: its value, interval, seeds and published value."""
-    runs = summary["seeds"]["runs"]
-    return {
-        "name": NAMES[name],
-        "value": summary[name],
-        "interval": (summary["intervals"] or {}).get(name),
-        "seeds": [run[name] for run in runs] if len(runs) > 1 else [],
-        "published": (summary["published"] or {}).get(name),
-    }
-
-
-def _subjects(people: Sequence[Mapping]) -> dict[str, list[Mapping]]:
-    """Returns set -> its subjects; `s2` stands before `s10`."""
-    sets: dict[str, list[Mapping]] = {}
-    for person in people:
-        sets.setdefault(person["set"], []).append(person)
-    for part in sets.values():
-        part.sort(key=lambda person: _numbered(person["subject"]))
-    return sets
-
-
-def _numbered(name: str) -> list[str | int]:
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
+def _natural_order(person: Mapping) -> list[str | int]:
+    """Returns the key that sorts subject `s2` before `s10`."""
+    parts = re.split(r"(\d+)", person["subject"])
+    return [int(part) if part.isdecimal() else part for part in parts]
 
 
 def _hardest(hardest: Hardest) -> list[dict[str, Any]]:

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from micron_jax.evaluation.plots import curve_figure, map_over, nice_ticks, over_epochs, png_address
+from micron_jax.evaluation.plots import curve_figure, map_over, nice_ticks, png_address
+from micron_jax.evaluation.report import TEMPLATES
 
 
 @pytest.mark.parametrize(
@@ -32,14 +33,23 @@ def test_epochs_are_gathered_over_folds_and_seeds():
     rows = {("0", "a", 1): {"train_loss": 3.0}, ("0", "b", 1): {"train_loss": 1.0}}
     rows |= {("1", "a", 1): {"train_loss": 2.0}, ("0", "a", 0): {"train_loss": 9.0}}
     rows |= {("1", "a", 0): {"train_loss": float("nan")}}
-    epochs, low, middle, high = over_epochs(rows, "train_loss")
-    assert epochs == [0, 1]
-    assert (low.tolist(), middle.tolist(), high.tolist()) == ([9, 1], [9, 2], [9, 3])
-    assert over_epochs(rows, "train_accuracy") is None
-    figure = curve_figure("loss", epochs, low, middle, high)
-    assert figure["curve"] == "46.0,26.2 408.0,153.6"
-    assert figure["x_ticks"] == [(46.0, 0), (408.0, 1)]
-    assert "nan" not in str(curve_figure("loss", [3], [1.0], [1.0], [1.0]))  # one epoch
+    figure = curve_figure(rows, "train_loss", "Loss")
+    assert figure["epochs"] == [0, 1]
+    assert (figure["low"], figure["middle"], figure["high"]) == ([9, 1], [9, 2], [9, 3])
+    assert figure["ticks"] == [0, 2, 4, 6, 8, 10]
+    assert curve_figure(rows, "train_accuracy", "Accuracy") is None
+
+
+def test_a_curve_fills_its_axes():
+    curve = TEMPLATES.get_template("figures.html").module.curve
+    figure = {"title": "Loss", "epochs": [1, 3], "low": [0, 1], "high": [2, 4], "middle": [1, 2]}
+    svg = str(curve(figure | {"ticks": [0, 2, 4]}))
+    assert 'aria-label="Loss"' in svg
+    assert '<line class="grid" x1="46" x2="408" y1="99.0" y2="99.0"/>' in svg
+    assert '<g transform="translate(-135.0 190.0) scale(181.0 -45.5)">' in svg
+    assert 'class="band" points="1,0 3,1 3,4 1,2 ' in svg
+    one_epoch = {name: values[:1] for name, values in figure.items() if name != "title"}
+    assert "nan" not in str(curve(one_epoch | {"title": "Loss", "ticks": [0, 2]}))
 
 
 def test_a_frame_is_in_its_address():

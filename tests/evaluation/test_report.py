@@ -10,7 +10,7 @@ import pytest
 from helpers.evaluated import NASTY, composite, make_workdir
 
 from micron_jax.errors import UserError
-from micron_jax.evaluation.report import _TEMPLATES, markdown_table, write_pages, write_report
+from micron_jax.evaluation.report import TEMPLATES, markdown_table, write_pages, write_report
 from micron_jax.evaluation.report_content import CAVEAT, Table
 from micron_jax.evaluation.run_files import Run
 from micron_jax.evaluation.significance import Bootstrap, compare
@@ -121,14 +121,13 @@ def test_the_markdown_beside_it(workdir):
 
 
 def test_a_strip_puts_values_where_they_belong():
-    figures = _TEMPLATES.get_template("figures.html").module
-    metric = {"value": 0.5, "interval": (0.25, 0.75), "seeds": [0.5], "published": 1.0}
-    svg = str(figures.strip(metric))
+    figures = TEMPLATES.get_template("figures.html").module
+    svg = str(figures.strip(0.5, (0.25, 0.75), [0.5], 1.0))
     assert '<circle class="value" cx="150.0"' in svg
     assert '<line class="interval" x1="79.0" x2="221.0"' in svg
     assert '<line class="mark" x1="150.0"' in svg
     assert '<circle class="published" cx="292.0"' in svg
-    bare = str(figures.strip(metric | {"interval": None, "seeds": [], "published": None}))
+    bare = str(figures.strip(0.5, None, [], None))
     assert not {"interval", "mark", "published"} & set(bare.split('"'))
 
 
