@@ -1,4 +1,5 @@
-import os
+import argparse
+import dataclasses
 import shlex
 import subprocess
 import sys
@@ -7,6 +8,10 @@ import pytest
 from helpers.commands import check, lines, parsers
 
 from micron_jax.cli import PROGRAMS, main
+from micron_jax.config import load, shipped
+from micron_jax.finetuning.config import FinetuneConfig
+from micron_jax.programs.options import OWN_FIELDS
+from micron_jax.training.config import PretrainConfig
 
 
 def test_help_lists_the_commands_and_imports_nothing_heavy():
@@ -49,15 +54,6 @@ def test_help_ends_with_examples_that_are_commands(name, monkeypatch):
                 check(shlex.split(example)[1:], monkeypatch)
 
 
-def test_a_reader_that_leaves_ends_it_quietly():
-    command = [sys.executable, "-m", "micron_jax", "data", "list"]
-    read, write = os.pipe()
-    os.close(read)
-    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True)
-    os.close(write)
-    assert (done.returncode, done.stderr) == (141, "")
-
-
 def test_version(capsys):
     from micron_jax import __version__
 
@@ -75,6 +71,26 @@ def test_version(capsys):
         (["compare", "--recording", "x", "--loud"], "--loud"),
         (["demo"], "--workdir"),
         (["data", "erase"], "erase"),
+        (["visualise"], "no command 'visualise'; did you mean visualize?"),
+        (["visualize", "--outptu", "x"], "--outptu: no such option; did you mean --output?"),
+        (
+            ["visualize", "--outptu=x", "--input"],
+            "--outptu: no such option; did you mean --output?",
+        ),
+        (["extract", "--crop", "hole"], "argument --crop: 'hole' is unknown; did you mean whole?"),
+        (["data", "biuld"], "'biuld' is unknown; did you mean build?"),
+        (["data", "build", "cassme2"], "'cassme2' is unknown; did you mean casme2?"),
+        (["data", "list", "cassme2"], "no data set 'cassme2'; did you mean casme2?"),
+        (["data", "build", "frames", "--qualty", "9"], "did you mean --quality?"),
+        (["bench", "lern"], "'lern' is unknown; did you mean learn?"),
+        (["bench", "learn", "--sed", "9"], "--sed: no such option; did you mean --seeds?"),
+        (["pretrain", "--confg", "x"], "--confg: no such option; did you mean --config?"),
+        (["pretrain", "--config.epochs"], "--config.epochs has no value; write --config.epochs=V"),
+        (["evaluate", "x", "--config.seed=1"], "--config.seed: no such option"),
+        (["app", "--port", "70000"], "--port: 70000: must be at least 0, and at most 65535"),
+        (["app", "--max-mb", "0"], "--max-mb: 0: must be more than 0, and at most 100000"),
+        (["extract", "--batch", "x"], "--batch: 'x' is no whole number"),
+        (["compare", "--json", "gone/x"], "--json: gone/x: name a file in a folder that exists"),
     ],
 )
 def test_wrong_words_are_one_line_and_exit_2(argv, message, capsys):
@@ -92,3 +108,50 @@ def test_python_m_is_the_same():
     )
     assert done.returncode == 2
     assert done.stderr.startswith("micron-jax: no command 'dance'")
+
+
+@pytest.mark.parametrize(
+    ("command", "recipe", "owner"),
+    [
+        ("pretrain", "finetune_loso", "finetune"),
+        ("finetune", "pretrain_demo", "pretrain"),
+        ("pretrain", "ablation", "bench ablation"),
+        ("plan --topology v5e:2x2", "finetune_demo", "finetune"),
+    ],
+)
+def test_a_recipe_of_another_command_is_named_as_such(command, recipe, owner, tmp_path, capsys):
+    words = [*command.split(), "--config", recipe]
+    if "plan" not in command:
+        words += ["--workdir", str(tmp_path / "run")]
+    assert main(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"micron-jax: --config {recipe}: is a recipe of `micron-jax {owner}`;")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_fields_that_tell_recipes_apart():
+    sections = {"pretrain": PretrainConfig, "finetune": FinetuneConfig}
+    for command, kind in sections.items():
+        fields = {field.name for field in dataclasses.fields(kind)}
+        assert OWN_FIELDS[command] <= fields
+        for other in OWN_FIELDS.keys() - {command}:
+            assert not OWN_FIELDS[other] & fields
+    for name in shipped():
+        (owner,) = [c for c, fields in OWN_FIELDS.items() if fields & load(name).keys()]
+        assert owner.split()[-1] == name.split("_")[0]
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_help_names_defaults_and_the_weights_that_come_along(name, monkeypatch):
+    for parser in parsers(name, monkeypatch):
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                continue
+            text = parser._get_formatter()._get_help_string(action)
+            assert text, f"{parser.prog} {action.dest}: no help"
+            if isinstance(action.default, (int, float)) and not isinstance(action.default, bool):
+                assert text.endswith(f"(default: {action.default})")
+            if action.dest == "checkpoint":
+                assert text.startswith("micron-tiny (")
+                named = name in ("visualize", "extract", "app")
+                assert action.default == ("micron-tiny" if named else None)

@@ -59,6 +59,11 @@ def test_a_command_that_is_named_has_help(command):
     assert stopped.value.code == 0
 
 
+def test_its_table_is_that_of_the_help():
+    rows = re.findall(r"^\| `micron-jax (\w+)` \| (.+) \|$", README, re.MULTILINE)
+    assert rows == list(PROGRAMS.items())
+
+
 def test_an_option_within_the_text_is_one(monkeypatch):
     known = {"--dry-run", "--help"}  # of the launchers, and of every command
     for name in PROGRAMS:

@@ -69,6 +69,9 @@ class Arguments(argparse.ArgumentParser):
         """Raises a `UserError` in place of ending the process."""
         raise UserError(f"{message} (see {self.prog} --help)")
 
+    def _print_message(self, message: str, file=None) -> None:
+        print(message, end="", file=file)  # argparse's own hides that the reader has left
+
     def _take_settings(self, words: Sequence[str]) -> tuple[list[str], list[str]]:
         """The settings, and the words that are none."""
         if not self._takes_settings:

@@ -85,6 +85,11 @@ def test_list(tmp_path, capsys):
         (["build", "frames", "--source", "gone", "--data-dir", "b"], "gone does not exist"),
         (["build", "frames", "--source", "a", "--data-dir", "b", "--size", "x"], "--size"),
         (["build", "frames", "--source", "a", "--data-dir", "b", "--crop", "x"], "--crop"),
+        (["build", "frames", "--source", "a", "--data-dir", "b", "--strict"], "--strict: no such"),
+        (["build", "frames", "--keep", "pair"], "--keep: no such option"),
+        (["build", "casme2", "--source", "a", "--data-dir", "b", "--crop", "face"], "--crop: no"),
+        (["build", "casme2", "--workers", "2"], "--workers: no such option"),
+        (["build", "samm", "--exclude", "x"], "--exclude: no such option"),
         (
             ["build", "frames", "--source", "a", "--data-dir", "b", "--json", "c/d"],
             "--json: c/d: name a file",
@@ -106,6 +111,18 @@ def test_bad_settings_are_one_line(source, tmp_path, capsys):
     assert build(source, tmp_path / "data", "--workers", "0") == 2
     assert "--workers: 0: must be at least 1, and at most 1024" in complaint(capsys)
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "other"), [("frames", "--quality", "--strict"), ("samm", "--keep", "--crop")]
+)
+def test_help_tells_the_options_of_the_set(name, own, other, capsys):
+    with pytest.raises(SystemExit):
+        main(["data", "build", name, "--help"])
+    out = capsys.readouterr().out
+    assert f"usage: micron-jax data build {name} " in out
+    assert own in out
+    assert other not in out
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["build", "--help"], ["list", "--help"]])

@@ -1,0 +1,116 @@
+"""The process of a command: signals at any moment, and closed pipes."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "micron_jax"]
+# A command `demo` that writes a folder and waits; what it does meanwhile stands in `work`.
+PROGRAM = """
+import os, pathlib, signal, sys, threading, time
+from micron_jax.files import whole_folder
+from micron_jax.programs import demo
+
+
+def main(argv):
+    with whole_folder(pathlib.Path(argv[0])) as folder:
+        (folder / "part").write_text("part")
+        {work}
+        time.sleep(60)
+
+
+demo.main = main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test in the background ignores it
+sys.argv = ["micron-jax", "demo", *sys.argv[1:]]
+from micron_jax.__main__ import run
+
+run()
+"""
+COMPILE = """
+        import jax, jax.numpy as jnp
+
+        def slow(x):
+            for _ in range(2000):
+                x = jnp.sin(x @ x)
+            return x
+
+        lowered = jax.jit(slow).lower(jnp.ones((8, 8)))
+        threading.Thread(target=lowered.compile, daemon=True).start()
+        time.sleep(0.5)
+        print("ready", flush=True)
+"""
+READY = """
+        print("ready", flush=True)
+"""
+# Python drops an exception in a finalizer.
+IN_A_FINALIZER = """
+        class Last:
+            def __del__(self):
+                print("ready", flush=True)
+                time.sleep(60)
+
+        last = Last()
+        del last
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("work", [READY, COMPILE, IN_A_FINALIZER], ids=["idle", "compile", "drop"])
+def test_a_signal_ends_it_with_its_status_and_leaves_nothing(tmp_path, number, work):
+    code = PROGRAM.replace("{work}", work.strip())
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "out")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"JAX_ENABLE_COMPILATION_CACHE": "false"},
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (128 + number, "", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_is_no_signal():
+    code = PROGRAM.replace("{work}", "raise ZeroDivisionError")
+    done = subprocess.run(
+        [sys.executable, "-c", code, os.devnull + "x"], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["data", "list"], ["data", "list", "casme2"], ["--help"], ["data", "build", "--help"]],
+    ids=" ".join,
+)
+def test_a_reader_that_leaves_ends_it_quietly(words):
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([*COMMAND, *words], stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_message_that_nobody_reads_ends_it_quietly():
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([*COMMAND, "dance"], stdout=subprocess.PIPE, stderr=write, text=True)
+    os.close(write)
+    assert (done.returncode, done.stdout) == (141, "")
+
+
+@pytest.mark.parametrize("descriptors", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_descriptors_are_no_error(descriptors):
+    done = subprocess.run(
+        ["bash", "-c", f'"$@" {descriptors}', "bash", *COMMAND, "data", "list"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
