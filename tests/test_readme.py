@@ -26,7 +26,7 @@ from micron_jax.errors import UserError
 from micron_jax.faces import landmarks
 from micron_jax.programs.arguments import SETTING
 from micron_jax.synthetic import expressions
-from micron_jax.video.images import decode_jpeg
+from micron_jax.video.image_files import decode_jpeg
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

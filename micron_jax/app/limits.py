@@ -3,12 +3,14 @@
 import dataclasses
 from pathlib import Path
 
-import cv2
 from PIL import Image, UnidentifiedImageError
 
 from micron_jax.errors import UserError
-from micron_jax.video.images import IMAGES, VIDEOS, Unreadable
-from micron_jax.video.inputs import Frames, InputClip
+from micron_jax.video.clip_files import VIDEOS
+from micron_jax.video.film import read_header
+from micron_jax.video.image_files import IMAGES, Unreadable
+from micron_jax.video.inputs import InputClip
+from micron_jax.video.reader import Frames
 from micron_jax.visualization.folder import ASSUMED
 
 MEGAPIXELS = 50  # of a picture, or of a video's frame: a small file can hold a huge one
@@ -44,9 +46,8 @@ def check_pixels(path: Path) -> None:
       UserError: frames are larger than `MEGAPIXELS`, or there is no header of a picture.
     """
     if path.suffix.lower() in VIDEOS:
-        video = cv2.VideoCapture(str(path))
-        size = video.get(cv2.CAP_PROP_FRAME_WIDTH), video.get(cv2.CAP_PROP_FRAME_HEIGHT)
-        video.release()
+        header = read_header(path)
+        size = header.width, header.height
     else:
         try:
             with Image.open(path) as picture:

@@ -19,7 +19,7 @@ from micron_jax.faces.crop import NO_FACE, Crop, detector, place_crop
 from micron_jax.faces.landmarks import Detector
 from micron_jax.pretrained import MicronBert
 from micron_jax.spotting.timeline import Timeline
-from micron_jax.video.images import Unreadable, encode_jpeg
+from micron_jax.video.image_files import Unreadable, encode_jpeg
 from micron_jax.video.inputs import InputClip, find_inputs
 from micron_jax.visualization.figures import moments, scale_of
 from micron_jax.visualization.folder import visualize

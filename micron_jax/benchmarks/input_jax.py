@@ -9,7 +9,7 @@ import time
 from micron_jax.benchmarks.worker import peak_resident_bytes, serve
 from micron_jax.data.pipeline import make_pairs
 from micron_jax.datasets.frames import open_frames
-from micron_jax.video.images import decode_jpeg
+from micron_jax.video.image_files import decode_jpeg
 
 
 class Batches:

@@ -15,7 +15,7 @@ import numpy as np
 from micron_jax.benchmarks.worker import Failed, peak_resident_bytes, serve
 from micron_jax.data.pairs import Pairs
 from micron_jax.datasets.frames import open_frames
-from micron_jax.video.images import decode_jpeg
+from micron_jax.video.image_files import decode_jpeg
 
 PATCH, LOCAL = 8, 96
 GLOBAL_SCALE, LOCAL_SCALE = (0.4, 1.0), (0.05, 0.4)

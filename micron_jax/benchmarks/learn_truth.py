@@ -15,7 +15,7 @@ import numpy as np
 
 from micron_jax.data.warps import SEEN
 from micron_jax.errors import UserError
-from micron_jax.video import images
+from micron_jax.video import image_files
 
 MOVED, STILL = 0.25, 0.1  # px: a moved patch moves by more everywhere, an unmoved one by less
 AMPLITUDES = (0.5, 1.0, 2.0)  # px; a clip counts with the nearest, in ratio
@@ -119,8 +119,8 @@ def read_pair(truth: Truth, number: int) -> tuple[np.ndarray, np.ndarray]:
     folder, clip, *numbers = truth.frames[number]
     paths = [folder / "CASME2-RAW" / clip / f"img{n}.jpg" for n in numbers]
     try:
-        onset, apex = (images.decode_jpeg(path.read_bytes()) for path in paths)
-    except (OSError, images.Unreadable) as error:
+        onset, apex = (image_files.decode_jpeg(path.read_bytes()) for path in paths)
+    except (OSError, image_files.Unreadable) as error:
         raise UserError(f"{folder}: clip {clip}: {error}; make the set anew") from error
     return onset, apex
 

@@ -18,7 +18,7 @@ from absl import flags
 
 from micron_jax.data.pairs import Clip, Pairs
 from micron_jax.errors import UserError
-from micron_jax.video.images import decode_jpeg
+from micron_jax.video.image_files import decode_jpeg
 
 Batch = dict[str, np.ndarray]
 

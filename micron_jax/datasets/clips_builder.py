@@ -18,7 +18,7 @@ from micron_jax.datasets.clips import KEEPS, SPLIT, VERSION, set_folder
 from micron_jax.datasets.clips_plan import Plan, Planned, plan
 from micron_jax.datasets.clipset import ClipSet
 from micron_jax.errors import UserError
-from micron_jax.video.images import Unreadable, decode_jpeg
+from micron_jax.video.image_files import Unreadable, decode_jpeg
 
 BYTES_PER_SHARD = 256 << 20
 

@@ -11,7 +11,8 @@ from micron_jax.datasets.annotations import Sample, read_rows
 from micron_jax.datasets.clipset import MIDDLE, ClipSet, Entry, number
 from micron_jax.datasets.vendor_files import IMAGES, Frames, Tree, find_sheet, walk
 from micron_jax.errors import UserError
-from micron_jax.video.images import Unreadable, number_in
+from micron_jax.video.clip_files import number_in
+from micron_jax.video.image_files import Unreadable
 
 FIELDS = ("onset", "apex", "offset")
 

@@ -15,7 +15,7 @@ from micron_jax.errors import UserError
 from micron_jax.faces.crop import KINDS, NO_FACE, detector, place_crop
 from micron_jax.faces.landmarks import Detector
 from micron_jax.faces.registration import register
-from micron_jax.video.images import Unreadable, decode_jpeg
+from micron_jax.video.image_files import Unreadable, decode_jpeg
 
 
 @dataclasses.dataclass(frozen=True)

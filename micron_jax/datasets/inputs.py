@@ -1,12 +1,12 @@
 """Clips of a built benchmark as inputs, beside videos and image folders."""
 
-import functools
 from pathlib import Path
 
 from micron_jax.datasets.clips import built_keep, open_clips
 from micron_jax.errors import UserError
-from micron_jax.video.images import Unreadable, decode_jpeg
-from micron_jax.video.inputs import Frames, InputClip
+from micron_jax.video.image_files import Unreadable, decode_jpeg
+from micron_jax.video.inputs import InputClip
+from micron_jax.video.reader import Frames, of_one_size
 
 
 def find_in_set(data_dir: str | Path, name: str, clip: str | None = None) -> list[InputClip]:
@@ -37,7 +37,7 @@ def find_in_set(data_dir: str | Path, name: str, clip: str | None = None) -> lis
             fps=sample.fps,
             count=2 if pairs else sample.offset - sample.onset + 1,
             facts=f"{sample.onset} {sample.apex} {sample.offset}",
-            read=functools.partial(read, number),
+            read=lambda number=number: of_one_size(read(number)),
             stride=max(1, sample.apex - sample.onset) if pairs else 1,
         )
         for number, sample in ((number, samples[number]) for number in chosen)

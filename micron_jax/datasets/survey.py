@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from micron_jax.data.pairs import Clip
-from micron_jax.video import images
+from micron_jax.video import image_files
 
 CHUNK = 256  # frames decoded at a time
 IMAGE_KEYS = ("image", "images", "frame", "frames")  # whose bytes are images, damaged or not
@@ -138,7 +138,7 @@ def _blobs(value: Any) -> list[bytes] | None:
 
 def _inspect(blob: bytes) -> tuple[str, bool, int]:
     try:
-        height, width, _ = images.decode_jpeg(blob).shape
-    except images.Unreadable as error:
+        height, width, _ = image_files.decode_jpeg(blob).shape
+    except image_files.Unreadable as error:
         return str(error), False, digest(blob)
     return f"{width}x{height}", True, digest(blob)

@@ -23,7 +23,7 @@ from micron_jax.faces.landmarks import Detector
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.micron_bert import MicronBertModule
 from micron_jax.training.sharding import batch_sharding
-from micron_jax.video.images import Unreadable
+from micron_jax.video.image_files import Unreadable
 from micron_jax.video.inputs import InputClip
 
 WHAT = ("tokens", "cls", "pooled", "dma")

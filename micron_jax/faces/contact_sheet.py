@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from micron_jax.video import images
+from micron_jax.video import clip_files, image_files
 
 TILES = 100
 SIDE, LABEL, GAP = 160, 18, 6  # pixels: of a tile, of the line below it, between tiles
@@ -58,11 +58,11 @@ def png(folder: Path, entries: Sequence[dict]) -> bytes:
     for n, entry in enumerate(shown):
         place = folder / entry["folder"]
         names = [name for name in os.listdir(place) if name.endswith(".jpg")]
-        middle = sorted(names, key=images.number_in)[len(names) // 2]
+        middle = sorted(names, key=clip_files.number_in)[len(names) // 2]
         width, height = entry["frame_size"]
         aspect = width / height if entry["landmarks"] is None else 1.0
         y, x = step * divmod(n, columns) + GAP
-        crop = images.decode_jpeg((place / middle).read_bytes())
+        crop = image_files.decode_jpeg((place / middle).read_bytes())
         sheet[y : y + SIDE, x : x + SIDE] = tile(crop, aspect)
         at = (int(x) + 2, int(y) + SIDE + 13)
         cv2.putText(sheet, shorten(entry["clip"]), at, FONT, SCALE, (0, 0, 0), 1, cv2.LINE_AA)

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from micron_jax.faces import landmarks
-from micron_jax.video.images import Unreadable
+from micron_jax.video.image_files import Unreadable
 
 KINDS = ("face", "whole", "release")
 NO_FACE = "no face"  # the reason of a clip that `face` cannot use

@@ -21,8 +21,8 @@ from micron_jax.faces import contact_sheet, crop_folder
 from micron_jax.faces.crop import KINDS, detector, place_crop, settings
 from micron_jax.faces.landmarks import Detector
 from micron_jax.files import sole_writer, write_whole
-from micron_jax.video import images
-from micron_jax.video.inputs import frame_numbers
+from micron_jax.video import clip_files, image_files, reader, timing
+from micron_jax.video.timing import frame_numbers
 
 QUALITY = 95  # of the JPEGs
 SCRATCH = ".incomplete"  # the clip that is being written
@@ -39,7 +39,7 @@ def crop_all(
     """Crops every clip below a folder; finished clips of an earlier run are left as they are.
 
     Args:
-      source: folder of videos and image folders; see `images.find_clips`.
+      source: folder of videos and image folders; see `clip_files.find_clips`.
       output: folder to be made, or gone on with.
       size: side of the crops, in pixels.
       kind: one of `KINDS`.
@@ -57,7 +57,7 @@ def crop_all(
         raise UserError(f"--size {size}: needed is 16 to 4096")
     if kind not in KINDS:
         raise UserError(f"--crop {kind}: needed is one of {', '.join(KINDS)}")
-    clips = images.find_clips(source)
+    clips = clip_files.find_clips(source)
     if output.resolve().is_relative_to(source.resolve()):
         raise UserError(
             f"--output {output} lies in --source: it would be taken for clips next time"
@@ -70,26 +70,26 @@ def crop_all(
             report = crop_folder.earlier(output, recorded)
             done = {entry["clip"]: entry for entry in report["clips"]}
             # The settings are there before the first crop is, for the run after one that is killed.
-            crop_folder.write_json(output / images.CROPS, report)
+            crop_folder.write_json(output / clip_files.CROPS, report)
             fresh, skipped = _crop_each(clips, output, recorded, detect, done)
             if not done:
-                (output / images.CROPS).unlink()
+                (output / clip_files.CROPS).unlink()
                 why = "; ".join(f"{skip['clip']}: {skip['reason']}" for skip in skipped[:3])
                 raise UserError(
                     f"--source {source}: none of {len(clips)} clips can be used ({why})"
                 )
             entries = [done[name] for name in sorted(done)]
             report |= {"clips": entries, "skipped": skipped}
-            crop_folder.write_json(output / images.CROPS, report)
+            crop_folder.write_json(output / clip_files.CROPS, report)
             if sheet:
-                write_whole(output / images.SHEET, contact_sheet.png(output, entries))
+                write_whole(output / clip_files.SHEET, contact_sheet.png(output, entries))
     except OSError as error:
         raise UserError(f"--output {output}: cannot write it: {error.strerror}") from None
     return report | {"fresh": fresh}
 
 
 def _crop_each(
-    clips: list[images.ClipFiles],
+    clips: list[clip_files.ClipFiles],
     output: Path,
     recorded: dict,
     detect: Detector | None,
@@ -108,13 +108,13 @@ def _crop_each(
             raise UserError(f"{folder} holds something else; remove it, or name another --output")
         done.pop(clip.name, None)
         left.append(clip)
-    lengths = [images.clip_facts(clip)[1] for clip in left]
+    lengths = [timing.rate_and_length(clip)[1] for clip in left]
     with tqdm(total=sum(lengths), unit=" frames", desc="frames", mininterval=1.0) as bar:
         for clip, length in zip(left, lengths, strict=True):
             place = places[clip.name]
             try:
                 done[clip.name] = _crop_one(clip, output, place, recorded, detect, bar)
-            except images.Unreadable as error:
+            except image_files.Unreadable as error:
                 skipped.append({"clip": clip.name, "reason": str(error)})
                 bar.total -= length
                 bar.refresh()
@@ -122,7 +122,7 @@ def _crop_each(
 
 
 def _crop_one(
-    clip: images.ClipFiles,
+    clip: clip_files.ClipFiles,
     output: Path,
     place: str,
     recorded: dict,
@@ -134,26 +134,26 @@ def _crop_one(
     Raises:
       Unreadable: not a frame can be read, or none shows a face.
     """
-    frames = (frame for _, frame in images.read_frames(clip))
+    frames = (frame for _, _, frame in reader.read_frames(clip))
     crop = place_crop(frames, recorded["crop"], recorded["size"], detect)
     scratch, folder = output / SCRATCH, output / place
     scratch.mkdir()
     numbers, dropped, count = frame_numbers(clip), [], 0
     try:
-        for index, frame in images.read_frames(clip):
+        for index, _, frame in reader.read_frames(clip):
             bar.update()
             number = numbers[index] if numbers else index
-            if isinstance(frame, images.Unreadable):
+            if isinstance(frame, image_files.Unreadable):
                 dropped.append({"frame": number, "reason": str(frame)})
                 continue
-            jpeg = images.encode_jpeg(crop(frame), QUALITY)
+            jpeg = image_files.encode_jpeg(crop(frame), QUALITY)
             (scratch / f"{number}.jpg").write_bytes(jpeg)
             count += 1
         entry = {
             "clip": clip.name,
             "folder": place,
             "frames": count,
-            "fps": images.clip_facts(clip)[0],  # null: the files do not say
+            "fps": timing.rate_and_length(clip)[0],  # null: the files do not say
             "frame_size": [*crop.frame_size],
             "crop": crop.kind,
             "size": crop.size,

@@ -7,7 +7,7 @@ from typing import Any
 from micron_jax.errors import UserError
 from micron_jax.faces.crop import FORMER_KINDS
 from micron_jax.files import write_whole
-from micron_jax.video import images
+from micron_jax.video import clip_files
 
 MARK = ".crop.json"  # in a clip's folder, which is finished then
 
@@ -33,7 +33,7 @@ def folders(names: list[str]) -> dict[str, str]:
 
 def earlier(output: Path, settings: dict) -> dict[str, Any]:
     """What an earlier run with the same settings left in `output`, or an empty report."""
-    path = output / images.CROPS
+    path = output / clip_files.CROPS
     if not path.exists():
         if any(not entry.name.startswith(".") for entry in output.iterdir()):
             raise UserError(f"--output {output} holds something else; name a new folder")
@@ -55,7 +55,7 @@ def earlier(output: Path, settings: dict) -> dict[str, Any]:
     return {**settings, "clips": clips, "skipped": []}
 
 
-def finished(folder: Path, clip: images.ClipFiles) -> dict | None:
+def finished(folder: Path, clip: clip_files.ClipFiles) -> dict | None:
     """The entry of a clip that was cropped before; None: it was not.
 
     Raises:
@@ -73,7 +73,7 @@ def finished(folder: Path, clip: images.ClipFiles) -> dict | None:
     return entry
 
 
-def facts(clip: images.ClipFiles) -> dict[str, int]:
+def facts(clip: clip_files.ClipFiles) -> dict[str, int]:
     return {"files": clip.files, "bytes": clip.bytes}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from micron_jax.data.views import normalize
 from micron_jax.errors import UserError
 from micron_jax.models.config import ModelConfig
-from micron_jax.video import images
+from micron_jax.video import clip_files, image_files
 
 MOST_FRAMES = 5  # the layers of a pair take 100 MB at the release's size
 
@@ -26,13 +26,13 @@ def read_images(paths: Sequence[Path], side: int) -> np.ndarray:
     files: list[Path] = []
     for path in paths:
         try:
-            below = sorted(path.iterdir(), key=lambda p: (images.number_in(p.name), p.name))
+            below = sorted(path.iterdir(), key=lambda p: (clip_files.number_in(p.name), p.name))
         except NotADirectoryError:
             files.append(path)
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}") from error
         else:
-            files += [file for file in below if file.suffix.lower() in images.IMAGES]
+            files += [file for file in below if file.suffix.lower() in image_files.IMAGES]
     if len(files) < 2:
         raise UserError(f"--input: {len(files)} images; a pair of frames is compared, give two")
     return np.stack([cv2.resize(_decoded(file), (side, side)) for file in files[:MOST_FRAMES]])
@@ -74,6 +74,6 @@ def make_views(frames: np.ndarray, config: ModelConfig) -> dict[str, np.ndarray]
 
 def _decoded(path: Path) -> np.ndarray:
     try:
-        return images.decode_jpeg(path.read_bytes())
-    except (OSError, images.Unreadable) as error:
+        return image_files.decode_jpeg(path.read_bytes())
+    except (OSError, image_files.Unreadable) as error:
         raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}") from error

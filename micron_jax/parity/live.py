@@ -31,7 +31,7 @@ from micron_jax.errors import UserError
 from micron_jax.files import write_whole
 from micron_jax.parity import layer_outputs
 from micron_jax.parity.recorded import BOUNDS, Check
-from micron_jax.video.images import number_in
+from micron_jax.video.clip_files import number_in
 
 FORMAT = "micron_jax live 1"
 _DEPTH = (

@@ -33,7 +33,7 @@ def add_faces(commands) -> None:
 
 def _faces(options: argparse.Namespace) -> int:
     from micron_jax.faces.crop_clips import crop_all
-    from micron_jax.video.images import CROPS, SHEET
+    from micron_jax.video.clip_files import CROPS, SHEET
 
     report = crop_all(
         options.source,

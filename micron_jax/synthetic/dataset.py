@@ -29,7 +29,7 @@ from tqdm import tqdm
 from micron_jax.errors import UserError
 from micron_jax.files import whole_folder, write_npz
 from micron_jax.synthetic import expressions, people, render
-from micron_jax.video import images
+from micron_jax.video import image_files
 
 SHEET = "CASME2-coding-20140508.xlsx"
 HEADER = ("Subject", "Filename", None, "OnsetFrame", "ApexFrame", "OffsetFrame", None)
@@ -140,7 +140,7 @@ def make_dataset(
 
 def make_clip(task: ClipTask, faces: Path, folder: Path) -> dict:
     """Writes one clip's frames and its truth below `folder`; returns its entry in `truth.json`."""
-    picture = images.decode_jpeg((faces / task.person.picture).read_bytes())
+    picture = image_files.decode_jpeg((faces / task.person.picture).read_bytes())
     canvas, landmarks = render.face_canvas(picture, task.person.landmarks)
     clip = expressions.draw_clip(task.key, task.kind, task.split, landmarks, task.amplitudes)
     name = f"sub{task.subject}/{task.filename}"
@@ -149,7 +149,7 @@ def make_clip(task: ClipTask, faces: Path, folder: Path) -> dict:
     numbers = (clip.onset, clip.apex) if task.pair_only else range(clip.frames)
     for t in numbers:
         frame = render.render(canvas, clip.motion, t, clip.camera, clip.noise)
-        jpeg = images.encode_jpeg(frame, clip.camera.quality)
+        jpeg = image_files.encode_jpeg(frame, clip.camera.quality)
         (frames / f"img{t + 1}.jpg").write_bytes(jpeg)
     write_npz(folder / "truth" / f"{name}.npz", compressed=True, **patch_truth(clip))
     return {

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from micron_jax.errors import UserError
 from micron_jax.faces import landmarks as faces
 from micron_jax.faces.crop import warp
-from micron_jax.video import images
+from micron_jax.video import image_files
 
 SPLITS = {"train": 0.6, "val": 0.2, "test": 0.2}
 
@@ -58,8 +58,8 @@ def find_people(folder: Path) -> tuple[list[Person], list[dict]]:
     people, left_out, signatures = [], [], {}
     for picture in tqdm(pictures, desc="pictures", unit=" pictures", leave=False):
         try:
-            image = images.decode_jpeg((folder / picture).read_bytes())
-        except (images.Unreadable, OSError) as error:
+            image = image_files.decode_jpeg((folder / picture).read_bytes())
+        except (image_files.Unreadable, OSError) as error:
             left_out.append({"face": picture, "reason": str(getattr(error, "strerror", error))})
             continue
         detections = next((some for detect in detectors if len(some := detect(image))), ())
@@ -155,10 +155,10 @@ def _find_pictures(folder: Path) -> list[str]:
     for where, below, names in os.walk(folder):
         below[:] = [name for name in below if not name.startswith(".")]
         for name in names:
-            if not name.startswith(".") and Path(name).suffix.lower() in images.IMAGES:
+            if not name.startswith(".") and Path(name).suffix.lower() in image_files.IMAGES:
                 pictures.append(Path(where, name).relative_to(folder).as_posix())
     if not pictures:
-        raise UserError(f"{folder} holds no picture ({' '.join(images.IMAGES)})")
+        raise UserError(f"{folder} holds no picture ({' '.join(image_files.IMAGES)})")
     return sorted(pictures)
 
 

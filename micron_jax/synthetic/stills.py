@@ -7,7 +7,7 @@ from micron_jax.faces import landmarks
 from micron_jax.faces.crop import warp
 from micron_jax.files import whole_folder
 from micron_jax.synthetic import people
-from micron_jax.video import images
+from micron_jax.video import image_files
 
 QUALITY = 97
 
@@ -38,9 +38,9 @@ def make_stills(
     with whole_folder(output) as folder:
         everyone, left_out = people.find_people(pictures)
         for number, person in enumerate(everyone, 1):
-            image = images.decode_jpeg((pictures / person.picture).read_bytes())
+            image = image_files.decode_jpeg((pictures / person.picture).read_bytes())
             transform = landmarks.canonical_transform(person.landmarks, size)
-            jpeg = images.encode_jpeg(warp(image, transform, size), QUALITY)
+            jpeg = image_files.encode_jpeg(warp(image, transform, size), QUALITY)
             clip = folder / f"face_{number:04d}"
             clip.mkdir()
             for frame in (1, 2):

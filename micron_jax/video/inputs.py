@@ -1,20 +1,18 @@
-"""Whatever a user points at: images, folders, videos, clips of a built set, one way to read them.
-
-An input is a clip: a video, a folder of images, an image of its own, or an example of a set.
-"""
+"""Inputs that a user names: films, folders of images, and images of their own, as clips."""
 
 import dataclasses
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from micron_jax.errors import UserError
-from micron_jax.video import images
-from micron_jax.video.images import ClipFiles, Unreadable
-
-Frames = Iterator[tuple[int, float | None, np.ndarray | Unreadable]]
+from micron_jax.video.clip_files import VIDEOS, ClipFiles, find_clips, image_names
+from micron_jax.video.image_files import IMAGES, Unreadable, read_image
+from micron_jax.video.reader import Frames, read_frames
+from micron_jax.video.timing import frame_numbers, rate_and_length
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,21 +38,21 @@ class InputClip:
     stride: int = 1
 
     def frames(self) -> Iterator[np.ndarray | Unreadable]:
-        """The frames alone."""
+        """Yields the frames alone."""
         return (frame for _, _, frame in self.read())
 
     def readable(self) -> Iterator[np.ndarray]:
-        """The frames that can be decoded, uint8 [H, W, 3]."""
+        """Yields the frames that can be decoded, uint8 [H, W, 3]."""
         return (frame for frame in self.frames() if not isinstance(frame, Unreadable))
 
 
 def find_inputs(
     paths: Iterable[str | Path], *, stills: bool = False, fps: float | None = None
 ) -> list[InputClip]:
-    """The clips that paths name, sorted within each folder.
+    """Finds the clips that paths name, sorted within each folder.
 
     Args:
-      paths: images, videos, and folders, which are searched with all below them.
+      paths: images, films, and folders, which are searched with all below them.
       stills: an image in a folder is a clip of its own, not a frame of one.
       fps: rate of image folders, frames per second.
 
@@ -65,60 +63,46 @@ def find_inputs(
     for path in map(Path, paths):
         suffix = path.suffix.lower()
         if path.is_dir():
-            for files in images.find_clips(path):
+            for files in find_clips(path):
                 if stills and files.path.is_dir():
-                    names = images.frame_names(files.path)
-                    clips += [_still(files.path / name) for name in names]
+                    clips += [_still(files.path / name) for name in image_names(files.path)]
                 else:
                     name = path if files.name == "." else path / files.name
-                    clips.append(_files(files, str(name), fps))
+                    clips.append(open_clip(files, str(name), fps))
         elif not path.exists():
             raise UserError(f"{path}: no such file or folder")
-        elif suffix in images.IMAGES:
+        elif suffix in IMAGES:
             clips.append(_still(path))
-        elif suffix in images.VIDEOS:
-            files = ClipFiles(path.name, path, 1, path.stat().st_size)
-            clips.append(_files(files, str(path), fps))
+        elif suffix in VIDEOS:
+            clips.append(open_clip(ClipFiles(path.name, path, 1, path.stat().st_size), str(path)))
         else:
-            known = " ".join(images.VIDEOS + images.IMAGES)
-            raise UserError(f"{path}: neither a video nor an image ({known})")
-    seen = set()
-    for clip in clips:
-        if clip.name in seen:
-            raise UserError(f"{clip.name}: given twice")
-        seen.add(clip.name)
+            suffixes = " ".join(VIDEOS + IMAGES)
+            raise UserError(f"{path}: neither a video nor an image ({suffixes})")
+    for name, times in Counter(clip.name for clip in clips).items():
+        if times > 1:
+            raise UserError(f"{name}: given twice")
     return clips
 
 
-def frame_numbers(clip: ClipFiles) -> list[int] | None:
-    """The numbers in the names of an image folder's files; None: count the frames from 0.
-
-    They are counted for videos too, and where two files have one number, or a file has none.
-    """
-    if not clip.path.is_dir():
-        return None
-    numbers = [images.number_in(name) for name in images.frame_names(clip.path)]
-    return numbers if len(set(numbers)) == len(numbers) and min(numbers) >= 0 else None
-
-
-def _still(path: Path) -> InputClip:
-    def read() -> Frames:
-        yield 0, None, images.read_image(path)
-
-    return InputClip(str(path), None, 1, str(path.stat().st_size), read)
-
-
-def _files(files: ClipFiles, name: str, fps: float | None) -> InputClip:
-    told, count = images.clip_facts(files)
+def open_clip(files: ClipFiles, name: str, fps: float | None = None) -> InputClip:
+    """Returns a clip to read, under a name; `fps` is the rate of image folders."""
+    rate, count = rate_and_length(files)
     facts = f"{files.files} {files.bytes}"
     if not files.path.is_dir():
-        return InputClip(name, told, count, facts, lambda: images.read_timed_frames(files))
+        return InputClip(name, rate, count, facts, lambda: read_frames(files))
     numbers = frame_numbers(files) or list(range(files.files))
     stride = min((b - a for a, b in itertools.pairwise(numbers)), default=1)
 
     def read() -> Frames:
-        for index, _, frame in images.read_timed_frames(files):
+        for index, _, frame in read_frames(files):
             number = numbers[index]
             yield number, fps and (number - numbers[0]) / stride / fps, frame
 
     return InputClip(name, fps, count, facts, read, stride)
+
+
+def _still(path: Path) -> InputClip:
+    def read() -> Frames:
+        yield 0, None, read_image(path)
+
+    return InputClip(str(path), None, 1, str(path.stat().st_size), read)

@@ -17,7 +17,7 @@ from micron_jax.faces.crop import NO_FACE, Crop, detector, place_crop
 from micron_jax.files import whole_folder
 from micron_jax.pretrained import MicronBert
 from micron_jax.spotting.timeline import Timeline, watch
-from micron_jax.video.images import Unreadable
+from micron_jax.video.image_files import Unreadable
 from micron_jax.video.inputs import InputClip
 from micron_jax.visualization.figures import draw_moments, draw_timeline, moments
 from micron_jax.visualization.pairs import PairView, draw_pair, look_at_pair, view_size

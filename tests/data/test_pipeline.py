@@ -13,7 +13,7 @@ import pytest
 from micron_jax.data.pairs import Clip
 from micron_jax.data.pipeline import held_out_batches, make_pairs, read_pairs
 from micron_jax.errors import UserError
-from micron_jax.video.images import encode_jpeg
+from micron_jax.video.image_files import encode_jpeg
 
 CLIPS = [Clip("a", 0, 40, 30.0), Clip("b", 40, 6, 30.0), Clip("c", 46, 74, 30.0)]
 PAIRS = 35 + 1 + 69

@@ -7,7 +7,7 @@ from helpers.benchmarks import sample
 from micron_jax.datasets.face_pairs import Opened, one_pair, read_pairs
 from micron_jax.errors import UserError
 from micron_jax.faces import landmarks
-from micron_jax.video.images import Unreadable
+from micron_jax.video.image_files import Unreadable
 
 SAMPLE = sample("casme2", "sub01/EP01", "01", "happiness")  # onset 1, apex 10
 

@@ -12,7 +12,7 @@ from micron_jax.datasets.frames.builder import build
 from micron_jax.errors import UserError
 from micron_jax.faces import crop
 from micron_jax.faces import landmarks as faces
-from micron_jax.video import images
+from micron_jax.video import image_files
 
 SIZE = 32
 FILES = {"dataset_info.json", "features.json", "metadata.json"}
@@ -76,7 +76,7 @@ def test_built_frames_can_be_read_in_order(source, tmp_path):
     batch = records.__getitems__([0, 11, 12, 19])
     assert [record["clip"].decode() for record in batch] == ["s1/é"] * 2 + ["s2/deep/talk.MP4"] * 2
     assert [record["frame"] for record in batch] == [0, 11, 0, 7]
-    crops = [images.decode_jpeg(record["image"]) for record in batch]
+    crops = [image_files.decode_jpeg(record["image"]) for record in batch]
     assert [crop.shape for crop in crops] == [(SIZE, SIZE, 3)] * 4
     levels = [crop[20:, 20:].mean() for crop in crops]
     np.testing.assert_allclose(levels, [40, 150, 20, 90], atol=4)
@@ -88,7 +88,7 @@ def test_crops_are_the_clips_one_warp(source, tmp_path):
     records, _ = open_frames(tmp_path / "data")
     matrix = faces.canonical_transform(stub_detector()(frame(0))[0], SIZE)
     wanted = crop.warp(frame(90), matrix, SIZE)
-    stored = images.decode_jpeg(records[5]["image"])
+    stored = image_files.decode_jpeg(records[5]["image"])
     assert np.abs(stored.astype(int) - wanted).max() < 8
 
 

@@ -12,7 +12,7 @@ from micron_jax.data.pairs import Clip
 from micron_jax.datasets.frames import describe, open_frames, sources
 from micron_jax.datasets.frames.builder import build
 from micron_jax.errors import UserError
-from micron_jax.video import images
+from micron_jax.video import clip_files, image_files
 
 
 def write_video(path, count=12, fps=25.0):
@@ -60,7 +60,7 @@ def test_a_list_of_clips(folder):
         Clip("é", 21, 6, 200.0),
         Clip("sub01/EP02:38-", 27, 2, 60.0),
     ]
-    levels = [images.decode_jpeg(records[i]["image"]).mean() for i in (12, 16, 20, 21, 26, 28)]
+    levels = [image_files.decode_jpeg(records[i]["image"]).mean() for i in (12, 16, 20, 21, 26, 28)]
     np.testing.assert_allclose(levels, [0, 40, 80, 25, 30, 39], atol=6)
     # The place among the clip's files, whatever part of it is meant.
     assert [records[i]["frame"] for i in (12, 16, 21, 28)] == [0, 4, 5, 19]
@@ -151,7 +151,7 @@ def test_subjects_of_a_benchmark_are_left_out(folder):
 
 
 def test_names_and_patterns():
-    clips = [images.ClipFiles(name, None, 1, 1) for name in ("a/1", "a/2", "b[1]", "b1")]
+    clips = [clip_files.ClipFiles(name, None, 1, 1) for name in ("a/1", "a/2", "b[1]", "b1")]
     kept, gone, idle = sources.leave_out(clips, ["b[1]", "a/?", "a/?", "A/1", "b"])
     assert [clip.name for clip in kept] == ["b1"]
     assert gone == ["a/1", "a/2", "b[1]"]

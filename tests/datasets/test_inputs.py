@@ -7,7 +7,7 @@ from micron_jax.datasets.annotations import Sample
 from micron_jax.datasets.inputs import find_in_set
 from micron_jax.errors import UserError
 from micron_jax.faces.crop import place_crop
-from micron_jax.video.images import Unreadable, encode_jpeg
+from micron_jax.video.image_files import Unreadable, encode_jpeg
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from micron_jax.faces.crop import place_crop
 from micron_jax.models.micron_bert import MicronBertModule
 from micron_jax.pretrained import MicronBert
 from micron_jax.training.state import init_params
-from micron_jax.video.images import read_image
+from micron_jax.video.image_files import read_image
 from micron_jax.video.inputs import find_inputs
 
 ALL = ("tokens", "cls", "pooled", "dma")

@@ -16,7 +16,7 @@ from micron_jax.faces.crop import NO_FACE, place_crop, settings, warp
 from micron_jax.faces.crop_clips import crop_all
 from micron_jax.pretrained import MicronBert, Weights
 from micron_jax.training.state import init_params
-from micron_jax.video.images import Unreadable, encode_jpeg
+from micron_jax.video.image_files import Unreadable, encode_jpeg
 from micron_jax.video.inputs import find_inputs
 from micron_jax.visualization.pairs import view_size
 

@@ -13,8 +13,8 @@ from helpers import drawn
 from micron_jax.errors import UserError
 from micron_jax.faces import contact_sheet, crop, crop_folder, landmarks
 from micron_jax.faces.crop_clips import crop_all
-from micron_jax.video import images
-from micron_jax.video.inputs import frame_numbers
+from micron_jax.video import clip_files, image_files
+from micron_jax.video.timing import frame_numbers
 
 SIZE = 64
 
@@ -69,7 +69,7 @@ def test_crops_mirror_the_source(source, tmp_path):
     np.testing.assert_allclose(one["landmarks"], landmarks.CANONICAL * 320 - 0.5)
     wanted = crop.warp(drawn.face(1), np.array(one["transform"]), SIZE)
     stored = (tmp_path / "out" / "sub01" / "EP01" / "12.jpg").read_bytes()
-    assert stored == images.encode_jpeg(wanted)
+    assert stored == image_files.encode_jpeg(wanted)
 
 
 def test_a_video_keeps_its_frames_numbers_and_its_rate(tmp_path):
@@ -132,7 +132,7 @@ def test_an_error_in_the_middle_leaves_no_half_clip(source, tmp_path, monkeypatc
     def full(image, quality):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(images, "encode_jpeg", full)
+    monkeypatch.setattr(image_files, "encode_jpeg", full)
     with pytest.raises(UserError, match=r"--output .*out: cannot write it: No space left"):
         crop_all(source, tmp_path / "out", size=SIZE)
     assert listing(tmp_path / "out") == ["crops.json"]
@@ -180,7 +180,7 @@ def test_frames_that_cannot_be_read_are_told(source, tmp_path):
 def test_doubled_numbers_are_counted_instead(tmp_path):
     for name in ("1.png", "1.jpg", "2.png"):
         drawn.write(tmp_path / "clip" / name, 1)
-    (clip,) = images.find_clips(tmp_path)
+    (clip,) = clip_files.find_clips(tmp_path)
     assert frame_numbers(clip) is None
 
 
@@ -196,12 +196,15 @@ def test_a_clip_s_folder_holds_nothing_but_the_clip():
 
 def test_the_contact_sheet_is_no_clip(source, tmp_path):
     crop_all(source, tmp_path / "out", size=SIZE, sheet=True)
-    sheet = images.decode_jpeg((tmp_path / "out" / "contact_sheet.png").read_bytes())
-    square = images.decode_jpeg((tmp_path / "out" / "sub01" / "EP01" / "8.jpg").read_bytes())
+    sheet = image_files.decode_jpeg((tmp_path / "out" / "contact_sheet.png").read_bytes())
+    square = image_files.decode_jpeg((tmp_path / "out" / "sub01" / "EP01" / "8.jpg").read_bytes())
     side, gap = contact_sheet.SIDE, contact_sheet.GAP
     tile = sheet[gap : gap + side, gap : gap + side]
     np.testing.assert_array_equal(tile, contact_sheet.tile(square, 1.0))
-    assert [clip.name for clip in images.find_clips(tmp_path / "out")] == ["sub01/EP01", "sub02"]
+    assert [clip.name for clip in clip_files.find_clips(tmp_path / "out")] == [
+        "sub01/EP01",
+        "sub02",
+    ]
 
 
 def test_tiles():

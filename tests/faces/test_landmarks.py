@@ -6,7 +6,7 @@ import pytest
 from micron_jax.errors import UserError
 from micron_jax.faces import landmarks as faces
 from micron_jax.synthetic import samples
-from micron_jax.video import images
+from micron_jax.video import clip_files, reader
 
 RNG = np.random.default_rng(0)
 
@@ -137,8 +137,8 @@ def test_real_faces(tmp_path):
     samples.fetch(tmp_path)
     detect = faces.all_faces_detector()
     seen = {}
-    for clip in images.find_clips(tmp_path):
-        seen[clip.name] = faces.find_landmarks((f for _, f in images.read_frames(clip)), detect)
+    for clip in clip_files.find_clips(tmp_path):
+        seen[clip.name] = faces.find_landmarks((f for _, _, f in reader.read_frames(clip)), detect)
     assert seen["no_face.mp4"] is None
     for name in ("single_face.mp4", "WolfgangLanger_Pexels.mp4"):
         left, right, nose, *mouth = seen[name]

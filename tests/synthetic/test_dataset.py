@@ -15,7 +15,7 @@ from micron_jax.faces import landmarks
 from micron_jax.files import whole_folder
 from micron_jax.synthetic import dataset, expressions, samples
 from micron_jax.synthetic.dataset import make_dataset
-from micron_jax.video import images
+from micron_jax.video import image_files
 
 
 def stub(patch):
@@ -81,7 +81,7 @@ def test_layout_sheet_and_truth(made):
         names = {path.name for path in folder.iterdir()}
         assert names == {f"img{n}.jpg" for n in range(1, clip["frames"] + 1)}
         assert 1 < onset < apex < offset < len(names)
-        frame = images.decode_jpeg((folder / f"img{apex}.jpg").read_bytes())
+        frame = image_files.decode_jpeg((folder / f"img{apex}.jpg").read_bytes())
         assert frame.shape == (224, 224, 3)
         truth = np.load(out / "truth" / f"{clip['clip']}.npz")
         assert {name: truth[name].shape for name in truth} == {
@@ -293,7 +293,7 @@ def test_of_real_faces(tmp_path, monkeypatch):
     detect = landmarks.all_faces_detector()
     for clip in index["clips"]:
         path = tmp_path / "out" / "CASME2-RAW" / clip["clip"] / f"img{clip['onset']}.jpg"
-        found = detect(images.decode_jpeg(path.read_bytes()))[0]
+        found = detect(image_files.decode_jpeg(path.read_bytes()))[0]
         misfit = landmarks.canonical_transform(found, 224) - np.eye(2, 3)
         assert np.abs(misfit[:, :2]).max() < 0.15
         assert np.abs(misfit @ (112, 112, 1)).max() < 8

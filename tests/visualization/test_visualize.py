@@ -15,7 +15,7 @@ from micron_jax.faces.crop_registration import register_crops
 from micron_jax.pretrained import MicronBert
 from micron_jax.spotting.timeline import watch
 from micron_jax.training.state import init_params
-from micron_jax.video.images import decode_jpeg
+from micron_jax.video.image_files import decode_jpeg
 from micron_jax.visualization import pairs
 from micron_jax.visualization.overlay import LABELS, overlay, top_of
 from micron_jax.visualization.pairs import draw_pair, look_at_pair, view_size

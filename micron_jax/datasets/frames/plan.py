@@ -22,7 +22,7 @@ from tqdm import tqdm
 from micron_jax.datasets.building import group
 from micron_jax.datasets.frames import NAME, SPLIT, remote
 from micron_jax.errors import UserError
-from micron_jax.video.images import ClipFiles
+from micron_jax.video.clip_files import ClipFiles
 
 SHARDS = 64  # at least, where there are so many frames that none is smaller than
 SMALLEST, LARGEST = 256, 16_384  # frames; the largest is about 400 MB at 224 px

@@ -14,7 +14,7 @@ from typing import Any
 
 from etils import epath
 
-from micron_jax.video import images
+from micron_jax.video import clip_files, timing
 
 BYTES_PER_FRAME = 20_000  # of a compressed video, about: a clip is not fetched to be counted
 
@@ -26,7 +26,7 @@ def is_remote(path: Any) -> bool:
 
 def clip_at(
     path: str, name: str, first: int | None, last: int | None, fps: float | None
-) -> images.ClipFiles:
+) -> clip_files.ClipFiles:
     """The clip that a video, or a folder of images, in a bucket is.
 
     Raises:
@@ -35,28 +35,30 @@ def clip_at(
     place = epath.Path(path)
     try:
         if place.is_dir():
-            found = [place / name for name in images.picture_names(f.name for f in place.iterdir())]
+            names = clip_files.order_images(file.name for file in place.iterdir())
+            files = [place / name for name in names]
         else:
-            found = [place] if place.exists() and place.suffix.lower() in images.VIDEOS else []
-        size = sum(file.stat().length for file in found)
+            film = place.exists() and place.suffix.lower() in clip_files.VIDEOS
+            files = [place] if film else []
+        size = sum(file.stat().length for file in files)
     except Exception as error:  # every bucket's client has its own
         raise ValueError(f"path: {path} cannot be reached ({error})") from None
-    if not found:
+    if not files:
         raise ValueError(f"path: {path} is neither a video nor a folder of images")
-    return images.ClipFiles(name, place, len(found), size, first, last, fps)
+    return clip_files.ClipFiles(name, place, len(files), size, first, last, fps)
 
 
-def length(clip: images.ClipFiles) -> int:
+def length(clip: clip_files.ClipFiles) -> int:
     """About how many frames a clip has, wherever it lies."""
     if not is_remote(clip.path):
-        return images.clip_facts(clip)[1]
+        return timing.rate_and_length(clip)[1]
     if clip.last is not None:
         return clip.last - (clip.first or 0) + 1
     return max(clip.files, clip.bytes // BYTES_PER_FRAME)
 
 
 @contextlib.contextmanager
-def at_hand(clip: images.ClipFiles) -> Iterator[images.ClipFiles]:
+def at_hand(clip: clip_files.ClipFiles) -> Iterator[clip_files.ClipFiles]:
     """The clip on this machine's disk: itself, or a copy for as long as it is needed."""
     if not is_remote(clip.path):
         yield clip
@@ -65,7 +67,7 @@ def at_hand(clip: images.ClipFiles) -> Iterator[images.ClipFiles]:
         copy = Path(scratch, clip.path.name)
         if clip.path.is_dir():
             copy.mkdir()
-            for name in images.picture_names(file.name for file in clip.path.iterdir()):
+            for name in clip_files.order_images(file.name for file in clip.path.iterdir()):
                 (clip.path / name).copy(copy / name)
         else:
             clip.path.copy(copy)

@@ -19,7 +19,7 @@ from micron_jax.datasets.frames.plan import Shard
 from micron_jax.faces.crop import place_crop
 from micron_jax.faces.landmarks import Detector
 from micron_jax.files import write_whole
-from micron_jax.video import images
+from micron_jax.video import clip_files, image_files, reader, timing
 
 
 def features(size: int) -> tfds.features.FeaturesDict:
@@ -71,17 +71,17 @@ def build_shard(
 
 
 def _clip(
-    clip: images.ClipFiles, recipe: dict, detect: Detector | None, report: dict
+    clip: clip_files.ClipFiles, recipe: dict, detect: Detector | None, report: dict
 ) -> Iterator[dict]:
     """A clip's records; what becomes of it is added to the report."""
     try:
         with remote.at_hand(clip) as held:
-            frames = (frame for _, frame in images.read_frames(held))
+            frames = (frame for _, _, frame in reader.read_frames(held))
             crop = place_crop(frames, recipe["crop"], recipe["size"], detect)
-            fps = images.clip_facts(held)[0] or recipe["fps"]
+            fps = timing.rate_and_length(held)[0] or recipe["fps"]
             run, gap, runs = None, None, 0
-            for number, frame in images.read_frames(held):
-                if isinstance(frame, images.Unreadable):
+            for number, _, frame in reader.read_frames(held):
+                if isinstance(frame, image_files.Unreadable):
                     # What follows a gap is a run of its own: in a run, frames are equally spaced.
                     if gap is None:
                         gap = {"clip": clip.name, "reason": str(frame), "frames": 0}
@@ -95,11 +95,11 @@ def _clip(
                     run = {"name": name, "first": report["frames"], "count": 0, "fps": fps}
                     report["clips"].append(run)
                     gap = None
-                jpeg = images.encode_jpeg(crop(frame), recipe["quality"])
+                jpeg = image_files.encode_jpeg(crop(frame), recipe["quality"])
                 run["count"] += 1
                 report["frames"] += 1
                 yield {"image": jpeg, "clip": run["name"], "frame": number}
-    except images.Unreadable as error:
+    except image_files.Unreadable as error:
         report["skipped"].append({"clip": clip.name, "reason": str(error)})
 
 

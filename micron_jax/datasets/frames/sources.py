@@ -14,13 +14,13 @@ from pathlib import Path
 
 from micron_jax.datasets.frames import remote
 from micron_jax.errors import UserError
-from micron_jax.video import images
+from micron_jax.video import clip_files, timing
 
 COLUMNS = ("path", "first", "last", "fps", "name")
 
 
-def find(source: Path) -> list[images.ClipFiles]:
-    """The clips of a folder, by name (see `images.find_clips`), or of a list, in its order.
+def find(source: Path) -> list[clip_files.ClipFiles]:
+    """The clips of a folder, by name (see `clip_files.find_clips`), or of a list, in its order.
 
     Raises:
       UserError: there are none, or a line of the list cannot be used.
@@ -29,10 +29,10 @@ def find(source: Path) -> list[images.ClipFiles]:
         if source.suffix.lower() != ".csv":
             raise UserError(f"--source {source} is neither a folder nor a list of clips (.csv)")
         return read_list(source)
-    return images.find_clips(source)
+    return clip_files.find_clips(source)
 
 
-def read_list(path: Path) -> list[images.ClipFiles]:
+def read_list(path: Path) -> list[clip_files.ClipFiles]:
     """The clips of a list.
 
     Raises:
@@ -89,8 +89,8 @@ def read_patterns(path: Path) -> list[str]:
 
 
 def leave_out(
-    clips: Sequence[images.ClipFiles], patterns: Sequence[str]
-) -> tuple[list[images.ClipFiles], list[str], list[str]]:
+    clips: Sequence[clip_files.ClipFiles], patterns: Sequence[str]
+) -> tuple[list[clip_files.ClipFiles], list[str], list[str]]:
     """Parts clips by their names; a pattern is a whole name, or has `*`, `?` or `[...]` in it.
 
     Returns:
@@ -116,7 +116,7 @@ def _check_columns(path: Path, columns: Sequence[str]) -> None:
         raise UserError(f"--source {path}: column `{strange[0]}` is not known; {known} are")
 
 
-def _clip(folder: Path, row: dict) -> images.ClipFiles:
+def _clip(folder: Path, row: dict) -> clip_files.ClipFiles:
     """One line; a ValueError says what is wrong with which of its columns."""
     if None in row:
         raise ValueError("path: the row has more fields than the first line")
@@ -132,7 +132,7 @@ def _clip(folder: Path, row: dict) -> images.ClipFiles:
     if remote.is_remote(row["path"]):
         return remote.clip_at(row["path"], name, first, last, fps)
     path = folder / row["path"]
-    clip = images.clip_at(path, name)
+    clip = clip_files.clip_at(path, name)
     if clip is None:
         what = "holds no image" if path.is_dir() else "is neither a video nor a folder of images"
         raise ValueError(f"path: {path} {what if path.exists() else 'does not exist'}")
@@ -141,13 +141,13 @@ def _clip(folder: Path, row: dict) -> images.ClipFiles:
     return dataclasses.replace(clip, first=first, last=last, fps=fps)
 
 
-def _check_part(clip: images.ClipFiles, first: int | None, last: int | None) -> None:
+def _check_part(clip: clip_files.ClipFiles, first: int | None, last: int | None) -> None:
     if clip.path.is_dir():
-        end = max(images.number_in(name) for name in images.frame_names(clip.path))
+        end = max(clip_files.number_in(name) for name in clip_files.image_names(clip.path))
     else:
         # What a video says of its length may be a few frames off: only a start beyond it is
         # certainly wrong, and an end beyond it is told when the clip breaks off.
-        end, last = images.clip_facts(clip)[1] - 1, None
+        end, last = timing.rate_and_length(clip)[1] - 1, None
     for column, value in (("first", first), ("last", last)):
         if value is not None and value > end:
             raise ValueError(f"{column}: {value}, but the last frame of {clip.path} is {end}")

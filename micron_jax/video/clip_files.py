@@ -1,0 +1,117 @@
+"""Clips on disk: film files, and folders that directly hold images."""
+
+import dataclasses
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from micron_jax.errors import UserError
+from micron_jax.video.image_files import IMAGES
+
+VIDEOS = (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
+
+CROPS, SHEET = "crops.json", "contact_sheet.png"  # what `data faces` writes beside its crops
+
+
+@dataclass(frozen=True, slots=True)
+class ClipFiles:
+    """The files of a clip.
+
+    Attributes:
+      name: the path below the searched folder, with forward slashes ("." for that folder).
+      path: a film file, or a folder of `files` images.
+      files, bytes: how many files the clip has, and their size.
+      first, last: bounds of a part, both included; None: none. They are numbers in the names of a
+        folder's files, and in a film counted from 0.
+      fps: frames per second, where a list of clips says so.
+    """
+
+    name: str
+    path: Path
+    files: int
+    bytes: int
+    first: int | None = None
+    last: int | None = None
+    fps: float | None = None
+
+    def holds(self, number: int) -> bool:
+        """Returns whether a frame of this number lies within the bounds."""
+        return (self.first is None or number >= self.first) and (
+            self.last is None or number <= self.last
+        )
+
+
+def number_in(name: str) -> int:
+    """Returns the last integer in a file's name, which counts the frames; -1: there is none."""
+    digits = re.findall(r"\d+", Path(name).stem)
+    return int(digits[-1]) if digits else -1
+
+
+def image_names(folder: Path) -> list[str]:
+    """Returns the images of a folder that is a clip; see `order_images`."""
+    return order_images(os.listdir(folder))
+
+
+def order_images(names: Iterable[str]) -> list[str]:
+    """Returns those of a folder's names that are images, by the last integer in them."""
+    names = [name for name in names if not name.startswith(".")]
+    names = [name for name in names if Path(name).suffix.lower() in IMAGES]
+    return sorted(names, key=lambda name: (number_in(name), name))
+
+
+def find_clips(root: Path) -> list[ClipFiles]:
+    """Finds all clips below a folder, sorted by name; hidden files and folders are passed over.
+
+    Raises:
+      UserError: `root` is missing, is not a folder, or holds no film and no image.
+    """
+    if not root.is_dir():
+        state = "is not a folder" if root.exists() else "does not exist"
+        raise UserError(f"{root} {state}; name a folder of videos or of image folders")
+    clips = []
+    for folder, below, names in os.walk(root):
+        below[:] = [name for name in below if not name.startswith(".")]
+        clips += _clips_among(names, Path(folder), root)
+    if not clips:
+        suffixes = " ".join(VIDEOS + IMAGES)
+        raise UserError(f"{root} holds no video and no image (looked for {suffixes})")
+    return sorted(clips, key=lambda clip: clip.name)
+
+
+def clip_at(path: Path, name: str) -> ClipFiles | None:
+    """Returns the clip that this file or folder is, under another name; None: it is none."""
+    names, folder = [path.name], path.parent
+    if path.is_dir():
+        names, folder = [entry.name for entry in path.iterdir()], path
+    clips = (clip for clip in _clips_among(names, folder, folder) if clip.path == path)
+    return next((dataclasses.replace(clip, name=name) for clip in clips), None)
+
+
+def _clips_among(names: list[str], folder: Path, root: Path) -> list[ClipFiles]:
+    """Returns the films among a folder's entries, and the folder itself if there are images."""
+    clips, images, image_bytes = [], 0, 0
+    if CROPS in names and SHEET in names:  # of `data faces`: not a frame, whatever it shows
+        names = [name for name in names if name != SHEET]
+    for name in names:
+        suffix = os.path.splitext(name)[1].lower()
+        if name.startswith(".") or suffix not in VIDEOS + IMAGES:
+            continue
+        path = os.path.join(folder, name)
+        if not os.path.isfile(path):
+            continue
+        if suffix in VIDEOS:
+            path = Path(path)
+            clips.append(ClipFiles(_name(path, root), path, 1, path.stat().st_size))
+        else:
+            images, image_bytes = images + 1, image_bytes + os.path.getsize(path)
+    if images:
+        clips.append(ClipFiles(_name(folder, root), folder, images, image_bytes))
+    return clips
+
+
+def _name(path: Path, root: Path) -> str:
+    # A name that is no UTF-8 (an old archive) must still become text that can be stored.
+    name = path.relative_to(root).as_posix()
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
