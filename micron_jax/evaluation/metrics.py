@@ -9,6 +9,7 @@ class that is in neither protocol nor labels (a prediction that no label has) do
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -106,12 +107,11 @@ def count(predictions: Sequence[Prediction], classes: Sequence[str] | None = Non
     seeds = tuple(sorted({row.seed for row in predictions}))
     people = tuple(sorted({row.person for row in predictions}))
     axes = [{name: n for n, name in enumerate(axis)} for axis in (seeds, people, names, names)]
-    places = [
-        [axis[value] for axis, value in zip(axes, values, strict=True)]
-        for values in ((row.seed, row.person, row.label, row.prediction) for row in predictions)
+    columns = [
+        [axis[getattr(row, name)] for row in predictions]
+        for axis, name in zip(axes, ("seed", "person", "label", "prediction"), strict=True)
     ]
-    matrices = np.zeros([len(axis) for axis in axes], np.int64)
-    np.add.at(matrices, tuple(np.transpose(places)), 1)
+    matrices = _histogram(columns, [len(axis) for axis in axes])
     return Confusions(tuple(names), _counted(matrices, classes), seeds, people, matrices)
 
 
@@ -128,14 +128,7 @@ def confusion_matrix(labels: Sequence[int], predictions: Sequence[int], classes:
     Raises:
       ValueError: an index is not in 0 .. classes - 1, or the lengths differ.
     """
-    labels, predictions = np.asarray(labels, np.int64), np.asarray(predictions, np.int64)
-    if labels.shape != predictions.shape or labels.ndim != 1:
-        raise ValueError(f"labels {labels.shape} and predictions {predictions.shape}")
-    for indices in (labels, predictions):
-        if indices.size and not 0 <= indices.min() <= indices.max() < classes:
-            raise ValueError(f"a class index is outside 0 .. {classes - 1}")
-    counts = np.bincount(labels * classes + predictions, minlength=classes**2)
-    return counts.reshape(classes, classes)
+    return _histogram([labels, predictions], [classes, classes])
 
 
 def scores(confusion: np.ndarray, counted: np.ndarray | None = None) -> Scores:
@@ -159,6 +152,12 @@ def scores(confusion: np.ndarray, counted: np.ndarray | None = None) -> Scores:
         recall=recall,
         precision=_ratio(hits, predictions),
     )
+
+
+def _histogram(columns: Sequence[Sequence[int]], shape: Sequence[int]) -> np.ndarray:
+    """Returns how often each combination of indices, one of each column, occurs: int64 [*shape]."""
+    places = np.ravel_multi_index(tuple(np.array(columns, np.int64)), shape)
+    return np.bincount(places, minlength=math.prod(shape)).reshape(shape)
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

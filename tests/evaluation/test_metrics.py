@@ -52,14 +52,14 @@ def test_pooled_over_folds_is_not_the_mean_of_folds():
 def test_an_absent_class_stays_if_the_protocol_has_it():
     confusion = confusion_matrix([0, 0, 1, 1], [0, 2, 1, 0], 3)
     # F1: class 0 TP 1 FP 1 FN 1, class 1 TP 1 FP 0 FN 1, class 2 FP 1 and no sample.
-    counted = scores(confusion)
-    np.testing.assert_allclose(counted.f1, [1 / 2, 2 / 3, 0])
-    assert counted.uf1 == pytest.approx((1 / 2 + 2 / 3) / 3)
-    assert counted.uar == pytest.approx((1 / 2 + 1 / 2) / 3)
+    whole = scores(confusion)
+    np.testing.assert_allclose(whole.f1, [1 / 2, 2 / 3, 0])
+    assert whole.uf1 == pytest.approx((1 / 2 + 2 / 3) / 3)
+    assert whole.uar == pytest.approx((1 / 2 + 1 / 2) / 3)
     left_out = scores(confusion, np.array([True, True, False]))
     assert left_out.uf1 == pytest.approx((1 / 2 + 2 / 3) / 2)
     assert left_out.uar == pytest.approx(1 / 2)
-    assert left_out.accuracy == counted.accuracy == 1 / 2
+    assert left_out.accuracy == whole.accuracy == 1 / 2
     # Neither labeled nor predicted: 0 of 0 is 0, and counts.
     empty = scores(confusion_matrix([0, 1], [0, 1], 3))
     assert empty.uf1 == empty.uar == pytest.approx(2 / 3)

@@ -31,8 +31,8 @@ PROBE = """<script>addEventListener("load", () => {
   }, "*");
 });</script>"""
 # Two widths at once; headless windows are no narrower than 500 px, frames are.
-FRAMES = """<!doctype html><script>const told = [];
-addEventListener("message", e => { told.push(e.data); document.title = JSON.stringify(told); });
+FRAMES = """<!doctype html><script>const pages = [];
+addEventListener("message", e => { pages.push(e.data); document.title = JSON.stringify(pages); });
 </script><title></title>
 <iframe src="probed.html" style="width: 1280px; height: 2000px; border: 0"></iframe>
 <iframe src="probed.html" style="width: 400px; height: 2000px; border: 0"></iframe>"""
@@ -52,12 +52,12 @@ class Tags(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.open, self.seen, self.outside = [], [], []
+        self.open, self.names, self.outside = [], [], []
         self.feed(text)
         assert self.open == []
 
     def handle_starttag(self, tag, attributes):
-        self.seen.append(tag)
+        self.names.append(tag)
         values = dict(attributes)
         self.outside += [
             v for k, v in values.items() if k in ("src", "href") and not v.startswith("data:image/")
@@ -66,7 +66,7 @@ class Tags(HTMLParser):
             self.open.append(tag)
 
     def handle_startendtag(self, tag, attributes):
-        self.seen.append(tag)
+        self.names.append(tag)
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
@@ -76,15 +76,15 @@ def test_the_page_needs_nothing_and_runs_nothing(workdir):
     text = (workdir / "report.html").read_text()
     tags = Tags(text)
     assert tags.outside == []
-    assert not {"script", "link", "iframe", "b>"} & set(tags.seen)
+    assert not {"script", "link", "iframe", "b>"} & set(tags.names)
     assert not re.search(r"url\(|@import|https?://", text)
-    assert tags.seen.count("img") == 4 * 3
+    assert tags.names.count("img") == 4 * 3
     assert NASTY not in text
     assert text.count("&lt;script&gt;alert(") == 3  # clip, device, config
     assert "<title>run &lt;b&gt; · micron_jax</title>" in text
 
 
-def test_the_page_says_what_there_is_to_say(workdir):
+def test_the_page_shows_all_content(workdir):
     text = html.unescape((workdir / "report.html").read_text())
     summary = summarize([one for seed in range(3) for one in composite(seed)])
     assert f'<div class="number">{summary["uf1"]:.4f}</div>' in text
@@ -132,10 +132,10 @@ def test_a_strip_puts_values_where_they_belong():
 
 
 def test_bare_predictions_make_a_page_too(tmp_path):
-    table = [one for one in composite() if one.set == "samm"]
+    table = [row for row in composite() if row.set == "samm"]
     summary = summarize(table, bootstrap=Bootstrap(200))
     assert summary["protocol"] is None
-    path = write_pages(tmp_path / "new" / "folder", summary, Run(), title="theirs.csv")
+    path = write_pages(tmp_path / "new" / "folder", summary, Run(), title="sheet.csv")
     text = path.read_text()
     Tags(text)
     body = text.split("</style>")[1]
@@ -187,9 +187,9 @@ def test_a_browser_shows_it_on_desktop_and_phone(workdir, chromium, tmp_path):
     (tmp_path / "frames.html").write_text(FRAMES)
     options = ("--dump-dom", "--virtual-time-budget=5000")
     dom = chromium(tmp_path / "frames.html", tmp_path / "profile", 1400, *options).stdout
-    told = json.loads(re.search(r"<title>(.+)</title>", dom)[1])
-    assert sorted((page["width"], page["columns"]) for page in told) == [(400, 1), (1280, 3)]
-    for page in told:
+    pages = json.loads(re.search(r"<title>(.+)</title>", dom)[1])
+    assert sorted((page["width"], page["columns"]) for page in pages) == [(400, 1), (1280, 3)]
+    for page in pages:
         assert page["over"] == 0  # nothing sticks out to the right
         assert page["images"] == page["shown"] == 12
         assert page["curves"] == 5

@@ -136,7 +136,7 @@ def test_a_run_against_itself_and_a_better_one():
         assert 0.1 < low < better[name]["difference"] < high
         assert worse[name]["difference"] == pytest.approx(-better[name]["difference"])
         assert better[name]["p"] == pytest.approx(2 / 501)
-    right = [[one.label == one.prediction for one in run] for run in (good, bad)]
+    right = [[row.label == row.prediction for row in run] for run in (good, bad)]
     alone = [sum(a and not b for a, b in zip(*pair, strict=True)) for pair in (right, right[::-1])]
     counts = better["mcnemar"]
     assert [counts["only_ours"], counts["only_theirs"]] == alone
@@ -169,18 +169,18 @@ def test_equal_runs_are_seldom_found_to_differ():
 
 
 def test_clips_under_other_peoples_names_are_match_clips():
-    ours = [
+    first = [
         Prediction("sub01/EP02_01f", "01", "x", "x", set="casme2"),
         Prediction("sub10/EP02_01f", "10", "x", "y", set="casme2"),
         Prediction("s1_ne_10", "1", "y", "y", set="smic_hs"),
     ]
-    theirs = [
-        dataclasses.replace(ours[1], clip="EP02_01f", subject="sub10"),
-        dataclasses.replace(ours[0], clip="EP2_1f", subject="sub1"),
-        dataclasses.replace(ours[2], clip="s01_ne_10", subject="s01"),
+    second = [
+        dataclasses.replace(first[1], clip="EP02_01f", subject="sub10"),
+        dataclasses.replace(first[0], clip="EP2_1f", subject="sub1"),
+        dataclasses.replace(first[2], clip="s01_ne_10", subject="s01"),
     ]
-    assert match_clips(ours, theirs) == [ours[1], ours[0], ours[2]]
-    assert compare(ours, theirs, bootstrap=Bootstrap(100))["accuracy"]["difference"] == 0
+    assert match_clips(first, second) == [first[1], first[0], first[2]]
+    assert compare(first, second, bootstrap=Bootstrap(100))["accuracy"]["difference"] == 0
 
 
 def test_runs_that_cannot_be_compared():

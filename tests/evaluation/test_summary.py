@@ -15,7 +15,7 @@ def one_seed():
     return summarize(composite(), COMPOSITE, bootstrap=Bootstrap(200))
 
 
-def test_what_scripts_rely_on(one_seed):
+def test_the_keys_that_scripts_use(one_seed):
     assert (one_seed["samples"], one_seed["subjects"]) == (442, 68)
     assert one_seed["classes"] == ["negative", "positive", "surprise"]
     confusion, per_class = one_seed["confusion"], one_seed["per_class"]
@@ -33,7 +33,7 @@ def test_what_scripts_rely_on(one_seed):
         "smic_hs": (164, 16),
     }
     assert sets["samm"]["classes"] == {"negative": 92, "positive": 26, "surprise": 15}
-    alone = [one for one in composite() if one.set == "samm"]
+    alone = [row for row in composite() if row.set == "samm"]
     assert sets["samm"]["uf1"] == summarize(alone, protocols.find("samm_3"))["uf1"]
     assert one_seed["published"] == {"uf1": 0.8903, "uar": 0.8842}
     assert one_seed["largest"] == pytest.approx(
@@ -43,7 +43,7 @@ def test_what_scripts_rely_on(one_seed):
     assert one_seed["seeds"]["spread"]["uf1"]["std"] is None
 
 
-def test_seeds_are_averaged_and_their_spread_told(one_seed):
+def test_seeds_are_averaged_and_their_spread_reported(one_seed):
     tables = [composite(seed) for seed in range(3)]
     several = summarize(
         [row for table in tables for row in table], COMPOSITE, bootstrap=Bootstrap(200)
@@ -65,10 +65,10 @@ def test_counts_are_compared_with_the_protocol(one_seed):
         "samples": {"negative": 92, "positive": 26, "surprise": 15},
         "subjects": 28,
     }
-    table = [one for one in composite() if one.set != "samm" and one.person != ("casme2", "08")]
-    told = summarize(table, COMPOSITE, bootstrap=Bootstrap(200))["protocol"]["differences"]
-    gone = [one.label for one in composite() if one.person == ("casme2", "08")]
-    assert told == [
+    table = [row for row in composite() if row.set != "samm" and row.person != ("casme2", "08")]
+    lines = summarize(table, COMPOSITE, bootstrap=Bootstrap(200))["protocol"]["differences"]
+    gone = [row.label for row in composite() if row.person == ("casme2", "08")]
+    assert lines == [
         f"casme2: negative {88 - gone.count('negative')}, expected 88",
         f"casme2: positive {32 - gone.count('positive')}, expected 32",
         f"casme2: surprise {25 - gone.count('surprise')}, expected 25",
@@ -93,9 +93,9 @@ def test_a_class_without_clips_counts_if_the_protocol_has_it():
 
 
 def test_a_class_that_one_set_lacks_counts_there_by_the_protocol_too():
-    rows = [one for one in composite() if (one.set, one.label) != ("samm", "surprise")]
+    rows = [row for row in composite() if (row.set, row.label) != ("samm", "surprise")]
     whole = summarize(rows, COMPOSITE, bootstrap=Bootstrap(200))["per_set"]["samm"]
-    rows = [dataclasses.replace(one, probabilities={}) for one in rows]
+    rows = [dataclasses.replace(row, probabilities={}) for row in rows]
     bare = summarize(rows, bootstrap=Bootstrap(200))["per_set"]["samm"]
     assert whole["uar"] == pytest.approx(bare["uar"] * 2 / 3)
     assert whole["classes"]["surprise"] == 0

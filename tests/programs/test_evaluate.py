@@ -10,21 +10,21 @@ SAMPLE = "clip,subject,label,prediction\na,1,x,x\nb,1,y,x\nc,2,x,x\nd,2,y,y\n"
 
 
 @pytest.fixture
-def theirs(tmp_path):
+def sample(tmp_path):
     path = tmp_path / "theirs.csv"
     path.write_text(SAMPLE)
     return path
 
 
-def test_anyones_csv(theirs, tmp_path, capsys):
+def test_anyones_csv(sample, tmp_path, capsys):
     out = tmp_path / "out.json"
-    assert main(["evaluate", str(theirs), "--json", str(out)]) == 0
-    told = json.loads(out.read_text())
-    assert (told["samples"], told["subjects"]) == (4, 2)
-    assert told["confusion"] == [[2, 0], [1, 1]]
-    assert told["uf1"] == pytest.approx((4 / 5 + 2 / 3) / 2)
-    assert (told["uar"], told["accuracy"]) == (0.75, 0.75)
-    assert told["per_set"] == {}
+    assert main(["evaluate", str(sample), "--json", str(out)]) == 0
+    result = json.loads(out.read_text())
+    assert (result["samples"], result["subjects"]) == (4, 2)
+    assert result["confusion"] == [[2, 0], [1, 1]]
+    assert result["uf1"] == pytest.approx((4 / 5 + 2 / 3) / 2)
+    assert (result["uar"], result["accuracy"]) == (0.75, 0.75)
+    assert result["per_set"] == {}
     printed = capsys.readouterr().out
     assert printed.startswith("4 clips of 2 subjects, 2 classes, 1 seed, no protocol\n")
     assert "0.7333" in printed
@@ -41,14 +41,14 @@ def test_a_workdir_with_everything_asked_for(tmp_path, capsys):
     argv += ["--report", str(tmp_path / "report"), "--megc", str(log), "--csv", str(table)]
     assert main([*argv, "--resamples", "200"]) == 0
     assert sorted(path.name for path in workdir.iterdir()) == before
-    told = json.loads(out.read_text())
-    assert told["protocol"]["name"] == "composite"
-    assert told["published"] == {"uf1": 0.8903, "uar": 0.8842}
-    assert told["intervals"]["resamples"] == 200
-    (comparison,) = told["against"]
+    result = json.loads(out.read_text())
+    assert result["protocol"]["name"] == "composite"
+    assert result["published"] == {"uf1": 0.8903, "uar": 0.8842}
+    assert result["intervals"]["resamples"] == 200
+    (comparison,) = result["against"]
     assert comparison["uf1"]["p"] < 0.05
     assert comparison["mcnemar"]["only_ours"] > comparison["mcnemar"]["only_theirs"]
-    assert read_predictions(table) == [one for one in read_predictions(workdir) if one.seed == 1]
+    assert read_predictions(table) == [row for row in read_predictions(workdir) if row.seed == 1]
     by_clip = [
         {
             (row.person, row.clip.split("/")[-1]): (row.label, row.prediction)
@@ -85,7 +85,7 @@ def test_several_files_are_seeds_and_logs_are_read(tmp_path, capsys):
 
 
 def test_differences_from_the_protocol_are_printed(tmp_path, capsys):
-    write_csv(tmp_path / "a.csv", [one for one in composite() if one.set == "samm"][1:])
+    write_csv(tmp_path / "a.csv", [row for row in composite() if row.set == "samm"][1:])
     argv = ["evaluate", str(tmp_path / "a.csv"), "--protocol", "samm_3", "--resamples", "200"]
     assert main(argv) == 0
     assert "Protocol samm_3 DIFFERS from the published counts:\n- samm:" in capsys.readouterr().out
@@ -100,21 +100,21 @@ def test_differences_from_the_protocol_are_printed(tmp_path, capsys):
         (["--seed", "4"], "--seed 4: "),
         (["--resamples", "3"], "--resamples: 3: must be at least 100"),
         (["--json", "none/out.json"], "--json: none/out.json: name a file in a folder that exists"),
-        (["--csv", "{theirs}"], "would overwrite what is read"),
-        (["--report", "{theirs}"], "is a file: name a folder"),
+        (["--csv", "{sample}"], "would overwrite what is read"),
+        (["--report", "{sample}"], "is a file: name a folder"),
         (
             ["--megc", "{folder}/log"],
             "is none of negative, positive, surprise: a MEGC log needs the prot",
         ),
         (["--against", "{folder}/none.csv"], "none.csv does not exist"),
-        (["{theirs}"], "one of the predictions is given twice"),
+        (["{sample}"], "one of the predictions is given twice"),
         (["{folder}"], "predictions.csv does not exist"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_2(theirs, tmp_path, options, message, capsys):
-    options = [one.format(theirs=theirs, folder=tmp_path) for one in options]
-    assert main(["evaluate", str(theirs), *options]) == 2
+def test_bad_input_is_one_line_and_exit_2(sample, tmp_path, options, message, capsys):
+    options = [one.format(sample=sample, folder=tmp_path) for one in options]
+    assert main(["evaluate", str(sample), *options]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
-    assert theirs.read_text() == SAMPLE
+    assert sample.read_text() == SAMPLE
     assert [path.name for path in tmp_path.iterdir()] == ["theirs.csv"]
