@@ -104,12 +104,28 @@ def check_fields(kind: type, values: Iterable[str], *, section: str) -> None:
             raise UserError(f"{section}.{name}: no such field; {did_you_mean(name, fields)}")
 
 
+# Words of earlier versions that checkpoints and runs still hold, by field.
+_RENAMED_VALUES = {"blocks": {"auto": "unrolled"}, "swap_with": {"grey": "gray"}}
+
+
+def up_to_date(values: dict) -> dict:
+    """Nested settings with the values that an earlier version wrote replaced by today's."""
+
+    def current(name: str, value):
+        if isinstance(value, dict):
+            return up_to_date(value)
+        return _RENAMED_VALUES.get(name, {}).get(value, value) if isinstance(value, str) else value
+
+    return {name: current(name, value) for name, value in values.items()}
+
+
 def build(kind: type, values: dict, *, section: str = "config"):
     """A frozen dataclass from nested dicts; fields that are dataclasses become so themselves.
 
     Raises:
       UserError: an unknown or missing field, or a value of the wrong type.
     """
+    values = up_to_date(values)
     check_fields(kind, values, section=section)
     hints = typing.get_type_hints(kind)
     arguments = {

@@ -1,6 +1,7 @@
-"""A checkpoint you can call."""
+"""A trained Micron-BERT as an object with methods."""
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -17,25 +18,25 @@ from micron_jax.faces.registration import register
 from micron_jax.models.classifier import classify
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.layers import patchify, unpatchify
-from micron_jax.models.micron_bert import MicronBertModule
+from micron_jax.models.micron_bert import MAP_KINDS, MicronBertModule, bound
 from micron_jax.models.poi import patch_scores
 from micron_jax.training.losses import patch_moments
 
 
 def load(checkpoint: str | Path, *, weights: str = "student") -> "MicronBert":
-    """Loads whatever checkpoint a user has, ready to be called.
+    """Loads a checkpoint of any kind.
 
     Args:
       checkpoint: the name of weights that come with the package, `micron-tiny`; a run's workdir
-        (of a fine-tuning: with the classifier that it kept); a folder or a `.safetensors` that
+        (of a fine-tuning: with its classifier); a folder or a `.safetensors` that
         `micron-jax convert` wrote; a `.pth` of the PyTorch release; or the name of such a folder
-        on the Hugging Face Hub, `OWNER/NAME` or `OWNER/NAME@REVISION`. What lies on this machine
-        goes before what has its name elsewhere.
-      weights: `student`, the network that was trained, or `teacher`, its moving average, of
-        checkpoints trained with DINO.
+        on the Hugging Face Hub, `OWNER/NAME` or `OWNER/NAME@REVISION`. A local path
+        wins over a name.
+      weights: `student`, the trained network, or `teacher`, its moving average, of checkpoints
+        trained with DINO.
 
     Raises:
-      UserError: it is none of these, or damaged, or there is no teacher in it.
+      UserError: no such checkpoint, or a damaged one, or one without a teacher.
     """
     path = locate(checkpoint)
     network = read(path, weights=weights)
@@ -51,32 +52,21 @@ class MicronBert:
     """
 
     def __init__(self, weights: Weights, classifier: Classifier | None = None):
-        """Puts the student's weights on the default device, and those of a classifier on them."""
+        """Puts the student's weights, and those of a classifier, on the default device."""
         self.config: ModelConfig = weights.config
         self.classifier = classifier
         self.info: dict = weights.info
         self._params = jax.tree.map(jnp.asarray, weights.params)
-        module = MicronBertModule(weights.config)
-
-        def tokens(params, frames):
-            return module.apply({"params": params}, normalize(frames), method="encode")
-
-        def motion_map(kind, params, frames, reference):
-            pair = tokens(params, frames), tokens(params, reference)
-            return module.apply({"params": params}, *pair, kind, method="motion_map")
-
-        self._tokens = jax.jit(tokens)
-        self._maps = {
-            kind: jax.jit(functools.partial(motion_map, kind))
-            for kind in ("symmetric", "cosine", "release")
-        }
-        if weights.config.band:
-            self._moved = jax.jit(functools.partial(_moved, module))
-            self._maps = {"motion": lambda *args: self._moved(*args)[0]} | self._maps
         norm_pix = weights.info.get("config", {}).get("objective", {}).get("norm_pix", False)
-        self._cls_attention = jax.jit(functools.partial(_cls_attention, module))
-        self._interest = jax.jit(functools.partial(_interest, module))
-        self._reconstruct = jax.jit(functools.partial(_reconstruct, module, norm_pix))
+        jitted = functools.partial(_jitted, weights.config)
+        self._tokens = jitted(_tokens)
+        self._maps = {kind: jitted(_motion_map, kind) for kind in MAP_KINDS}
+        if weights.config.band:
+            self._find_motion = jitted(_find_motion)
+            self._maps = {"motion": lambda *args: self._find_motion(*args)[0]} | self._maps
+        self._cls_attention = jitted(_cls_attention)
+        self._interest = jitted(_interest)
+        self._reconstruct = jitted(_reconstruct, norm_pix)
         if classifier:
             self._head = jax.tree.map(jnp.asarray, classifier.params)
             settings = weights.config, classifier.config, len(classifier.classes)
@@ -109,7 +99,7 @@ class MicronBert:
         return self.motion_map(frames, reference, kind=heat)
 
     def motion_map(self, frames, reference, *, kind: str | None = None) -> jax.Array:
-        """How much each patch of a frame moved against a reference frame of the same face.
+        """Maps of the motion of each patch against a reference frame of the same face.
 
         Args:
           frames: uint8 [B, H, W, 3].
@@ -119,7 +109,7 @@ class MicronBert:
             `cosine` and `release` see `MicronBertModule.motion_map`.
 
         Returns:
-          float32 [B, H / patch, W / patch], larger where more moved.
+          float32 [B, H / patch, W / patch]; larger is more motion.
 
         Raises:
           ValueError: no such kind, or frames of another dtype or shape.
@@ -127,11 +117,11 @@ class MicronBert:
         kind = kind or self.map_kinds[0]
         if kind not in self._maps:
             raise ValueError(f"kind={kind!r}: choose one of {', '.join(self._maps)}")
-        frames, reference, grid = self._checked_pair(frames, reference)
-        return self._maps[kind](self._params, frames, reference).reshape(-1, *grid)
+        frames, reference = self._checked_pair(frames, reference)
+        return self._maps[kind](self._params, frames, reference).reshape(-1, *self._grid(frames))
 
     def displacement(self, frames, reference) -> jax.Array:
-        """How each patch of a reference moved by itself until another frame of the same face.
+        """The motion of each patch of a reference until another frame of the same face.
 
         Args:
           frames: uint8 [B, H, W, 3].
@@ -146,11 +136,12 @@ class MicronBert:
         """
         if not self.config.band:
             raise ValueError("this checkpoint has no motion branch, which pretrain_ours trains")
-        frames, reference, grid = self._checked_pair(frames, reference)
-        return self._moved(self._params, frames, reference)[1].reshape(-1, *grid, 2)
+        frames, reference = self._checked_pair(frames, reference)
+        displacement = self._find_motion(self._params, frames, reference)[1]
+        return displacement.reshape(-1, *self._grid(frames), 2)
 
     def cls_attention(self, frames) -> jax.Array:
-        """What the CLS token attends to in the encoder's last block, head by head.
+        """Attention of the CLS token in the encoder's last block, head by head.
 
         Args:
           frames: uint8 [B, H, W, 3].
@@ -158,13 +149,11 @@ class MicronBert:
         Returns:
           float32 [B, heads, H / patch, W / patch].
         """
-        frames = self._checked(frames)
-        grid = [side // self.config.patch_size for side in frames.shape[1:3]]
-        weights = self._cls_attention(self._params, frames)
-        return weights.reshape(*weights.shape[:2], *grid)
+        weights = self._cls_attention(self._params, self._checked(frames))
+        return weights.reshape(*weights.shape[:2], *self._grid(frames))
 
     def interest(self, frames) -> jax.Array:
-        """The Patch of Interest scores, whether or not the checkpoint was trained with them.
+        """The Patch of Interest scores, also of a checkpoint that was trained without them.
 
         Args:
           frames: uint8 [B, H, W, 3].
@@ -172,12 +161,11 @@ class MicronBert:
         Returns:
           float32 [B, H / patch, W / patch] in [-1, 1]; see `models.poi.patch_scores`.
         """
-        frames = self._checked(frames)
-        grid = [side // self.config.patch_size for side in frames.shape[1:3]]
-        return self._interest(self._params, frames).reshape(-1, *grid)
+        scores = self._interest(self._params, self._checked(frames))
+        return scores.reshape(-1, *self._grid(frames))
 
     def reconstruct(self, frames, reference) -> jax.Array | None:
-        """What the decoder makes of frames from their micro-attention to a reference.
+        """Frames as the decoder draws them from their micro-attention to a reference.
 
         Args:
           frames: uint8 [B, S, S, 3] with S = `config.img_size`, in the role of frame t.
@@ -191,35 +179,34 @@ class MicronBert:
         return self._reconstruct(self._params, self._checked(frames), self._checked(reference))
 
     def classify(self, onset, apex) -> jax.Array:
-        """Which of its classes a micro-expression is of, to the classifier of the checkpoint.
+        """Probabilities of the classes of the checkpoint's classifier.
 
         Args:
           onset, apex: uint8 [B, S, S, 3], cropped as `classifier.pairs` says. The apex is
-            registered onto the onset here if it was in training.
+            registered onto the onset here if the training did so.
 
         Returns:
-          Probabilities, float32 [B, C], of `classifier.classes`. What they are worth,
-          `classifier.evidence` says: the figures on people that it had not seen.
+          float32 [B, C], in the order of `classifier.classes`. `classifier.evidence` holds the
+          scores on people that the training did not see.
 
         Raises:
           ValueError: the checkpoint has no classifier, or frames of another dtype or shape.
         """
         if self.classifier is None:
             raise ValueError("this checkpoint has no classifier: `micron-jax finetune` makes one")
-        onset, apex, _ = self._checked_pair(onset, apex)
+        onset, apex = self._checked_pair(onset, apex)
         pairs = self.classifier.pairs
         if onset.shape[1:3] != (pairs.size, pairs.size):
             raise ValueError(f"frames are {onset.shape[1:3]}; the classifier's are {pairs.size} px")
         if pairs.registered:
-            registered = [register(*pair)[0] for pair in zip(apex, onset, strict=True)]
-            apex = np.stack(registered)
+            apex = np.stack([register(*pair)[0] for pair in zip(apex, onset, strict=True)])
         return self._classify(self._params, self._head, normalize(onset), normalize(apex))
 
     def _checked_pair(self, frames, reference):
         frames, reference = self._checked(frames), self._checked(reference)
         if frames.shape != reference.shape:
             raise ValueError(f"frames are {frames.shape} and reference is {reference.shape}")
-        return frames, reference, [side // self.config.patch_size for side in frames.shape[1:3]]
+        return frames, reference
 
     def _checked(self, frames):
         if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
@@ -228,32 +215,46 @@ class MicronBert:
             )
         return frames
 
+    def _grid(self, frames) -> tuple[int, int]:
+        return tuple(side // self.config.patch_size for side in frames.shape[1:3])
 
-def _moved(module: MicronBertModule, params: dict, frames, reference):
-    pair = normalize(frames), normalize(reference)
-    logit, displacement = module.apply({"params": params}, *pair, method="moved")
+
+def _jitted(config: ModelConfig, function: Callable, *settings) -> Callable:
+    """Jits `function(*settings, network, *frames)` as a function of the parameters and frames."""
+
+    def run(params, *frames):
+        return function(*settings, bound(config, params), *frames)
+
+    return jax.jit(run)
+
+
+def _tokens(network: MicronBertModule, frames):
+    return network.encode(normalize(frames))
+
+
+def _motion_map(kind: str, network: MicronBertModule, frames, reference):
+    return network.motion_map(_tokens(network, frames), _tokens(network, reference), kind)
+
+
+def _find_motion(network: MicronBertModule, frames, reference):
+    logit, displacement = network.find_motion(normalize(frames), normalize(reference))
     return jax.nn.sigmoid(logit), displacement
 
 
-def _cls_attention(module: MicronBertModule, params: dict, frames):
-    attention = module.apply({"params": params}, normalize(frames), method="last_attention")
-    return attention[:, :, 0, 1:].astype(jnp.float32)
+def _cls_attention(network: MicronBertModule, frames):
+    return network.last_attention(normalize(frames))[:, :, 0, 1:].astype(jnp.float32)
 
 
-def _interest(module: MicronBertModule, params: dict, frames):
-    tokens = module.apply({"params": params}, normalize(frames), method="encode")
+def _interest(network: MicronBertModule, frames):
+    tokens = _tokens(network, frames)
     return patch_scores(tokens[:, 1:], tokens[:, 0])
 
 
-def _reconstruct(module: MicronBertModule, norm_pix: bool, params: dict, frames, reference):
-    config, images = module.config, normalize(frames)
-
-    def run(method, *args):
-        return module.apply({"params": params}, *args, method=method)
-
-    latent = run("attend", run("encode", images), run("encode", normalize(reference)))
-    patches = run("decode", latent)
-    if norm_pix:  # it was trained to leave these out
+def _reconstruct(norm_pix: bool, network: MicronBertModule, frames, reference):
+    config, images = network.config, normalize(frames)
+    latent = network.attend(network.encode(images), _tokens(network, reference))
+    patches = network.decode(latent)
+    if norm_pix:  # the network was trained on patches without mean and deviation
         mean, deviation = patch_moments(patchify(images, config.patch_size))
         patches = patches * deviation + mean
     return denormalize(unpatchify(patches, config.patch_size, (config.grid, config.grid)))

@@ -1,11 +1,13 @@
 import dataclasses
+import json
 
 import pytest
 
 from micron_jax import config
 from micron_jax.errors import UserError
 from micron_jax.finetuning import config as tuning
-from micron_jax.training.config import parse
+from micron_jax.training.config import PretrainConfig, parse
+from micron_jax.training.workdir import CONFIG_FILE, claim_workdir
 
 
 @pytest.mark.parametrize(
@@ -163,3 +165,13 @@ def test_a_setting_that_cannot_be_put_in_place(setting, message):
 def test_the_nearest_field_is_offered(parse_values, setting, hint):
     with pytest.raises(UserError, match=hint):
         parse_values(config.override({}, ["data.data_dir=d", setting]))
+
+
+def test_words_of_earlier_versions_are_brought_up_to_date(tmp_path):
+    older = {"model": {"blocks": "auto"}, "views": {"swap_with": "grey"}, "data": {"data_dir": "d"}}
+    parsed = config.build(PretrainConfig, older)
+    assert parsed.model.blocks == "unrolled"
+    assert parsed.views.swap_with == "gray"
+    (tmp_path / CONFIG_FILE).write_text(json.dumps(older))
+    claim_workdir(tmp_path, config.up_to_date(older), free=set())
+    assert json.loads((tmp_path / CONFIG_FILE).read_text())["views"]["swap_with"] == "gray"

@@ -21,7 +21,7 @@ from micron_jax.data.views import normalize
 from micron_jax.faces.crop import place_crop
 from micron_jax.faces.landmarks import Detector
 from micron_jax.models.config import ModelConfig
-from micron_jax.models.micron_bert import MicronBertModule
+from micron_jax.models.micron_bert import bound
 from micron_jax.training.sharding import batch_sharding
 from micron_jax.video.image_files import Unreadable
 from micron_jax.video.inputs import InputClip
@@ -165,10 +165,10 @@ def make_step(config: ModelConfig, what: tuple[str, ...], mesh: Mesh) -> Callabl
       float32: `tokens` [B, N, D], `cls` [B, D], `pooled` (the mean of the patch tokens) [B, D],
       `dma` [B, N, D], P_dma of each row as frame t + δ and the row δ before as frame t.
     """
-    module = MicronBertModule(config)
 
     def step(params, window, images):
-        tokens = module.apply({"params": params}, normalize(images), method="encode")
+        network = bound(config, params)
+        tokens = network.encode(normalize(images))
         wide = tokens.astype(jnp.float32)
         features = {
             "tokens": wide[:, 1:],
@@ -178,8 +178,7 @@ def make_step(config: ModelConfig, what: tuple[str, ...], mesh: Mesh) -> Callabl
         if "dma" in what:
             line = jnp.concatenate([window, tokens])
             earlier, window = line[: len(tokens)], line[len(tokens) :]
-            attended = module.apply({"params": params}, earlier, tokens, method="attend")
-            features["dma"] = attended.astype(jnp.float32)
+            features["dma"] = network.attend(earlier, tokens).astype(jnp.float32)
         return window, {name: features[name] for name in what}
 
     everywhere, spread = NamedSharding(mesh, P()), batch_sharding(mesh)

@@ -103,7 +103,7 @@ def motion_maps(backbone: Backbone, onset: np.ndarray, apex: np.ndarray) -> np.n
     @jax.jit
     def maps(params, onset, apex):
         bound = network.bind({"params": {"backbone": params}})
-        return bound.heat(normalize(onset), normalize(apex))
+        return bound.motion_map(normalize(onset), normalize(apex))
 
     grid = onset.shape[1] // backbone.model.patch_size
     return np.asarray(maps(backbone.params, onset, apex), np.float32).reshape(-1, grid, grid)

@@ -1,9 +1,8 @@
-"""A band around the diagonal: each patch against the other frame, also some pixels aside.
+"""A band around the diagonal: each patch against the other frame at shifts of single pixels.
 
-Diagonal Micro-Attention asks how well a patch finds itself at its own place. Tokens 8 px apart
-cannot say more; a motion of half a pixel shows when a patch is compared with windows of the other
-frame that are moved by single pixels. Queries and keys share one projection, on fixed cosines, and
-what is learned is the distance between them. All of it is ours.
+Diagonal Micro-Attention compares a patch with its own place in the other frame, and tokens lie 8 px
+apart; the band shows a motion of half a pixel. Queries and keys share one projection on fixed
+cosines, and the distance between them is learned. It is not the paper's.
 """
 
 import math
@@ -46,8 +45,8 @@ def windows(gray, shifts: np.ndarray, *, patch_size: int, side: int):
     corner = (rows[:, None] * line + columns).ravel()
     inside = (np.arange(side)[:, None] * line + np.arange(side)).ravel()
     moved = (shifts + reach) @ (line, 1)
-    # Each pixel is read about fifty times: what it comes from must not be computed as often. And
-    # the millions of places read are to be added up when they are needed, not kept as a constant.
+    # Each pixel is read about fifty times: its source must not be computed as often. And the
+    # millions of indices are sums for the moment, not a constant.
     parts = (jnp.asarray(part, jnp.int32) for part in (moved, corner, inside))
     padded, moved, corner, inside = jax.lax.optimization_barrier((padded, *parts))
     index = moved[:, None, None] + corner[:, None] + inside
@@ -66,8 +65,8 @@ def cosine_basis(side: int, count: int) -> np.ndarray:
     return np.float32(basis - basis.mean(axis=0))  # brightness is no motion
 
 
-def pooled(maps, spread: float):
-    """Gaussian means over neighboring patches, [B, H, W, F]; a spread of 0 is none."""
+def pool(maps, spread: float):
+    """Gaussian means over neighboring patches, [B, H, W, F]; a spread of 0 changes nothing."""
     if not spread:
         return maps
     down, across = (_smoothing(count, spread) for count in maps.shape[1:3])
@@ -75,15 +74,15 @@ def pooled(maps, spread: float):
 
 
 def _smoothing(count: int, spread: float) -> np.ndarray:
-    apart = np.arange(count)[:, None] - np.arange(count)
-    weight = np.exp(-np.square(apart / spread) / 2)
+    distance = np.arange(count)[:, None] - np.arange(count)
+    weight = np.exp(-np.square(distance / spread) / 2)
     return np.float32(weight / weight.sum(axis=1, keepdims=True))
 
 
-def less_affine(vectors):
+def subtract_affine(vectors):
     """Vectors [..., H, W, 2] without the affine motion of most of them, which is the head's.
 
-    Weighted least squares, found anew five times: what is far off has little say.
+    Five rounds of weighted least squares: outliers get small weights.
     """
     height, width = vectors.shape[-3:-1]
     y, x = jnp.meshgrid(jnp.linspace(-1, 1, height), jnp.linspace(-1, 1, width), indexing="ij")
@@ -101,14 +100,14 @@ def less_affine(vectors):
 
 
 class BandMatch(nn.Module):
-    """What the band says of each patch, for a network to read.
+    """Features of each patch from its distances to the other frame, and its displacement.
 
     Attributes:
       patch_size: side of a patch, px.
-      window: side of what is compared, px: the patch and an even margin.
+      window: side of the windows that are compared, px: the patch and an even margin.
       width, heads: of the projection; each head measures a distance of its own.
       rings: distances of the band, px.
-      spreads: how far displacements are agreed upon, patches (standard deviations of Gaussians).
+      spreads: neighborhoods of the least squares, patches (standard deviations of Gaussians).
     """
 
     patch_size: int
@@ -120,19 +119,18 @@ class BandMatch(nn.Module):
 
     @nn.compact
     def __call__(self, images, reference):
-        """What is seen of each patch, in the reference's place.
+        """Features of each patch, in the reference's place.
 
-        With D(s) the squared distance of a patch of `images` from the reference moved by s, and
-        A(s) that of the reference from itself: (D(-s) - D(s)) / (A(s) + A(-s)), which is about
-        the displacement along s over |s|; (D(s) + D(-s)) and D(0) over the same; the logarithms
-        of texture and rest; and `_solved`.
+        D(s) is the squared distance of a patch of `images` from the reference moved by s, A(s) that
+        of the reference from itself. The features are (D(-s) - D(s)) / (A(s) + A(-s)), which is
+        about the displacement along s over |s|; (D(s) + D(-s)) and D(0) over the same; the
+        logarithms of texture and D(0); and those of `_solve`.
 
         Args:
           images, reference: normalized frames, [B, H, W, 3].
 
         Returns:
-          (features [B, H / p, W / p, F], the displacements (x, y) in px that they agree upon,
-          [B, H / p, W / p, 2], zero where none is solved for).
+          (features [B, H / p, W / p, F], displacements (x, y) in px, [B, H / p, W / p, 2]).
         """
         shifts = offsets(self.rings)
         half = len(shifts) // 2
@@ -172,14 +170,14 @@ class BandMatch(nn.Module):
         push = ahead - behind - (back[:, :half] - back[:, half:])
         texture = texture + own_back[:, :half] + own_back[:, half:]
         parts = [spaced(x.mean(-1, keepdims=True)) for x in (push, texture, here)]
-        solved, agreed = self._solved(*parts)
-        return jnp.concatenate([spaced(features), *solved], axis=-1), agreed
+        solved, displacement = self._solve(*parts)
+        return jnp.concatenate([spaced(features), *solved], axis=-1), displacement
 
-    def _solved(self, push, texture, here):
+    def _solve(self, push, texture, here):
         """Displacements by least squares over growing neighborhoods, ring by ring.
 
         Where the distance is a square form, D(s) = (s + d)ᵀ M (s + d), the four ways of a ring
-        give M and M·d, hence d: Lucas and Kanade's step in the band.
+        give M and M·d, hence d: a step of Lucas and Kanade in the band.
 
         Args:
           push: D(s) - D(-s), both frames' difference, [B, H, W, 4 rings].
@@ -192,10 +190,11 @@ class BandMatch(nn.Module):
           eigenvalue, and the share of D(0) that d leaves; [B, H, W, 8] in parts. Without the
           head's part, d of the nearest ring and the second spread, [B, H, W, 2]).
         """
-        found, agreed = [], jnp.zeros((*here.shape[:3], 2))
+        features, displacement = [], jnp.zeros((*here.shape[:3], 2))
         for spread in self.spreads:
-            parts = (pooled(x, spread) for x in (push, texture, here))
-            for ring, (p, t, rest) in zip(self.rings, _by_ring(*parts), strict=True):
+            pushes, textures, rest = (pool(x, spread) for x in (push, texture, here))
+            for i, ring in enumerate(self.rings):
+                p, t = (x[..., 4 * i : 4 * i + 4] for x in (pushes, textures))
                 right, down, ahead, back = jnp.moveaxis(t / 4, -1, 0)
                 cross = (ahead - back) / 4
                 # `push` is 8 sᵀ M d of each way s; the best M d of four ways:
@@ -212,24 +211,17 @@ class BandMatch(nn.Module):
                 sure = 0.3 * jnp.log(jnp.maximum(mean - radius, 0) + 1e-4)
                 left = jnp.clip(left / (rest[..., 0] + 1e-3), -1, 1)
                 d = d * ring
-                by_itself = less_affine(d)
-                length = jnp.sqrt(jnp.square(by_itself).sum(-1) + 0.02**2)
+                own = subtract_affine(d)
+                length = jnp.sqrt(jnp.square(own).sum(-1) + 0.02**2)
                 noise = jnp.median(length, axis=(1, 2), keepdims=True)  # most patches are still
                 sizes = jnp.log(length), jnp.log(length / noise)
                 if ring == self.rings[0] and spread == self.spreads[:2][-1]:
-                    agreed = by_itself
-                found += [d, by_itself, *(x[..., None] for x in (*sizes, sure, left))]
-        return found, agreed
+                    displacement = own
+                features += [d, own, *(x[..., None] for x in (*sizes, sure, left))]
+        return features, displacement
 
 
 def _first_metric(_, width: int, heads: int):
-    """Each head sees a range of the cosines, from coarse to fine, and the others faintly."""
+    """Each head weighs one range of the cosines, from coarse to fine, and the others faintly."""
     own = np.arange(width)[:, None] * heads // width == np.arange(heads)
     return jnp.asarray(np.where(own, math.sqrt(heads / width), 0.03), jnp.float32)
-
-
-def _by_ring(push, texture, here):
-    rings = push.shape[-1] // 4
-    for ring in range(rings):
-        part = slice(4 * ring, 4 * ring + 4)
-        yield push[..., part], texture[..., part], here

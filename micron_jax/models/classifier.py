@@ -1,4 +1,4 @@
-"""The classifier of a micro-expression: onset and apex through Micron-BERT, pooled, and a head."""
+"""The classifier of a micro-expression: features of onset and apex by Micron-BERT, and a head."""
 
 import dataclasses
 
@@ -7,34 +7,29 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from micron_jax.checks import choose, within
 from micron_jax.errors import UserError
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.layers import dense, gelu
 from micron_jax.models.micron_bert import MicronBertModule
 
-_CHOICES = {
-    "features": ("p_dma", "difference", "heat", "cosine", "motion", "cls"),
-    "pooling": ("mean", "grid", "attention", "heat"),
-    "query": ("onset", "apex"),
-    "key": ("onset", "apex"),
-    "value": ("onset", "apex"),
-}
+_FRAMES = ("onset", "apex")
 
 
 @dataclasses.dataclass(frozen=True)
 class ClassifierConfig:
-    """What of a pair is classified, and how. Only `p_dma` is the paper's; the rest is ours.
+    """Features of a pair and the head that classifies them. Only `p_dma` is the paper's.
 
     Attributes:
       features: `p_dma`, the micro-attention's output; `difference`, the apex's patch tokens less
-        the onset's; `heat`, the symmetric heat, one number a patch; `cosine`, the logarithm of
-        the tokens' cosine distance, one number a patch: how much changed, whatever the skin there
-        looks like; `motion`, of models with a band: the probability that the patch moved, and
-        its displacement (x, y) times that; `cls`, the CLS token of the apex less that of the
-        onset (there is nothing to pool then).
+        the onset's; `heat`, the symmetric motion map, one number a patch; `cosine`, the logarithm
+        of the tokens' cosine distance, one number a patch, whatever the skin there looks like;
+        `motion`, of models with a band: the probability that the patch moved, and its displacement
+        (x, y) times that; `cls`, the CLS token of the apex less that of the onset (there is
+        nothing to pool then).
       pooling: over the patches: `mean`; `grid`, means of `cells` × `cells` parts of the face, one
         after the other, so that the place of a motion is kept; `attention`, a learned softmax
-        over the patches; `heat`, a mean weighted by the symmetric heat where it is positive.
+        over the patches; `heat`, a mean weighted by the positive part of the symmetric map.
       cells: see `grid`.
       query, key, value: which frame's tokens take which role in `p_dma` (paper, Eq. 8 and 9, with
         the onset as frame t: apex, onset, onset). The Patch of Interest, where the model has it,
@@ -53,24 +48,28 @@ class ClassifierConfig:
     dropout: float = 0.1
 
     def __post_init__(self):
-        for field, choices in _CHOICES.items():
-            if getattr(self, field) not in choices:
-                raise UserError(
-                    f"classifier.{field}={getattr(self, field)!r}: "
-                    f"choose one of {', '.join(choices)}"
-                )
-        if not 1 <= self.cells <= 1000:
-            raise UserError(f"classifier.cells={self.cells}: must lie in 1..1000")
+        choose(
+            "config.classifier",
+            self,
+            features=("p_dma", "difference", "heat", "cosine", "motion", "cls"),
+            pooling=("mean", "grid", "attention", "heat"),
+            query=_FRAMES,
+            key=_FRAMES,
+            value=_FRAMES,
+        )
+        within("config.classifier", self, cells=(1, 1000))
         if not 0 <= self.dropout < 1:
-            raise UserError(f"classifier.dropout={self.dropout}: must lie in 0..1, below 1")
+            raise UserError(f"config.classifier.dropout={self.dropout}: must lie in 0..1, below 1")
 
     def check_fits(self, model: ModelConfig) -> None:
-        """Raises:
-        UserError: the features are of a part that the model does not have.
+        """Checks that the model has the part that the features come from.
+
+        Raises:
+          UserError: it does not.
         """
         if self.features == "motion" and not model.band:
             raise UserError(
-                "classifier.features='motion': the checkpoint has no motion branch, which "
+                "config.classifier.features='motion': the checkpoint has no motion branch, which "
                 "pretrain_ours trains; choose cosine, or another"
             )
 
@@ -104,7 +103,7 @@ def _cell_weights(side: int, cells: int) -> np.ndarray:
 
 
 class PairFeatures(nn.Module):
-    """Micron-BERT up to what the head gets.
+    """Micron-BERT up to the head's inputs.
 
     Its parameters are {"backbone": {encoder, dma and, where the model has it, motion}}.
     """
@@ -123,64 +122,61 @@ class PairFeatures(nn.Module):
         c = self.config
         grid = tuple(side // self.model.patch_size for side in onset.shape[1:3])
         if c.features == "motion":
-            features = self._motion(onset, apex)
-            return self._pooled(features, grid, weights=features[..., 0])
+            logit, displacement = self.backbone.find_motion(apex, onset)
+            moves = jax.nn.sigmoid(logit)[..., None]
+            features = jnp.concatenate([moves, moves * displacement], axis=-1)
+            return self._pool(features, grid, weights=features[..., 0])
         both = self.backbone.encode(jnp.concatenate([onset, apex]))
-        tokens = dict(zip(("onset", "apex"), jnp.split(both, 2), strict=True))
+        tokens = dict(zip(_FRAMES, jnp.split(both, 2), strict=True))
         if c.features == "cls":
             return (tokens["apex"] - tokens["onset"])[:, :1].astype(jnp.float32)
-        weights = jax.nn.relu(self._heat(tokens)) if c.pooling == "heat" else None
-        return self._pooled(self._patches(tokens).astype(jnp.float32), grid, weights)
+        weights = jax.nn.relu(self._map(tokens, "symmetric")) if c.pooling == "heat" else None
+        return self._pool(self._patches(tokens).astype(jnp.float32), grid, weights)
 
-    def _pooled(self, features, grid, weights=None):
-        c = self.config
-        if c.pooling == "attention":
-            return features
-        if c.pooling == "grid":
-            return grid_mean(features, grid, c.cells)[:, None]
-        if c.pooling == "heat":
-            weights = weights + 1e-6  # without any heat, a plain mean
-            weights = weights / weights.sum(axis=1, keepdims=True)
-            return jnp.einsum("bn,bnf->bf", weights, features)[:, None]
-        return features.mean(axis=1, keepdims=True)
+    def motion_map(self, onset, apex):
+        """Motion between pairs of frames as above, float32 [B, N]; larger is more.
 
-    def heat(self, onset, apex):
-        """What moved in pairs of frames as above -> float32 [B, N]: the probability that it did,
-        of models with a band; the symmetric heat of others."""
+        It is the probability that a patch moved, of models with a band, else the symmetric map.
+        """
         if self.model.band:
-            return jax.nn.sigmoid(self.backbone.moved(apex, onset)[0])
-        return self._heat(
-            {"onset": self.backbone.encode(onset), "apex": self.backbone.encode(apex)}
-        )
+            return jax.nn.sigmoid(self.backbone.find_motion(apex, onset)[0])
+        tokens = {"onset": self.backbone.encode(onset), "apex": self.backbone.encode(apex)}
+        return self._map(tokens, "symmetric")
 
-    def _heat(self, tokens):
-        return self.backbone.motion_map(tokens["apex"], tokens["onset"], "symmetric")
-
-    def _motion(self, onset, apex):
-        logit, displacement = self.backbone.moved(apex, onset)
-        moved = jax.nn.sigmoid(logit)[..., None]
-        return jnp.concatenate([moved, moved * displacement], axis=-1)
+    def _map(self, tokens, kind: str):
+        return self.backbone.motion_map(tokens["apex"], tokens["onset"], kind)
 
     def _patches(self, tokens):
         c = self.config
         if c.features == "difference":
             return (tokens["apex"] - tokens["onset"])[:, 1:]
         if c.features == "heat":
-            return self._heat(tokens)[..., None]
+            return self._map(tokens, "symmetric")[..., None]
         if c.features == "cosine":
-            distance = self.backbone.motion_map(tokens["apex"], tokens["onset"], "cosine")
-            return jnp.log(jnp.maximum(distance, 0) + 1e-5)[..., None]
+            return jnp.log(jnp.maximum(self._map(tokens, "cosine"), 0) + 1e-5)[..., None]
         query, key, value = (tokens[frame][:, 1:] for frame in (c.query, c.key, c.value))
         scores = self.backbone.poi(tokens["apex"]) if self.model.poi == "cosine" else None
         return self.backbone.dma(query, key, value, scores)
+
+    def _pool(self, features, grid, weights=None):
+        c = self.config
+        if c.pooling == "attention":
+            return features
+        if c.pooling == "grid":
+            return grid_mean(features, grid, c.cells)[:, None]
+        if c.pooling == "heat":
+            weights = weights + 1e-6  # a plain mean where nothing moved
+            weights = weights / weights.sum(axis=1, keepdims=True)
+            return jnp.einsum("bn,bnf->bf", weights, features)[:, None]
+        return features.mean(axis=1, keepdims=True)
 
 
 class Head(nn.Module):
     """Standardized features to classes.
 
     Attributes:
-      classes: how many.
-      config: which features they are, and what lies between.
+      classes: number of classes.
+      config: kind of the features, pooling, hidden layer and dropout.
     """
 
     classes: int
@@ -190,7 +186,7 @@ class Head(nn.Module):
     def __call__(self, x, *, deterministic: bool):
         """float32 [B, T, F] -> logits, float32 [B, classes].
 
-        Without `deterministic` some of them are dropped, by the random stream `dropout`.
+        Unless `deterministic`, the random stream `dropout` drops some inputs.
         """
         c = self.config
         if c.pooling == "attention" and c.features != "cls":
@@ -208,10 +204,9 @@ class Head(nn.Module):
         share = round(256 * self.config.dropout)
         if deterministic or not share:
             return x
-        # A byte a feature: four for the price of one number, which is most of a small head's step.
-        words = jax.random.bits(
-            self.make_rng("dropout"), (x.shape[0], -(-x.shape[1] // 4)), jnp.uint32
-        )
+        # A byte a feature: random numbers are most of the time of a small head's step.
+        shape = x.shape[0], -(-x.shape[1] // 4)
+        words = jax.random.bits(self.make_rng("dropout"), shape, jnp.uint32)
         drawn = jax.lax.bitcast_convert_type(words, jnp.uint8).reshape(x.shape[0], -1)
         return jnp.where(drawn[:, : x.shape[1]] >= share, x * (256 / (256 - share)), 0.0)
 
@@ -222,13 +217,12 @@ def classify(
     """Probabilities of the classes, float32 [B, classes].
 
     Args:
-      model, config, classes: what was trained.
+      model, config, classes: architectures and number of classes.
       backbone: parameters of the network.
       trained: {"head": parameters of `Head`, "mean" and "deviation": of the features}.
       onset, apex: normalized frames, [B, H, W, 3].
     """
-    network = PairFeatures(model, config)
-    x = network.apply({"params": {"backbone": backbone}}, onset, apex)
-    x = (x - trained["mean"]) / trained["deviation"]
-    params = {"params": trained["head"]}
-    return jax.nn.softmax(Head(classes, config).apply(params, x, deterministic=True))
+    network = PairFeatures(model, config).bind({"params": {"backbone": backbone}})
+    x = (network(onset, apex) - trained["mean"]) / trained["deviation"]
+    head = Head(classes, config).bind({"params": trained["head"]})
+    return jax.nn.softmax(head(x, deterministic=True))

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
+from micron_jax.checks import at_least, choose
 from micron_jax.errors import UserError
 
 # Widths, depths and heads by name. `small` is the release's `mae_vit_small_patch8` (models/mae.py,
@@ -16,16 +17,6 @@ SIZES = {
     "large": dict(
         width=1024, depth=24, heads=16, decoder_width=512, decoder_depth=8, decoder_heads=16
     ),
-}
-
-_CHOICES = {
-    "dma_query": ("rep", "ref"),
-    "dma_key": ("rep", "ref"),
-    "poi": ("none", "cosine"),
-    "attention": ("auto", "xla", "cudnn", "per_head"),
-    "blocks": ("unrolled", "scanned"),
-    "dtype": ("float32", "bfloat16"),
-    "remat": ("none", "dots", "blocks"),
 }
 
 
@@ -64,7 +55,7 @@ class ModelConfig:
         larger frames are put together.
       motion_reach: of its convolutions, one after another: patches from tap to tap.
       attention: how softmax attention is computed; see `attention.attend`.
-      blocks: how blocks follow one another in the program; see `layers.through_blocks`.
+      blocks: the order of blocks in the program; see `layers.through_blocks`.
       dtype: of the computation, `float32` or `bfloat16`; parameters are always float32.
       remat: what the backward pass computes again instead of keeping it: `none`; `dots`, of each
         block all but the products with weights; `blocks`, each block from its input on, which
@@ -106,50 +97,47 @@ class ModelConfig:
     remat: str = "none"
 
     def __post_init__(self):
-        for field, choices in _CHOICES.items():
-            if getattr(self, field) not in choices:
-                raise UserError(
-                    f"model.{field}={getattr(self, field)!r}: choose one of {', '.join(choices)}"
-                )
-        for field in ("img_size", "patch_size", "width", "heads", "decoder_width", "decoder_heads"):
-            if getattr(self, field) < 1:
-                raise UserError(f"model.{field}={getattr(self, field)}: must be at least 1")
-        if self.img_size % self.patch_size:
-            raise UserError(
-                f"model.img_size={self.img_size}: not a multiple of patch_size={self.patch_size}"
-            )
-        for side, heads in (("width", "heads"), ("decoder_width", "decoder_heads")):
-            if getattr(self, side) % getattr(self, heads):
-                raise UserError(
-                    f"model.{heads}={getattr(self, heads)}: does not divide "
-                    f"{side}={getattr(self, side)}"
-                )
-            if getattr(self, side) % 4:
-                raise UserError(f"model.{side}={getattr(self, side)}: must be a multiple of 4")
+        choose(
+            "config.model",
+            self,
+            dma_query=("rep", "ref"),
+            dma_key=("rep", "ref"),
+            poi=("none", "cosine"),
+            attention=("auto", "xla", "cudnn", "per_head"),
+            blocks=("unrolled", "scanned"),
+            dtype=("float32", "bfloat16"),
+            remat=("none", "dots", "blocks"),
+        )
+        at_least("config.model", self, img_size=1, patch_size=1, width=1, heads=1)
+        at_least("config.model", self, decoder_width=1, decoder_heads=1, motion_window=2)
+        self._check_divides("img_size", "patch_size")
+        for width, heads in (("width", "heads"), ("decoder_width", "decoder_heads")):
+            self._check_divides(width, heads)
+            if getattr(self, width) % 4:
+                raise UserError(f"config.model.{width}={getattr(self, width)}: no multiple of 4")
         if self.attention == "cudnn" and self.dtype != "bfloat16":
-            raise UserError("model.attention='cudnn': needs model.dtype='bfloat16'")
+            raise UserError("config.model.attention='cudnn': needs config.model.dtype='bfloat16'")
         if self.poi != "none" and not self.dma_diagonal:
-            raise UserError(f"model.poi={self.poi!r}: needs model.dma_diagonal=True")
+            raise UserError(f"config.model.poi={self.poi!r}: needs config.model.dma_diagonal=True")
+        for field, bound in (("band", 1), ("motion_reach", 1), ("band_spreads", 0)):
+            if min(getattr(self, field), default=bound) < bound:
+                raise UserError(
+                    f"config.model.{field}={getattr(self, field)}: each must be at least {bound}"
+                )
+        if self.band:
+            at_least("config.model", self, band_heads=1)
+            self._check_divides("band_width", "band_heads")
+            margin = self.band_window - self.patch_size
+            if margin < 0 or margin % 2:
+                raise UserError(
+                    f"config.model.band_window={self.band_window}: must be "
+                    f"patch_size={self.patch_size} and an even number more"
+                )
 
-        if self.motion_window < 2:
-            raise UserError(f"model.motion_window={self.motion_window}: must be at least 2")
-        if any(distance < 1 for distance in (*self.band, *self.motion_reach)):
-            raise UserError(
-                f"model.band={self.band}, model.motion_reach={self.motion_reach}: "
-                "distances are 1 or more"
-            )
-        if any(spread < 0 for spread in self.band_spreads):
-            raise UserError(f"model.band_spreads={self.band_spreads}: each is 0 or more")
-        margin = self.band_window - self.patch_size
-        if self.band and (margin < 0 or margin % 2):
-            raise UserError(
-                f"model.band_window={self.band_window}: needed is patch_size={self.patch_size} "
-                "and an even number more"
-            )
-        if self.band and (self.band_heads < 1 or self.band_width % self.band_heads):
-            raise UserError(
-                f"model.band_heads={self.band_heads}: does not divide band_width={self.band_width}"
-            )
+    def _check_divides(self, whole: str, part: str) -> None:
+        number, divisor = getattr(self, whole), getattr(self, part)
+        if number % divisor:
+            raise UserError(f"config.model.{part}={divisor}: does not divide {whole}={number}")
 
     @property
     def grid(self) -> int:
@@ -164,5 +152,5 @@ class ModelConfig:
           UserError: there is no size of that name.
         """
         if size not in SIZES:
-            raise UserError(f"model.size={size!r}: choose one of {', '.join(SIZES)}")
+            raise UserError(f"config.model.size={size!r}: choose one of {', '.join(SIZES)}")
         return cls(**(SIZES[size] | fields))

@@ -5,7 +5,13 @@ import jax
 import jax.numpy as jnp
 
 from micron_jax.models.config import ModelConfig
-from micron_jax.models.layers import block_of, dense, layer_norm, sincos_positions, through_blocks
+from micron_jax.models.layers import (
+    block_class,
+    dense,
+    layer_norm,
+    sincos_positions,
+    through_blocks,
+)
 
 
 class Decoder(nn.Module):
@@ -24,9 +30,10 @@ class Decoder(nn.Module):
             "positions", lambda _: jnp.asarray(sincos_positions(c.decoder_width, c.grid))
         )
         x = x + jax.lax.stop_gradient(positions[:, 1:]).astype(x.dtype)
-        kind = block_of(c.remat)
         blocks = [
-            kind(c.decoder_heads, c.mlp_ratio, c.attention, dtype, name=f"block_{i}")
+            block_class(c.remat)(
+                c.decoder_heads, c.mlp_ratio, c.attention, dtype, name=f"block_{i}"
+            )
             for i in range(c.decoder_depth)
         ]
         x = through_blocks(blocks, x, way=c.blocks)

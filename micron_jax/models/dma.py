@@ -1,4 +1,4 @@
-"""Diagonal Micro-Attention: how well each patch of one frame finds itself in the other."""
+"""Diagonal Micro-Attention: the attention of each patch of one frame to itself in the other."""
 
 import flax.linen as nn
 import jax
@@ -14,7 +14,7 @@ def diagonal_logit(q, k, *, scale: float):
     """log(a / (1 - a)) of the diagonal a of softmax(q·kᵀ·scale), in O(N) memory.
 
     With s = q·kᵀ·scale this is sᵢᵢ - log Σ_{j≠i} exp sᵢⱼ, which, unlike a itself, does not saturate
-    when a is near 0 or 1. No N×N array is made, forwards or backwards: the logits of a block of
+    when a is near 0 or 1. No N×N array exists, forwards or backwards: the logits of a block of
     queries are computed, reduced and, for the gradient, computed again.
 
     Args:
@@ -34,11 +34,9 @@ def diagonal_logit(q, k, *, scale: float):
         others = jax.nn.logsumexp(logits, axis=-1, where=~own)
         return jnp.sum(jnp.where(own, logits, 0.0), axis=-1) - others
 
-    def of_query(indexed):
-        return of_one_query(*indexed)
-
-    queries = (jnp.arange(count), jnp.swapaxes(q, 0, 1))
-    return jnp.swapaxes(jax.lax.map(of_query, queries, batch_size=min(_BLOCK, count)), 0, 1)
+    queries = jnp.arange(count), jnp.swapaxes(q, 0, 1)
+    logits = jax.lax.map(lambda x: of_one_query(*x), queries, batch_size=min(_BLOCK, count))
+    return jnp.swapaxes(logits, 0, 1)
 
 
 def diagonal_attention(q, k, *, scale: float):
@@ -66,11 +64,11 @@ def micro_attention(q, k, v, scores=None, *, scale: float):
 
 
 class MicroAttention(nn.Module):
-    """The release's one-headed `CrossAttention` (models/mae.py, line 17), both of its ways.
+    """The release's one-headed `CrossAttention` (models/mae.py, line 17), with both its settings.
 
     Attributes:
       width: D, of the tokens.
-      scaled, tied, diagonal: `dma_scaled`, `dma_tied` and `dma_diagonal` of `ModelConfig`.
+      scaled, tied, diagonal, gated: the fields `dma_…` of `ModelConfig`.
       attention: see `attention.attend`.
       dtype: of the computation.
     """
@@ -91,7 +89,7 @@ class MicroAttention(nn.Module):
 
     @property
     def scale(self) -> float:
-        """What the logits are multiplied by."""
+        """The factor of the logits."""
         return self.width**-0.5 if self.scaled else 1.0
 
     def __call__(self, query, key, value, scores=None):
@@ -116,5 +114,5 @@ class MicroAttention(nn.Module):
         return diagonal_logit(self.to_q(query), self.to_k(key), scale=self.scale)
 
     def weights(self, query, key):
-        """The whole attention, float32 [B, N, N]: for looking at, not for training."""
+        """The whole attention, float32 [B, N, N]: for pictures, not for training."""
         return attention_weights(self.to_q(query), self.to_k(key), scale=self.scale)

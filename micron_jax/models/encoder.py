@@ -1,4 +1,4 @@
-"""The ViT encoder both frames and every crop go through."""
+"""The ViT encoder of frames and crops."""
 
 import flax.linen as nn
 import jax
@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.layers import (
-    block_of,
+    block_class,
     dense,
     layer_norm,
     patchify,
@@ -27,15 +27,14 @@ class Encoder(nn.Module):
         self.patch_embed = dense(c.width, "patch_embed", dtype)
         self.cls = self.param("cls", nn.initializers.normal(0.02), (1, 1, c.width))
         # Fixed, yet a parameter: checkpoints carry it and the teacher's average covers it.
-        self.positions = self.param("positions", lambda _: jnp.asarray(self._fixed_positions()))
+        self.positions = self.param(
+            "positions", lambda _: jnp.asarray(sincos_positions(c.width, c.grid))
+        )
         self.blocks = [
-            block_of(c.remat)(c.heads, c.mlp_ratio, c.attention, dtype, name=f"block_{i}")
+            block_class(c.remat)(c.heads, c.mlp_ratio, c.attention, dtype, name=f"block_{i}")
             for i in range(c.depth)
         ]
         self.norm = layer_norm("norm", dtype)
-
-    def _fixed_positions(self):
-        return sincos_positions(self.config.width, self.config.grid)
 
     def _embed(self, images):
         patch_size = self.config.patch_size
@@ -63,17 +62,17 @@ class Encoder(nn.Module):
         return self.norm(x)
 
     def views(self, images, whole: int):
-        """Encodes views of faces, of which only some are wanted whole.
+        """Encodes views of faces; of all but the first ones only the CLS token is computed.
 
-        Of the others the last block computes nothing but the CLS token, which takes next to no
-        arithmetic (`attention.attend_from_first`) and gives the same.
+        For a CLS token alone the last block takes next to no arithmetic; see
+        `attention.attend_from_first`.
 
         Args:
           images: normalized, [B, V, H, W, 3].
-          whole: how many, the first ones, are wanted with all their tokens.
+          whole: number of views, the first ones, with all their tokens.
 
         Returns:
-          (tokens of those [B, whole, 1 + N, D], CLS tokens of all [B, V, D]).
+          (tokens of the first views [B, whole, 1 + N, D], CLS tokens of all [B, V, D]).
         """
         # Views lie behind the batch axis: merging the two moves no sample to another device.
         x = self._embed(images.reshape(-1, *images.shape[2:]))
@@ -81,8 +80,8 @@ class Encoder(nn.Module):
         x = x.reshape(*images.shape[:2], *x.shape[1:])
 
         def last(x, result):
-            done = self.norm(self.blocks[-1](x.reshape(-1, *x.shape[2:]), result))
-            return done.reshape(*x.shape[:2], *done.shape[1:])
+            tokens = self.norm(self.blocks[-1](x.reshape(-1, *x.shape[2:]), result))
+            return tokens.reshape(*x.shape[:2], *tokens.shape[1:])
 
         tokens, cls = x[:, :0], x[:, :0, 0]
         if whole:

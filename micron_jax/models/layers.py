@@ -1,4 +1,4 @@
-"""What encoder and decoder are made of: patches, positions, transformer blocks."""
+"""Parts of encoder and decoder: patches, positions, transformer blocks."""
 
 from collections.abc import Sequence
 
@@ -8,14 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from micron_jax.models import cpu
 from micron_jax.models.attention import (
-    KEPT,
     attend,
     attend_from_first,
     attention_weights,
-    parted,
+    split_heads,
 )
-from micron_jax.models.recompute import recomputed
 
 LAYER_NORM_EPS = 1e-6  # the release's models/mae.py, line 93
 
@@ -93,50 +92,26 @@ def resize_positions(positions, grid: tuple[int, int]):
     return jnp.concatenate([positions[:, :1], patches], axis=1)
 
 
-def _dot_of_rows(x, kernel, dimension_numbers, precision=None):
-    """`lax.dot_general` of [..., D] and [D, E] as one product of two matrices.
-
-    It says the same; on a CPU the kernel's gradient then takes no transposed copies of x.
-    """
-    (_, contracted), _ = dimension_numbers
-    rows = x.reshape(-1, x.shape[-1])
-    out = jax.lax.dot_general(rows, kernel, (((1,), contracted), ((), ())), precision=precision)
-    return out.reshape(*x.shape[:-1], out.shape[-1])
-
-
-def dense(features: int, name: str, dtype, *, dot_general=_dot_of_rows) -> nn.Dense:
+def dense(features: int, name: str, dtype, *, dot_general=None) -> nn.Dense:
     """A linear layer as the release initializes it: Xavier uniform, zero bias."""
+    if dot_general is None and cpu.is_target():
+        dot_general = cpu.dot_general
     initializer = nn.initializers.xavier_uniform()
     return nn.Dense(
         features, name=name, dtype=dtype, kernel_init=initializer, dot_general=dot_general
     )
 
 
-class LayerNorm(nn.Module):
-    """`flax.linen.LayerNorm` with the release's epsilon, over the last axis: [..., D] -> [..., D].
-
-    Its gradient keeps nothing but the tokens.
-    """
-
-    dtype: jnp.dtype
-
-    @nn.compact
-    def __call__(self, x):
-        def norm(x, scale, bias):
-            wide = x.astype(jnp.float32)
-            centered = wide - wide.mean(axis=-1, keepdims=True)
-            variance = jnp.square(centered).mean(axis=-1, keepdims=True)
-            factor = jax.lax.rsqrt(variance + LAYER_NORM_EPS)
-            return (centered * factor * scale + bias).astype(self.dtype)
-
-        width = x.shape[-1:]
-        scale = self.param("scale", nn.initializers.ones, width)
-        return recomputed(norm)(x, scale, self.param("bias", nn.initializers.zeros, width))
+def layer_norm(name: str, dtype) -> nn.Module:
+    """A layer norm over the last axis with the release's epsilon: [..., D] -> [..., D]."""
+    if cpu.is_target():
+        return cpu.LayerNorm(LAYER_NORM_EPS, dtype, name=name)
+    return nn.LayerNorm(epsilon=LAYER_NORM_EPS, dtype=dtype, use_fast_variance=False, name=name)
 
 
-def layer_norm(name: str, dtype) -> LayerNorm:
-    """One of this name, computing in `dtype`."""
-    return LayerNorm(dtype, name=name)
+def gelu(x):
+    """The exact GELU, x·Φ(x), as PyTorch has it."""
+    return cpu.gelu(x) if cpu.is_target() else nn.gelu(x, approximate=False)
 
 
 class SelfAttention(nn.Module):
@@ -161,27 +136,12 @@ class SelfAttention(nn.Module):
         if result == "first":
             weights = to_qkv.variables["params"]
             return project(attend_from_first(x, **weights, heads=self.heads))
-        q, k, v = parted(to_qkv(x), heads=self.heads, implementation=self.implementation)
+        q, k, v = split_heads(to_qkv(x), heads=self.heads, implementation=self.implementation)
         if result == "weights":
             q, k = (einops.rearrange(part, "b n h d -> b h n d") for part in (q, k))
             return attention_weights(q, k, scale=q.shape[-1] ** -0.5)
         x = attend(q, k, v, implementation=self.implementation)
         return project(x.reshape(*x.shape[:2], width))
-
-
-def gelu(x):
-    """The exact GELU, x·Φ(x), by erf, as PyTorch has it: `jax.nn.gelu` takes the dearer erfc."""
-    return x * (0.5 + 0.5 * jax.lax.erf(x * np.asarray(0.5**0.5, x.dtype)))
-
-
-def _dot_of_gelu(x, kernel, dimension_numbers, precision=None):
-    """`lax.dot_general` of GELU(x), which is the widest array of a block and is not kept."""
-
-    def product(x, kernel):
-        x = gelu(x)
-        return _dot_of_rows(x, kernel, dimension_numbers, precision)
-
-    return recomputed(product)(x, kernel)
 
 
 class Mlp(nn.Module):
@@ -198,7 +158,11 @@ class Mlp(nn.Module):
     @nn.compact
     def __call__(self, x):
         hidden = dense(self.hidden, "fc1", self.dtype)(x)
-        return dense(x.shape[-1], "fc2", self.dtype, dot_general=_dot_of_gelu)(hidden)
+        if cpu.is_target():  # one step: its gradient computes the GELU again
+            return dense(x.shape[-1], "fc2", self.dtype, dot_general=cpu.dot_general_of_gelu)(
+                hidden
+            )
+        return dense(x.shape[-1], "fc2", self.dtype)(gelu(hidden))
 
 
 class Block(nn.Module):
@@ -216,12 +180,13 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(self, x, result: str = "tokens"):
-        """Tokens, [B, N, D], to what is asked for, once the block has its parameters.
+        """Tokens, [B, N, D], or a part of the block's results.
 
         Args:
           x: the tokens.
           result: `tokens`, [B, N, D]; `first`, the first of them, [B, 1, D], at a fraction of the
-            work; `weights`, those of attention, float32 [B, heads, N, N].
+            work; `weights`, those of attention, float32 [B, heads, N, N]. Only `tokens` creates
+            parameters.
         """
         attended = SelfAttention(self.heads, self.attention, self.dtype, name="attn")(
             layer_norm("norm1", self.dtype)(x), result
@@ -233,18 +198,18 @@ class Block(nn.Module):
         return x + Mlp(hidden, self.dtype, name="mlp")(layer_norm("norm2", self.dtype)(x))
 
 
-def block_of(remat: str) -> type[Block]:
-    """`Block`, with what `ModelConfig.remat` says is computed again in the backward pass.
+def block_class(remat: str) -> type[Block]:
+    """`Block`, whose gradient computes again what `ModelConfig.remat` names.
 
-    Both arguments must then be given, by place.
+    With `remat`, calls pass both arguments by position.
     """
     if remat == "none":
         return Block
     policies = jax.checkpoint_policies
-    policy = policies.save_from_both_policies(
-        policies.dots_with_no_batch_dims_saveable, policies.save_only_these_names(KEPT)
+    dots = policies.save_from_both_policies(
+        policies.dots_with_no_batch_dims_saveable, policies.save_only_these_names(cpu.ATTENTION)
     )
-    policy = policy if remat == "dots" else None
+    policy = dots if remat == "dots" else None
     return nn.remat(Block, policy=policy, static_argnums=(2,))  # `result`, after self and x
 
 
@@ -253,17 +218,17 @@ def through_blocks(blocks: Sequence[Block], x, *, way: str):
 
     Args:
       blocks: bound modules, with their parameters under names of their own.
-      way: `unrolled`, each in the program; `scanned`, one block in a loop over their weights, which
-        are put together first: a smaller program.
+      way: `unrolled`, each in the program; `scanned`, one block in a loop over their stacked
+        weights: a smaller program.
     """
     if way == "unrolled" or len(blocks) <= 1 or blocks[0].is_initializing():
         for block in blocks:
             x = block(x, "tokens")
         return x
     weights = [block.variables["params"] for block in blocks]
-    one = blocks[0].clone(parent=None, name=None)
+    block = blocks[0].clone(parent=None, name=None)
 
     def step(x, weights):
-        return one.apply({"params": weights}, x, "tokens"), None
+        return block.bind({"params": weights})(x, "tokens"), None
 
     return jax.lax.scan(step, x, jax.tree.map(lambda *each: jnp.stack(each), *weights))[0]

@@ -1,4 +1,4 @@
-"""The whole network: encoder, micro-attention, decoder, projection head."""
+"""The whole network: encoder, micro-attention, decoder, projection head, motion branch."""
 
 import flax.linen as nn
 import jax
@@ -12,6 +12,8 @@ from micron_jax.models.motion import Motion
 from micron_jax.models.poi import PatchOfInterest, unit
 from micron_jax.models.projection import ProjectionHead
 
+MAP_KINDS = ("symmetric", "cosine", "release")  # of `MicronBertModule.motion_map`
+
 
 class MicronBertModule(nn.Module):
     """Micron-BERT (arXiv 2304.03195; the release's `MaskedAutoencoderViT`).
@@ -24,31 +26,30 @@ class MicronBertModule(nn.Module):
 
     def setup(self):
         c = self.config
-        self.encoder = Encoder(c, name="encoder")
+        self.encoder = Encoder(c)
         self.dma = MicroAttention(
-            c.width,
-            c.dma_scaled,
-            c.dma_tied,
-            c.dma_diagonal,
-            c.dma_gated,
-            c.attention,
-            jnp.dtype(c.dtype),
-            name="dma",
+            width=c.width,
+            scaled=c.dma_scaled,
+            tied=c.dma_tied,
+            diagonal=c.dma_diagonal,
+            gated=c.dma_gated,
+            attention=c.attention,
+            dtype=jnp.dtype(c.dtype),
         )
-        self.poi = PatchOfInterest(name="poi")
-        self.decoder = Decoder(c, name="decoder")
+        self.poi = PatchOfInterest()
+        self.decoder = Decoder(c)
         if c.projection_dim:
-            self.head = ProjectionHead(c, name="head")
+            self.head = ProjectionHead(c)
         if c.band:
-            self.motion = Motion(c, name="motion")
+            self.motion = Motion(c)
 
     def __call__(self, rep, ref):
-        """One pass through every part; what `init` runs. Returns the reconstruction of frame t."""
+        """The reconstruction of frame t, by a pass through every part: what `init` runs."""
         rep_tokens, ref_tokens = self.encode(rep), self.encode(ref)
         if self.config.projection_dim:
             self.project(ref)
         if self.config.band:
-            self.moved(ref, rep)
+            self.find_motion(ref, rep)
         return self.decode(self.attend(rep_tokens, ref_tokens))
 
     def encode(self, images):
@@ -84,8 +85,8 @@ class MicronBertModule(nn.Module):
         """diag(Â) of a pair: tokens [B, 1 + N, D] twice -> float32 [B, N] (paper, Eq. 8)."""
         return jax.nn.sigmoid(self.dma.logit(*self._query_key(rep_tokens, ref_tokens)))
 
-    def moved(self, images, reference):
-        """Where and how a reference moved until another frame; see `motion.Motion`."""
+    def find_motion(self, images, reference):
+        """The motion of each patch of a reference until another frame; see `motion.Motion`."""
         return self.motion(images, reference)
 
     def motion_map(self, tokens, reference, kind: str):
@@ -94,10 +95,9 @@ class MicronBertModule(nn.Module):
         Args:
           tokens, reference: tokens of the two frames, [B, 1 + N, D], in the roles `rep` and `ref`.
           kind: `symmetric`, h(a, b) + h(b, a) - h(a, a) - h(b, b) with h the logit of 1 - diag(Â),
-            so that what the diagonal says of a frame against itself does not count; `cosine`, one
-            minus the cosine similarity of the encoder's tokens; `release`, 1 - d / max(d) with d
-            the diagonal and its maximum over the whole batch (`get_attmap`, models/mae.py,
-            line 591).
+            so that the diagonal of a frame against itself does not count; `cosine`, one minus the
+            cosine similarity of the encoder's tokens; `release`, 1 - d / max(d) with d the
+            diagonal and its maximum over the whole batch (`get_attmap`, models/mae.py, line 591).
 
         Returns:
           float32 [B, N].
@@ -118,7 +118,7 @@ class MicronBertModule(nn.Module):
         if kind == "release":
             diagonal = self.diagonal(tokens, reference)
             return 1 - diagonal / diagonal.max()
-        raise ValueError(f"kind={kind!r}: choose one of symmetric, cosine, release")
+        raise ValueError(f"kind={kind!r}: choose one of {', '.join(MAP_KINDS)}")
 
     def attention_map(self, rep_tokens, ref_tokens):
         """The whole attention of a pair in its roles, float32 [B, N, N]."""
@@ -127,3 +127,8 @@ class MicronBertModule(nn.Module):
     def last_attention(self, images):
         """Attention of the encoder's last block, [B, H, 1 + N, 1 + N]."""
         return self.encoder.last_attention(images)
+
+
+def bound(config: ModelConfig, params: dict) -> MicronBertModule:
+    """The network with its parameters, whose methods can be called: `bound(c, p).encode(x)`."""
+    return MicronBertModule(config).bind({"params": params})

@@ -1,7 +1,7 @@
-"""Where a face moved by itself, and how: what the band around the diagonal says, read in context.
+"""The motion branch: features of the band around the diagonal, read in context.
 
-Ours. A head that moves takes the whole frame along, a flat cheek says nothing by itself, and noise
-looks like motion: only the neighborhood tells. It is learned from known motion, see
+It is not the paper's. A moving head takes the whole frame along, a flat cheek shows nothing by
+itself, and noise looks like motion: only the neighborhood tells. It learns from known motion, see
 `data.known_motion`.
 """
 
@@ -16,7 +16,7 @@ from micron_jax.models.layers import layer_norm
 
 
 def window_starts(count: int, window: int) -> list[int]:
-    """Where windows begin that cover `count` patches, each half over the one before it."""
+    """Starts of windows that cover `count` patches; each overlaps half of the one before it."""
     if count <= window:
         return [0]
     last = count - window
@@ -24,17 +24,17 @@ def window_starts(count: int, window: int) -> list[int]:
 
 
 class Motion(nn.Module):
-    """Where and how a reference moved: band features read in context, window by window, float32.
+    """A small convolutional network over the band's features, window by window, float32.
 
-    A window is as large as what training shows: what is said of a patch rests on all others of its
-    window, and half a face has other habits than a whole one.
+    A window is as large as those of training: the answer for a patch rests on all others of its
+    window, and half a face moves otherwise than a whole one.
     """
 
     config: ModelConfig
 
     @nn.compact
     def __call__(self, images, reference):
-        """How each patch of a reference moved until another frame.
+        """The motion of each patch of a reference until another frame.
 
         Args:
           images: normalized frames, [B, H, W, 3].
@@ -53,28 +53,28 @@ class Motion(nn.Module):
             for column in window_starts(grid[1], c.motion_window)
         ]
         frames = (_cut(x, corners, c.motion_window, c.patch_size) for x in (images, reference))
-        seen, agreed = BandMatch(
-            c.patch_size,
-            c.band_window,
-            c.band_width,
-            c.band_heads,
-            c.band,
-            c.band_spreads,
+        features, agreed = BandMatch(
+            patch_size=c.patch_size,
+            window=c.band_window,
+            width=c.band_width,
+            heads=c.band_heads,
+            rings=c.band,
+            spreads=c.band_spreads,
             name="band",
         )(*frames)
-        x = nn.Dense(width, name="embed")(seen)
+        x = nn.Dense(width, name="embed")(features)
         hidden = jax.nn.gelu(nn.Dense(width, name="fc1")(layer_norm("norm0", jnp.float32)(x)))
         x = x + nn.Dense(width, name="fc2")(hidden)
         for i, reach in enumerate(c.motion_reach):
             y = jax.nn.gelu(layer_norm(f"norm_{i}", jnp.float32)(x))
             y = nn.Conv(width, (3, 3), kernel_dilation=reach, name=f"conv_{i}")(y)
-            # The whole window's mean: what all patches have in common is the head's.
+            # The whole window's mean: the motion that all patches share is the head's.
             x = x + y + nn.Dense(width, name=f"whole_{i}")(x.mean(axis=(1, 2), keepdims=True))
-        # The band itself besides: what is learned is what to make of its own answer.
-        x = jnp.concatenate([layer_norm("norm", jnp.float32)(x), seen], axis=-1)
+        # The band's features and displacements besides: the layers learn a correction.
+        x = jnp.concatenate([layer_norm("norm", jnp.float32)(x), features], axis=-1)
         out = nn.Dense(3, kernel_init=nn.initializers.zeros, name="out")(x)
         out = out + jnp.pad(agreed, ((0, 0), (0, 0), (0, 0), (1, 0)))
-        out = _blended(jnp.split(out, len(corners)), corners, grid)
+        out = _blend(jnp.split(out, len(corners)), corners, grid)
         out = out.reshape(images.shape[0], -1, 3)
         return out[..., 0], out[..., 1:]
 
@@ -87,7 +87,7 @@ def _cut(frames, corners, window: int, patch: int):
     )
 
 
-def _blended(parts, corners, grid):
+def _blend(parts, corners, grid):
     """Windows [B, h, w, F] at their corners -> [B, *grid, F]; their middles count most."""
     if len(parts) == 1:
         return parts[0]

@@ -1,4 +1,4 @@
-"""Patch of Interest: how much each patch has to do with the whole face."""
+"""Patch of Interest: the similarity of each patch to the whole face."""
 
 import flax.linen as nn
 import jax.numpy as jnp

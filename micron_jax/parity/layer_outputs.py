@@ -10,7 +10,7 @@ from flax.traverse_util import flatten_dict
 
 from micron_jax.checkpoints.release import release_name, to_release
 from micron_jax.checkpoints.weights import Weights
-from micron_jax.models.micron_bert import MicronBertModule
+from micron_jax.models.micron_bert import MicronBertModule, bound
 from micron_jax.training.losses import ObjectiveConfig
 from micron_jax.training.steps import make_loss
 
@@ -35,8 +35,7 @@ def _outputs(weights: Weights, params: dict, teacher: dict, views: dict) -> dict
     config = dataclasses.replace(weights.config, blocks="unrolled")  # a loop shows no block
     module = MicronBertModule(config)
 
-    def run(method, *args, params=params):
-        return module.apply({"params": params}, *args, method=method)
+    network = bound(config, params)
 
     def watched(method, *args):
         return module.apply(
@@ -54,15 +53,15 @@ def _outputs(weights: Weights, params: dict, teacher: dict, views: dict) -> dict
     for i in range(config.depth):
         found[f"block_{i}"] = seen[f"block_{i}"]["__call__"][0]
     found["norm"] = tokens
-    found["last_attention"] = run("last_attention", views["rep"])
+    found["last_attention"] = network.last_attention(views["rep"])
     rep, ref = jnp.split(tokens, 2)
     if config.dma_diagonal:
-        found["dma/attention"] = run("diagonal", rep, ref)[:, None, :, None]
+        found["dma/attention"] = network.diagonal(rep, ref)[:, None, :, None]
     else:
-        found["dma/attention"] = run("attention_map", rep, ref)[:, None]
-        heat = run("motion_map", rep, ref, "release")
+        found["dma/attention"] = network.attention_map(rep, ref)[:, None]
+        heat = network.motion_map(rep, ref, "release")
         found["heat/release"] = heat.reshape(-1, 1, config.grid, config.grid)
-    found["dma/output"] = run("attend", rep, ref)
+    found["dma/output"] = network.attend(rep, ref)
     if "decoder" in params:
         pred, watch = watched("decode", found["dma/output"])
         seen = watch["intermediates"]["decoder"]
@@ -73,8 +72,8 @@ def _outputs(weights: Weights, params: dict, teacher: dict, views: dict) -> dict
         found["decoder/pred"] = pred
     if config.projection_dim:
         crops = {kind: jnp.concatenate([*jnp.moveaxis(views[kind], 1, 0)]) for kind in _CROPS}
-        found["projection/teacher"] = run("project", crops["global"], params=teacher)
-        student = [run("project", crops[kind]) for kind in _CROPS]
+        found["projection/teacher"] = bound(config, teacher).project(crops["global"])
+        student = [network.project(crops[kind]) for kind in _CROPS]
         found["projection/student"] = jnp.concatenate(student)
     return found
 

@@ -22,7 +22,7 @@ from micron_jax.checkpoints.weights import shapes_of
 from micron_jax.errors import UserError
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.layers import patchify
-from micron_jax.models.micron_bert import MicronBertModule
+from micron_jax.models.micron_bert import bound
 from micron_jax.training import losses
 from micron_jax.training.losses import ObjectiveConfig
 from micron_jax.training.optimizer import OptimizerConfig, make_optimizer
@@ -183,42 +183,35 @@ def compare(path: Path) -> Iterator[Check]:
 
 def _outputs(config: ModelConfig, tree: dict, views: dict) -> dict:
     """What depends on `diag_att`, by the recordings' names."""
-    module = MicronBertModule(config)
-
-    def run(method, *args):
-        return module.apply({"params": tree["params"]}, *args, method=method)
-
-    rep, ref = run("encode", views["rep"]), run("encode", views["ref"])
-    latent = run("attend", rep, ref)
-    pred = run("decode", latent)
+    network = bound(config, tree["params"])
+    rep, ref = network.encode(views["rep"]), network.encode(views["ref"])
+    latent = network.attend(rep, ref)
+    pred = network.decode(latent)
     loss = losses.reconstruction_loss(pred, views["cur"], patch_size=config.patch_size)
     if config.dma_diagonal:
-        att = run("diagonal", rep, ref)[:, None, :, None]
+        att = network.diagonal(rep, ref)[:, None, :, None]
     else:
-        att = run("attention_map", rep, ref)[:, None]
+        att = network.attention_map(rep, ref)[:, None]
     return {"latent": latent, "att": att, "pred": pred, "rec_loss": loss}
 
 
 def _shared_outputs(config: ModelConfig, tree: dict, views: dict) -> dict:
     """What does not depend on `diag_att`, by the recordings' names."""
-    module = MicronBertModule(config)
-
-    def run(method, *args, params=tree["params"]):
-        return module.apply({"params": params}, *args, method=method)
+    network = bound(config, tree["params"])
 
     def project(params, *groups):  # the recordings stack views before samples
         crops = [group[:, i] for group in groups for i in range(group.shape[1])]
-        return jnp.concatenate([run("project", crop, params=params) for crop in crops])
+        return jnp.concatenate([bound(config, params).project(crop) for crop in crops])
 
-    rep, ref = run("encode", views["rep"]), run("encode", views["ref"])
-    pred = run("decode", run("attend", rep, ref))
+    rep, ref = network.encode(views["rep"]), network.encode(views["ref"])
+    pred = network.decode(network.attend(rep, ref))
     return {
         "features": rep[:, 1:],
         "features_ref": ref[:, 1:],
         "cls": rep[:, 0],
-        "local_backbone": run("encode", views["local"][:, 0]),
-        "last_selfattention": run("last_attention", views["rep"])[:, :, 0],
-        "attmap": run("motion_map", rep, ref, "release").reshape(-1, 1, config.grid, config.grid),
+        "local_backbone": network.encode(views["local"][:, 0]),
+        "last_selfattention": network.last_attention(views["rep"])[:, :, 0],
+        "attmap": network.motion_map(rep, ref, "release").reshape(-1, 1, config.grid, config.grid),
         "patchify": patchify(views["cur"], config.patch_size),
         "teacher_out": project(tree["teacher"], views["global"]),
         "student_out": project(tree["params"], views["global"], views["local"]),

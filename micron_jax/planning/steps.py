@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.experimental import topologies
 
 from micron_jax.errors import UserError
-from micron_jax.models import attention
+from micron_jax.models import attention, cpu
 from micron_jax.planning import formulas, hlo
 from micron_jax.planning.chips import GIB, Topology
 from micron_jax.training.config import PretrainConfig
@@ -166,7 +166,7 @@ def compile_step(
     """
     config, program, batch = lay_out(config, topology, devices)
     try:
-        with _quiet():
+        with _quiet(), cpu.compiled_for("tpu"):
             lowered = program.train.lower(program.shapes, *batch)
             compiled = lowered.compile(None if tuned else _UNTUNED)
     except jax.errors.JaxRuntimeError as error:

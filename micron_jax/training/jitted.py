@@ -13,7 +13,7 @@ from micron_jax.data.views import denormalize, make_views
 from micron_jax.errors import UserError
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.layers import patchify, unpatchify
-from micron_jax.models.micron_bert import MicronBertModule
+from micron_jax.models.micron_bert import bound
 from micron_jax.training.config import PretrainConfig
 from micron_jax.training.losses import patch_moments, teacher_temperature
 from micron_jax.training.optimizer import learning_rate, make_optimizer
@@ -151,17 +151,13 @@ def _with_shardings(shapes, shardings):
 
 
 def _look(model: ModelConfig, norm_pix: bool, params: dict, views: dict) -> dict:
-    module = MicronBertModule(model)
-
-    def run(method, *args, **kwargs):
-        return module.apply({"params": params}, *args, method=method, **kwargs)
-
-    rep, ref_, cur_ = (run("encode", views[name]) for name in ("rep", "ref", "cur"))
-    pred = run("decode", run("attend", rep, ref_))
+    network = bound(model, params)
+    rep, ref_, cur_ = (network.encode(views[name]) for name in ("rep", "ref", "cur"))
+    pred = network.decode(network.attend(rep, ref_))
     if norm_pix:
         mean, deviation = patch_moments(patchify(views["cur"], model.patch_size))
         pred = pred * deviation + mean
     pred = unpatchify(pred, model.patch_size, (model.grid, model.grid))
-    heat = run("motion_map", cur_, ref_, "symmetric").reshape(-1, model.grid, model.grid)
+    heat = network.motion_map(cur_, ref_, "symmetric").reshape(-1, model.grid, model.grid)
     images = {name: denormalize(views[name]) for name in ("cur", "ref", "rep")}
     return images | {"pred": denormalize(pred), "heat": heat}

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import optax
 
 from micron_jax.models.config import ModelConfig
-from micron_jax.models.micron_bert import MicronBertModule
-from micron_jax.models.recompute import after
+from micron_jax.models.cpu import after
+from micron_jax.models.micron_bert import bound
 from micron_jax.training import losses
 from micron_jax.training.losses import ObjectiveConfig
 from micron_jax.training.state import TrainState
@@ -21,20 +21,19 @@ def make_terms(model: ModelConfig, objective: ObjectiveConfig) -> tuple[Callable
       Each term(params, teacher, center, views, teacher_temperature) -> (its share of the loss,
       parts), see `make_loss`.
     """
-    module = MicronBertModule(model)
 
     def encode(params, views, whole=0):
         """All views of a size in one pass; see `Encoder.views`."""
-        return module.apply({"params": params}, views, whole, method="encode_views")
+        return bound(model, params).encode_views(views, whole)
 
     def project(params, cls):
-        return module.apply({"params": params}, cls, method="project_cls")
+        return bound(model, params).project_cls(cls)
 
     def of_frames(params, teacher, center, views, teacher_temperature):
         """Reconstruction, and the paper's agreement, which takes a token of the same pass."""
         tokens, cls = encode(params, jnp.stack([views["rep"], views["ref"]], axis=1), 2)
-        latent = module.apply({"params": params}, tokens[:, 0], tokens[:, 1], method="attend")
-        predicted = module.apply({"params": params}, latent, method="decode")
+        network = bound(model, params)
+        predicted = network.decode(network.attend(tokens[:, 0], tokens[:, 1]))
         reconstruction = losses.reconstruction_loss(
             predicted, views["cur"], patch_size=model.patch_size, norm_pix=objective.norm_pix
         )
@@ -70,8 +69,9 @@ def make_terms(model: ModelConfig, objective: ObjectiveConfig) -> tuple[Callable
             views[name].reshape(-1, *views[name].shape[2:])
             for name in ("after", "before", "displacement")
         )
-        found = module.apply({"params": params}, images, reference, method="moved")
-        motion = losses.motion_loss(*found, displacement)
+        motion = losses.motion_loss(
+            *bound(model, params).find_motion(images, reference), displacement
+        )
         return objective.motion_weight * motion, {"motion": motion}
 
     terms = [of_frames]

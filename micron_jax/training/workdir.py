@@ -5,6 +5,7 @@ from pathlib import Path
 
 from flax.traverse_util import flatten_dict
 
+from micron_jax.config import up_to_date
 from micron_jax.errors import UserError
 from micron_jax.files import write_whole
 
@@ -31,7 +32,7 @@ def claim_workdir(workdir: Path, config: dict, *, free: set[str]) -> None:
     path = workdir / CONFIG_FILE
     if path.exists():
         try:
-            before = flatten_dict(json.loads(path.read_text()), sep=".")
+            before = flatten_dict(up_to_date(json.loads(path.read_text())), sep=".")
         except ValueError as error:
             raise UserError(f"{path}: not JSON ({error}); use a new workdir") from error
         now = flatten_dict(json.loads(json.dumps(config)), sep=".")

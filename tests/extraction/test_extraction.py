@@ -11,11 +11,12 @@ from helpers import drawn, tiny
 from micron_jax import checkpoints
 from micron_jax.checkpoints.weights import Weights
 from micron_jax.cli import main
+from micron_jax.data.views import normalize
 from micron_jax.errors import UserError
 from micron_jax.extraction import run, store
 from micron_jax.faces import landmarks
 from micron_jax.faces.crop import place_crop
-from micron_jax.models.micron_bert import MicronBertModule
+from micron_jax.models.micron_bert import bound
 from micron_jax.pretrained import MicronBert
 from micron_jax.training.state import init_params
 from micron_jax.video.image_files import read_image
@@ -82,7 +83,7 @@ def test_rows_are_the_model_s_own(weights, clips, whole):
     tokens = model.features(np.stack(crops))
     np.testing.assert_allclose(held["tokens"], tokens, atol=2e-5)
     np.testing.assert_allclose(held["pooled"], held["tokens"].mean(axis=1), atol=1e-6)
-    encoded = model._tokens(model._params, np.stack(crops[:1]))
+    encoded = bound(weights.config, weights.params).encode(normalize(np.stack(crops[:1])))
     np.testing.assert_allclose(held["cls"][0], encoded[0, 0], atol=2e-5)
 
 
@@ -95,9 +96,8 @@ def test_pairs_stay_in_their_clip_and_span_no_gap(weights, whole):
     # Of the frames 8-11 and 13-18: 8 and 13-15; of 8-14: 8-11.
     assert list(frame[:, 0]) == [8, 13, 14, 15, 8, 9, 10, 11]
     both = np.concatenate([cls[:, None], tokens], axis=1)
-    module = MicronBertModule(tiny.PAPER)
     earlier, later = both[rows[:, 0]], both[rows[:, 1]]
-    expected = module.apply({"params": weights.params}, earlier, later, method="attend")
+    expected = bound(tiny.PAPER, weights.params).attend(earlier, later)
     np.testing.assert_allclose(dma, expected, atol=2e-5)
 
 

@@ -8,7 +8,7 @@ from helpers.tiny import PAPER, RELEASE
 
 from micron_jax.errors import UserError
 from micron_jax.models.classifier import ClassifierConfig, Head, PairFeatures, grid_mean
-from micron_jax.models.micron_bert import MicronBertModule
+from micron_jax.models.micron_bert import bound
 from micron_jax.training.state import init_params
 
 
@@ -30,9 +30,8 @@ def features(params, frames, model=PAPER, **config):
 
 @jax.jit
 def attended(params, onset, apex):
-    network = MicronBertModule(PAPER)
-    tokens = [network.apply({"params": params}, x, method="encode") for x in (onset, apex)]
-    return network.apply({"params": params}, *tokens, method="attend")
+    network = bound(PAPER, params)
+    return network.attend(network.encode(onset), network.encode(apex))
 
 
 def test_p_dma_is_the_papers(params, frames):

@@ -10,7 +10,7 @@ from helpers.tiny import PAPER, RELEASE
 
 from micron_jax.errors import UserError
 from micron_jax.models.config import SIZES, ModelConfig
-from micron_jax.models.micron_bert import MicronBertModule
+from micron_jax.models.micron_bert import bound
 from micron_jax.models.poi import patch_scores
 from micron_jax.training.state import init_params
 
@@ -26,10 +26,7 @@ def paper_params():
 
 
 def apply(config, params, method, *args):
-    module = MicronBertModule(config)
-    return jax.jit(lambda p, *args: module.apply({"params": p}, *args, method=method))(
-        params, *args
-    )
+    return jax.jit(lambda p, *args: getattr(bound(config, p), method)(*args))(params, *args)
 
 
 def test_the_paper_s_equations(frames, paper_params):
@@ -56,13 +53,12 @@ def test_views_are_encoded_as_frames_are(config, whole):
     config = dataclasses.replace(config, depth=1 if config is PAPER else 2)
     params = jax.jit(functools.partial(init_params, config))(jax.random.key(0))
     views = jax.random.normal(jax.random.key(1), (2, 3, 32, 32, 3))
-    module = MicronBertModule(config)
 
     def some(params):
-        return module.apply({"params": params}, views, whole, method="encode_views")
+        return bound(config, params).encode_views(views, whole)
 
     def all_of_them(params):
-        tokens = module.apply({"params": params}, views.reshape(6, 32, 32, 3), method="encode")
+        tokens = bound(config, params).encode(views.reshape(6, 32, 32, 3))
         tokens = tokens.reshape(2, 3, *tokens.shape[1:])
         return tokens[:, :whole], tokens[:, :, 0]
 
@@ -101,23 +97,22 @@ def test_diagonal_is_that_of_the_attention_map(frames, paper_params):
     np.testing.assert_allclose(jnp.diagonal(whole, axis1=1, axis2=2), diagonal, rtol=1e-5)
 
 
-def heat(params, a, b, kind):
-    module = MicronBertModule(PAPER)
-    return module.apply({"params": params}, a, b, kind, method="motion_map")
+def motion_map(params, a, b, kind):
+    return bound(PAPER, params).motion_map(a, b, kind)
 
 
-def test_heat_of_a_frame_against_itself(frames, paper_params):
+def test_the_map_of_a_frame_against_itself(frames, paper_params):
     a, b = (apply(PAPER, paper_params, "encode", frame) for frame in frames)
-    np.testing.assert_allclose(heat(paper_params, a, a, "symmetric"), 0, atol=1e-4)
-    np.testing.assert_allclose(heat(paper_params, a, a, "cosine"), 0, atol=1e-5)
-    symmetric = heat(paper_params, a, b, "symmetric")
-    np.testing.assert_allclose(symmetric, heat(paper_params, b, a, "symmetric"), atol=1e-4)
+    np.testing.assert_allclose(motion_map(paper_params, a, a, "symmetric"), 0, atol=1e-4)
+    np.testing.assert_allclose(motion_map(paper_params, a, a, "cosine"), 0, atol=1e-5)
+    symmetric = motion_map(paper_params, a, b, "symmetric")
+    np.testing.assert_allclose(symmetric, motion_map(paper_params, b, a, "symmetric"), atol=1e-4)
     assert np.abs(symmetric).max() > 1e-2
-    release = heat(paper_params, a, b, "release")
+    release = motion_map(paper_params, a, b, "release")
     # The maximum over itself: exactly 1 or one ulp beside it, as the processor divides.
     np.testing.assert_allclose(release.min(), 0, atol=2e-7)
     with pytest.raises(ValueError, match="choose one of symmetric"):
-        heat(paper_params, a, b, "warm")
+        motion_map(paper_params, a, b, "warm")
 
 
 def test_scores_are_cosines_with_finite_gradients_at_zero():
@@ -165,12 +160,12 @@ def test_other_image_sizes_get_other_positions(frames, paper_params):
     ("fields", "message"),
     [
         ({"attention": "flash"}, "model.attention='flash': choose one of auto"),
-        ({"img_size": 100}, "not a multiple of patch_size=8"),
+        ({"img_size": 100}, "model.patch_size=8: does not divide img_size=100"),
         ({"heads": 3}, "model.heads=3: does not divide width=512"),
-        ({"poi": "cosine"}, "needs model.dma_diagonal=True"),
-        ({"attention": "cudnn"}, "needs model.dtype='bfloat16'"),
+        ({"poi": "cosine"}, "needs config.model.dma_diagonal=True"),
+        ({"attention": "cudnn"}, "needs config.model.dtype='bfloat16'"),
         ({"patch_size": 0}, "model.patch_size=0: must be at least 1"),
-        ({"width": 6, "heads": 2}, "model.width=6: must be a multiple of 4"),
+        ({"width": 6, "heads": 2}, "model.width=6: no multiple of 4"),
     ],
 )
 def test_impossible_architectures_are_named(fields, message):
@@ -180,11 +175,10 @@ def test_impossible_architectures_are_named(fields, message):
 
 def test_release_setting_passes_no_gradient_to_what_is_fixed(frames):
     params = jax.jit(functools.partial(init_params, RELEASE))(jax.random.key(0))
-    module = MicronBertModule(RELEASE)
 
     def loss(params):
-        out = module.apply({"params": params}, *frames)
-        projected = module.apply({"params": params}, frames[0], method="project")
+        network = bound(RELEASE, params)
+        out, projected = network(*frames), network.project(frames[0])
         return jnp.square(out).mean() + jnp.square(projected - 1).mean()
 
     grads = jax.jit(jax.grad(loss))(params)

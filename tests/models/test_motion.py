@@ -12,7 +12,7 @@ from micron_jax.errors import UserError
 from micron_jax.models import band
 from micron_jax.models.band import BandMatch, cosine_basis, offsets, windows
 from micron_jax.models.config import ModelConfig
-from micron_jax.models.micron_bert import MicronBertModule
+from micron_jax.models.micron_bert import bound
 from micron_jax.models.motion import window_starts
 from micron_jax.models.param_paths import match, path_of
 from micron_jax.training.optimizer import TRAINED_HOW
@@ -73,19 +73,19 @@ def test_what_is_off_the_affine_motion_of_most():
     head = np.stack([0.5 + 0.3 * x - 0.2 * y, -0.2 + 0.1 * x], -1)
     vectors = head.copy()
     vectors[5:9, 5:9] += (1.0, -0.5)
-    rest = np.asarray(band.less_affine(jnp.asarray(vectors[None])))[0]
+    rest = np.asarray(band.subtract_affine(jnp.asarray(vectors[None])))[0]
     np.testing.assert_allclose(rest, vectors - head, atol=0.02)
 
 
 def test_pooling_keeps_what_is_everywhere_the_same():
     maps = jnp.full((1, 6, 9, 2), 3.0)
-    assert band.pooled(maps, 0) is maps
-    np.testing.assert_allclose(band.pooled(maps, 2), maps, rtol=1e-6)
+    assert band.pool(maps, 0) is maps
+    np.testing.assert_allclose(band.pool(maps, 2), maps, rtol=1e-6)
 
 
 def test_motion_is_of_each_patch_and_at_first_what_the_band_says(params):
     frames = jax.random.normal(jax.random.key(1), (2, 3, 32, 48, 3))
-    logit, displacement = MicronBertModule(OURS).apply({"params": params}, *frames, method="moved")
+    logit, displacement = bound(OURS, params).find_motion(*frames)
     assert logit.shape == (3, 24)
     assert displacement.shape == (3, 24, 2)
     assert not np.any(logit)
@@ -104,12 +104,9 @@ def test_larger_frames_are_put_together_of_windows(params):
     rng = np.random.default_rng(0)
     drawn = jax.tree.map(lambda x: rng.normal(0, 0.1, x.shape).astype(x.dtype), params)
     frames = jax.random.normal(jax.random.key(1), (2, 1, 48, 32, 3))
-    network = MicronBertModule(config)
-    whole = network.apply({"params": drawn}, *frames, method="moved")[0].reshape(6, 4)
-    parts = [
-        network.apply({"params": drawn}, *frames[:, :, y : y + 32], method="moved")[0].reshape(4, 4)
-        for y in (0, 16)
-    ]
+    network = bound(config, drawn)
+    whole = network.find_motion(*frames)[0].reshape(6, 4)
+    parts = [network.find_motion(*frames[:, :, y : y + 32])[0].reshape(4, 4) for y in (0, 16)]
     weight = np.hanning(6)[1:-1] + 0.02
     for row in range(6):
         shares = [weight[row - y] if 0 <= row - y < 4 else 0.0 for y in (0, 2)]
@@ -127,7 +124,7 @@ def test_every_parameter_has_its_rules(params):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        (dict(band=(0,)), "distances are 1 or more"),
+        (dict(band=(0,)), "model.band=.0,.: each must be at least 1"),
         (dict(band=(1,), band_window=11), "an even number more"),
         (dict(band=(1,), band_heads=5), "does not divide band_width"),
     ],

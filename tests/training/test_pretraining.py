@@ -81,7 +81,7 @@ def test_a_workdir_of_another_config_is_refused(run, run_config, capsys):
         ("--config.views.local_size=20", "config.views.local_size=20"),
         ("--config.model.size=huge", "model.size='huge': choose one of tiny, small"),
         ("--config.model.dtype=float8", "model.dtype='float8': choose one of float32, bfloat16"),
-        ("--config.model.attention=cudnn", "needs model.dtype='bfloat16'"),
+        ("--config.model.attention=cudnn", "needs config.model.dtype='bfloat16'"),
         ("--confg.seed=1", "--confg.seed=1: unknown"),
     ],
 )
