@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from micron_jax.finetuning.augment import AugmentConfig
-from micron_jax.finetuning.fold_arrays import SharedArrays, fold_arrays
+from micron_jax.finetuning.fold_arrays import SharedArrays, stack_folds
 from micron_jax.finetuning.fold_scheduler import train_folds
 from micron_jax.finetuning.fold_training import FoldTraining, steps_per_epoch
 from micron_jax.finetuning.folds import Fold
@@ -62,7 +62,7 @@ def measure(numbers: Numbers, *, repeats: int, seed: int = 0) -> dict:
         classes=numbers.classes,
         steps_per_epoch=steps_per_epoch(folds, tuning.batch_size),
     )
-    arrays = fold_arrays(folds, [seed], features, labels, classes=numbers.classes)
+    arrays = stack_folds(folds, [seed], features, labels, classes=numbers.classes)
     functions = training.side_by_side()
     shared = SharedArrays({}, {"features": jnp.asarray(features)}, jnp.asarray(labels))
 

@@ -15,52 +15,32 @@ import numpy as np
 from micron_jax.checkpoints import files
 from micron_jax.checkpoints.classifier import Classifier, Pairs
 from micron_jax.checkpoints.weights import Weights
-from micron_jax.finetuning.backbone import Backbone
-from micron_jax.finetuning.fold_arrays import SharedArrays, fold_arrays
-from micron_jax.finetuning.fold_training import FoldTraining, steps_per_epoch
-from micron_jax.finetuning.folds import Fold
+from micron_jax.finetuning.folds import everyone
+from micron_jax.finetuning.prepare import Prepared
 
 _STATED = ("samples", "subjects", "uf1", "uar", "accuracy", "intervals")
 
 
 def train(
-    training: FoldTraining,
-    fold: Fold,
-    seed: int,
-    features: np.ndarray,
-    shared: SharedArrays,
-    *,
-    stopped: Callable[[], bool] = lambda: False,
-    on_epoch: Callable[[], None] = lambda: None,
+    prepared: Prepared, *, stopped: Callable[[], bool], on_epoch: Callable[[], None]
 ) -> dict | None:
-    """Trains one classifier.
+    """Trains one classifier, by the first seed.
 
     Args:
-      training: of the folds.
-      fold: from `folds.everyone`.
-      seed: of everything that is drawn.
-      features: of the backbone as it starts, float32 [n, V, T, F].
-      shared: as for the folds.
+      prepared: from `prepare`.
       stopped: asked after every epoch; if true, training is given up.
       on_epoch: called after every epoch.
 
     Returns:
       {"head", "backbone", "mean", "deviation"} of numpy arrays; None: it was stopped.
     """
-    steps = steps_per_epoch([fold], training.tuning.batch_size)
-    training = dataclasses.replace(training, steps_per_epoch=steps, watch_test=False)
-    arrays = fold_arrays(
-        [fold],
-        [seed],
-        features,
-        shared.labels,
-        classes=training.classes,
-        weighting=training.tuning.class_weights,
-    )[0]
+    p, c = prepared, prepared.config
+    fold = everyone(p.labeled, p.protocol, p.folds, c.split, seed=c.seed)
+    training = dataclasses.replace(p.training([fold]), watch_test=False)
+    arrays, shared = p.arrays([fold], seeds=1)[0], jax.device_put(p.shared())
     epoch = jax.jit(training.epoch, donate_argnums=0)
-    shared = jax.device_put(shared)
     state = jax.jit(training.init)(arrays, shared)
-    for number in range(training.tuning.epochs):
+    for number in range(c.tuning.epochs):
         state, metrics = epoch(state, number, arrays, shared)
         jax.block_until_ready(metrics)
         on_epoch()
@@ -70,8 +50,35 @@ def train(
     return jax.tree.map(np.asarray, params)
 
 
-def evidence_of(summary: Mapping[str, Any], split: str) -> dict[str, Any]:
-    """Returns the evidence for a classifier, from `summary.summarize`; see `Classifier`."""
+def save(prepared: Prepared, params: dict, summary: Mapping[str, Any], path: Path) -> None:
+    """Writes an interchange folder with the network and the classifier on it.
+
+    Args:
+      prepared: from `prepare`.
+      params: from `train`.
+      summary: of the folds' predictions, from `evaluation.summary.summarize`.
+      path: of the folder.
+
+    Raises:
+      UserError: it cannot be written.
+    """
+    config, backbone = prepared.config, prepared.backbone
+    size = prepared.pairs["onset"].shape[1]
+    classifier = Classifier(
+        config.classifier,
+        prepared.protocol.classes,
+        Pairs(size, config.data.crop, config.data.registered),
+        {name: params[name] for name in ("head", "mean", "deviation")},
+        _evidence(summary, config.split.kind),
+    )
+    # Of a checkpoint's network the features need neither decoder nor projection head.
+    model = dataclasses.replace(backbone.model, projection_dim=0)
+    info = {"source": f"fine-tuned for {prepared.protocol.name} from {backbone.source}"}
+    weights = Weights(model, params["backbone"], {}, np.zeros((1, 0), np.float32), info)
+    files.save(weights, path, classifier)
+
+
+def _evidence(summary: Mapping[str, Any], split: str) -> dict[str, Any]:
     per_class = {
         name: {column: row[column] for column in ("samples", "f1", "recall", "precision")}
         for name, row in summary["per_class"].items()
@@ -83,34 +90,3 @@ def evidence_of(summary: Mapping[str, Any], split: str) -> dict[str, Any]:
         **{name: summary[name] for name in _STATED},
         "per_class": per_class,
     }
-
-
-def save(
-    params: dict,
-    backbone: Backbone,
-    training: FoldTraining,
-    classes: tuple[str, ...],
-    pairs: Pairs,
-    evidence: Mapping[str, Any],
-    path: Path,
-) -> None:
-    """Writes an interchange folder with the network and the classifier on it.
-
-    Args:
-      params: from `train`.
-      backbone: as training started.
-      training: of the folds.
-      classes: names.
-      pairs: the form of the pairs.
-      evidence: from `evidence_of`.
-      path: of the folder.
-
-    Raises:
-      UserError: it cannot be written.
-    """
-    own = {name: params[name] for name in ("head", "mean", "deviation")}
-    # Of a checkpoint's network the features need neither decoder nor projection head.
-    model = dataclasses.replace(backbone.model, projection_dim=0)
-    info = {"source": f"fine-tuned for {evidence['protocol']} from {backbone.source}"}
-    weights = Weights(model, params["backbone"], {}, np.zeros((1, 0), np.float32), info)
-    files.save(weights, path, Classifier(training.classifier, classes, pairs, own, evidence))

@@ -55,7 +55,7 @@ class SharedArrays:
     labels: jax.Array
 
 
-def fold_arrays(
+def stack_folds(
     folds: Sequence[Fold],
     seeds: Sequence[int],
     features,

@@ -1,6 +1,5 @@
 """Contents of the files of a fine-tuning: predictions, curves, figures and their provenance."""
 
-import datetime
 import platform
 import subprocess
 import sys
@@ -14,8 +13,10 @@ import numpy as np
 import micron_jax
 from micron_jax.evaluation import metrics
 from micron_jax.evaluation.prediction import Prediction
+from micron_jax.evaluation.run_files import Hardest
+from micron_jax.finetuning import features
 from micron_jax.finetuning.fold_files import FoldResult
-from micron_jax.finetuning.folds import Fold, Labeled
+from micron_jax.finetuning.prepare import Prepared, now
 
 LEAKY = (
     "LEAKY, not a result: each fold's epoch was picked on its own test subject, as much of the "
@@ -26,14 +27,13 @@ LEAKY = (
 FoldResults = Mapping[tuple[int, int], FoldResult]
 
 
-def predictions(
-    results: FoldResults, folds: Sequence[Fold], labeled: Labeled, classes: Sequence[str]
-) -> list[Prediction]:
+def predictions(prepared: Prepared, results: FoldResults) -> list[Prediction]:
     """Returns the predictions of all folds and seeds."""
-    rows = []
+    rows, classes = [], prepared.protocol.classes
     for (seed, number), result in results.items():
-        for index, p in zip(folds[number].test, result.probabilities, strict=True):
-            sample, label = labeled[index]
+        fold = prepared.folds[number]
+        for index, p in zip(fold.test, result.probabilities, strict=True):
+            sample, label = prepared.labeled[index]
             rows.append(
                 Prediction(
                     clip=sample.clip,
@@ -42,7 +42,7 @@ def predictions(
                     prediction=classes[int(p.argmax())],
                     set=sample.dataset,
                     seed=seed,
-                    fold=folds[number].name,
+                    fold=fold.name,
                     probabilities=dict(zip(classes, map(float, p), strict=True)),
                 )
             )
@@ -50,66 +50,64 @@ def predictions(
 
 
 def curves(
-    results: FoldResults, folds: Sequence[Fold]
+    prepared: Prepared, results: FoldResults
 ) -> dict[tuple[str, str, int], dict[str, float]]:
     """Returns the curves of all folds, (seed, fold, epoch) -> {name: value}; epochs from 1."""
     return {
-        (str(seed), folds[number].name, epoch + 1): {
+        (str(seed), prepared.folds[number].name, epoch + 1): {
             name: values[epoch] for name, values in result.curves.items()
         }
         for (seed, number), result in results.items()
-        for epoch in range(len(next(iter(result.curves.values()))))
+        for epoch in range(prepared.config.tuning.epochs)
     }
 
 
-def leaky_scores(
-    results: FoldResults, folds: Sequence[Fold], labeled: Labeled, classes: Sequence[str]
-) -> dict[str, Any]:
+def leaky_scores(prepared: Prepared, results: FoldResults) -> dict[str, Any]:
     """Returns the scores of epochs that are picked on test subjects: {"label", "uf1", "uar"}.
 
     The first epoch with the fold's best test accuracy is taken; several seeds are averaged.
     """
     confusions: dict[int, np.ndarray] = {}
     for (seed, number), result in results.items():
-        labels = np.array([labeled[i][1] for i in folds[number].test])
+        labels = np.array([prepared.labeled[i][1] for i in prepared.folds[number].test])
         predicted = result.test_curve.argmax(-1)  # [epochs, test samples]
         best = predicted[int((predicted == labels).mean(axis=1).argmax())]
-        confusion = metrics.confusion_matrix(labels, best, len(classes))
+        confusion = metrics.confusion_matrix(labels, best, len(prepared.protocol.classes))
         confusions[seed] = confusions.get(seed, 0) + confusion
     scores = [metrics.scores(confusion) for confusion in confusions.values()]
-    return {
-        "label": LEAKY,
-        "uf1": float(np.mean([s.uf1 for s in scores])),
-        "uar": float(np.mean([s.uar for s in scores])),
-    }
+    means = {name: float(np.mean([getattr(s, name) for s in scores])) for name in ("uf1", "uar")}
+    return {"label": LEAKY} | means
 
 
-def hardest(rows: Sequence[Prediction], count: int) -> list[Prediction]:
-    """Returns the first seed's predictions that gave the true class the least, worst first."""
+def hardest(prepared: Prepared, rows: Sequence[Prediction]) -> Hardest | None:
+    """Returns the clips whose class got the least probability under the first seed, worst first."""
     first = [row for row in rows if row.seed == rows[0].seed]
-    return sorted(first, key=lambda row: row.probabilities[row.label])[:count]
+    worst = sorted(first, key=lambda row: row.probabilities[row.label])[: prepared.config.hardest]
+    if not worst or not prepared.backbone.params:
+        return None
+    places = {(s.dataset, s.subject, s.clip): i for i, (s, _) in enumerate(prepared.labeled)}
+    index = [places[row.key] for row in worst]
+    onset, apex = prepared.pairs["onset"][index], prepared.pairs["apex"][index]
+    maps = features.motion_maps(prepared.backbone, onset, apex)
+    texts = {n: tuple(getattr(row, n) for row in worst) for n in ("clip", "label", "prediction")}
+    return Hardest(onset, apex, maps, **texts)
 
 
-def provenance(checkpoint: Mapping, sheets: Mapping, started: str) -> dict[str, Any]:
+def provenance(prepared: Prepared) -> dict[str, Any]:
     """Returns versions, device, checkpoint, sheets, command and times, as JSON holds them."""
-    device = jax.devices()[0]
+    device, backbone = jax.devices()[0], prepared.backbone
     return {
         "micron_jax": micron_jax.__version__,
         "jax": jax.__version__,
         "python": platform.python_version(),
         "git": _commit(),
         "device": f"{jax.device_count()} x {device.device_kind}",
-        "checkpoint": dict(checkpoint),
-        "sheets": dict(sheets),
+        "checkpoint": {"source": backbone.source, "sha256": backbone.sha256},
+        "sheets": dict(prepared.sheets),
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "started": started,
+        "started": prepared.started,
         "finished": now(),
     }
-
-
-def now() -> str:
-    """The time, UTC, as ISO 8601 writes it."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def _commit() -> str | None:

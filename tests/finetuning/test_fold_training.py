@@ -12,7 +12,7 @@ from helpers.tiny import PAPER
 from micron_jax.datasets import protocols
 from micron_jax.finetuning import fold_files, fold_scheduler, fold_training
 from micron_jax.finetuning.augment import AugmentConfig
-from micron_jax.finetuning.fold_arrays import SharedArrays, fold_arrays
+from micron_jax.finetuning.fold_arrays import SharedArrays, stack_folds
 from micron_jax.finetuning.fold_training import FoldFunctions, FoldTraining, steps_per_epoch
 from micron_jax.finetuning.folds import SplitConfig, split
 from micron_jax.finetuning.optimizer import TuningConfig
@@ -68,7 +68,7 @@ def compiled(**kwargs):
 
 
 def arrays_of(folds, seeds, features, labels=LABELS):
-    return fold_arrays(folds, seeds, features, labels, classes=3)
+    return stack_folds(folds, seeds, features, labels, classes=3)
 
 
 def shared_of(features, labels=LABELS):

@@ -1,0 +1,219 @@
+"""Preparation of a fine-tuning: samples, folds and backbone, checked; features, computed once."""
+
+import dataclasses
+import datetime
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from micron_jax.datasets import protocols
+from micron_jax.datasets.census import Comparison, compare
+from micron_jax.datasets.face_pairs import Opened, open_protocol, read_pairs
+from micron_jax.datasets.protocols import Protocol
+from micron_jax.errors import UserError
+from micron_jax.evaluation.run_files import Run, protocol_record, write_run
+from micron_jax.finetuning import baselines, features, fold_files
+from micron_jax.finetuning.backbone import Backbone, no_backbone, read_backbone
+from micron_jax.finetuning.config import FREE, FinetuneConfig
+from micron_jax.finetuning.fold_arrays import FoldArrays, SharedArrays, stack_folds
+from micron_jax.finetuning.fold_training import FoldTraining, steps_per_epoch
+from micron_jax.finetuning.folds import Fold, Labeled, shared_ids, split
+from micron_jax.training.workdir import claim_workdir
+
+progress_bar = functools.partial(tqdm, mininterval=1.0, leave=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """Everything that training needs.
+
+    Attributes:
+      config, workdir, protocol: as chosen.
+      started: time of the start, ISO 8601.
+      sheets: set -> {"file", "sha256"} of its sheet.
+      labeled: the samples, with class indices.
+      folds: of indices into `labeled`.
+      backbone: the network as training starts.
+      pairs: {"onset", "apex"}, uint8 [n, S, S, 3].
+      features: of the backbone, float32 [n, V, T, F].
+    """
+
+    config: FinetuneConfig
+    workdir: Path
+    protocol: Protocol
+    started: str
+    sheets: dict[str, dict]
+    labeled: Labeled
+    folds: list[Fold]
+    backbone: Backbone
+    pairs: dict[str, np.ndarray]
+    features: np.ndarray
+
+    @property
+    def names(self) -> list[tuple[int, int]]:
+        """(seed, number of the fold) of all folds, seed by seed."""
+        seeds = range(self.config.seed, self.config.seed + self.config.seeds)
+        return [(seed, fold) for seed in seeds for fold in range(len(self.folds))]
+
+    def training(self, folds: Sequence[Fold]) -> FoldTraining:
+        """Returns the training of some folds."""
+        c = self.config
+        return FoldTraining(
+            model=self.backbone.model,
+            classifier=c.classifier,
+            tuning=c.tuning,
+            augment=c.augment,
+            classes=len(self.protocol.classes),
+            steps_per_epoch=steps_per_epoch(folds, c.tuning.batch_size),
+            inner=c.split.selection == "inner",
+            watch_test=c.report_leaky,
+        )
+
+    def arrays(self, folds: Sequence[Fold], seeds: int) -> FoldArrays:
+        """Returns the arrays of some folds under so many seeds."""
+        return stack_folds(
+            folds,
+            range(self.config.seed, self.config.seed + seeds),
+            self.features,
+            [label for _, label in self.labeled],
+            classes=len(self.protocol.classes),
+            weighting=self.config.tuning.class_weights,
+        )
+
+    def shared(self) -> SharedArrays:
+        """Returns the arrays that all folds share, on the device."""
+        frozen = self.config.tuning.trainable == "head"
+        samples = {"features": self.features} if frozen else self.pairs
+        labels = jnp.array([label for _, label in self.labeled], jnp.int32)
+        samples = jax.tree.map(jnp.asarray, samples)
+        return SharedArrays(self.backbone.params, samples, labels)
+
+
+def prepare(
+    config: FinetuneConfig, workdir: Path, *, notify: Callable[[str], None] = lambda line: None
+) -> Prepared:
+    """Reads samples and backbone, splits the samples, claims the workdir, computes features.
+
+    Args:
+      config: all settings.
+      workdir: of the run.
+      notify: called with each line on the samples and the backbone.
+
+    Raises:
+      UserError: the config does not fit the data sets, the checkpoint or the workdir.
+    """
+    started = now()
+    protocol = protocols.find(config.protocol)
+    opened = open_protocol(config.data.data_dir, protocol)
+    labeled = protocols.apply(protocol, opened.samples)
+    if config.shuffle_labels:
+        order = np.random.default_rng(config.seed).permutation(len(labeled))
+        labeled = [(sample, labeled[i][1]) for (sample, _), i in zip(labeled, order, strict=True)]
+    folds = split(labeled, protocol, config.split, seed=config.seed)
+    backbone = _backbone(config)
+    size = config.data.size or backbone.model.img_size
+    if size % backbone.model.patch_size:
+        raise UserError(
+            f"config.data.size={size}: no multiple of the patch size {backbone.model.patch_size}"
+        )
+    fields = dataclasses.asdict(config)
+    claim_workdir(workdir, fields, free=FREE)
+    census = compare(protocol, opened.samples)
+    write_run(workdir, Run(protocol=protocol_record(protocol, census)))
+    origin = {
+        "weights": backbone.sha256,
+        "sheets": {name: sheet["sha256"] for name, sheet in opened.sheets.items()},
+        "clips": [f"{sample.dataset} {sample.clip} {label}" for sample, label in labeled],
+        "pairs": [size, config.data.crop, config.data.registered],
+    }
+    groups = {"folds": [fold.test for fold in folds]} if config.split.draws_groups else {}
+    fold_files.claim_origin(workdir, origin | groups)
+    for line in _facts(config, opened, census, labeled, folds, backbone):
+        notify(line)
+
+    pairs = features.cached(
+        workdir, "pairs", origin, lambda: _read_pairs(config, opened, labeled, size)
+    )
+    key = origin | {"config": fields, "model": dataclasses.asdict(backbone.model)}
+    arrays = features.cached(
+        workdir, "features", key, lambda: {"features": _features(config, backbone, pairs)}
+    )
+    return Prepared(
+        config, workdir, protocol, started, opened.sheets, labeled, folds, backbone, pairs, **arrays
+    )
+
+
+def now() -> str:
+    """Returns the time, UTC, as ISO 8601 writes it."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _backbone(config: FinetuneConfig) -> Backbone:
+    if config.baseline:
+        size = config.data.size or config.model.get("img_size", 224)
+        return no_backbone(config.baseline, size)
+    backbone = read_backbone(config.checkpoint, config.model, seed=config.seed)
+    config.classifier.check_fits(backbone.model)
+    config.tuning.check_fits(backbone.model.depth)
+    return backbone
+
+
+def _facts(
+    config: FinetuneConfig,
+    opened: Opened,
+    census: Comparison,
+    labeled: Labeled,
+    folds: Sequence[Fold],
+    backbone: Backbone,
+) -> Iterator[str]:
+    """Lines on the samples and the start of training."""
+    subjects = len({protocols.subject_of(sample) for sample, _ in labeled})
+    seeds = f", {config.seeds} seeds" if config.seeds > 1 else ""
+    counts = f"{len(labeled)} samples of {subjects} subjects, {len(folds)} folds{seeds}"
+    yield f"{config.protocol}: {counts}; from {backbone.source}"
+    for name, rows in opened.skipped.items():
+        for row in rows:
+            yield f"not in the set: {name} row {row['row']}, {row['clip']}: {row['reason']}"
+    for line in census.differences:
+        yield f"not as published: {line}"
+    if ids := shared_ids(labeled):
+        yield f"subjects {', '.join(ids)} stand in several sets: taken for different people"
+    if config.shuffle_labels:
+        yield "control: the labels are shuffled, all figures should be at chance"
+
+
+def _read_pairs(
+    config: FinetuneConfig, opened: Opened, labeled: Labeled, size: int
+) -> dict[str, np.ndarray]:
+    numbers = {id(sample): number for number, sample in enumerate(opened.samples)}
+    onset, apex = read_pairs(
+        opened,
+        [numbers[id(sample)] for sample, _ in labeled],
+        size=size,
+        crop=config.data.crop,
+        registered=config.data.registered,
+        progress=functools.partial(progress_bar, desc="pairs", unit=" pairs"),
+    )
+    return {"onset": onset, "apex": apex}
+
+
+def _features(
+    config: FinetuneConfig, backbone: Backbone, pairs: dict[str, np.ndarray]
+) -> np.ndarray:
+    """Features of the pairs, float32 [n, V, T, F]."""
+    if config.baseline:
+        return baselines.features(config.baseline, **pairs, cells=config.classifier.cells)[:, None]
+    return features.extract(
+        backbone,
+        config.classifier,
+        **pairs,
+        augment=config.augment,
+        copies=config.augment.copies if config.tuning.trainable == "head" else 0,
+        seed=config.seed,
+        progress=functools.partial(progress_bar, desc="features", unit=" batches"),
+    )
