@@ -1,30 +1,32 @@
-"""Clips -> folders of aligned face crops, one transform a clip, to be looked at or read by others.
+"""Folders of crops, one crop a clip, to be looked at or read by other programs.
 
 ```
 OUTPUT/crops.json            settings, and of each clip: transform, landmarks, frames, fps, ...
-OUTPUT/<clip>/<n>.jpg        n: the frame's number in the video, or in the image's file name
+OUTPUT/<clip>/<n>.jpg        n: the frame's number in the film, or in the image's file name
 OUTPUT/<clip>/.crop.json     the clip's entry of crops.json: a clip that has it is finished
 OUTPUT/contact_sheet.png     on demand: a tile a clip
 ```
-The kinds of crop are those of `faces.crop`.
 """
 
+import json
 import os
 import shutil
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tqdm import tqdm
 
 from micron_jax.errors import UserError
-from micron_jax.faces import contact_sheet, crop_folder
-from micron_jax.faces.crop import KINDS, detector, place_crop, settings
+from micron_jax.faces import contact_sheet
+from micron_jax.faces.crop import FORMER_KINDS, KINDS, detector, place_crop, settings
 from micron_jax.faces.landmarks import Detector
-from micron_jax.files import sole_writer, write_whole
-from micron_jax.video import clip_files, image_files, reader, timing
-from micron_jax.video.timing import frame_numbers
+from micron_jax.files import sole_writer, write_json, write_whole
+from micron_jax.video.clip_files import CROPS, SHEET, ClipFiles, find_clips
+from micron_jax.video.image_files import Unreadable, encode_jpeg
+from micron_jax.video.inputs import open_clip
 
 QUALITY = 95  # of the JPEGs
+MARK = ".crop.json"
 SCRATCH = ".incomplete"  # the clip that is being written
 
 
@@ -39,10 +41,10 @@ def crop_all(
     """Crops every clip below a folder; finished clips of an earlier run are left as they are.
 
     Args:
-      source: folder of videos and image folders; see `clip_files.find_clips`.
+      source: folder of films and image folders; see `find_clips`.
       output: folder to be made, or gone on with.
       size: side of the crops, in pixels.
-      kind: one of `KINDS`.
+      kind: one of `crop.KINDS`.
       sheet: make a contact sheet, too.
 
     Returns:
@@ -54,117 +56,164 @@ def crop_all(
     """
     source, output = Path(source), Path(output)
     if not 16 <= size <= 4096:
-        raise UserError(f"--size {size}: needed is 16 to 4096")
+        raise UserError(f"size={size}: must lie in 16..4096")
     if kind not in KINDS:
-        raise UserError(f"--crop {kind}: needed is one of {', '.join(KINDS)}")
-    clips = clip_files.find_clips(source)
+        raise UserError(f"crop={kind!r}: choose one of {', '.join(KINDS)}")
+    clips = find_clips(source)
     if output.resolve().is_relative_to(source.resolve()):
-        raise UserError(
-            f"--output {output} lies in --source: it would be taken for clips next time"
-        )
-    recorded = settings(kind, size) | {"quality": QUALITY}
-    detect = detector(kind)
+        raise UserError(f"{output} lies in {source}: it would be taken for clips next time")
+    shared, detect = settings(kind, size) | {"quality": QUALITY}, detector(kind)
     try:
-        busy = f"--output {output}: another run is writing it; wait"
-        with sole_writer(output, busy=busy):
-            report = crop_folder.earlier(output, recorded)
-            done = {entry["clip"]: entry for entry in report["clips"]}
+        with sole_writer(output, busy=f"{output}: another run is writing it; wait"):
+            entries = _earlier_entries(output, shared)
             # The settings are there before the first crop is, for the run after one that is killed.
-            crop_folder.write_json(output / clip_files.CROPS, report)
-            fresh, skipped = _crop_each(clips, output, recorded, detect, done)
-            if not done:
-                (output / clip_files.CROPS).unlink()
-                why = "; ".join(f"{skip['clip']}: {skip['reason']}" for skip in skipped[:3])
-                raise UserError(
-                    f"--source {source}: none of {len(clips)} clips can be used ({why})"
-                )
-            entries = [done[name] for name in sorted(done)]
-            report |= {"clips": entries, "skipped": skipped}
-            crop_folder.write_json(output / clip_files.CROPS, report)
+            write_json(output / CROPS, {**shared, "clips": [*entries.values()], "skipped": []})
+            fresh, skipped = _crop_each(clips, output, shared, detect, entries)
+            if not entries:
+                (output / CROPS).unlink()
+                reasons = "; ".join(f"{skip['clip']}: {skip['reason']}" for skip in skipped[:3])
+                raise UserError(f"{source}: none of {len(clips)} clips can be used ({reasons})")
+            ordered = [entries[name] for name in sorted(entries)]
+            report = {**shared, "clips": ordered, "skipped": skipped}
+            write_json(output / CROPS, report)
             if sheet:
-                write_whole(output / clip_files.SHEET, contact_sheet.png(output, entries))
+                write_whole(output / SHEET, contact_sheet.png(output, ordered))
     except OSError as error:
-        raise UserError(f"--output {output}: cannot write it: {error.strerror}") from None
+        raise UserError(f"{output}: cannot write it: {error.strerror}") from None
     return report | {"fresh": fresh}
 
 
-def _crop_each(
-    clips: list[clip_files.ClipFiles],
-    output: Path,
-    recorded: dict,
-    detect: Detector | None,
-    done: dict[str, dict],
-) -> tuple[int, list[dict]]:
-    """Crops the clips that are not `done` and adds them to it; -> (how many, the skipped)."""
-    shutil.rmtree(output / SCRATCH, ignore_errors=True)  # of a run that was killed
-    places, skipped, left = crop_folder.folders([clip.name for clip in clips]), [], []
-    for clip in clips:
-        folder = output / places[clip.name]
-        entry = crop_folder.finished(folder, clip)
-        if entry:
-            done[clip.name] = entry
-            continue
-        if os.path.lexists(folder):
-            raise UserError(f"{folder} holds something else; remove it, or name another --output")
-        done.pop(clip.name, None)
-        left.append(clip)
-    lengths = [timing.rate_and_length(clip)[1] for clip in left]
-    with tqdm(total=sum(lengths), unit=" frames", desc="frames", mininterval=1.0) as bar:
-        for clip, length in zip(left, lengths, strict=True):
-            place = places[clip.name]
-            try:
-                done[clip.name] = _crop_one(clip, output, place, recorded, detect, bar)
-            except image_files.Unreadable as error:
-                skipped.append({"clip": clip.name, "reason": str(error)})
-                bar.total -= length
-                bar.refresh()
-    return len(left) - len(skipped), skipped
+def folders(names: list[str]) -> dict[str, str]:
+    """Returns where each clip's crops go, below the output.
 
-
-def _crop_one(
-    clip: clip_files.ClipFiles,
-    output: Path,
-    place: str,
-    recorded: dict,
-    detect: Detector | None,
-    bar: tqdm,
-) -> dict:
-    """Writes a clip's crops, all of them or none; -> its entry.
-
-    Raises:
-      Unreadable: not a frame can be read, or none shows a face.
+    It is the clip's name. A folder of images that has other clips below it gets a folder of its
+    own beside them, so that a clip's folder holds nothing but the clip.
     """
-    frames = (frame for _, _, frame in reader.read_frames(clip))
-    crop = place_crop(frames, recorded["crop"], recorded["size"], detect)
-    scratch, folder = output / SCRATCH, output / place
-    scratch.mkdir()
-    numbers, dropped, count = frame_numbers(clip), [], 0
-    try:
-        for index, _, frame in reader.read_frames(clip):
-            bar.update()
-            number = numbers[index] if numbers else index
-            if isinstance(frame, image_files.Unreadable):
-                dropped.append({"frame": number, "reason": str(frame)})
+    parents = {str(parent) for name in names for parent in PurePosixPath(name).parents}
+    taken, places = set(names) | parents, {}
+    for name in names:
+        place = name
+        if name == "." or name in parents:
+            place = str(PurePosixPath(name, "images"))
+            while place in taken:
+                place += "_"
+        taken.add(place)
+        places[name] = place
+    return places
+
+
+def _crop_each(
+    clips: list[ClipFiles],
+    output: Path,
+    shared: dict,
+    detect: Detector | None,
+    entries: dict[str, dict],
+) -> tuple[int, list[dict]]:
+    """Adds the entries of all clips, cropping those that are not finished.
+
+    Returns:
+      (how many clips were cropped, the clips that cannot be used).
+    """
+    shutil.rmtree(output / SCRATCH, ignore_errors=True)  # of a run that was killed
+    places, skipped, todo = folders([clip.name for clip in clips]), [], []
+    for files in clips:
+        if entry := _finished(output / places[files.name], files):
+            entries[files.name] = entry
+        else:
+            entries.pop(files.name, None)
+            todo.append((files, open_clip(files, files.name)))
+    total = sum(clip.count for _, clip in todo)
+    with tqdm(total=total, unit=" frames", desc="frames", mininterval=1.0) as bar:
+        for files, clip in todo:
+            try:
+                crop = place_crop(clip.frames(), shared["crop"], shared["size"], detect)
+            except Unreadable as error:
+                skipped.append({"clip": clip.name, "reason": str(error)})
+                bar.total -= clip.count
+                bar.refresh()
                 continue
-            jpeg = image_files.encode_jpeg(crop(frame), QUALITY)
-            (scratch / f"{number}.jpg").write_bytes(jpeg)
-            count += 1
-        entry = {
-            "clip": clip.name,
-            "folder": place,
-            "frames": count,
-            "fps": timing.rate_and_length(clip)[0],  # null: the files do not say
-            "frame_size": [*crop.frame_size],
-            "crop": crop.kind,
-            "size": crop.size,
-            "landmarks": None if crop.landmarks is None else crop.landmarks.tolist(),
-            "transform": crop.transform.tolist(),
-            "dropped": dropped,
-            "source": crop_folder.facts(clip),
-        }
-        crop_folder.write_json(scratch / crop_folder.MARK, entry)
+            entry = {
+                "clip": clip.name,
+                "folder": places[clip.name],
+                "frames": 0,
+                "fps": clip.fps,  # null: the files do not say
+                "frame_size": [*crop.frame_size],
+                "crop": crop.kind,
+                "size": crop.size,
+                "landmarks": None if crop.landmarks is None else crop.landmarks.tolist(),
+                "transform": crop.transform.tolist(),
+                "dropped": [],
+                "source": _facts(files),
+            }
+            _write_crops(clip, crop, output, entry, bar)
+            entries[clip.name] = entry
+    return len(todo) - len(skipped), skipped
+
+
+def _write_crops(clip, crop, output: Path, entry: dict, bar: tqdm) -> None:
+    """Writes a clip's crops, all of them or none, and completes its entry."""
+    scratch, folder = output / SCRATCH, output / entry["folder"]
+    scratch.mkdir()
+    try:
+        for number, _, frame in clip.read():
+            bar.update()
+            if isinstance(frame, Unreadable):
+                entry["dropped"].append({"frame": number, "reason": str(frame)})
+                continue
+            (scratch / f"{number}.jpg").write_bytes(encode_jpeg(crop(frame), QUALITY))
+            entry["frames"] += 1
+        write_json(scratch / MARK, entry)
         folder.parent.mkdir(parents=True, exist_ok=True)
         scratch.rename(folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _earlier_entries(output: Path, shared: dict) -> dict[str, dict]:
+    """Returns the entries of an earlier run with the same settings, by clip."""
+    path = output / CROPS
+    if not path.exists():
+        if any(not entry.name.startswith(".") for entry in output.iterdir()):
+            raise UserError(f"{output} holds something else; name a new folder")
+        return {}
+    try:
+        report = json.loads(path.read_text())
+        earlier = {name: report[name] for name in shared}
+        entries = [c for c in report["clips"] if (output / c["folder"] / MARK).is_file()]
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path} is not a report of face crops; name another folder") from None
+    earlier["crop"] = FORMER_KINDS.get(earlier["crop"], earlier["crop"])
+    differ = [name for name in shared if earlier[name] != shared[name] and earlier[name]]
+    if earlier != shared:
+        raise UserError(
+            f"{output} holds crops of other settings "
+            f"({', '.join(f'{name} {earlier[name]}' for name in differ)}); "
+            "give the same, remove it, or name another folder"
+        )
+    return {entry["clip"]: entry for entry in entries}
+
+
+def _finished(folder: Path, files: ClipFiles) -> dict | None:
+    """Returns the entry of a clip that was cropped before; None: it was not.
+
+    Raises:
+      UserError: it was, and has changed since; or something else is in its place.
+    """
+    try:
+        entry = json.loads((folder / MARK).read_text())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        if os.path.lexists(folder):
+            raise UserError(
+                f"{folder} holds something else; remove it, or name another folder"
+            ) from None
+        return None
+    if entry["source"] != _facts(files):
+        raise UserError(
+            f"{files.path} is not what was cropped before; remove {folder} to crop it anew, "
+            "or name another folder"
+        )
     return entry
+
+
+def _facts(files: ClipFiles) -> dict[str, int]:
+    return {"files": files.files, "bytes": files.bytes}

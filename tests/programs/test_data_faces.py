@@ -48,9 +48,9 @@ def test_summary(clips, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--source", "gone", "--output", "out"], "gone does not exist; --source names"),
+        (["--source", "gone", "--output", "out"], "gone does not exist; name a folder"),
         (["--source", "empty", "--output", "out"], "empty holds no video and no image"),
-        (["--source", "in", "--output", "in/out"], "--output in/out lies in --source"),
+        (["--source", "in", "--output", "in/out"], "in/out lies in in: it would be taken"),
         (
             ["--source", "in", "--output", "out", "--size", "8"],
             "--size: 8: must be at least 16, and at most 4096",
