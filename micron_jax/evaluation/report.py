@@ -55,15 +55,18 @@ def write_pages(folder: Path, summary: Mapping[str, Any], run: Run, *, title: st
     except OSError as error:
         raise UserError(f"{folder}: cannot be made ({error.strerror})") from error
     write_text(folder / MARKDOWN, report_text(summary, run, title))
-    page = TEMPLATES.get_template(HTML).render(page_content(summary, run), title=title)
-    write_text(folder / HTML, page)
+    write_text(folder / HTML, _render(HTML, page_content(summary, run), title))
     return folder / HTML
 
 
 def report_text(summary: Mapping[str, Any], run: Run | None = None, title: str = "") -> str:
     """Returns the report as Markdown whose tables a terminal shows, too; arguments as above."""
-    content = text_content(summary, run or Run())
-    return TEMPLATES.get_template(MARKDOWN).render(content, title=title)
+    return _render(MARKDOWN, text_content(summary, run or Run()), title)
+
+
+def _render(form: str, content: Mapping[str, Any], title: str) -> str:
+    headline, *notes = TEMPLATES.get_template("notes.txt").render(content).splitlines()
+    return TEMPLATES.get_template(form).render(content, title=title, headline=headline, notes=notes)
 
 
 def markdown_table(table: Table) -> str:

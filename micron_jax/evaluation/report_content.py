@@ -13,14 +13,8 @@ from micron_jax.evaluation.run_files import Hardest, Run
 from micron_jax.evaluation.summary import PAPER
 
 NAMES = {"uf1": "UF1", "uar": "UAR", "accuracy": "accuracy"}
-FEW_SUBJECTS = 5  # fewer make an interval that says little
 MAX_CLIPS = 12  # that are shown: a page of a few megabytes
 VERSIONS = ("micron_jax", "jax", "python", "git", "device", "started", "finished")
-CAVEAT = (
-    "Published numbers of this field may rest on a choice made on the test subjects, such as the "
-    "epoch that was best on them, or on F1 averaged over folds; the paper's training code is not "
-    "public. They stand here for orientation, not as a measure of the same thing."
-)
 
 
 class Table(NamedTuple):
@@ -38,12 +32,13 @@ def text_content(summary: Mapping[str, Any], run: Run) -> dict[str, Any]:
       run: what a fine-tuning left.
     """
     classes = summary["per_class"].items()
+    uncounted = [name for name, row in classes if not row["counted"]]
     confusion = zip(summary["classes"], summary["confusion"], strict=True)
     return {
         "summary": summary,
-        "headline": _headline(summary),
+        "names": NAMES,
+        "uncounted": uncounted,
         "metrics": _metrics(summary),
-        "notes": _notes(summary),
         "leaky": run.leaky and _leaky(run.leaky),
         "seeds": _seeds(summary["seeds"]) if summary["seeds"]["count"] > 1 else None,
         "comparisons": [_comparison(comparison) for comparison in summary.get("against", ())],
@@ -67,7 +62,6 @@ def page_content(summary: Mapping[str, Any], run: Run) -> dict[str, Any]:
         for name in ("loss", "accuracy")
     ]
     return text_content(summary, run) | {
-        "names": NAMES,
         "paper": PAPER,
         "subjects": sorted(summary["per_subject"], key=_natural_order),
         "curves": [curve for curve in curves if curve],
@@ -92,15 +86,6 @@ def _shares(values: Mapping, *names: str) -> list[str]:
     return [share(values.get(name)) for name in names]
 
 
-def _headline(summary: Mapping) -> str:
-    seeds, protocol = summary["seeds"]["count"], summary["protocol"]
-    name = f"protocol {protocol['name']}" if protocol else "no protocol"
-    return (
-        f"{summary['samples']:,} clips of {summary['subjects']:,} subjects, "
-        f"{len(summary['classes'])} classes, {seeds} seed{'s' * (seeds > 1)}, {name}"
-    )
-
-
 def _metrics(summary: Mapping) -> Table:
     bounds, published = summary["intervals"] or {}, summary["published"]
     header = ["", "here", "95 % interval"]
@@ -109,28 +94,6 @@ def _metrics(summary: Mapping) -> Table:
         header.append(f"{PAPER}, as published")
         rows = [[*row, share(published.get(name))] for name, row in zip(NAMES, rows, strict=True)]
     return Table(header, rows)
-
-
-def _notes(summary: Mapping) -> list[str]:
-    """Returns how to read the numbers."""
-    bounds, lines = summary["intervals"], []
-    if bounds:
-        lines.append(
-            f"Intervals: {100 * bounds['level']:g} %, percentile bootstrap over subjects, within "
-            f"each set; {bounds['resamples']:,} resamples."
-        )
-    largest = summary["largest"]
-    numbers = ", ".join(f"{text} {share(largest[name])}" for name, text in NAMES.items())
-    lines.append(f"Always {largest['class']}, the largest class: {numbers}.")
-    if summary["subjects"] < FEW_SUBJECTS:
-        lines.append(f"Subjects: {summary['subjects']}. So few tell next to nothing about others.")
-    uncounted = [name for name, row in summary["per_class"].items() if not row["counted"]]
-    if uncounted:
-        lines.append(
-            f"Predicted, but no clip's label, and not in the means: {', '.join(uncounted)}. "
-            "With a protocol, its classes all count."
-        )
-    return [*lines, CAVEAT] if summary["published"] else lines
 
 
 def _leaky(numbers: Mapping) -> str:
