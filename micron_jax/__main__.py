@@ -5,6 +5,8 @@ import os
 import signal
 import sys
 import threading
+from importlib.machinery import ExtensionFileLoader
+from types import FrameType
 
 
 class Stopped(KeyboardInterrupt):
@@ -18,19 +20,21 @@ def run() -> None:
     """Runs the command of the command line; ends with 128 + the number of a signal that came."""
     received = []
 
-    def stop(number: int, _) -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
+        if imports_extension(frame):
+            _send_again(number)
+            return
         received.append(number)
         raise Stopped(number)
 
-    def again(unraisable) -> None:
+    def unraisable(hook) -> None:
         # Raised within a callback or a finalizer, where Python drops it.
-        if isinstance(unraisable.exc_value, Stopped):
-            arguments = (os.getpid(), unraisable.exc_value.number)
-            threading.Timer(0.01, os.kill, arguments).start()  # here it would be dropped again
+        if isinstance(hook.exc_value, Stopped):
+            _send_again(hook.exc_value.number)
         else:
-            sys.__unraisablehook__(unraisable)
+            sys.__unraisablehook__(hook)
 
-    sys.unraisablehook = again
+    sys.unraisablehook = unraisable
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
             signal.signal(number, stop)
@@ -44,6 +48,21 @@ def run() -> None:
         _end(128 + received[-1])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command is done
     sys.exit(status)
+
+
+def imports_extension(frame: FrameType | None) -> bool:
+    """Tells if a frame lies within the import of a module in C, which may crash if interrupted."""
+    while frame:
+        if frame.f_code.co_name in ("create_module", "exec_module") and isinstance(
+            frame.f_locals.get("self"), ExtensionFileLoader
+        ):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _send_again(number: int) -> None:
+    threading.Timer(0.02, os.kill, (os.getpid(), number)).start()
 
 
 def _end(status: int) -> None:

@@ -4,8 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.machinery import ExtensionFileLoader
 
 import pytest
+
+from micron_jax.__main__ import imports_extension
 
 COMMAND = [sys.executable, "-m", "micron_jax"]
 # A command `demo` that writes a folder and waits; what it does meanwhile stands in `work`.
@@ -73,6 +76,15 @@ def test_a_signal_ends_it_with_its_status_and_leaves_nothing(tmp_path, number, w
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (128 + number, "", "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_import_of_a_module_in_c_is_not_interrupted():
+    class Loader(ExtensionFileLoader):
+        def exec_module(self, module):
+            return imports_extension(sys._getframe())
+
+    assert Loader("name", "path").exec_module(None)
+    assert not imports_extension(sys._getframe())
 
 
 def test_an_error_is_no_signal():

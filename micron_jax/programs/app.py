@@ -24,24 +24,25 @@ ssh -L 7860:127.0.0.1:7860 SERVER, and open http://127.0.0.1:7860 here. Ctrl-C e
 
 def main(argv: list[str]) -> int:
     parser = Arguments(
-        prog="micron-jax app",
-        description="A page to drop two pictures of a face or a video on: it shows the aligned "
+        "micron-jax app",
+        "A page to drop two pictures of a face or a video on: it shows the aligned "
         "face, the heat map and, of a video, the timeline with its candidates.",
-        examples=EXAMPLES,
+        EXAMPLES,
     )
     add_checkpoint(parser, more="; the workdir of a fine-tuning brings its classifier")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen at")
-    parser.add_argument(
+    parser.option("--host", str, "HOST", "address to listen at", default="127.0.0.1")
+    parser.option(
         "--port",
-        type=number(int, at_least=0, at_most=65535),
+        number(int, at_least=0, at_most=65535),
+        "PORT",
+        "port to listen at; 0: any free one",
         default=7860,
-        help="port to listen at; 0: any free one",
     )
     size = number(float, above=0, at_most=1e5)
-    parser.add_argument(
-        "--max-mb", type=size, default=200, help="largest size of the files of one request, in MB"
+    parser.option(
+        "--max-mb", size, "MAX_MB", "largest size of the files of one request, in MB", default=200
     )
-    parser.add_argument("--max-seconds", type=size, default=20, help="longest video, in seconds")
+    parser.option("--max-seconds", size, "MAX_SECONDS", "longest video, in seconds", default=20)
     options = parser.parse_args(argv)
     missing = [
         name

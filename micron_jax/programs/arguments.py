@@ -31,23 +31,18 @@ class Arguments(argparse.ArgumentParser):
     Options are written out whole. The help ends with examples, printed as they stand.
 
     Args:
+      prog: the command, as `micron-jax plan`.
       examples: lines for the end of the help.
       takes_settings: the command also takes `--config.FIELD=VALUE`, any number of times; the parsed
         options have them in `settings`, as `config.override` reads them.
     """
 
-    def __init__(
-        self,
-        *,
-        examples: str = "",
-        description: str = "",
-        takes_settings: bool = False,
-        **arguments,
-    ):
+    def __init__(self, prog, description="", examples="", *, takes_settings=False, **arguments):
         epilog = f"examples:\n{examples.strip(chr(10))}" if examples else None
         if takes_settings:
             epilog = f"{epilog}\n\nAny setting of the recipe: --config.FIELD=VALUE."
         super().__init__(
+            prog=prog,
             description=textwrap.fill(description, 79),
             epilog=epilog,
             formatter_class=_Help,
@@ -55,6 +50,20 @@ class Arguments(argparse.ArgumentParser):
             **arguments,
         )
         self._takes_settings = takes_settings
+
+    def option(
+        self, name: str, kind: Callable[[str], Any], metavar: str, text: str, **more
+    ) -> None:
+        """Adds an option with a value, which `kind` reads."""
+        self.add_argument(name, type=kind, metavar=metavar, help=text, **more)
+
+    def flag(self, name: str, text: str) -> None:
+        """Adds an option without a value."""
+        self.add_argument(name, action="store_true", help=text)
+
+    def choice(self, name: str, choices: Sequence[str], text: str, **more) -> None:
+        """Adds an option whose value is one of a few words."""
+        self.add_argument(name, choices=choices, help=text, **more)
 
     def parse_known_args(self, args: Sequence[str], namespace=None):
         """Parses a command; see `argparse`, and `settings` of the class."""
@@ -105,6 +114,16 @@ class Arguments(argparse.ArgumentParser):
         if action.choices is not None and value not in action.choices:
             nearest = did_you_mean(str(value), map(str, action.choices))
             raise argparse.ArgumentError(action, f"{value!r} is unknown; {nearest}")
+
+
+def add_command(
+    commands, name: str, text: str, examples: str, run: Callable[[argparse.Namespace], int], **more
+) -> Arguments:
+    """Adds a subcommand; `run` takes its options and returns the exit status."""
+    more = {"description": text} | more
+    parser = commands.add_parser(name, help=text, examples=examples, **more)
+    parser.set_defaults(run=run)
+    return parser
 
 
 def number(

@@ -4,16 +4,16 @@ import argparse
 
 from micron_jax.errors import UserError
 from micron_jax.programs import bench_ablation, bench_input, bench_learn, bench_speed
-from micron_jax.programs.arguments import Arguments
+from micron_jax.programs.arguments import Arguments, add_command
 from micron_jax.programs.options import add_count, add_json
 from micron_jax.programs.output import write_json
 
 
 def main(argv: list[str]) -> int:
     parser = Arguments(
-        prog="micron-jax bench",
-        description="Measurements on your own machine.",
-        examples="  micron-jax bench loso\n  micron-jax bench learn --help",
+        "micron-jax bench",
+        "Measurements on your own machine.",
+        "  micron-jax bench loso\n  micron-jax bench learn --help",
     )
     kinds = parser.add_subparsers(
         required=True, metavar="(train | extract | input | loso | learn | ablation)"
@@ -29,12 +29,8 @@ def main(argv: list[str]) -> int:
 
 def _add_loso(kinds) -> None:
     text = "measure folds trained side by side against the same folds one by one (frozen backbone)"
-    parser = kinds.add_parser(
-        "loso",
-        help=text,
-        description=text,
-        examples="  micron-jax bench loso\n  micron-jax bench loso --epochs 5 --json loso.json",
-    )
+    examples = "  micron-jax bench loso\n  micron-jax bench loso --epochs 5 --json loso.json"
+    parser = add_command(kinds, "loso", text, examples, _loso)
     add_count(parser, "--samples", 246, "samples of the data set")
     add_count(parser, "--subjects", 26, "subjects; each is a fold", at_least=2)
     add_count(parser, "--classes", 5, "classes", at_least=2)
@@ -42,7 +38,6 @@ def _add_loso(kinds) -> None:
     add_count(parser, "--epochs", 20, "epochs of each fold")
     add_count(parser, "--repeats", 5, "turns, of which the medians are printed")
     add_json(parser)
-    parser.set_defaults(run=_loso)
 
 
 def _loso(options: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from micron_jax.programs.arguments import add_command
 from micron_jax.programs.options import (
     add_config,
     add_count,
@@ -11,7 +12,7 @@ from micron_jax.programs.options import (
     add_workdir,
     read_recipe,
 )
-from micron_jax.programs.output import write_json
+from micron_jax.programs.output import print_report
 
 TEXT = "measure what each part of the network and its objective brings, row by row"
 PX = ("0.5", "1", "2")
@@ -23,22 +24,22 @@ EXAMPLES = """
 
 def add(kinds) -> None:
     """Adds the command to those of `micron-jax bench`."""
-    parser = kinds.add_parser("ablation", help=TEXT, description=TEXT, examples=EXAMPLES)
+    parser = add_command(kinds, "ablation", TEXT, EXAMPLES, run)
     add_config(parser, "ablation")
     add_workdir(parser, "folder where every row and seed is trained, or continued")
-    parser.add_argument(
+    parser.option(
         "--corpus",
-        type=Path,
+        Path,
+        "DIR",
+        "folder of the unlabeled corpus that `micron-jax data build frames` built",
         required=True,
-        metavar="DIR",
-        help="folder of the unlabeled corpus that `micron-jax data build frames` built",
     )
-    parser.add_argument(
+    parser.option(
         "--labeled-dir",
-        type=Path,
+        Path,
+        "DIR",
+        "folder where `micron-jax data build casme2` built a set of `micron-jax data synth`",
         required=True,
-        metavar="DIR",
-        help="folder where `micron-jax data build casme2` built a set of `micron-jax data synth`",
     )
     add_data_dir(
         parser,
@@ -48,7 +49,6 @@ def add(kinds) -> None:
     )
     add_count(parser, "--seeds", 3, "seeds of every row")
     add_json(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -65,9 +65,7 @@ def run(options: argparse.Namespace) -> int:
     )
     if isinstance(report, int):
         return report
-    print("\n".join(table(report, options.seeds)))
-    if options.json:
-        write_json(options.json, report)
+    print_report(table(report, options.seeds), report, options.json)
     return 0
 
 

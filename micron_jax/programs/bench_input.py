@@ -3,8 +3,9 @@
 import argparse
 
 from micron_jax.errors import UserError
+from micron_jax.programs.arguments import add_command
 from micron_jax.programs.options import add_count, add_data_dir, add_json, add_seconds
-from micron_jax.programs.output import write_json
+from micron_jax.programs.output import print_report
 
 TEXT = "measure pairs a second from disk, beside a PyTorch DataLoader that makes the ten crops"
 
@@ -12,7 +13,7 @@ TEXT = "measure pairs a second from disk, beside a PyTorch DataLoader that makes
 def add(kinds) -> None:
     """Adds the command to those of `micron-jax bench`."""
     examples = "  micron-jax bench input\n  micron-jax bench input --data-dir DIR --alone"
-    parser = kinds.add_parser("input", help=TEXT, description=TEXT, examples=examples)
+    parser = add_command(kinds, "input", TEXT, examples, run)
     add_data_dir(parser, "folder of a built corpus; without: a corpus is drawn")
     add_count(parser, "--batch", 64, "pairs in a batch")
     add_count(parser, "--size", 224, "side of drawn frames, in pixels, a multiple of 8", 16)
@@ -20,9 +21,8 @@ def add(kinds) -> None:
     add_count(parser, "--workers", 0, "our processes that read ahead", at_least=0)
     add_count(parser, "--rounds", 5, "rounds of turns, of which the medians are printed")
     add_seconds(parser, 3.0)
-    parser.add_argument("--alone", action="store_true", help="measure without the DataLoader")
+    parser.flag("--alone", "measure without the DataLoader")
     add_json(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -38,9 +38,7 @@ def run(options: argparse.Namespace) -> int:
         peer=not options.alone,
         **{name: getattr(options, name) for name in names},
     )
-    print("\n".join(table(report)))
-    if options.json:
-        write_json(options.json, report)
+    print_report(table(report), report, options.json)
     return 0
 
 

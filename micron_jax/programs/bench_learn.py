@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 
 from micron_jax.errors import UserError
-from micron_jax.programs.arguments import new_file
+from micron_jax.programs.arguments import add_command, new_file
 from micron_jax.programs.options import add_checkpoint, add_count, add_data_dir, add_json
-from micron_jax.programs.output import write_json
+from micron_jax.programs.output import print_report
 
 TEXT = "measure how well a checkpoint finds the motion in clips with known truth"
 
@@ -19,33 +19,28 @@ EXAMPLES = """
 
 def add(kinds) -> None:
     """Adds the command to those of `micron-jax bench`."""
-    learn = kinds.add_parser("learn", help=TEXT, description=TEXT, examples=EXAMPLES)
+    parser = add_command(kinds, "learn", TEXT, EXAMPLES, run)
     add_checkpoint(
-        learn,
+        parser,
         default=None,
         more="; several of one setting (its seeds) are averaged",
         nargs="+",
         required=True,
     )
-    add_data_dir(learn, "sets that `micron-jax data synth` made", nargs="+", required=True)
-    learn.add_argument(
+    add_data_dir(parser, "sets that `micron-jax data synth` made", nargs="+", required=True)
+    parser.option(
         "--choose-dir",
-        type=Path,
+        Path,
+        "DIR",
+        "sets whose val (or train) people the rivals' settings are chosen on (default: those "
+        "of --data-dir)",
         nargs="+",
         default=(),
-        metavar="DIR",
-        help="sets whose val (or train) people the rivals' settings are chosen on (default: those "
-        "of --data-dir)",
     )
-    learn.add_argument(
-        "--split", choices=("test", "val"), default="test", help="split whose people are tested"
-    )
-    add_count(learn, "--seeds", 3, "seeds of the random weights that are compared with")
-    add_json(learn)
-    learn.add_argument(
-        "--sheet", type=new_file, metavar="OUT.png", help="draw example maps there, with faces"
-    )
-    learn.set_defaults(run=run)
+    parser.choice("--split", ("test", "val"), "split whose people are tested", default="test")
+    add_count(parser, "--seeds", 3, "seeds of the random weights that are compared with")
+    add_json(parser)
+    parser.option("--sheet", new_file, "OUT.png", "draw example maps there, with faces")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -60,9 +55,7 @@ def run(options: argparse.Namespace) -> int:
         split=options.split,
         seeds=options.seeds,
     )
-    print("\n".join(table(report)))
-    if options.json:
-        write_json(options.json, report)
+    print_report(table(report), report, options.json)
     if options.sheet:
         try:
             write_whole(options.sheet, learn_sheet.png(truth, maps))

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from micron_jax.errors import UserError
+from micron_jax.programs.arguments import add_command
 from micron_jax.programs.options import (
     add_config,
     add_count,
@@ -11,7 +12,7 @@ from micron_jax.programs.options import (
     add_seconds,
     read_recipe,
 )
-from micron_jax.programs.output import write_json
+from micron_jax.programs.output import print_report
 
 TEXTS = {
     "train": "measure the train step beside the PyTorch release's, on the same device and batch",
@@ -27,27 +28,29 @@ _WAYS = ("eager", "autocast", "compile", "compile-autocast")
 def add(kinds) -> None:
     """Adds the commands to those of `micron-jax bench`."""
     for kind, text in TEXTS.items():
-        parser = kinds.add_parser(
+        parser = add_command(
+            kinds,
             kind,
-            help=text,
-            description=text + ": samples/s in turns, FLOP/s, peak memory, compile time. On a CPU "
+            text,
+            EXAMPLES.format(kind=kind),
+            run,
+            description=f"{text}: samples/s in turns, FLOP/s, peak memory, compile time. On a CPU "
             "the dtype is float32 unless it is given.",
-            examples=EXAMPLES.format(kind=kind),
             takes_settings=True,
         )
-        parser.add_argument(
+        parser.option(
             "--release",
-            type=Path,
-            metavar="CHECKOUT",
-            help="folder of a checkout of the PyTorch release; without: only our speed",
+            Path,
+            "CHECKOUT",
+            "folder of a checkout of the PyTorch release; without: only our speed",
         )
-        parser.add_argument(
+        parser.choice(
             "--against",
+            _WAYS,
+            f"ways to run the release, some of {', '.join(_WAYS)}; the ratio is to the first",
             nargs="+",
-            choices=_WAYS,
             metavar="WAY",
             default=["eager", "autocast", "compile"],
-            help=f"ways to run the release, some of {', '.join(_WAYS)}; the ratio is to the first",
         )
         add_config(parser, "pretrain_release")
         add_count(parser, "--batch", {"train": 2, "extract": 4}[kind], "samples of a step")
@@ -55,7 +58,7 @@ def add(kinds) -> None:
         add_count(parser, "--rounds", 5, "rounds of turns, of which the medians are printed")
         add_seconds(parser, 1.0)
         add_json(parser)
-        parser.set_defaults(run=run, kind=kind)
+        parser.set_defaults(kind=kind)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -79,9 +82,7 @@ def run(options: argparse.Namespace) -> int:
         rounds=options.rounds,
         seconds=options.seconds,
     )
-    print("\n".join(table(report)))
-    if options.json:
-        write_json(options.json, report)
+    print_report(table(report), report, options.json)
     return 0
 
 

@@ -22,40 +22,31 @@ pip install 'micron-jax[torch]' && pip install --no-deps timm==0.4.12
 
 def main(argv: list[str]) -> int:
     parser = Arguments(
-        prog="micron-jax compare",
-        usage="micron-jax compare --checkpoint CKPT --release CHECKOUT [--input IMAGES ...] "
-        "[--record OUT.npz] [--plot PNG] [--json OUT]\n       micron-jax compare --recording "
-        "FILE.npz [--checkpoint CKPT] [--plot PNG] [--json OUT]",
-        description="Run a checkpoint through a checkout of the PyTorch release and through ours, "
+        "micron-jax compare",
+        "Run a checkpoint through a checkout of the PyTorch release and through ours, "
         "and compare every layer, the losses and the gradients; or compare with what a recording "
         "holds of such a run. Error is max |ours - theirs| / max |theirs|. Ends with 1 where a "
         "check fails.",
-        examples=EXAMPLES,
+        EXAMPLES,
+        usage="micron-jax compare --checkpoint CKPT --release CHECKOUT [--input IMAGES ...] "
+        "[--record OUT.npz] [--plot PNG] [--json OUT]\n       micron-jax compare --recording "
+        "FILE.npz [--checkpoint CKPT] [--plot PNG] [--json OUT]",
     )
     add_checkpoint(parser, default=None)
-    parser.add_argument(
-        "--release",
-        type=Path,
-        metavar="CHECKOUT",
-        help="folder of a checkout of the PyTorch release; needs torch",
+    parser.option(
+        "--release", Path, "CHECKOUT", "folder of a checkout of the PyTorch release; needs torch"
     )
-    parser.add_argument(
-        "--recording", type=Path, metavar="FILE.npz", help="instead of --release: a recording"
-    )
-    parser.add_argument(
+    parser.option("--recording", Path, "FILE.npz", "instead of --release: a recording")
+    parser.option(
         "--input",
-        type=Path,
+        Path,
+        "IMAGES",
+        "images or folders of images, of which the first 5 are taken; without: drawn images",
         nargs="+",
-        metavar="IMAGES",
-        help="images or folders of images, of which the first 5 are taken; without: drawn images",
     )
-    parser.add_argument(
-        "--record", type=new_file, metavar="OUT.npz", help="write a recording of the release there"
-    )
+    parser.option("--record", new_file, "OUT.npz", "write a recording of the release there")
     add_json(parser)
-    parser.add_argument(
-        "--plot", type=new_file, metavar="PNG", help="draw the error of each layer there"
-    )
+    parser.option("--plot", new_file, "PNG", "draw the error of each layer there")
     arguments = parser.parse_args(argv)
     if bool(arguments.release) == bool(arguments.recording):
         parser.error("give either --release, with --checkpoint, or --recording")

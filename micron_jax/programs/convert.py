@@ -13,25 +13,25 @@ EXAMPLES = """
 
 def main(argv: list[str]) -> int:
     parser = Arguments(
-        prog="micron-jax convert",
-        usage="micron-jax convert [--weights student|teacher] SRC DST",
-        description="Turn a checkpoint of the PyTorch release (.pth), a run's workdir or what was "
+        "micron-jax convert",
+        "Turn a checkpoint of the PyTorch release (.pth), a run's workdir or what was "
         "converted before into a folder with config.json and model.safetensors; where DST ends in "
         ".pth, into a checkpoint that the PyTorch release loads; where it ends in .safetensors, "
         "into one file that carries its settings. A model card is written with it. Needs no torch, "
         "runs no code of the checkpoint, and copies float32 weights bit for bit.",
-        examples=EXAMPLES,
+        EXAMPLES,
+        usage="micron-jax convert [--weights student|teacher] SRC DST",
     )
     parser.add_argument("source", metavar="SRC", help="what `micron_jax.load` takes")
     parser.add_argument(
         "target", type=Path, metavar="DST", help="a new folder, NEW.pth or NEW.safetensors"
     )
-    parser.add_argument(
+    parser.choice(
         "--weights",
-        choices=("student", "teacher"),
-        default="student",
-        help="whose encoder and head to write: the network that was trained (student, the "
+        ("student", "teacher"),
+        "whose encoder and head to write: the network that was trained (student, the "
         "default), or its moving average, where training was with DINO",
+        default="student",
     )
     arguments = parser.parse_args(argv)
 

@@ -8,9 +8,9 @@ from micron_jax.datasets.catalog import SETS
 from micron_jax.datasets.clips import KEEPS, built_keep, describe_clips
 from micron_jax.errors import UserError
 from micron_jax.programs import data_build, data_make
-from micron_jax.programs.arguments import Arguments
+from micron_jax.programs.arguments import Arguments, add_command
 from micron_jax.programs.options import add_data_dir, add_json
-from micron_jax.programs.output import counts, write_json
+from micron_jax.programs.output import counts, print_report
 
 CHECK = """
   micron-jax data check frames --data-dir DIR
@@ -20,10 +20,9 @@ CHECK = """
 
 def main(argv: list[str]) -> int:
     parser = Arguments(
-        prog="micron-jax data",
-        description="Build data sets, list and check them, crop faces, make a set with known "
-        "truth.",
-        examples="  micron-jax data list\n  micron-jax data build --help",
+        "micron-jax data",
+        "Build data sets, list and check them, crop faces, make a set with known truth.",
+        "  micron-jax data list\n  micron-jax data build --help",
     )
     commands = parser.add_subparsers(
         required=True, metavar="(list | build | check | faces | stills | synth)"
@@ -40,17 +39,12 @@ def main(argv: list[str]) -> int:
 
 def _add_list(commands) -> None:
     text = "list the data sets that can be built, and those that are built"
-    parser = commands.add_parser(
-        "list",
-        help=text,
-        description=text,
-        examples="  micron-jax data list casme2\n  micron-jax data list --data-dir DIR",
-    )
+    examples = "  micron-jax data list casme2\n  micron-jax data list --data-dir DIR"
+    parser = add_command(commands, "list", text, examples, _list)
     parser.add_argument(
         "name", nargs="?", help="a benchmark: tell where to ask for it and where to put it"
     )
     add_data_dir(parser, "also list what is built in this folder")
-    parser.set_defaults(run=_list)
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -85,25 +79,20 @@ def _built_sets(data_dir: Path) -> list[str]:
 
 def _add_check(commands) -> None:
     text = "check what a built set holds, and tell what is wrong with it"
-    parser = commands.add_parser("check", help=text, description=text, examples=CHECK)
+    parser = add_command(commands, "check", text, CHECK, _check)
     parser.add_argument("name", help="a built set: frames, casme2, samm, smic_hs, casme3, ...")
     add_data_dir(parser, required=True)
-    parser.add_argument(
-        "--sample",
-        type=_sample,
-        default="200000",
-        metavar="(N | all)",
-        help="of frames: how many frames to decode",
+    parser.option(
+        "--sample", _sample, "(N | all)", "of frames: how many frames to decode", default="200000"
     )
     add_json(parser)
-    parser.add_argument("--protocol", metavar="NAME", help="compare with these counts only")
-    parser.add_argument(
+    parser.option("--protocol", str, "NAME", "compare with these counts only")
+    parser.option(
         "--corpus",
-        type=Path,
-        metavar="DIR",
-        help="look for the benchmark's subjects in the unlabeled corpus (frames) built there",
+        Path,
+        "DIR",
+        "look for the benchmark's subjects in the unlabeled corpus (frames) built there",
     )
-    parser.set_defaults(run=_check)
 
 
 def _sample(text: str) -> int | None:
@@ -119,7 +108,5 @@ def _check(options: argparse.Namespace) -> int:
     from micron_jax.datasets.check import check, lines
 
     report = check(options.name, options.data_dir, options.protocol, options.corpus, options.sample)
-    print("\n".join(lines(report)))
-    if options.json:
-        write_json(options.json, report)
+    print_report(lines(report), report, options.json)
     return 0

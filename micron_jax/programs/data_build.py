@@ -6,7 +6,7 @@ from pathlib import Path
 
 from micron_jax.datasets.catalog import SETS, clip_set
 from micron_jax.datasets.clips import KEEPS, describe_clips
-from micron_jax.programs.arguments import number
+from micron_jax.programs.arguments import Arguments, add_command, number
 from micron_jax.programs.options import (
     add_crop,
     add_data_dir,
@@ -23,33 +23,22 @@ EXAMPLES = """
   micron-jax data build frames --source FOLDER --data-dir DIR
   micron-jax data build frames --source clips.csv --data-dir DIR --crop whole --exclude seen.json
 """
+EXAMPLE = "  micron-jax data build casme2 --source FOLDER_AS_UNPACKED --data-dir DIR"
 
 
 def add(commands) -> None:
     """Adds the command to those of `micron-jax data`; each set has a parser of its own."""
     text = "build a data set"
-    example = "  micron-jax data build casme2 --source FOLDER_AS_UNPACKED --data-dir DIR"
-    builder = commands.add_parser(
-        "build",
-        help=text,
-        description=text,
-        examples=f"{EXAMPLES}{example}\n  micron-jax data build frames --help",
-    )
+    examples = f"{EXAMPLES}{EXAMPLE}\n  micron-jax data build frames --help"
+    builder = commands.add_parser("build", help=text, description=text, examples=examples)
     sets = builder.add_subparsers(required=True, metavar="SET")
-    _add_frames(sets.add_parser("frames", help=FRAMES, description=FRAMES, examples=EXAMPLES))
+    _add_frames(add_command(sets, "frames", FRAMES, EXAMPLES, _build_frames))
     for name, spec in SETS.items():
-        _add_clips(
-            sets.add_parser(
-                name,
-                help=spec.title,
-                description=spec.title,
-                examples=example.replace("casme2", name),
-            ),
-            name,
-        )
+        example = EXAMPLE.replace("casme2", name)
+        _add_clips(add_command(sets, name, spec.title, example, _build_clips), name)
 
 
-def _add_frames(parser: argparse.ArgumentParser) -> None:
+def _add_frames(parser: Arguments) -> None:
     add_source(
         parser,
         "folder of videos or of folders of images; or a list of clips, a .csv with the column path "
@@ -59,35 +48,36 @@ def _add_frames(parser: argparse.ArgumentParser) -> None:
     add_data_dir(parser, required=True, type=str)
     add_size(parser)
     add_fps(parser, 30.0)
-    parser.add_argument(
+    parser.option(
         "--quality",
-        type=number(int, at_least=1, at_most=100),
+        number(int, at_least=1, at_most=100),
+        "QUALITY",
+        "quality of the stored JPEGs",
         default=95,
-        help="quality of the stored JPEGs",
     )
     add_crop(parser)
-    parser.add_argument(
+    parser.option(
         "--exclude",
-        type=Path,
-        metavar="FILE",
-        help="clips to leave out: what `micron-jax data check NAME --corpus DIR --json` wrote, or "
+        Path,
+        "FILE",
+        "clips to leave out: what `micron-jax data check NAME --corpus DIR --json` wrote, or "
         "a text with a clip or a pattern (*/depth) on each line",
     )
-    parser.add_argument(
+    parser.option(
         "--workers",
-        type=number(int, at_least=1, at_most=1024),
+        number(int, at_least=1, at_most=1024),
+        "N",
+        "processes that build",
         default=os.cpu_count(),
-        metavar="N",
-        help="processes that build",
     )
-    parser.add_argument(
+    parser.option(
         "--beam_pipeline_options",
-        metavar="OPTION=VALUE,...",
-        help="let Apache Beam build it: runner=DirectRunner, or "
+        str,
+        "OPTION=VALUE,...",
+        "let Apache Beam build it: runner=DirectRunner, or "
         "runner=DataflowRunner,project=P,region=R,temp_location=gs://B/tmp, ...",
     )
     add_json(parser)
-    parser.set_defaults(run=_build_frames)
 
 
 def _build_frames(options: argparse.Namespace) -> int:
@@ -116,18 +106,14 @@ def _build_frames(options: argparse.Namespace) -> int:
     return 0
 
 
-def _add_clips(parser: argparse.ArgumentParser, name: str) -> None:
+def _add_clips(parser: Arguments, name: str) -> None:
     add_source(parser, "the folder of the benchmark, as unpacked")
     add_data_dir(parser, required=True)
-    parser.add_argument("--sheet", type=Path, help="the workbook, if there are several that fit")
-    parser.add_argument(
-        "--frames", type=Path, help="the folder of frames, if several fit (raw, cropped)"
-    )
-    parser.add_argument(
-        "--keep", choices=KEEPS, default="clip", help="clip: all frames; pair: onset and apex"
-    )
-    parser.add_argument("--strict", action="store_true", help="refuse rows that cannot be used")
-    parser.set_defaults(run=_build_clips, name=name)
+    parser.option("--sheet", Path, "SHEET", "the workbook, if there are several that fit")
+    parser.option("--frames", Path, "FRAMES", "the folder of frames, if several fit (raw, cropped)")
+    parser.choice("--keep", KEEPS, "clip: all frames; pair: onset and apex", default="clip")
+    parser.flag("--strict", "refuse rows that cannot be used")
+    parser.set_defaults(name=name)
 
 
 def _build_clips(options: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from micron_jax.datasets.clips import KEEPS
+from micron_jax.programs.arguments import Arguments, add_command
 from micron_jax.programs.options import add_count, add_crop, add_output, add_size, add_source
 from micron_jax.programs.output import print_reasons
 
@@ -17,18 +18,13 @@ SPLITS = ("train", "val", "test")
 def add_faces(commands) -> None:
     """Adds `micron-jax data faces`."""
     text = "crop the face out of every clip, with one crop for a clip, into a folder of JPEGs"
-    parser = commands.add_parser(
-        "faces",
-        help=text,
-        description=text,
-        examples="  micron-jax data faces --source FOLDER --output faces --sheet",
-    )
+    example = "  micron-jax data faces --source FOLDER --output faces --sheet"
+    parser = add_command(commands, "faces", text, example, _faces)
     add_source(parser, "folder of videos or of folders of images")
     add_output(parser, "folder to make; a folder of an earlier call is continued")
     add_size(parser)
     add_crop(parser)
-    parser.add_argument("--sheet", action="store_true", help="also draw contact_sheet.png")
-    parser.set_defaults(run=_faces)
+    parser.flag("--sheet", "also draw contact_sheet.png")
 
 
 def _faces(options: argparse.Namespace) -> int:
@@ -60,16 +56,11 @@ def _faces(options: argparse.Namespace) -> int:
 def add_stills(commands) -> None:
     """Adds `micron-jax data stills`."""
     text = "crop every face of every picture: clips of one still, for a corpus without video"
-    parser = commands.add_parser(
-        "stills",
-        help=text,
-        description=text,
-        examples="  micron-jax data stills --faces FOLDER --output stills",
-    )
+    example = "  micron-jax data stills --faces FOLDER --output stills"
+    parser = add_command(commands, "stills", text, example, _stills)
     _add_faces_folder(parser)
     add_output(parser)
     add_size(parser, 448)
-    parser.set_defaults(run=_stills)
 
 
 def _stills(options: argparse.Namespace) -> int:
@@ -84,27 +75,22 @@ def _stills(options: argparse.Namespace) -> int:
 def add_synth(commands) -> None:
     """Adds `micron-jax data synth`."""
     text = "make a data set with known truth, laid out as CASME II's, from pictures of faces"
-    parser = commands.add_parser("synth", help=text, description=text, examples=SYNTH)
+    parser = add_command(commands, "synth", text, SYNTH, _synth)
     _add_faces_folder(parser)
     add_output(parser)
     add_count(parser, "--clips", 8, "clips of each person")
     add_count(parser, "--seed", 0, "of everything random; the same seed gives the same bytes", 0)
-    parser.add_argument("--subjects", type=int, metavar="N", help="people to make; without: all")
-    parser.add_argument(
+    parser.option("--subjects", int, "N", "people to make; without: all")
+    parser.option(
         "--amplitudes",
-        type=_amplitudes,
-        default=(),
-        metavar="PX,...",
-        help="largest displacements of an expression, of which each clip has one; without: any "
+        _amplitudes,
+        "PX,...",
+        "largest displacements of an expression, of which each clip has one; without: any "
         "from 0.5 to 3 px",
+        default=(),
     )
-    parser.add_argument(
-        "--split", choices=SPLITS, help="put everyone in this split; without: 60/20/20 %%"
-    )
-    parser.add_argument(
-        "--keep", choices=KEEPS, default="clip", help="clip: all frames; pair: onset and apex"
-    )
-    parser.set_defaults(run=_synth)
+    parser.choice("--split", SPLITS, "put everyone in this split; without: 60/20/20 %%")
+    parser.choice("--keep", KEEPS, "clip: all frames; pair: onset and apex", default="clip")
 
 
 def _amplitudes(text: str) -> tuple[float, ...]:
@@ -140,9 +126,9 @@ def _synth(options: argparse.Namespace) -> int:
     return 0
 
 
-def _add_faces_folder(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--faces", required=True, type=Path, help="folder of pictures; each face becomes a person"
+def _add_faces_folder(parser: Arguments) -> None:
+    parser.option(
+        "--faces", Path, "FACES", "folder of pictures; each face becomes a person", required=True
     )
 
 

@@ -15,12 +15,12 @@ CLIPS_OF_A_PERSON = 8  # one of each kind, and two without motion; a minute and 
 
 def main(argv: list[str]) -> int:
     parser = Arguments(
-        prog="micron-jax demo",
-        description="Fetch sample clips, build a corpus of their faces and pretrain a tiny model; "
+        "micron-jax demo",
+        "Fetch sample clips, build a corpus of their faces and pretrain a tiny model; "
         "make micro-expressions with known truth and a benchmark's set of them, fine-tune on it "
         "that model, and the weights that come with the package, and write reports. Started again, "
         "it continues.",
-        examples="  micron-jax demo --workdir runs/demo",
+        "  micron-jax demo --workdir runs/demo",
     )
     add_workdir(parser, "folder for everything that the demo makes")
     workdir = parser.parse_args(argv).workdir

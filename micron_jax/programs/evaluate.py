@@ -64,12 +64,12 @@ def main(argv: list[str]) -> int:
 
 def _arguments() -> Arguments:
     parser = Arguments(
-        prog="micron-jax evaluate",
-        description="UF1, UAR and accuracy of predictions, pooled over folds, with 95 % intervals "
+        "micron-jax evaluate",
+        "UF1, UAR and accuracy of predictions, pooled over folds, with 95 % intervals "
         "over subjects. A CSV needs the columns clip, subject, label, prediction; set, seed, fold "
         "and p_CLASS are read, too. A log of MEGC2019 and the workdir of `micron-jax finetune` "
         "are read as well.",
-        examples=EXAMPLES,
+        EXAMPLES,
     )
     parser.add_argument(
         "predictions",
@@ -86,36 +86,23 @@ def _arguments() -> Arguments:
         metavar="OTHER",
         help="test the difference to these predictions on the same clips; may be repeated",
     )
-    parser.add_argument(
+    parser.option(
         "--protocol",
-        metavar="NAME",
-        help="check classes and counts against it: composite, casme2_3, casme2_5, samm_3, ... "
+        str,
+        "NAME",
+        "check classes and counts against it: composite, casme2_3, casme2_5, samm_3, ... "
         "(a workdir brings its own)",
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="take only this seed of several")
-    parser.add_argument(
-        "--resamples",
-        type=number(int, at_least=100),
-        default=10_000,
-        metavar="N",
-        help="resamples of the bootstrap",
+    parser.option("--seed", int, "N", "take only this seed of several")
+    parser.option(
+        "--resamples", number(int, at_least=100), "N", "resamples of the bootstrap", default=10_000
     )
     add_json(parser)
-    parser.add_argument(
-        "--report",
-        type=Path,
-        metavar="DIR",
-        help="write report.html, one self-contained page, and report.md there",
+    parser.option(
+        "--report", Path, "DIR", "write report.html, one self-contained page, and report.md there"
     )
-    parser.add_argument(
-        "--csv", type=new_file, metavar="OUT", help="write the predictions there as CSV"
-    )
-    parser.add_argument(
-        "--megc",
-        type=new_file,
-        metavar="OUT",
-        help="write the predictions there as a log of MEGC2019",
-    )
+    parser.option("--csv", new_file, "OUT", "write the predictions there as CSV")
+    parser.option("--megc", new_file, "OUT", "write the predictions there as a log of MEGC2019")
     return parser
 
 

@@ -25,31 +25,32 @@ and clip_fps [clips], dma [pairs, patches, dim] and dma_rows [pairs, 2].
 
 def main(argv: list[str]) -> int:
     parser = Arguments(
-        prog="micron-jax extract",
-        description="Features of images, folders, videos or a built set, frame by frame.",
-        examples=EXAMPLES,
+        "micron-jax extract",
+        "Features of images, folders, videos or a built set, frame by frame.",
+        EXAMPLES,
     )
     add_checkpoint(parser)
     add_inputs(parser)
     add_output(parser, "FILE.npz, or a folder NAME.array_record")
-    parser.add_argument(
+    parser.option(
         "--what",
-        default="cls,pooled",
-        help="some of tokens, cls, pooled (the mean of the tokens) and dma (P_dma of the frames t "
+        str,
+        "WHAT",
+        "some of tokens, cls, pooled (the mean of the tokens) and dma (P_dma of the frames t "
         "and t + delta), with commas between",
+        default="cls,pooled",
     )
     add_count(parser, "--delta", 1, "of dma: the second frame of a pair comes N frames later")
     add_count(parser, "--batch", 32, "frames in a batch, over all devices")
-    parser.add_argument(
+    parser.choice(
         "--dtype",
-        choices=("float32", "bfloat16"),
+        ("float32", "bfloat16"),
+        "precision of the computation; what is written is float32",
         default="float32",
-        help="precision of the computation; what is written is float32",
     )
-    parser.add_argument(
+    parser.flag(
         "--stills",
-        action="store_true",
-        help="the images of a folder are photographs, each with its own crop, not frames of a clip",
+        "the images of a folder are photographs, each with its own crop, not frames of a clip",
     )
     options = parser.parse_args(argv)
 

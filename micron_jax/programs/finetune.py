@@ -19,10 +19,10 @@ EXAMPLES = """
 
 def main(argv: list[str]) -> int:
     parser = Arguments(
-        prog="micron-jax finetune",
-        description="Train a classifier on a benchmark, every fold side by side, and test it on "
+        "micron-jax finetune",
+        "Train a classifier on a benchmark, every fold side by side, and test it on "
         "subjects it has not seen. Started again, it keeps the folds that are done.",
-        examples=EXAMPLES,
+        EXAMPLES,
         takes_settings=True,
     )
     add_config(parser)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from micron_jax.errors import UserError
-from micron_jax.programs.arguments import new_file, number
+from micron_jax.programs.arguments import Arguments, new_file, number
 
 CHECKPOINT = "micron-tiny"  # the weights that come with the package
 
@@ -17,7 +17,7 @@ OWN_FIELDS = {
 
 
 def add_checkpoint(
-    parser: argparse.ArgumentParser, *, default: str | None = CHECKPOINT, more: str = "", **settings
+    parser: Arguments, *, default: str | None = CHECKPOINT, more: str = "", **settings
 ) -> None:
     """Adds `--checkpoint`, anything that `micron_jax.load` takes."""
     parser.add_argument(
@@ -31,108 +31,103 @@ def add_checkpoint(
     )
 
 
-def add_config(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+def add_config(parser: Arguments, default: str | None = None) -> None:
     """Adds `--config`, which is required without a default."""
-    parser.add_argument(
+    parser.option(
         "--config",
+        str,
+        "RECIPE",
+        "name of a recipe that comes with the package, or a config file (.py)",
         required=default is None,
         default=default,
-        metavar="RECIPE",
-        help="name of a recipe that comes with the package, or a config file (.py)",
     )
 
 
-def add_workdir(parser: argparse.ArgumentParser, text: str) -> None:
+def add_workdir(parser: Arguments, text: str) -> None:
     """Adds `--workdir`; the text tells what lies there in the end."""
-    parser.add_argument("--workdir", required=True, type=Path, metavar="DIR", help=text)
+    parser.option("--workdir", Path, "DIR", text, required=True)
 
 
-def add_output(parser: argparse.ArgumentParser, text: str = "folder to make") -> None:
+def add_output(parser: Arguments, text: str = "folder to make") -> None:
     """Adds `--output`."""
-    parser.add_argument("--output", required=True, type=Path, metavar="OUT", help=text)
+    parser.option("--output", Path, "OUT", text, required=True)
 
 
-def add_data_dir(
-    parser: argparse.ArgumentParser, text: str = "folder of the built sets", **settings
-) -> None:
+def add_data_dir(parser: Arguments, text: str = "folder of the built sets", **settings) -> None:
     """Adds `--data-dir`."""
     settings = {"type": Path} | settings
     parser.add_argument("--data-dir", metavar="DIR", help=text, **settings)
 
 
-def add_source(parser: argparse.ArgumentParser, text: str) -> None:
+def add_source(parser: Arguments, text: str) -> None:
     """Adds `--source`."""
-    parser.add_argument("--source", required=True, type=Path, help=text)
+    parser.option("--source", Path, "SOURCE", text, required=True)
 
 
-def add_json(parser: argparse.ArgumentParser) -> None:
+def add_json(parser: Arguments) -> None:
     """Adds `--json`."""
-    parser.add_argument(
-        "--json", type=new_file, metavar="OUT", help="also write the numbers there, as JSON"
-    )
+    parser.option("--json", new_file, "OUT", "also write the numbers there, as JSON")
 
 
-def add_crop(parser: argparse.ArgumentParser) -> None:
+def add_crop(parser: Arguments) -> None:
     """Adds `--crop`."""
-    parser.add_argument(
+    parser.choice(
         "--crop",
-        type=lambda word: "face" if word == "ours" else word,  # an earlier word of `data faces`
-        choices=("face", "whole", "release"),
-        default="face",
-        help="face: aligned, from brow to chin, one crop for a clip; a clip without a face is "
+        ("face", "whole", "release"),
+        "face: aligned, from brow to chin, one crop for a clip; a clip without a face is "
         "skipped; whole: the whole frame, stretched to a square; release: the same without a "
         "filter, as the PyTorch release reads it",
+        type=lambda word: "face" if word == "ours" else word,  # an earlier word of `data faces`
+        default="face",
     )
 
 
-def add_fps(parser: argparse.ArgumentParser, default: float | None = None) -> None:
+def add_fps(parser: Arguments, default: float | None = None) -> None:
     """Adds `--fps`."""
-    parser.add_argument(
+    parser.option(
         "--fps",
-        type=number(float, at_least=1, at_most=2000),
+        number(float, at_least=1, at_most=2000),
+        "FPS",
+        "frames per second of folders of images",
         default=default,
-        help="frames per second of folders of images",
     )
 
 
-def add_size(parser: argparse.ArgumentParser, default: int = 224) -> None:
+def add_size(parser: Arguments, default: int = 224) -> None:
     """Adds `--size` of crops that are made."""
-    parser.add_argument(
+    parser.option(
         "--size",
-        type=number(int, at_least=16, at_most=4096),
+        number(int, at_least=16, at_most=4096),
+        "N",
+        "side of the crops, in pixels",
         default=default,
-        metavar="N",
-        help="side of the crops, in pixels",
     )
 
 
-def add_count(
-    parser: argparse.ArgumentParser, name: str, default: int, text: str, at_least: int = 1
-) -> None:
+def add_count(parser: Arguments, name: str, default: int, text: str, at_least: int = 1) -> None:
     """Adds an option that takes a whole number."""
     parser.add_argument(
         name, type=number(int, at_least=at_least), default=default, metavar="N", help=text
     )
 
 
-def add_seconds(parser: argparse.ArgumentParser, default: float) -> None:
+def add_seconds(parser: Arguments, default: float) -> None:
     """Adds `--seconds` of a measurement."""
-    parser.add_argument(
+    parser.option(
         "--seconds",
-        type=number(float, above=0, at_most=1e6),
+        number(float, above=0, at_most=1e6),
+        "SECONDS",
+        "length of a turn in seconds, about; one step at least",
         default=default,
-        help="length of a turn in seconds, about; one step at least",
     )
 
 
-def add_inputs(parser: argparse.ArgumentParser) -> None:
+def add_inputs(parser: Arguments) -> None:
     """Adds the options that say which clips are read: `--input`, `--set` and those beside them."""
-    parser.add_argument(
-        "--input", nargs="+", type=Path, metavar="PATH", help="images, folders of images, videos"
-    )
-    parser.add_argument("--set", metavar="NAME", help="instead of --input: a built set (casme2)")
+    parser.option("--input", Path, "PATH", "images, folders of images, videos", nargs="+")
+    parser.option("--set", str, "NAME", "instead of --input: a built set (casme2)")
     add_data_dir(parser, "of --set: folder of the built sets")
-    parser.add_argument("--clip", metavar="CLIP", help="of --set: one clip (sub01/EP02_01f)")
+    parser.option("--clip", str, "CLIP", "of --set: one clip (sub01/EP02_01f)")
     add_crop(parser)
     add_fps(parser)
 

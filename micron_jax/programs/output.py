@@ -1,5 +1,6 @@
 """Reports, as the commands write and print them."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,17 @@ def write_json(path: Path, value: Any) -> None:
         files.write_json(path, value)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def print_report(lines: Iterable[str], report: Any, path: Path | None) -> None:
+    """Prints the lines of a report, and writes its numbers to `path` as JSON if there is one.
+
+    Raises:
+      UserError: see `write_json`.
+    """
+    print("\n".join(lines))
+    if path:
+        write_json(path, report)
 
 
 def print_reasons(what: str, entries: list[dict]) -> None:

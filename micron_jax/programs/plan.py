@@ -17,31 +17,31 @@ EXAMPLES = """
 
 def main(argv: list[str]) -> int:
     parser = Arguments(
-        prog="micron-jax plan",
-        description="Compile the train step of a recipe for TPUs that are not here, or estimate it "
+        "micron-jax plan",
+        "Compile the train step of a recipe for TPUs that are not here, or estimate it "
         "for GPUs: memory, FLOPs, collectives, the least time a step takes. No device is used.",
-        examples=EXAMPLES,
+        EXAMPLES,
         takes_settings=True,
     )
     add_config(parser)
-    parser.add_argument(
+    parser.option(
         "--topology",
+        str,
+        "TOPOLOGY",
+        "chips: v5e:16x16, v6e:4x4, v4:2x2x2, v5p:4x4x4, h100:8, ...",
         required=True,
-        help="chips: v5e:16x16, v6e:4x4, v4:2x2x2, v5p:4x4x4, h100:8, ...",
     )
-    parser.add_argument(
+    parser.option(
         "--frames",
-        type=number(float, at_least=1, at_most=1e15),
+        number(float, at_least=1, at_most=1e15),
+        "FRAMES",
+        "frames of the corpus",
         default=8e6,
-        help="frames of the corpus",
     )
-    parser.add_argument(
-        "--find-batch", action="store_true", help="find the largest batch that fits on a device"
-    )
-    parser.add_argument(
+    parser.flag("--find-batch", "find the largest batch that fits on a device")
+    parser.flag(
         "--tuned",
-        action="store_true",
-        help="compile for a TPU with the compiler's whole effort, as a run does; it takes many "
+        "compile for a TPU with the compiler's whole effort, as a run does; it takes many "
         "minutes. Without it FLOPs and collectives are the same, memory and bytes nearly so",
     )
     add_json(parser)

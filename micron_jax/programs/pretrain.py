@@ -14,9 +14,9 @@ EXAMPLES = """
 
 def main(argv: list[str]) -> int:
     parser = Arguments(
-        prog="micron-jax pretrain",
-        description="Learn from an unlabeled corpus. Started again, it continues the run.",
-        examples=EXAMPLES,
+        "micron-jax pretrain",
+        "Learn from an unlabeled corpus. Started again, it continues the run.",
+        EXAMPLES,
         takes_settings=True,
     )
     add_config(parser)

@@ -24,21 +24,21 @@ are candidates that a person should look at: blinks and words are among them.
 
 def main(argv: list[str]) -> int:
     parser = Arguments(
-        prog="micron-jax visualize",
-        description="Heat maps of a pair of frames, or the energy of the micro-attention over a "
+        "micron-jax visualize",
+        "Heat maps of a pair of frames, or the energy of the micro-attention over a "
         "clip with candidate micro-expressions marked. Frames are registered first.",
-        examples=EXAMPLES,
+        EXAMPLES,
     )
     add_checkpoint(parser)
     add_inputs(parser)
     add_output(parser)
-    parser.add_argument(
+    parser.choice(
         "--map",
-        choices=MAP_KINDS,
-        help="kind of heat map (default: motion if the checkpoint was trained on known motion; "
+        MAP_KINDS,
+        "kind of heat map (default: motion if the checkpoint was trained on known motion; "
         "otherwise symmetric for a pair, cosine for a clip)",
     )
-    parser.add_argument("--heat", choices=MAP_KINDS, help=argparse.SUPPRESS)
+    parser.choice("--heat", MAP_KINDS, argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.heat:
         print("micron-jax: --heat is now --map; the old name goes away", file=sys.stderr)
