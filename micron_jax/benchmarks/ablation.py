@@ -97,11 +97,12 @@ def run(
         for row in rows
         for seed in range(seeds)
     ]
+    frames = open_frames(corpus)
     for number, (row, seed, learning, _) in enumerate(jobs, 1):
         print(f"{number}/{len(jobs)} {row.name}, seed {seed}", flush=True)
-        folder = _folder(workdir, row, seed)
-        if status := pretrain(learning, folder / "pretrained"):
-            return status
+        folder = _folder(workdir, row, seed) / "pretrained"
+        if signal := pretrain(learning, folder, frames, notify=print).signal:
+            return 128 + signal
     for row, seed, _, judging in jobs:
         folder = _folder(workdir, row, seed)
         judging = dataclasses.replace(judging, checkpoint=str(folder / "pretrained"))

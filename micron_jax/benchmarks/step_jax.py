@@ -12,12 +12,12 @@ from micron_jax.benchmarks.worker import peak_resident_bytes, serve
 from micron_jax.checkpoints.weights import Weights
 from micron_jax.config import build
 from micron_jax.pretrained import MicronBert
-from micron_jax.training.compiled import give_back
 from micron_jax.training.config import PretrainConfig
 from micron_jax.training.flops import peak_flops
-from micron_jax.training.jitted import make_program
+from micron_jax.training.jitted import jit_functions
 from micron_jax.training.sharding import MeshConfig, make_mesh
 from micron_jax.training.state import init_params
+from micron_jax.training.workdir import release_compiler_memory
 
 
 class _OnDevice:
@@ -55,13 +55,13 @@ class Train(_OnDevice):
     def __init__(self, request: dict):
         super().__init__(request)
         mesh = make_mesh(MeshConfig(), devices=[self.device])
-        program = make_program(self.config, mesh, steps_per_epoch=1000, total_steps=100_000)
-        self.state = program.init()
-        self.frames = [jax.device_put(x, program.samples) for x in self.frames]
+        functions = jit_functions(self.config, mesh, steps_per_epoch=1000, total_steps=100_000)
+        self.state = functions.init()
+        self.frames = [jax.device_put(x, functions.batch_sharding) for x in self.frames]
         begun = time.perf_counter()
-        self.compiled = program.train.lower(program.shapes, *self.frames).compile()
+        self.compiled = functions.train.lower(functions.state, *self.frames).compile()
         self.facts["compile_seconds"] = time.perf_counter() - begun
-        give_back()  # as `pretrain` does
+        release_compiler_memory()  # as `pretrain` does
 
     def step(self) -> None:
         self.state, metrics = self.compiled(self.state, *self.frames)

@@ -12,7 +12,7 @@ from micron_jax.checkpoints.release import release_name, to_release
 from micron_jax.checkpoints.weights import Weights
 from micron_jax.models.micron_bert import MicronBertModule, bound
 from micron_jax.training.losses import ObjectiveConfig
-from micron_jax.training.steps import make_loss
+from micron_jax.training.steps import Objective
 
 # The release's, where its class is given no other (models/mae.py, line 293).
 TEACHER_TEMPERATURE = 0.04
@@ -84,7 +84,7 @@ def training(weights: Weights, views: dict) -> dict[str, np.ndarray]:
     if "decoder" not in weights.params:
         return {}
     objective = ObjectiveConfig(agreement="dino" if dino else "none")
-    gradient = jax.jit(jax.grad(make_loss(config, objective), has_aux=True))
+    gradient = jax.jit(jax.grad(Objective(config, objective).loss, has_aux=True))
     tree = jax.tree.map(jnp.asarray, (weights.params, weights.teacher, weights.center))
     found, parts = gradient(*tree, views, TEACHER_TEMPERATURE)
     names = {"reconstruction": "reconstruction", "agreement": "agreement", "total": "loss"}

@@ -27,7 +27,7 @@ from micron_jax.training import losses
 from micron_jax.training.losses import ObjectiveConfig
 from micron_jax.training.optimizer import OptimizerConfig, make_optimizer
 from micron_jax.training.state import new_state
-from micron_jax.training.steps import make_gradients, make_update
+from micron_jax.training.steps import Objective, TrainStep
 
 # The release's own float32 rounding is about 1e-6 on outputs and gradients and 5e-6 on curves.
 BOUNDS = {"output": 1e-5, "gradient": 1e-4, "curve": 1e-4, "final": 1e-3}
@@ -121,7 +121,7 @@ def formula_tree(settings: dict, config: ModelConfig) -> dict:
 
 
 def formula_views(settings: dict, batch: int) -> dict[str, np.ndarray]:
-    """The recorded step's images, laid out as `steps.make_loss` takes them."""
+    """The recorded step's images, laid out as `steps.Objective.loss` takes them."""
 
     def image(name, side):
         return _normal(settings, name, (batch, 3, side, side)).transpose(0, 2, 3, 1)
@@ -226,8 +226,8 @@ def _training(path, prefix, settings, config, tree, views, recorded) -> Iterator
     objective = objective_config(settings)
     total_steps = settings["epochs"] * settings["iters"]
     optimizer = make_optimizer(OptimizerConfig(weight_decay=settings["wd"]), settings["lr"])
-    gradients = jax.jit(make_gradients(config, objective, steps_per_epoch=settings["iters"]))
-    update = jax.jit(make_update(objective, optimizer, total_steps=total_steps))
+    step = TrainStep(Objective(config, objective), optimizer, settings["iters"], total_steps)
+    gradients, update = jax.jit(step.gradients), jax.jit(step.update)
     tree = jax.tree.map(jnp.asarray, tree)
     state = new_state(tree["params"], optimizer, dino=True)
     state = state.replace(teacher=tree["teacher"], center=tree["center"])

@@ -2,47 +2,42 @@
 
 from collections.abc import Callable
 
-from micron_jax.planning.steps import Step, TooLarge
+from micron_jax.planning.steps import StepCost, TooLarge
 
 
 def largest_batch(
-    attempt: Callable[[int], Step | TooLarge], first: int, *, tries: int = 6
-) -> tuple[int, Step | None]:
-    """Finds the most samples a device can take; what they need grows about linearly with them.
+    attempt: Callable[[int], StepCost | TooLarge], first: int, *, tries: int = 6
+) -> tuple[int, StepCost | None]:
+    """Finds the most samples that fit a device; memory grows about linearly with them.
 
     Args:
-      attempt: samples a device -> the step with them.
-      first: where to begin.
-      tries: attempts at most; the answer has been seen to fit, and may then not be the largest.
+      attempt: samples a device -> their step.
+      first: samples of the first attempt.
+      tries: attempts at most; if they do not suffice, the answer fits but may not be the largest.
 
     Returns:
       (samples, their step); (0, None) when not even one sample fits.
     """
-    fits: dict[int, Step] = {}
-    fails: dict[int, TooLarge | Step] = {}
-    here = first
+    steps: dict[int, StepCost | TooLarge] = {}
+    samples = first
     for _ in range(tries):
-        step = attempt(here)
-        (fits if step.fits else fails)[here] = step
-        low, high = max(fits, default=0), min(fails, default=None)
+        steps[samples] = attempt(samples)
+        low = max((n for n, step in steps.items() if step.fits), default=0)
+        high = min((n for n, step in steps.items() if not step.fits), default=None)
         if high is not None and high - low <= 1:
             break
-        here = _next(fits, fails, low, high)
-    best = max(fits, default=0)
-    return best, fits.get(best)
+        samples = max(_samples_at_full_memory(steps), low + 1)
+        samples = samples if high is None else min(samples, high - 1)
+    return low, steps.get(low)
 
 
-def _next(fits: dict, fails: dict, low: int, high: int | None) -> int:
-    """Where memory would be full on the line through the two points nearest to that."""
-    known = sorted((samples, step.needed) for samples, step in (fits | fails).items())
-    available = next(iter((fits or fails).values())).available
-    if len(known) == 1:
-        (samples, needed) = known[0]
-        guess = int(samples * available / needed)
-    else:
-        near = sorted(known, key=lambda point: abs(point[1] - available))[:2]
-        (a, need_a), (b, need_b) = sorted(near)
-        slope = (need_b - need_a) / (b - a)
-        guess = int(a + (available - need_a) / slope) if slope > 0 else 2 * b
-    guess = max(guess, low + 1)
-    return guess if high is None else min(guess, high - 1)
+def _samples_at_full_memory(steps: dict[int, StepCost | TooLarge]) -> int:
+    """Extrapolates from the two steps that need nearest to the available memory."""
+    available = next(iter(steps.values())).available
+    near = sorted((abs(step.needed - available), n, step.needed) for n, step in steps.items())
+    if len(near) == 1:
+        [(_, samples, needed)] = near
+        return int(samples * available / needed)
+    (a, need_a), (b, need_b) = sorted((n, needed) for _, n, needed in near[:2])
+    slope = (need_b - need_a) / (b - a)
+    return int(a + (available - need_a) / slope) if slope > 0 else 2 * b

@@ -1,4 +1,4 @@
-"""What accelerators can do, by their vendors' own tables, and how users name a number of them."""
+"""Accelerators by their vendors' own tables, and names of a number of them."""
 
 import dataclasses
 import math
@@ -20,9 +20,9 @@ class Chip:
       flops: peak of dense bfloat16 products, FLOP/s.
       hbm_bytes: its memory.
       hbm_bandwidth: bytes/s.
-      link_bandwidth: what it can send to its neighbors, all links together, bytes/s one way.
+      link_bandwidth: to its neighbors, over all links together, bytes/s one way.
       dimensions: of a TPU's torus; 0 for a GPU.
-      source: where the figures stand.
+      source: page of the figures.
     """
 
     flops: float
@@ -50,7 +50,7 @@ CHIPS = {
 
 @dataclasses.dataclass(frozen=True)
 class Topology:
-    """So many chips of a kind: `v5e:4x4`, `v5p:4x4x4`, `h100:8`."""
+    """A number of chips of a kind: `v5e:4x4`, `v5p:4x4x4`, `h100:8`."""
 
     name: str
     chip: Chip
@@ -65,29 +65,26 @@ def parse_topology(name: str) -> Topology:
     """The topology of that name.
 
     Raises:
-      UserError: there is none; the message tells the valid forms.
+      UserError: there is none; the message gives the valid forms.
     """
-    kind, _, layout = name.partition(":")
+    kind, _, shape = name.partition(":")
     if kind not in CHIPS:
         raise UserError(
-            f"--topology {name}: no such chip; give v5e:4x4 or v6e:16x16 (two sides), v4:2x2x2 or "
+            f"topology {name}: no such chip; give v5e:4x4 or v6e:16x16 (two sides), v4:2x2x2 or "
             "v5p:4x4x4 (three), a100:8, h100:8 or h200:8 (a count)"
         )
     chip = CHIPS[kind]
-    if chip.dimensions == 0:
-        if not re.fullmatch("[1-9][0-9]*", layout):
-            raise UserError(f"--topology {name}: give the number of GPUs, such as {kind}:8")
-        return Topology(name, chip, int(layout))
-    if chip.dimensions == 2:
-        if layout not in _FLAT:
-            raise UserError(f"--topology {name}: {kind} comes as {', '.join(_FLAT)}")
-    else:
-        sides = [int(side) for side in layout.split("x") if re.fullmatch("[1-9][0-9]?", side)]
-        whole = len(sides) == 3 and layout == "x".join(map(str, sides))
-        # A host has 2x2x1 chips; the third side is 1 for a single host alone.
-        if not whole or (any(side % 2 for side in sides) and layout != "2x2x1"):
-            raise UserError(
-                f"--topology {name}: {kind} comes as 2x2x1 and as AxBxC with even sides, "
-                f"such as {kind}:2x2x2 or {kind}:4x4x8"
-            )
-    return Topology(name, chip, math.prod(int(side) for side in layout.split("x")))
+    if chip.dimensions == 0 and not re.fullmatch("[1-9][0-9]*", shape):
+        raise UserError(f"topology {name}: give the number of GPUs, such as {kind}:8")
+    if chip.dimensions == 2 and shape not in _FLAT:
+        raise UserError(f"topology {name}: {kind} comes as {', '.join(_FLAT)}")
+    # A host has 2x2x1 chips; the third side is 1 for a single host alone.
+    even = "[1-9]?[02468]"
+    if chip.dimensions == 3 and not re.fullmatch(
+        f"2x2x1|(?!0){even}x(?!0){even}x(?!0){even}", shape
+    ):
+        raise UserError(
+            f"topology {name}: {kind} comes as 2x2x1 and as AxBxC with even sides, "
+            f"such as {kind}:2x2x2 or {kind}:4x4x8"
+        )
+    return Topology(name, chip, math.prod(int(side) for side in shape.split("x")))

@@ -1,4 +1,4 @@
-"""Collectives in a compiled program's text: which, how often, how many bytes."""
+"""Collectives in a compiled program's text: kinds, counts, bytes."""
 
 import collections
 import dataclasses
@@ -10,6 +10,7 @@ OPS = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-p
 _COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) .*\{$")
 _INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?([\w.\-]+) = (.*)$")
 _CALLED = re.compile(r"(?:calls|to_apply|true_computation|false_computation)=%?([\w.\-]+)")
+_BODY = re.compile(r"body=%?([\w.\-]+)")
 _ARRAY = re.compile(r"\b([a-z]+[0-9]*[a-z0-9]*)\[([0-9,]*)\]")
 _BITS = re.compile(r"[a-z]+?([0-9]+)")
 
@@ -20,9 +21,9 @@ class Collective:
 
     Attributes:
       op: one of `OPS`.
-      group: devices that take part together.
-      count: a step, those in loops as often as the loop runs.
-      bytes: of the whole arrays that one device ends with (of `reduce-scatter`: begins with).
+      group: number of devices that take part together.
+      count: a step; in a loop, once a turn.
+      bytes: of the whole arrays that one device ends with (`reduce-scatter`: begins with).
     """
 
     op: str
@@ -44,37 +45,33 @@ class Collective:
 def find_collectives(text: str, *, devices: int) -> list[Collective]:
     """The collectives of an HLO module, loops unrolled.
 
-    A loop counts as often as its `known_trip_count` says or, without one, as its condition's
-    comparison with a constant; one with neither counts once. Of a conditional every branch counts.
+    A loop counts by its `known_trip_count` or, without one, by its condition's comparison with a
+    constant; one with neither counts once. Every branch of a conditional counts.
 
     Args:
       text: `compiled.as_text()`.
-      devices: how many there are, for groups that the text leaves out.
+      devices: number of all, for groups that the text leaves out.
     """
     entry, computations = _computations(text)
-    found = collections.defaultdict(lambda: [0, 0])
-
-    def walk(name: str, times: int) -> None:
+    totals: dict[tuple[str, int], list[int]] = collections.defaultdict(lambda: [0, 0])
+    waiting = [(entry, 1)]
+    while waiting:
+        name, times = waiting.pop()
         for kind, op, rest in computations.get(name, ()):
             base = op.removesuffix("-start")
             if base in OPS:
                 group = _group_size(rest, devices)
                 size = _result_bytes(kind, op) * (group if base == "reduce-scatter" else 1)
-                found[base, group][0] += times
-                found[base, group][1] += times * size
+                totals[base, group][0] += times
+                totals[base, group][1] += times * size
             elif op == "while":
                 trips = _trip_count(rest, computations)
-                if body := re.search(r"body=%?([\w.\-]+)", rest):
-                    walk(body[1], times * trips)
+                waiting += [(body, times * trips) for body in re.findall(_BODY, rest)]
             else:
-                called = _CALLED.findall(rest)
-                if branches := re.search(r"branch_computations=\{([^}]*)\}", rest):
-                    called += [branch.strip().lstrip("%") for branch in branches[1].split(",")]
-                for callee in called:
-                    walk(callee, times)
-
-    walk(entry, 1)
-    return [Collective(*key, *value) for key, value in sorted(found.items())]
+                branches = re.findall(r"branch_computations=\{([^}]*)\}", rest)
+                called = _CALLED.findall(rest) + re.findall(r"[\w.\-]+", " ".join(branches))
+                waiting += [(callee, times) for callee in called]
+    return [Collective(*key, *total) for key, total in sorted(totals.items())]
 
 
 def _computations(text: str) -> tuple[str, dict[str, list[tuple[str, str, str]]]]:
@@ -88,53 +85,41 @@ def _computations(text: str) -> tuple[str, dict[str, list[tuple[str, str, str]]]
                 computations[name] = []
                 entry = name if start[1] else entry
         elif name and (instruction := _INSTRUCTION.match(line)):
-            kind, rest = _split_type(instruction[2])
-            op, _, rest = rest.partition("(")
+            # `f32[2]{0} add(...)` or `(f32[2]{0}, ...) add(...)`: a type and an operation
+            kind, *rest = _split(instruction[2], " ")
+            op, _, rest = " ".join(rest).partition("(")
             computations[name].append((kind, op.strip(), rest))
     return entry, computations
 
 
-def _split_type(text: str) -> tuple[str, str]:
-    """`f32[2]{0} add(...)` or `(f32[2]{0}, ...) add(...)` in its type and what follows."""
-    depth = 0
-    for i, character in enumerate(text):
-        depth += (character in "([{") - (character in ")]}")
-        if character == " " and depth == 0:
-            return text[:i], text[i + 1 :]
-    return text, ""
-
-
-def _result_bytes(kind: str, op: str) -> int:
-    sizes = []
-    parts = _parts(kind)
-    if op in ("all-gather-start", "collective-permute-start"):
-        parts = parts[1:2]  # (operand, result, contexts...)
-    for part in parts:
-        sizes += [
-            math.prod(int(side) for side in shape.split(",") if side) * _item_bits(dtype)
-            for dtype, shape in _ARRAY.findall(part)
-        ]
-    return math.ceil(sum(sizes) / 8)
-
-
-def _item_bits(dtype: str) -> int:
-    """Of an element: `bf16` 16, `f8e4m3fn` 8, `pred` 8, `token` 0; `c64` holds its two halves."""
-    bits = _BITS.match(dtype)
-    return int(bits[1]) if bits else {"pred": 8}.get(dtype, 0)
-
-
-def _parts(kind: str) -> list[str]:
-    """The elements of a tuple's type; of another type, itself."""
-    if not kind.startswith("("):
-        return [kind]
+def _split(text: str, separator: str) -> list[str]:
+    """Splits at a separator outside of brackets."""
     parts, depth = [""], 0
-    for character in kind[1:-1]:
+    for character in text:
         depth += (character in "([{") - (character in ")]}")
-        if character == "," and depth == 0:
+        if character == separator and depth == 0:
             parts.append("")
         else:
             parts[-1] += character
     return parts
+
+
+def _result_bytes(kind: str, op: str) -> int:
+    parts = _split(kind[1:-1], ",") if kind.startswith("(") else [kind]
+    if op in ("all-gather-start", "collective-permute-start"):
+        parts = parts[1:2]  # (operand, result, contexts...)
+    bits = sum(
+        math.prod(int(side) for side in shape.split(",") if side) * _item_bits(dtype)
+        for part in parts
+        for dtype, shape in _ARRAY.findall(part)
+    )
+    return math.ceil(bits / 8)
+
+
+def _item_bits(dtype: str) -> int:
+    """Bits of an element: `bf16` 16, `f8e4m3fn` 8, `pred` 8, `token` 0, `c64` 64."""
+    bits = _BITS.match(dtype)
+    return int(bits[1]) if bits else {"pred": 8}.get(dtype, 0)
 
 
 def _group_size(rest: str, devices: int) -> int:

@@ -1,4 +1,4 @@
-"""The train step of a recipe, compiled for TPUs that are not here, or estimated for GPUs."""
+"""The train step of a config, compiled for TPUs that are not here, or estimated for GPUs."""
 
 import contextlib
 import dataclasses
@@ -18,11 +18,10 @@ from micron_jax.planning import formulas, hlo
 from micron_jax.planning.chips import GIB, Topology
 from micron_jax.training.config import PretrainConfig
 from micron_jax.training.flops import train_flops
-from micron_jax.training.jitted import Program, make_program
+from micron_jax.training.jitted import TrainFunctions, jit_functions
 from micron_jax.training.sharding import make_mesh
 
-# libtpu asks the network what machine this is unless it is told; it holds the machine's TPU for one
-# process, and there is none to hold.
+# Without these libtpu asks the network for the kind of this machine, and locks its TPU.
 _NO_TPU_HERE = {
     "JAX_PLATFORMS": "cpu",
     "TPU_SKIP_MDS_QUERY": "1",
@@ -32,12 +31,11 @@ _NO_TPU_HERE = {
     "TPU_STDERR_LOG_LEVEL": "3",
     "TPU_MIN_LOG_LEVEL": "3",
 }
-_MEMORY = ("arguments", "temporaries", "outputs", "aliased", "code")
 
 
 @dataclasses.dataclass(frozen=True)
-class Step:
-    """One train step on one of the devices.
+class StepCost:
+    """Memory, arithmetic and traffic of one train step on one of the devices.
 
     Attributes:
       parameters: of the student, in all.
@@ -46,8 +44,8 @@ class Step:
       needed: bytes of all kinds together, each counted once.
       available: bytes that a program can have.
       flops: of this device.
-      bytes: read and written in memory, by the compiler's count, which takes what its fusions
-        touch to come from there; an estimate counts nothing but arguments and activations.
+      bytes: read and written in memory, by the compiler's count, which takes operands of its
+        fusions to come from there; an estimate counts nothing but arguments and activations.
       collectives: see `hlo.find_collectives`.
       compiled: False for an estimate.
     """
@@ -69,7 +67,7 @@ class Step:
 
 @dataclasses.dataclass(frozen=True)
 class TooLarge:
-    """What the compiler says of a step that it cannot place: bytes needed, bytes there are."""
+    """The compiler's refusal of a step: bytes that it needs, bytes that there are."""
 
     needed: int
     available: int
@@ -77,17 +75,17 @@ class TooLarge:
 
 
 def prepare(topology: Topology) -> None:
-    """Readies this process to plan; jax must not have started its backends yet.
+    """Prepares this process to plan; jax must not have started its backends yet.
 
     Raises:
       UserError: libtpu is needed and not installed.
     """
     if topology.is_tpu and not importlib.util.find_spec("libtpu"):
         raise UserError(
-            f"--topology {topology.name}: TPU programs need libtpu; pip install '.[plan]'"
+            f"topology {topology.name}: TPU programs need libtpu; pip install '.[plan]'"
         )
     os.environ.update(_NO_TPU_HERE)
-    with contextlib.suppress(RuntimeError):  # started already, as in tests, with what they need
+    with contextlib.suppress(RuntimeError):  # started already, as in tests
         jax.config.update("jax_platforms", "cpu")
         if not topology.is_tpu:
             jax.config.update("jax_num_cpu_devices", topology.count)
@@ -107,39 +105,42 @@ def devices_of(topology: Topology) -> list[jax.Device]:
     if topology.name.startswith("v4"):
         options["chip_config_name"] = "megacore"  # one device a chip, as v4 runs by default
     try:
-        with _quiet():
-            found = topologies.get_topology_desc(
+        with _silent_stderr():
+            return topologies.get_topology_desc(
                 platform="tpu", topology_name=topology.name, **options
-            )
+            ).devices
     except (jax.errors.JaxRuntimeError, ValueError) as error:
         raise UserError(
-            f"--topology {topology.name}: libtpu refuses it ({str(error).splitlines()[0]})"
+            f"topology {topology.name}: libtpu refuses it ({str(error).splitlines()[0]})"
         ) from error
-    return found.devices
 
 
-def lay_out(
+def functions_for(
     config: PretrainConfig, topology: Topology, devices: list[jax.Device]
-) -> tuple[PretrainConfig, Program, tuple]:
-    """The run's own functions on the mesh, the config as those devices read it, and a batch.
+) -> tuple[PretrainConfig, TrainFunctions, tuple]:
+    """The functions of a run on its mesh.
 
     Returns:
-      (config with `attention` settled, program, (cur, ref) as `ShapeDtypeStruct`s).
+      (config with `attention` settled for the topology, functions, (cur, ref) as
+      `ShapeDtypeStruct`s).
     """
     mesh = make_mesh(config.mesh, devices=devices)
-    # By what they are for: `auto` would look at this machine.
-    of = dict(platform="tpu" if topology.is_tpu else "gpu", devices=mesh.size)
-    model = dataclasses.replace(
-        config.model,
-        attention=attention.settle(config.model.attention, **of),
+    # `auto` would settle for this machine.
+    settled = attention.settle(
+        config.model.attention,
+        platform="tpu" if topology.is_tpu else "gpu",
+        devices=mesh.size,
     )
+    model = dataclasses.replace(config.model, attention=settled)
     config = dataclasses.replace(config, model=model)
-    program = make_program(config, mesh, steps_per_epoch=1000, total_steps=config.total_steps(1000))
+    functions = jit_functions(
+        config, mesh, steps_per_epoch=1000, total_steps=config.total_steps(1000)
+    )
     side = config.model.img_size
     frames = jax.ShapeDtypeStruct(
-        (config.batch_size, side, side, 3), jnp.uint8, sharding=program.samples
+        (config.batch_size, side, side, 3), jnp.uint8, sharding=functions.batch_sharding
     )
-    return config, program, (frames, frames)
+    return config, functions, (frames, frames)
 
 
 # XLA's least effort, with which the code of a fusion is not tuned: a block's MLP and its gradient
@@ -149,47 +150,37 @@ _UNTUNED = {"exec_time_optimization_effort": -1.0}
 
 
 def compile_step(
-    config: PretrainConfig,
-    topology: Topology,
-    devices: list[jax.Device],
-    *,
-    tuned: bool = False,
-) -> Step | TooLarge:
-    """Compiles the train step, the very program of a run, for a TPU topology.
+    config: PretrainConfig, topology: Topology, devices: list[jax.Device], *, tuned: bool = False
+) -> StepCost | TooLarge:
+    """Compiles the train step of a run for a TPU topology.
 
     Args:
-      config, topology, devices: what for.
+      config, topology, devices: of the run, see `devices_of`.
       tuned: with the compiler's whole effort, as a run does, which takes many minutes.
 
     Raises:
       UserError: config and topology do not fit.
     """
-    config, program, batch = lay_out(config, topology, devices)
+    config, functions, batch = functions_for(config, topology, devices)
     try:
-        with _quiet(), cpu.compiled_for("tpu"):
-            lowered = program.train.lower(program.shapes, *batch)
+        with _silent_stderr(), cpu.compiled_for("tpu"):
+            lowered = functions.train.lower(functions.state, *batch)
             compiled = lowered.compile(None if tuned else _UNTUNED)
     except jax.errors.JaxRuntimeError as error:
         if too_large := read_refusal(str(error)):
             return too_large
         raise
     stats, costs = compiled.memory_analysis(), compiled.cost_analysis()
-    memory = dict(
-        zip(
-            _MEMORY,
-            (
-                stats.argument_size_in_bytes,
-                stats.temp_size_in_bytes,
-                stats.output_size_in_bytes,
-                stats.alias_size_in_bytes,
-                stats.generated_code_size_in_bytes,
-            ),
-            strict=True,
-        )
-    )
-    return Step(
-        parameters=_size(program.shapes.params),
-        mesh=dict(program.samples.mesh.shape),
+    memory = {
+        "arguments": stats.argument_size_in_bytes,
+        "temporaries": stats.temp_size_in_bytes,
+        "outputs": stats.output_size_in_bytes,
+        "aliased": stats.alias_size_in_bytes,
+        "code": stats.generated_code_size_in_bytes,
+    }
+    return StepCost(
+        parameters=_size(functions.state.params),
+        mesh=dict(functions.batch_sharding.mesh.shape),
         memory=memory,
         needed=sum(memory.values()) - 2 * memory["aliased"],
         available=topology.chip.hbm_bytes,
@@ -200,46 +191,55 @@ def compile_step(
     )
 
 
-def estimate_step(config: PretrainConfig, topology: Topology, devices: list[jax.Device]) -> Step:
-    """The train step by arithmetic.
+def estimate_step(
+    config: PretrainConfig, topology: Topology, devices: list[jax.Device]
+) -> StepCost:
+    """Estimates the train step by arithmetic.
 
     Raises:
       UserError: config and topology do not fit.
     """
-    config, program, batch = lay_out(config, topology, devices)
-    here = config.batch_size // topology.count
-    state, frames = (formulas.device_bytes(x) for x in (program.shapes, batch))
-    gradients = formulas.device_bytes(program.shapes.params)
+    config, functions, batch = functions_for(config, topology, devices)
+    samples = config.batch_size // topology.count
+    state, frames = (formulas.device_bytes(x) for x in (functions.state, batch))
+    gradients = formulas.device_bytes(functions.state.params)
     flops = train_flops(config.model, config.views, config.objective)
     flops += formulas.recomputed_flops(config)
-    parameters = _size(program.shapes.params)
-    # With `accumulate`, one part of the batch is under way, and beside its gradients their sum.
-    kept = round(here * formulas.activation_bytes(config))
-    temporaries = kept // config.accumulate + round(here * formulas.view_bytes(config))
+    parameters = _size(functions.state.params)
+    # With `accumulate`, the activations of one part, and beside its gradients their sum.
+    activations = round(samples * formulas.activation_bytes(config))
+    temporaries = activations // config.accumulate + round(samples * formulas.view_bytes(config))
     temporaries += gradients * (2 if config.accumulate > 1 else 1)
-    mesh = dict(program.samples.mesh.shape)
-    return Step(
+    mesh = dict(functions.batch_sharding.mesh.shape)
+    return StepCost(
         parameters=parameters,
         mesh=mesh,
-        memory=dict(zip(_MEMORY, (state + frames, temporaries, state, state, 0), strict=True)),
+        memory={
+            "arguments": state + frames,
+            "temporaries": temporaries,
+            "outputs": state,
+            "aliased": state,
+            "code": 0,
+        },
         needed=state + frames + temporaries,
-        available=round(0.9 * topology.chip.hbm_bytes),  # CUDA, cuDNN and fragments take theirs
-        flops=here * flops,
-        bytes=2.0 * (state + gradients) + 2.0 * kept,
+        available=round(0.9 * topology.chip.hbm_bytes),  # CUDA, cuDNN and fragments take the rest
+        flops=samples * flops,
+        bytes=2.0 * (state + gradients) + 2.0 * activations,
         collectives=formulas.exchanged(4 * parameters, mesh),
         compiled=False,
     )
 
 
 def read_refusal(message: str) -> TooLarge | None:
-    """The compiler's complaint that memory does not suffice, read; None of another complaint."""
-    found = re.search(r"\(([\d.]+)([KMG])\) exceeds available HBM \(([\d.]+)([KMG])\)", message)
-    if not found:
-        found = re.search(r"Used ([\d.]+)([KMG]) of ([\d.]+)([KMG]) hbm", message)
-    if "RESOURCE_EXHAUSTED" not in message or not found:
+    """Reads the compiler's complaint that memory does not suffice; None for another one."""
+    size = r"([\d.]+)([KMG])"
+    sizes = re.search(rf"\({size}\) exceeds available HBM \({size}\)", message) or re.search(
+        rf"Used {size} of {size} hbm", message
+    )
+    if "RESOURCE_EXHAUSTED" not in message or not sizes:
         return None
     unit = {"K": 2**10, "M": 2**20, "G": GIB}
-    return TooLarge(*(round(float(found[i]) * unit[found[i + 1]]) for i in (1, 3)))
+    return TooLarge(*(round(float(sizes[i]) * unit[sizes[i + 1]]) for i in (1, 3)))
 
 
 def _size(shapes) -> int:
@@ -247,8 +247,8 @@ def _size(shapes) -> int:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what libtpu writes to the process's stderr about the machine it is not on."""
+def _silent_stderr() -> Iterator[None]:
+    """Hides libtpu's complaints about this machine, which it writes to the process's stderr."""
     sys.stderr.flush()
     before, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from micron_jax.programs.arguments import Arguments
 from micron_jax.programs.options import add_workdir
+from micron_jax.programs.pretrain import run as pretrain
 
 # Below the workdir: micro-expressions with known truth, in CASME II's layout; the data_dir with the
 # set `casme2` that is built of them; the workdirs of what is fine-tuned on it: the demo's own
@@ -32,7 +33,6 @@ def main(argv: list[str]) -> int:
     from micron_jax.synthetic import samples
     from micron_jax.training.checkpoint import Checkpoints
     from micron_jax.training.config import parse
-    from micron_jax.training.loop import pretrain
 
     clips, corpus = workdir / "clips", workdir / "corpus"
     config = parse(_settings("pretrain_demo", data_dir=corpus))

@@ -1,7 +1,6 @@
-"""`micron-jax plan`: what a pretraining will need and cost, before anyone pays."""
+"""`micron-jax plan`: needs and cost of a pretraining, before anyone pays."""
 
 import dataclasses
-import functools
 import time
 
 from micron_jax.errors import UserError
@@ -54,47 +53,47 @@ def main(argv: list[str]) -> int:
     config = parse(read_recipe(arguments, "pretrain", "data.data_dir=DIR"))  # no data are read
 
     from micron_jax.planning import batch, steps
-    from micron_jax.planning.report import make_report, refusal_report, table
+    from micron_jax.planning.report import make_report, table
 
     steps.prepare(topology)
     devices = steps.devices_of(topology)
-    if topology.is_tpu:
-        step_of = functools.partial(steps.compile_step, tuned=arguments.tuned)
-    else:
-        step_of = steps.estimate_step
 
-    def sized(samples: int):
-        return dataclasses.replace(config, batch_size=samples * topology.count)
+    def attempt(samples: float):
+        resized = dataclasses.replace(config, batch_size=round(samples * topology.count))
+        return _attempt(resized, topology, devices, tuned=arguments.tuned)
 
-    def attempt(config):
-        begun = time.perf_counter()
-        each = f"{config.batch_size / topology.count:g} samples a device"
-        if topology.is_tpu:
-            print(f"compiling for {topology.name}, {each} ...", end=" ", flush=True)
-        step = step_of(config, topology, devices)
-        if topology.is_tpu:
-            verdict = "fits" if step.fits else f"needs {step.needed / 2**30:.1f} GiB, too much"
-            print(f"{verdict} ({time.perf_counter() - begun:.0f} s)", flush=True)
-        return step
-
-    report = {}
+    more = {}
     if arguments.find_batch:
         first = max(config.batch_size // topology.count, 1)
-        largest, step = batch.largest_batch(lambda samples: attempt(sized(samples)), first)
+        largest, step = batch.largest_batch(attempt, first)
         if not largest:
             raise UserError(
                 f"{topology.name}: not even one sample a device fits; raise config.mesh.fsdp"
             )
-        config = sized(largest)
-        report = {"largest_batch_per_device": largest}
+        config = dataclasses.replace(config, batch_size=largest * topology.count)
+        more = {"largest_batch_per_device": largest}
     else:
-        step = attempt(config)
+        step = attempt(config.batch_size / topology.count)
+    report = more | make_report(config, topology, step, frames=arguments.frames)
     if isinstance(step, steps.TooLarge):
-        report = refusal_report(config, topology, step)
         print("does not fit: lower config.batch_size, or let --find-batch look for one that does")
     else:
-        report |= make_report(config, topology, step, frames=arguments.frames)
         print(table(report, topology))
     if arguments.json:
         write_json(arguments.json, report)
     return 0
+
+
+def _attempt(config, topology, devices, *, tuned: bool):
+    """The step of a config: for GPUs estimated, for TPUs compiled, with a line that reports it."""
+    from micron_jax.planning import steps
+
+    if not topology.is_tpu:
+        return steps.estimate_step(config, topology, devices)
+    begin = time.perf_counter()
+    samples = f"{config.batch_size / topology.count:g} samples a device"
+    print(f"compiling for {topology.name}, {samples} ...", end=" ", flush=True)
+    step = steps.compile_step(config, topology, devices, tuned=tuned)
+    verdict = "fits" if step.fits else f"needs {step.needed / 2**30:.1f} GiB, too much"
+    print(f"{verdict} ({time.perf_counter() - begin:.0f} s)", flush=True)
+    return step

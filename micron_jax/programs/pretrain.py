@@ -1,5 +1,9 @@
 """`micron-jax pretrain`: self-supervised learning from an unlabeled corpus."""
 
+import functools
+import sys
+from pathlib import Path
+
 from micron_jax.programs.arguments import Arguments
 from micron_jax.programs.options import add_config, add_workdir, read_recipe
 
@@ -35,9 +39,34 @@ def main(argv: list[str]) -> int:
 
     from micron_jax.training import hosts
     from micron_jax.training.config import parse
-    from micron_jax.training.loop import pretrain
 
     config = parse(read_recipe(options, "pretrain"))
     hosts.initialize(options.coordinator, options.processes, options.process)
     with hosts.fail_fast():
-        return pretrain(config, options.workdir)
+        return run(config, options.workdir)
+
+
+def run(config, workdir: Path) -> int:
+    """Pretrains by a `PretrainConfig`, and prints the beginning and the end.
+
+    Returns:
+      The exit status: 0, or 128 + the number of the signal that stopped the run.
+
+    Raises:
+      UserError: there is no corpus; see `training.loop.pretrain`.
+    """
+    from micron_jax.datasets.frames import open_frames
+    from micron_jax.training import hosts, loop
+
+    corpus = hosts.together(lambda: open_frames(config.data.data_dir))
+    result = loop.pretrain(config, workdir, corpus, notify=functools.partial(print, flush=True))
+    if result.signal:
+        if hosts.is_chief():
+            print(
+                f"stopped at step {result.step}, which is saved; the same command goes on",
+                file=sys.stderr,
+            )
+        return 128 + result.signal
+    if hosts.is_chief():
+        print(f"done: {result.step} steps in {workdir}")
+    return 0

@@ -1,4 +1,4 @@
-"""What a run remembers: its state and its place in the data, every so often."""
+"""Checkpoints of a run: its state and its place in the data, every so many steps."""
 
 import contextlib
 import sys
@@ -20,13 +20,13 @@ _BEST = "validation_loss"
 
 
 class SaveError(Exception):
-    """A checkpoint could not be written; the message says which and why. The older ones stand."""
+    """A checkpoint could not be written; the message names it and the reason."""
 
 
 class Checkpoints:
     """Checkpoints of a workdir, written whole or not at all, in the background.
 
-    Used as a context: its end waits for what is being written, but not at an error of one process
+    A context: its end waits for the checkpoint being written, but not at an error of one process
     of several, as the others may never come.
     """
 
@@ -37,7 +37,7 @@ class Checkpoints:
           UserError: the folder cannot be read or made.
         """
         self._workdir, self._keep = workdir, keep
-        self._newest: int | None = None  # that was begun
+        self._newest: int | None = None  # step of the save that began last
         try:
             self._manager = self._open()
         except OSError as error:
@@ -75,7 +75,7 @@ class Checkpoints:
 
     @staticmethod
     def folder(workdir: Path) -> Path:
-        """Where a run's checkpoints lie, a folder a step."""
+        """The folder of a run's checkpoints, which holds a folder a step."""
         return workdir / "checkpoints"
 
     def latest(self) -> int | None:
@@ -90,12 +90,12 @@ class Checkpoints:
         Args:
           step: steps taken.
           state: a tree of arrays.
-          data: its place is saved too, and is the same on every process.
+          data: iterator whose place is saved too, the same on every process.
           validation_loss: of this very state; without one it cannot be the best.
 
         Raises:
-          SaveError: this one could not be begun. One before, that failed in the background, is
-            told of by `check` or `wait`, which come first.
+          SaveError: this save could not begin. An earlier one that fails in the background is
+            reported by `check` or `wait`, which come first.
         """
         items = {
             "state": ocp.args.StandardSave(state),
@@ -107,12 +107,12 @@ class Checkpoints:
         self._newest = step
 
     def check(self) -> None:
-        """Raises the `SaveError` of what was being written, if it has failed by now."""
+        """Raises `SaveError` if the save in the background has failed by now."""
         with self._reporting(self._newest):
             self._manager.check_for_errors()
 
     def wait(self) -> None:
-        """Waits for what is being written; raises `SaveError` if it fails."""
+        """Waits for the save in the background; raises `SaveError` if it fails."""
         with self._reporting(self._newest):
             self._manager.wait_until_finished()
 
@@ -131,13 +131,13 @@ class Checkpoints:
             raise SaveError(f"{folder}: not written ({_first_line(error)})") from error
 
     def restore(self, like, data: grain.DatasetIterator) -> tuple[int, object] | None:
-        """The newest state that can be read, and its step; the iterator is moved to its place.
+        """Restores the newest state that can be read, and moves the iterator to its place.
 
-        Damaged checkpoints that are newer are set aside in `damaged/`, with a warning.
+        Moves damaged checkpoints that are newer to `damaged/`, with a warning.
 
         Args:
           like: `ShapeDtypeStruct`s with shardings, on whatever mesh there is now.
-          data: an iterator as it was made anew.
+          data: a new iterator.
 
         Returns:
           (step, state), or None if the run has no checkpoint yet.
@@ -147,15 +147,15 @@ class Checkpoints:
         """
         damaged = {}
         for step in sorted(self._manager.all_steps(), reverse=True):
-            found = hosts.together(lambda step=step: self._read(step, like))
-            # What is damaged for one process is of no use to the others.
-            reasons = [text for text in hosts.gather(found if isinstance(found, str) else "")]
+            content = hosts.together(lambda step=step: self._read(step, like))
+            # If one process finds damage, the others cannot use the checkpoint either.
+            reasons = hosts.gather(content if isinstance(content, str) else "")
             if any(reasons):
                 damaged[step] = next(filter(None, reasons))
                 continue
-            state, place = found
+            state, place = content
             data.set_state(place)
-            self._set_aside(damaged, going_on_at=step)
+            self._move_damaged(damaged, going_on_at=step)
             return step, state
         if damaged:
             step, reason = max(damaged.items())
@@ -163,10 +163,10 @@ class Checkpoints:
         return None
 
     def _read(self, step: int, like) -> tuple[object, dict] | str:
-        """(state, place in the data), or what is damaged.
+        """(state, place in the data), or a description of the damage.
 
-        The handlers are called as they are, not through the manager, whose barriers would keep the
-        other processes waiting when this one finds damage.
+        It calls the handlers themselves, as the manager's barriers would let the other processes
+        wait when this one finds damage.
         """
         folder = self.folder(self._workdir).absolute() / str(step)
         handler = ocp.StandardCheckpointHandler()
@@ -186,14 +186,13 @@ class Checkpoints:
             return reason
         return state, place
 
-    def _set_aside(self, damaged: dict[int, str], *, going_on_at: int) -> None:
+    def _move_damaged(self, damaged: dict[int, str], *, going_on_at: int) -> None:
         if not damaged:
             return
         if hosts.is_chief():
-            aside = self._workdir / "damaged"
-            aside.mkdir(exist_ok=True)
             for step, reason in damaged.items():
-                place = aside / f"{step}"
+                place = self._workdir / "damaged" / f"{step}"
+                place.parent.mkdir(exist_ok=True)
                 while place.exists():
                     place = place.with_name(place.name + "_")
                 (self.folder(self._workdir) / str(step)).rename(place)
@@ -202,21 +201,21 @@ class Checkpoints:
                     f"the run goes on at step {going_on_at}",
                     file=sys.stderr,
                 )
-        hosts.gather("")  # nobody looks before it is done
+        hosts.gather("")  # no process reads the folder before it is done
         self._manager.reload()
 
 
 def _check_shapes(folder: Path, saved, params) -> None:
-    """Raises a `UserError` if a checkpoint, whole as it may be, is of another network."""
-    ours = {name: tuple(leaf.shape) for name, leaf in flatten_dict(params, sep="/").items()}
-    theirs = {
-        name: tuple(leaf.shape) for name, leaf in flatten_dict(saved["params"], sep="/").items()
-    }
-    for name in sorted(ours.keys() | theirs.keys()):
-        if ours.get(name) != theirs.get(name):
+    """Raises a `UserError` if an undamaged checkpoint is of another network."""
+    here, there = (
+        {name: tuple(leaf.shape) for name, leaf in flatten_dict(tree, sep="/").items()}
+        for tree in (params, saved["params"])
+    )
+    for name in sorted(here.keys() | there.keys()):
+        if here.get(name) != there.get(name):
             raise UserError(
-                f"{folder}: is of another network ({name} has shape {theirs.get(name)} there and "
-                f"{ours.get(name)} here); use a new --workdir"
+                f"{folder}: is of another network ({name} has shape {there.get(name)} there and "
+                f"{here.get(name)} here); use a new workdir"
             )
 
 
@@ -225,7 +224,7 @@ def _first_line(error: Exception) -> str:
 
 
 def read_weights(workdir: Path) -> tuple[int, dict]:
-    """The newest step of a run and its `params`, `teacher` and `center`, as numpy arrays.
+    """Reads the newest step of a run and its `params`, `teacher` and `center` as numpy arrays.
 
     Raises:
       UserError: the workdir holds no checkpoint yet, or a damaged one.
@@ -241,10 +240,9 @@ def read_weights(workdir: Path) -> tuple[int, dict]:
             metadata = reader.metadata(path).item_metadata
             if metadata is None:
                 raise ValueError("its metadata cannot be read")
-            saved = metadata.tree
-            wanted = {name: saved.get(name) for name in ("params", "teacher", "center")}
-            as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
-            args = ocp.args.PyTreeRestore(wanted, restore_args=as_numpy, partial_restore=True)
+            tree = {name: metadata.tree.get(name) for name in ("params", "teacher", "center")}
+            as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
+            args = ocp.args.PyTreeRestore(tree, restore_args=as_numpy, partial_restore=True)
             return step, reader.restore(path, args=args)
     except (OSError, ValueError, KeyError) as error:
         raise _damaged(folder / str(step), _first_line(error)) from error
@@ -252,7 +250,7 @@ def read_weights(workdir: Path) -> tuple[int, dict]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Orbax's warning of a metadata file that our checkpoints do not need."""
+    """Silences Orbax's warning of a metadata file that these checkpoints do not need."""
     before = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)
     try:

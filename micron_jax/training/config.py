@@ -1,8 +1,9 @@
-"""A recipe: all settings of a pretraining, in sections, each checked."""
+"""All settings of a pretraining, in sections, each checked."""
 
 import dataclasses
 
 from micron_jax import config as configs
+from micron_jax.checks import at_least, choose
 from micron_jax.data.views import ViewsConfig
 from micron_jax.errors import UserError
 from micron_jax.models.config import ModelConfig
@@ -16,12 +17,12 @@ class DataConfig:
     """The corpus and how pairs are drawn from it.
 
     Attributes:
-      data_dir: where `micron-jax data build frames` put it.
+      data_dir: folder that `micron-jax data build frames` wrote the corpus to.
       delta_min, delta_max: distance δ of a pair, frames at 30 fps, both included (ours).
-      workers: reader processes; 0 reads in threads of this one.
-      threads: that read ahead, a batch each.
-      validation_clips: share of the clips that is held out (ours), chosen by seed and name; of
-        fewer clips than make one, none is.
+      workers: reader processes; 0 reads in threads of this process.
+      threads: threads that read ahead, a batch each.
+      validation_clips: share of the clips that is held out (ours), chosen by seed and name; it is
+        rounded to whole clips.
     """
 
     data_dir: str
@@ -34,7 +35,8 @@ class DataConfig:
     def __post_init__(self):
         if not 0 <= self.validation_clips < 1:
             raise UserError(
-                f"data.validation_clips={self.validation_clips}: must be at least 0, less than 1"
+                f"config.data.validation_clips={self.validation_clips}: "
+                "must be at least 0 and less than 1"
             )
 
 
@@ -46,18 +48,18 @@ class PretrainConfig:
       data, model, views, objective, optimizer, mesh: sections, see their classes.
       seed: of everything random.
       batch_size: pairs a step, over all devices.
-      accumulate: parts that the batch goes through in, one after another, to save memory.
-      epochs: passes over all pairs of the corpus; a part of one will do.
-      log_every, picture_every, checkpoint_every, validate_every: in steps. Only what is validated
-        can be the best checkpoint: `validate_every` should divide `checkpoint_every`.
-      validation_batches: that a validation takes, of `batch_size` pairs spread over the clips.
-      keep: checkpoints that are kept, the last ones; the best is kept besides.
+      accumulate: parts of a batch that are computed one after another, to save memory.
+      epochs: passes over all pairs of the corpus; may be a fraction.
+      log_every, picture_every, checkpoint_every, validate_every: in steps. Only a validated state
+        can be the best checkpoint: let `validate_every` divide `checkpoint_every`.
+      validation_batches: batches of a validation, with `batch_size` pairs spread over the clips.
+      keep: number of the last checkpoints that stay; the best one stays besides.
       on_divergence: at a loss that is not finite, or a spike: `stop`, or `rewind` to the last
         checkpoint and go on behind the batches since then.
       spike: a loss this many times the median of the last 100 is a spike; 0 knows no spikes.
-      rewinds: how often a run may, before it stops.
-      on_save_error: when a checkpoint cannot be written (disk full, read-only): `continue`, with a
-        warning, to the next; or `stop`. Several processes always stop.
+      rewinds: number of rewinds before the run stops.
+      on_save_error: when a checkpoint cannot be written (disk full, read-only): `continue` to the
+        next with a warning, or `stop`. Several processes always stop.
       profile_steps: (first, last) step that jax's profiler records; (0, 0) is none.
     """
 
@@ -84,77 +86,71 @@ class PretrainConfig:
     profile_steps: tuple[int, int] = (0, 0)
 
     def __post_init__(self):
-        for field in (
-            "batch_size", "accumulate", "log_every", "picture_every",
-            "checkpoint_every", "validate_every", "validation_batches", "keep",
-        ):  # fmt: skip
-            if getattr(self, field) < 1:
-                raise UserError(f"config.{field}={getattr(self, field)}: must be at least 1")
+        at_least(
+            "config", self, batch_size=1, accumulate=1, log_every=1, picture_every=1,
+            checkpoint_every=1, validate_every=1, validation_batches=1, keep=1,
+        )  # fmt: skip
         if self.epochs <= 0:
             raise UserError(f"config.epochs={self.epochs}: must be more than 0")
-        for field, choices in (
-            ("on_divergence", ("stop", "rewind")),
-            ("on_save_error", ("continue", "stop")),
-        ):
-            if getattr(self, field) not in choices:
-                raise UserError(
-                    f"config.{field}={getattr(self, field)!r}: choose one of {', '.join(choices)}"
-                )
+        choose("config", self, on_divergence=("stop", "rewind"), on_save_error=("continue", "stop"))
         if self.spike and self.spike <= 1:
             raise UserError(f"config.spike={self.spike}: must be more than 1, or 0 for none")
-        needs = {"dino": ("global_crops", 2), "mse": ("local_crops", 1)}
-        if self.objective.agreement in needs:
-            field, least = needs[self.objective.agreement]
-            if getattr(self.views, field) < least:
-                raise UserError(
-                    f"config.views.{field}={getattr(self.views, field)}: "
-                    f"objective.agreement={self.objective.agreement!r} needs {least}"
-                )
-        if (self.objective.agreement == "dino") != (self.model.projection_dim > 0):
-            raise UserError(
-                f"config.model.projection_dim={self.model.projection_dim}: the projection head "
-                "belongs to objective.agreement='dino', and only to that"
-            )
-        if self.objective.agreement == "dino" and self.views.global_crops != 2:
-            raise UserError(f"config.views.global_crops={self.views.global_crops}: dino takes 2")
+        self._check_agreement()
+        self._check_known_motion()
         if self.batch_size % (self.accumulate * self.views.pair_every):
             raise UserError(
                 f"config.views.pair_every={self.views.pair_every}: does not divide the "
                 f"{self.batch_size // self.accumulate} pairs that go through at a time"
             )
-        parts = (self.model.band, self.views.motion_crops, self.objective.motion_weight)
-        if any(parts) and not all(parts):
+
+    def _check_agreement(self) -> None:
+        agreement, views, patch_size = self.objective.agreement, self.views, self.model.patch_size
+        if agreement == "dino" and views.global_crops != 2:
+            raise UserError(f"config.views.global_crops={views.global_crops}: dino takes 2")
+        if agreement == "mse" and views.local_crops < 1:
+            raise UserError(
+                f"config.views.local_crops={views.local_crops}: objective.agreement='mse' needs 1"
+            )
+        if (agreement == "dino") != (self.model.projection_dim > 0):
+            raise UserError(
+                f"config.model.projection_dim={self.model.projection_dim}: the projection head "
+                "belongs to objective.agreement='dino', and only to that"
+            )
+        if views.local_crops and views.local_size % patch_size:
+            raise UserError(
+                f"config.views.local_size={views.local_size}: "
+                f"not a multiple of model.patch_size={patch_size}"
+            )
+
+    def _check_known_motion(self) -> None:
+        model, views = self.model, self.views
+        parts = (model.band, views.motion_crops, self.objective.motion_weight)
+        if not any(parts):
+            return
+        if not all(parts):
             raise UserError(
                 f"config.model.band={parts[0]}, config.views.motion_crops={parts[1]}, "
-                f"config.objective.motion_weight={parts[2]}: learning from known motion needs all "
-                "three, and without it all are empty or 0"
+                f"config.objective.motion_weight={parts[2]}: to learn from known motion, set all "
+                "three; to leave it out, all are empty or 0"
             )
-        if self.views.motion_crops and (
-            self.model.patch_size % 4 or self.views.motion_size % self.model.patch_size
-        ):
+        if model.patch_size % 4 or views.motion_size % model.patch_size:
             raise UserError(
-                f"config.model.patch_size={self.model.patch_size}: known motion needs a multiple "
-                f"of 4 that divides views.motion_size={self.views.motion_size}"
+                f"config.model.patch_size={model.patch_size}: known motion needs a multiple "
+                f"of 4 that divides views.motion_size={views.motion_size}"
             )
-        shown = self.views.motion_size // self.model.patch_size
-        if self.views.motion_crops and shown != self.model.motion_window:
+        if (patches := views.motion_size // model.patch_size) != model.motion_window:
             raise UserError(
-                f"config.model.motion_window={self.model.motion_window}: views.motion_size="
-                f"{self.views.motion_size} shows {shown} patches; they must agree"
-            )
-        if self.views.local_crops and self.views.local_size % self.model.patch_size:
-            raise UserError(
-                f"config.views.local_size={self.views.local_size}: "
-                f"not a multiple of model.patch_size={self.model.patch_size}"
+                f"config.model.motion_window={model.motion_window}: views.motion_size="
+                f"{views.motion_size} shows {patches} patches; they must agree"
             )
 
     def total_steps(self, steps_per_epoch: int) -> int:
-        """Of the whole run, one at least."""
+        """Steps of the whole run, at least one."""
         return max(round(self.epochs * steps_per_epoch), 1)
 
 
-# What may change when a run goes on: it reaches the parameters by rounding alone, or by what is
-# done about a loss that has diverged.
+# Fields that may change when a run goes on: they reach the parameters by rounding alone, or by the
+# answer to a loss that has diverged.
 FREE = {
     "log_every", "picture_every", "checkpoint_every", "validate_every", "validation_batches",
     "keep", "on_divergence", "spike", "rewinds", "on_save_error", "profile_steps", "accumulate",
@@ -170,8 +166,6 @@ def parse(values: dict) -> PretrainConfig:
       UserError: an unknown or missing field, a bad value.
     """
     model = dict(values.get("model", {}))
-    size = model.pop("size", None)
-    if size is not None:
-        named = dataclasses.asdict(ModelConfig.of_size(size))
-        model = named | model
+    if (size := model.pop("size", None)) is not None:
+        model = dataclasses.asdict(ModelConfig.of_size(size)) | model
     return configs.build(PretrainConfig, values | {"model": model})

@@ -1,7 +1,6 @@
-"""What a pretraining computes, compiled: init, train step, pictures, with all their shardings."""
+"""Jitted functions of a pretraining on a mesh: first state, train step, validation, preview."""
 
 import dataclasses
-import functools
 from collections.abc import Callable
 
 import jax
@@ -11,51 +10,53 @@ from jax.sharding import PartitionSpec as P
 
 from micron_jax.data.views import denormalize, make_views
 from micron_jax.errors import UserError
-from micron_jax.models.config import ModelConfig
 from micron_jax.models.layers import patchify, unpatchify
 from micron_jax.models.micron_bert import bound
 from micron_jax.training.config import PretrainConfig
-from micron_jax.training.losses import patch_moments, teacher_temperature
+from micron_jax.training.losses import patch_moments
 from micron_jax.training.optimizer import learning_rate, make_optimizer
 from micron_jax.training.sharding import batch_sharding, state_shardings
 from micron_jax.training.state import TrainState, init_state
-from micron_jax.training.steps import make_loss, make_step
+from micron_jax.training.steps import Objective, TrainStep
+
+PREVIEW_PAIRS = 4
+_VALIDATED = ("loss", "reconstruction", "agreement", "motion")
 
 
 @dataclasses.dataclass(frozen=True)
-class Program:
-    """The functions of a run on a mesh, jitted with their shardings; nothing has run yet.
+class TrainFunctions:
+    """Functions on a mesh, jitted with their shardings; none has run yet.
 
     Attributes:
-      shapes: the `TrainState` as `ShapeDtypeStruct`s with shardings.
-      samples: where a batch of frames lives, spread along its first axis.
+      state: the `TrainState` as `ShapeDtypeStruct`s with shardings.
+      batch_sharding: of a batch of frames, which is spread along its first axis.
       init: init() -> the state before the first step.
       train: train(state, cur, ref) -> (state, metrics); cur and ref are uint8 [B, H, W, 3]; the
-        state is donated. Augmentation is drawn from (seed, state.step) and is part of it.
+        state is donated. Augmentation is part of it and is drawn from (seed, state.step).
       validate: validate(state, number, cur, ref) -> losses of batch `number` of held-out clips;
-        its views are drawn from (seed, number) and stay the same all through the run.
-      look: look(params, cur, ref) -> what `pictures.draw_pairs` shows, of the first four pairs.
-      schedule: step -> learning rate.
+        its views are drawn from (seed, number) and stay the same throughout the run.
+      preview: preview(params, cur, ref) -> images of the first pairs, for `pictures.draw_pairs`.
+      learning_rate: step -> learning rate.
     """
 
-    shapes: TrainState
-    samples: NamedSharding
+    state: TrainState
+    batch_sharding: NamedSharding
     init: Callable
     train: Callable
     validate: Callable
-    look: Callable
-    schedule: optax.Schedule
+    preview: Callable
+    learning_rate: optax.Schedule
 
 
-def make_program(
+def jit_functions(
     config: PretrainConfig, mesh: Mesh, *, steps_per_epoch: int, total_steps: int
-) -> Program:
-    """The functions of a run.
+) -> TrainFunctions:
+    """The functions of a pretraining.
 
     Args:
-      config: of the run.
+      config: its settings.
       mesh: from `sharding.make_mesh`; its devices need not be of this machine.
-      steps_per_epoch, total_steps: what the schedules count in.
+      steps_per_epoch, total_steps: units of the schedules.
 
     Raises:
       UserError: batch or parameters do not divide over the mesh.
@@ -75,89 +76,85 @@ def make_program(
         steps_per_epoch=steps_per_epoch,
         total_steps=total_steps,
     )
-    optimizer = make_optimizer(config.optimizer, schedule)
-    step = make_step(
-        config.model,
-        config.objective,
-        optimizer,
-        steps_per_epoch=steps_per_epoch,
-        total_steps=total_steps,
-        accumulate=config.accumulate,
-        in_turn=mesh.size == 1,
+    step = TrainStep(
+        Objective(config.model, config.objective),
+        make_optimizer(config.optimizer, schedule),
+        steps_per_epoch,
+        total_steps,
+        config.accumulate,
+        sequential=mesh.size == 1,
     )
-    loss = make_loss(config.model, config.objective)
-    init_key, views_key = jax.random.split(jax.random.key(config.seed))
-    validation_key = jax.random.fold_in(views_key, 2**32 - 1)  # no step has it
-    views_of = functools.partial(
-        make_views,
-        config=config.views,
-        img_size=config.model.img_size,
-        patch_size=config.model.patch_size,
-    )
-
-    def init():
-        return init_state(
-            config.model, optimizer, init_key, dino=config.objective.agreement == "dino"
-        )
-
-    def train(state, cur, ref):
-        views = views_of(jax.random.fold_in(views_key, state.step), cur, ref)
-        return step(state, views)
-
-    def validate(state, number, cur, ref):
-        views = views_of(jax.random.fold_in(validation_key, number), cur, ref)
-        temperature = teacher_temperature(config.objective, state.step // steps_per_epoch)
-        _, parts = loss(state.params, state.teacher, state.center, views, temperature)
-        names = ("loss", "reconstruction", "agreement", "motion")
-        return {name: parts[name] for name in names if name in parts}
-
-    def look(params, cur, ref):
-        views = views_of(views_key, cur[:4], ref[:4])
-        return _look(config.model, config.objective.norm_pix, params, views)
-
-    shapes = jax.eval_shape(init)
-    shardings = state_shardings(mesh, shapes)
-    samples, everywhere = batch_sharding(mesh), NamedSharding(mesh, P())
-    return Program(
-        shapes=_with_shardings(shapes, shardings),
-        samples=samples,
-        init=jax.jit(init, out_shardings=shardings),
+    pure = _PureFunctions(config, step, *jax.random.split(jax.random.key(config.seed)))
+    shapes = jax.eval_shape(pure.init)
+    states = state_shardings(mesh, shapes)
+    batches, everywhere = batch_sharding(mesh), NamedSharding(mesh, P())
+    return TrainFunctions(
+        state=jax.tree.map(
+            lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+            shapes,
+            states,
+        ),
+        batch_sharding=batches,
+        init=jax.jit(pure.init, out_shardings=states),
         train=jax.jit(
-            train,
-            in_shardings=(shardings, samples, samples),
-            out_shardings=(shardings, everywhere),
+            pure.train,
+            in_shardings=(states, batches, batches),
+            out_shardings=(states, everywhere),
             donate_argnums=0,
         ),
         validate=jax.jit(
-            validate,
-            in_shardings=(shardings, everywhere, samples, samples),
+            pure.validate,
+            in_shardings=(states, everywhere, batches, batches),
             out_shardings=everywhere,
         ),
-        look=jax.jit(
-            look,
-            in_shardings=(shardings.params, samples, samples),
-            out_shardings=everywhere,
+        preview=jax.jit(
+            pure.preview, in_shardings=(states.params, batches, batches), out_shardings=everywhere
         ),
-        schedule=schedule,
+        learning_rate=schedule,
     )
 
 
-def _with_shardings(shapes, shardings):
-    return jax.tree.map(
-        lambda shape, sharding: jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding),
-        shapes,
-        shardings,
-    )
+@dataclasses.dataclass(frozen=True, eq=False)
+class _PureFunctions:
+    """The functions of `TrainFunctions`, not yet jitted."""
 
+    config: PretrainConfig
+    step: TrainStep
+    init_key: jax.Array
+    views_key: jax.Array
 
-def _look(model: ModelConfig, norm_pix: bool, params: dict, views: dict) -> dict:
-    network = bound(model, params)
-    rep, ref_, cur_ = (network.encode(views[name]) for name in ("rep", "ref", "cur"))
-    pred = network.decode(network.attend(rep, ref_))
-    if norm_pix:
-        mean, deviation = patch_moments(patchify(views["cur"], model.patch_size))
-        pred = pred * deviation + mean
-    pred = unpatchify(pred, model.patch_size, (model.grid, model.grid))
-    heat = network.motion_map(cur_, ref_, "symmetric").reshape(-1, model.grid, model.grid)
-    images = {name: denormalize(views[name]) for name in ("cur", "ref", "rep")}
-    return images | {"pred": denormalize(pred), "heat": heat}
+    def _views(self, key: jax.Array, cur, ref) -> dict:
+        config, model = self.config.views, self.config.model
+        return make_views(
+            key, cur, ref, config=config, img_size=model.img_size, patch_size=model.patch_size
+        )
+
+    def init(self):
+        dino = self.config.objective.agreement == "dino"
+        return init_state(self.config.model, self.step.optimizer, self.init_key, dino=dino)
+
+    def train(self, state, cur, ref):
+        views = self._views(jax.random.fold_in(self.views_key, state.step), cur, ref)
+        return self.step(state, views)
+
+    def validate(self, state, number, cur, ref):
+        key = jax.random.fold_in(self.views_key, 2**32 - 1)  # no step has it
+        views = self._views(jax.random.fold_in(key, number), cur, ref)
+        _, parts = self.step.objective.loss(
+            state.params, state.teacher, state.center, views, self.step.teacher_temperature(state)
+        )
+        return {name: parts[name] for name in _VALIDATED if name in parts}
+
+    def preview(self, params, cur, ref):
+        views = self._views(self.views_key, cur[:PREVIEW_PAIRS], ref[:PREVIEW_PAIRS])
+        model = self.config.model
+        network = bound(model, params)
+        rep, ref_, cur_ = (network.encode(views[name]) for name in ("rep", "ref", "cur"))
+        pred = network.decode(network.attend(rep, ref_))
+        if self.config.objective.norm_pix:
+            mean, deviation = patch_moments(patchify(views["cur"], model.patch_size))
+            pred = pred * deviation + mean
+        pred = unpatchify(pred, model.patch_size, (model.grid, model.grid))
+        heat = network.motion_map(cur_, ref_, "symmetric").reshape(-1, model.grid, model.grid)
+        images = {name: denormalize(views[name]) for name in ("cur", "ref", "rep")}
+        return images | {"pred": denormalize(pred), "heat": heat}

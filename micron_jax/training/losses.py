@@ -1,4 +1,4 @@
-"""What is learned from: reconstruction, and the agreement of a face with its crops."""
+"""Losses of a pretraining: reconstruction, agreement of a face with its crops, known motion."""
 
 import dataclasses
 
@@ -6,15 +6,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from micron_jax.errors import UserError
+from micron_jax.checks import choose
 from micron_jax.models.layers import patchify
 from micron_jax.models.poi import unit
 
 
 @dataclasses.dataclass(frozen=True)
 class ObjectiveConfig:
-    """Total loss = reconstruction_weight · L_r + agreement_weight · L_agreement, and with ours
-    + motion_weight · L_motion.
+    """Weights of the total loss: γ · L_r + β · L_agreement + motion_weight · L_motion.
 
     Attributes:
       reconstruction_weight: γ of the paper's total loss (its value is not printed).
@@ -22,9 +21,9 @@ class ObjectiveConfig:
       agreement: `none`; `mse`, the paper's Eq. 15; `dino`, the release's.
       motion_weight: of `motion_loss`, which is ours; 0 leaves it out.
       norm_pix: reconstruct patches with their own mean and variance removed.
-      student_temperature: of the student's softmax in `dino`; so are all that follow.
-      teacher_temperature_start, teacher_temperature: the teacher's, first and last.
-      teacher_temperature_epochs: epochs over which it goes linearly from one to the other.
+      student_temperature: of the student's softmax. This field and the next are for `dino`.
+      teacher_temperature_start, teacher_temperature: of the teacher's softmax, first and last.
+      teacher_temperature_epochs: epochs of the linear change from the first to the last.
       teacher_momentum: of the teacher's moving average at the first step; a cosine takes it to 1.
       center_momentum: of the center's moving average.
     """
@@ -42,10 +41,7 @@ class ObjectiveConfig:
     center_momentum: float = 0.9
 
     def __post_init__(self):
-        if self.agreement not in ("none", "mse", "dino"):
-            raise UserError(
-                f"objective.agreement={self.agreement!r}: choose one of none, mse, dino"
-            )
+        choose("config.objective", self, agreement=("none", "mse", "dino"))
 
 
 def reconstruction_loss(predicted, images, *, patch_size: int, norm_pix: bool = False):
@@ -53,12 +49,9 @@ def reconstruction_loss(predicted, images, *, patch_size: int, norm_pix: bool = 
 
     Args:
       predicted: pixels of each patch, [B, N, patch_size² · 3].
-      images: what they should be, [B, H, W, 3].
+      images: the target, [B, H, W, 3].
       patch_size: side of a patch, pixels.
       norm_pix: compare with each patch's values less their mean, over their deviation.
-
-    Returns:
-      A scalar.
     """
     target = patchify(images, patch_size)
     if norm_pix:
@@ -84,23 +77,20 @@ def mse_agreement(cls, crop_cls):
     return jnp.mean(jnp.square(difference))
 
 
-def motion_loss(logit, found, displacement):
-    """How far what the motion branch says is from known motion; ours.
+def motion_loss(logit, predicted, displacement):
+    """Distance between the motion branch's prediction and known motion; ours.
 
     Cross-entropy of "moved", which patches become between 0.08 and 0.3 px, plus the distance of
     the displacements, rounded off below 0.1 px.
 
     Args:
-      logit, found: of `motion.Motion`, [B, N] and [B, N, 2].
-      displacement: how the patches moved, px, [B, N, 2].
-
-    Returns:
-      A scalar.
+      logit, predicted: from `motion.Motion`, [B, N] and [B, N, 2].
+      displacement: true displacement of the patches, px, [B, N, 2].
     """
     length = jnp.sqrt(jnp.square(displacement).sum(-1))
     moved = jnp.clip((length - 0.08) / (0.3 - 0.08), 0, 1)
     missed = optax.sigmoid_binary_cross_entropy(logit, moved).mean()
-    off = jnp.sqrt(jnp.square(found - displacement).sum(-1) + 0.1**2) - 0.1
+    off = jnp.sqrt(jnp.square(predicted - displacement).sum(-1) + 0.1**2) - 0.1
     return missed + off.mean()
 
 
@@ -112,11 +102,11 @@ def dino_agreement(student, teacher, center, *, student_temperature, teacher_tem
     Args:
       student: projections of V views, the two global ones first, [B, V, K].
       teacher: projections of the two global views, [B, 2, K]; no gradient passes through them.
-      center: what is taken off the teacher's, [1, K].
+      center: subtracted from the teacher's, [1, K].
       student_temperature, teacher_temperature: of the two softmaxes.
 
     Returns:
-      A scalar, the mean over the 2V - 2 pairs and the batch.
+      A scalar, the mean over the 2V - 2 pairs of views and the batch.
     """
     target = jax.nn.softmax((teacher - center) / teacher_temperature, axis=-1)
     target = jax.lax.stop_gradient(target)
@@ -128,15 +118,10 @@ def dino_agreement(student, teacher, center, *, student_temperature, teacher_tem
 
 
 def feature_spread(features):
-    """How much features differ between samples; 0 is collapse, 1 directions spread evenly.
+    """Spread of features [B, D] over the samples: 0 is collapse, 1 directions spread evenly.
 
-    √D times the mean over axes of the standard deviation of the features at length one.
-
-    Args:
-      features: [B, D].
-
-    Returns:
-      A scalar, without a gradient.
+    √D times the mean over axes of the standard deviation of the features at length one; it has no
+    gradient.
     """
     features = jax.lax.stop_gradient(features).astype(jnp.float32)
     return jnp.sqrt(features.shape[-1]) * jnp.std(unit(features), axis=0).mean()
@@ -146,8 +131,7 @@ def teacher_entropy(teacher, center, *, temperature):
     """Mean entropy of the teacher's softmax over log K: 0 is one class, 1 is all alike.
 
     Args:
-      teacher: [B, 2, K].
-      center: [1, K].
+      teacher, center: [B, 2, K] and [1, K].
       temperature: of the softmax.
     """
     log = jax.nn.log_softmax((teacher - center) / temperature, axis=-1)
@@ -155,12 +139,12 @@ def teacher_entropy(teacher, center, *, temperature):
 
 
 def update_center(center, teacher, *, momentum: float):
-    """The center's moving average over the global batch: [1, K] and [B, 2, K] -> [1, K]."""
+    """Moving average of the center over the global batch: [1, K] and [B, 2, K] -> [1, K]."""
     return center * momentum + teacher.mean(axis=(0, 1))[None] * (1 - momentum)
 
 
 def teacher_temperature(config: ObjectiveConfig, epoch):
-    """Linear from start to end, both included, over the warm-up epochs; then constant."""
+    """Temperature in an epoch: linear over the warm-up epochs, both ends hit, then constant."""
     steps = max(config.teacher_temperature_epochs - 1, 1)
     # numpy's linspace of a single point, as the release uses it, is its start.
     fraction = jnp.minimum(epoch / steps, 1.0)
@@ -170,6 +154,6 @@ def teacher_temperature(config: ObjectiveConfig, epoch):
 
 
 def teacher_momentum(config: ObjectiveConfig, step, total_steps: int):
-    """Cosine from `teacher_momentum` at step 0 to 1 at `total_steps`."""
+    """Momentum at a step: a cosine from `config.teacher_momentum` to 1 at `total_steps`."""
     cosine = (1 + jnp.cos(jnp.pi * step / total_steps)) / 2
     return 1 - (1 - config.teacher_momentum) * cosine

@@ -1,17 +1,17 @@
-"""AdamW with warm-up and cosine decay, and rules for what is decayed and what is frozen."""
+"""AdamW with warm-up and cosine decay, and rules that decay or freeze parameters."""
 
 import dataclasses
 
 import jax
 import optax
 
-from micron_jax.errors import UserError
+from micron_jax.checks import choose
 from micron_jax.models.param_paths import match, path_of
 
-# The release's `get_params_groups` (models/dino.py, line 706) decays what has more than one axis
-# and is no bias; its CLS token has three axes. Positions and the gain of the weight-normed layer
-# have `requires_grad=False`.
-TRAINED_HOW = (
+# The release's `get_params_groups` (models/dino.py, line 706) decays arrays of more than one axis
+# that are no biases; its CLS token has three axes. Positions and the gain of the weight-normed
+# layer have `requires_grad=False`.
+UPDATE_RULES = (
     (r"(^|/)positions$", "frozen"),
     (r"^head/gain$", "frozen"),
     (r"/(bias|scale|metric)$", "plain"),
@@ -26,9 +26,9 @@ class OptimizerConfig:
 
     Attributes:
       learning_rate: at `base_batch_size` samples a step; it grows in proportion to the batch.
-      base_batch_size: see above; 0 uses `learning_rate` as it is.
+      base_batch_size: see `learning_rate`; 0 leaves that as it is.
       warmup_epochs: epochs of linear warm-up from 0.
-      schedule: after it, `cosine` to 0 at the last step, or `constant`.
+      schedule: after the warm-up: `cosine` to 0 at the last step, or `constant`.
       weight_decay: decoupled, of the matrices.
       b1, b2, eps: Adam's.
       clip_norm: largest norm of the whole gradient; 0 does not clip.
@@ -45,14 +45,13 @@ class OptimizerConfig:
     clip_norm: float = 0.0
 
     def __post_init__(self):
-        if self.schedule not in ("cosine", "constant"):
-            raise UserError(f"optimizer.schedule={self.schedule!r}: choose one of cosine, constant")
+        choose("config.optimizer", self, schedule=("cosine", "constant"))
 
 
 def learning_rate(
     config: OptimizerConfig, *, batch_size: int, steps_per_epoch: int, total_steps: int
 ) -> optax.Schedule:
-    """Step -> learning rate."""
+    """The schedule: step -> learning rate."""
     scale = batch_size / config.base_batch_size if config.base_batch_size else 1.0
     peak = config.learning_rate * scale
     warmup = min(round(config.warmup_epochs * steps_per_epoch), total_steps)
@@ -67,19 +66,14 @@ def learning_rate(
 
 
 def make_optimizer(config: OptimizerConfig, schedule) -> optax.GradientTransformation:
-    """AdamW whose decay and freezing follow `TRAINED_HOW`.
-
-    Args:
-      config: the settings.
-      schedule: step -> learning rate, or a constant.
-    """
+    """AdamW that follows `UPDATE_RULES`; `schedule` is step -> learning rate, or a constant."""
 
     def adamw(decay):
         return optax.adamw(schedule, config.b1, config.b2, config.eps, weight_decay=decay)
 
     def labels(params):
         return jax.tree_util.tree_map_with_path(
-            lambda path, _: match(TRAINED_HOW, path_of(path)), params
+            lambda path, _: match(UPDATE_RULES, path_of(path)), params
         )
 
     transforms = {

@@ -1,4 +1,4 @@
-"""What a run must remember to go on."""
+"""The train state: everything that a run needs to go on."""
 
 import flax
 import jax
@@ -29,7 +29,7 @@ class TrainState:
 
 
 def init_params(config: ModelConfig, key) -> dict:
-    """Random parameters, float32. Run it under `jit`, or `eval_shape` for the shapes alone."""
+    """Random parameters, float32. Call it in `jit`, or in `eval_shape` for the shapes alone."""
     frame = jnp.zeros((1, config.img_size, config.img_size, 3))
     return MicronBertModule(config).init(key, frame, frame)["params"]
 
@@ -37,13 +37,13 @@ def init_params(config: ModelConfig, key) -> dict:
 def init_state(
     config: ModelConfig, optimizer: optax.GradientTransformation, key, *, dino: bool
 ) -> TrainState:
-    """The state before the first step; the teacher starts as a copy of the student.
+    """The state before the first step, from random parameters.
 
-    The release's teacher starts from random weights of its own: `initialize_weights` runs over it
-    once more after the copy (models/mae.py, lines 384 and 419). A copy is DINO's own rule.
+    The teacher starts as a copy of the student, which is DINO's own rule. The release's starts from
+    random weights of its own: `initialize_weights` runs over it once more after the copy
+    (models/mae.py, lines 384 and 419).
     """
-    params = init_params(config, key)
-    return new_state(params, optimizer, dino=dino)
+    return new_state(init_params(config, key), optimizer, dino=dino)
 
 
 def new_state(params: dict, optimizer: optax.GradientTransformation, *, dino: bool) -> TrainState:

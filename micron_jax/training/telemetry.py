@@ -1,4 +1,4 @@
-"""What a run tells while it runs: JSON lines, TensorBoard, a progress bar, a profile."""
+"""Training telemetry: JSON lines, TensorBoard, a progress bar, a profile."""
 
 import contextlib
 import json
@@ -9,33 +9,34 @@ from pathlib import Path
 
 import jax
 import tqdm
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.summary import scalar
 
 from micron_jax.errors import UserError
 from micron_jax.files import write_whole
-from micron_jax.training.board import Board
 
-METRICS_FILE = "metrics.jsonl"
+METRICS_FILE, EVENTS_FOLDER = "metrics.jsonl", "tensorboard"
+_SECONDS = 60  # from flush to flush, and from an error to the next try
 
 
 def read_metrics(workdir: Path) -> list[dict]:
-    """The metrics of a run, a dict a line; a line cut short by a kill is left out.
+    """Returns the metrics of a run, a dict a line, without a line that a kill cut short.
 
-    Lines of a validation have names of their own, `validation_loss` and so on.
+    The lines of a validation have names of their own, `validation_loss` and so on.
     """
     path = workdir / METRICS_FILE
     rows = []
     for line in path.read_text().splitlines() if path.exists() else []:
-        try:
+        with contextlib.suppress(ValueError):
             rows.append(json.loads(line))
-        except ValueError:
-            continue
     return rows
 
 
 class Telemetry:
-    """Writes metrics and shows progress; only on the process that is told to.
+    """Writes metrics and shows progress, on one process of a run.
 
-    A disk that is full is told of and stops nothing: the lines are kept until there is room.
+    It warns of a full disk and goes on: the lines wait until there is room.
     """
 
     def __init__(
@@ -50,13 +51,13 @@ class Telemetry:
         peak: float | None,
         active: bool,
     ):
-        """Goes on at step `start` of `total`: lines of later steps, of a lost run, are dropped.
+        """Goes on at step `start` of `total`; removes the lines of later steps, of a lost run.
 
         Args:
           workdir: of the run.
           start, total: steps.
           batch_size: samples a step, over all `devices`.
-          devices: over which the work is spread.
+          devices: number of devices that share the work.
           flops: of a sample, see `flops.train_flops`.
           peak: FLOP/s of a device; None leaves out the MFU.
           active: whether this process writes.
@@ -65,8 +66,8 @@ class Telemetry:
           UserError: the workdir cannot be written.
         """
         self._active, self._batch_size, self._devices = active, batch_size, devices
-        self._told = set()  # what could not be written when it was last tried
-        self._utilisation = flops / (devices * peak) if peak else None
+        self._unwritable = set()  # what failed when it was last tried
+        self._mfu_per_rate = flops / (devices * peak) if peak else None
         self._bar = tqdm.tqdm(
             total=total,
             initial=start,
@@ -75,23 +76,23 @@ class Telemetry:
             mininterval=0.5 if sys.stderr.isatty() else 20,
             dynamic_ncols=True,
         )
-        self.begin(start)
+        self.restart_clocks(start)
         if active:
-            kept = [row for row in read_metrics(workdir) if row["step"] <= start]
-            lines = "".join(json.dumps(row) + "\n" for row in kept)
+            rows = [row for row in read_metrics(workdir) if row["step"] <= start]
+            lines = "".join(json.dumps(row) + "\n" for row in rows)
             try:
                 write_whole(workdir / METRICS_FILE, lines.encode())
-                # Not buffered: what of a line was written is known, and the rest goes behind it.
+                # Not buffered: of a line that fails, the rest can follow what was written.
                 self._lines = (workdir / METRICS_FILE).open("ab", buffering=0)
             except OSError as error:
                 raise UserError(f"{workdir}: cannot be written ({error.strerror})") from error
             self._unwritten = b""
-            self._board = Board(workdir / "tensorboard", begin=start + 1)
+            self._events = EventFolder(workdir / EVENTS_FOLDER, first_step=start + 1)
 
-    def begin(self, step: int) -> None:
-        """Starts the clocks: what came before (compiling, drawing) does not count."""
-        self._since, self._from = time.perf_counter(), step
-        self._spent = {"data": 0.0, "checkpoint": 0.0}
+    def restart_clocks(self, step: int) -> None:
+        """Starts the clocks anew: the time before (compiling, drawing) does not count."""
+        self._start_time, self._start_step = time.perf_counter(), step
+        self._seconds = {"data": 0.0, "checkpoint": 0.0}
 
     @contextlib.contextmanager
     def timed(self, part: str) -> Iterator[None]:
@@ -100,49 +101,49 @@ class Telemetry:
         try:
             yield
         finally:
-            self._spent[part] += time.perf_counter() - before
+            self._seconds[part] += time.perf_counter() - before
 
     def progress(self, metrics: dict[str, float]) -> None:
-        """One step is done."""
+        """Moves the bar by one step."""
         shown = {name: f"{metrics[name]:.4f}" for name in ("loss", "reconstruction", "agreement")}
         self._bar.set_postfix(shown, refresh=False)
         self._bar.update()
 
     def write(self, step: int, metrics: dict[str, float]) -> None:
-        """Records the metrics of a step, the rate since the last record, and where the time went.
+        """Records the metrics of a step, the rate since the last record and the time by part.
 
-        Seconds are a mean step's. What is neither `data_seconds` nor `checkpoint_seconds` is
-        `compute_seconds`: while the host waits for data the device may still be at work, so that
-        a run with much of the first is one that is short of data.
+        Seconds are a mean step's; `compute_seconds` is the rest beside data and checkpoints. While
+        the host waits for data the device may still compute: `data_seconds` that dominate mean that
+        the run is short of data.
         """
-        steps = step - self._from
+        steps = step - self._start_step
         if steps > 0:
-            passed = time.perf_counter() - self._since
-            rate = steps * self._batch_size / passed
-            seconds = {name: spent / steps for name, spent in self._spent.items()}
-            seconds["compute"] = passed / steps - sum(seconds.values())
+            elapsed = time.perf_counter() - self._start_time
+            rate = steps * self._batch_size / elapsed
+            seconds = {name: value / steps for name, value in self._seconds.items()}
+            seconds["compute"] = elapsed / steps - sum(seconds.values())
             metrics = metrics | {
                 "samples_per_second": round(rate, 3),
                 "samples_per_second_per_device": round(rate / self._devices, 3),
                 **{f"{name}_seconds": round(value, 6) for name, value in seconds.items()},
             }
-            if self._utilisation:
-                metrics["mfu"] = round(rate * self._utilisation, 4)
-        self.begin(step)
+            if self._mfu_per_rate:
+                metrics["mfu"] = round(rate * self._mfu_per_rate, 4)
+        self.restart_clocks(step)
         self._record("train", step, metrics)
 
     def write_validation(self, step: int, losses: dict[str, float]) -> None:
         """Records the losses of a validation, in a line of their own."""
         self._record("validation", step, losses, prefix="validation_")
 
-    def _record(self, board: str, step: int, metrics: dict[str, float], prefix: str = "") -> None:
+    def _record(self, group: str, step: int, metrics: dict[str, float], prefix: str = "") -> None:
         if self._active:
             row = {"step": step} | {f"{prefix}{name}": value for name, value in metrics.items()}
             self._unwritten += (json.dumps(row) + "\n").encode()
             with self.tolerated(METRICS_FILE):
                 self._write_lines()
-            with self.tolerated("tensorboard"):
-                self._board.add(step, {f"{board}/{name}": v for name, v in metrics.items()})
+            with self.tolerated(EVENTS_FOLDER):
+                self._events.add(step, {f"{group}/{name}": v for name, v in metrics.items()})
 
     def _write_lines(self) -> None:
         while self._unwritten:
@@ -153,48 +154,103 @@ class Telemetry:
         """Warns of an `OSError` within, once until it goes well again; the run goes on."""
         try:
             yield
-            self._told.discard(what)
+            self._unwritable.discard(what)
         except OSError as error:
-            if what not in self._told:
-                self._told.add(what)
+            if what not in self._unwritable:
+                self._unwritable.add(what)
                 self.warn(f"{what}: not written ({error.strerror}); the run goes on")
 
     def warn(self, message: str) -> None:
-        """Says something above the progress bar."""
+        """Writes a warning above the progress bar."""
         if self._active:
             self._bar.write(f"warning: {message}", file=sys.stderr)
 
     def close(self) -> None:
+        """Writes the lines that wait, and ends the bar."""
         if self._active:
             with self.tolerated(METRICS_FILE):
                 self._write_lines()
-            with self.tolerated("tensorboard"):
-                self._board.close()
+            with self.tolerated(EVENTS_FOLDER):
+                self._events.close()
             self._lines.close()
         self._bar.close()
+
+
+class EventFolder:
+    """Scalars in TensorBoard's format, on a disk that may be full for a while.
+
+    tensorboardX's own `SummaryWriter` hands them to a thread that ends at its first error, after
+    which the run would wait for ever at a queue that nobody empties.
+    """
+
+    def __init__(self, folder: Path, *, first_step: int):
+        """TensorBoard hides the events from `first_step` on of earlier files, of a lost run."""
+        self._folder, self._first_step = folder, first_step
+        self._files, self._writer = 0, None
+        self._flush_at, self._try_at = 0.0, 0.0
+
+    def add(self, step: int, values: dict[str, float]) -> None:
+        """Records scalars by name.
+
+        Raises:
+          OSError: they cannot be written. For a minute nothing more is tried; then a new file
+            begins.
+        """
+        if time.monotonic() < self._try_at:
+            return
+        event = Event(wall_time=time.time(), step=step)
+        for name, value in values.items():
+            event.summary.MergeFrom(scalar(name, value))
+        try:
+            if self._writer is None:
+                self._open()
+            self._writer.write_event(event)
+            if time.monotonic() >= self._flush_at:
+                self._writer.flush()
+                self._flush_at = time.monotonic() + _SECONDS
+        except OSError:
+            # It may hold half an event, and TensorBoard reads nothing behind that.
+            with contextlib.suppress(OSError):
+                self.close()
+            self._writer, self._first_step = None, step + 1
+            self._try_at = time.monotonic() + _SECONDS
+            raise
+
+    def _open(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._files += 1  # the names of files differ by seconds, which may be the same
+        self._writer = EventsWriter(str(self._folder / "events"), f".{self._files}")
+        start = SessionLog(status=SessionLog.START)
+        self._writer.write_event(Event(step=self._first_step, session_log=start))
+        self._flush_at = 0.0
+
+    def close(self) -> None:
+        """Raises `OSError` if the last events cannot be written."""
+        if self._writer:
+            self._writer.close()
 
 
 class Profiler:
     """Records the steps of a window with jax's profiler, for TensorBoard."""
 
     def __init__(self, folder: Path, window: tuple[int, int]):
-        """Of the steps `window[0]` to `window[1]`, both included; (0, 0) is none."""
+        """Records the steps `window[0]` to `window[1]`, both included; (0, 0) is none."""
         self._folder, self._window, self._running = folder, window, False
 
     def before(self, step: int) -> None:
-        """Call before each step is given out."""
+        """Call before each step is dispatched."""
         if step == self._window[0]:
             jax.profiler.start_trace(str(self._folder))
             self._running = True
 
     def after(self, step: int, result) -> None:
-        """Call after each step is given out, with any array of its."""
+        """Call after each step is dispatched, with any of its arrays."""
         if self._running and step >= self._window[1]:
             jax.block_until_ready(result)
             self.close()
 
     def close(self) -> None:
-        """Writes what there is, of a window that the run did not reach the end of."""
+        """Writes the profile, also of a window whose end the run did not reach."""
         if self._running:
             jax.profiler.stop_trace()
             self._running = False

@@ -1,12 +1,17 @@
-"""What goes wrong while a run goes on: a loss that diverges, features that collapse."""
+"""Metrics of each step: read, recorded, checked for divergence and for collapsed features."""
 
 import collections
 import math
 import statistics
+from collections.abc import Callable
 
-_WINDOW, _ENOUGH = 100, 20  # losses that a spike is measured against, and the fewest it takes
+from micron_jax.training.config import PretrainConfig
+from micron_jax.training.telemetry import Telemetry
+from micron_jax.training.workdir import release_compiler_memory
 
-# metric -> (lowest, highest) that is healthy, what it means beyond. The bounds are ours.
+_WINDOW, _ENOUGH = 100, 20  # losses of a spike's median, and the fewest that make one
+
+# metric -> (lowest, highest healthy value, meaning of a value beyond). The bounds are ours.
 _HEALTHY = {
     "feature_spread": (0.05, math.inf, "the CLS tokens of all frames are nearly the same"),
     "teacher_entropy": (0.01, 0.99, "the teacher puts all frames in one class, or in none"),
@@ -17,26 +22,25 @@ class Diverged(Exception):
     """Training went wrong.
 
     Attributes:
-      step: the step whose metrics show it.
-      reason: what they show.
+      step: step whose metrics show it.
     """
 
     def __init__(self, step: int, reason: str):
         super().__init__(f"step {step}: {reason}")
-        self.step, self.reason = step, reason
+        self.step = step
 
 
 class DivergenceWatch:
-    """Looks at the metrics of every step, in order."""
+    """Checks the metrics of every step, in order."""
 
     def __init__(self, *, spike: float):
-        """A loss of `spike` times the median of the last 100 is one; 0 knows no spikes."""
+        """A loss of `spike` times the median of the last 100 is a spike; 0 knows no spikes."""
         self._spike, self._losses = spike, collections.deque(maxlen=_WINDOW)
 
-    def look(self, step: int, metrics: dict[str, float]) -> None:
+    def check(self, step: int, metrics: dict[str, float]) -> None:
         """Raises `Diverged` if a metric is not finite, or the loss is a spike."""
         for name, value in metrics.items():
-            # The square of a large step overflows before its parameters do.
+            # The square of a large update overflows before the parameters do.
             if not math.isfinite(value) and name != "update_norm":
                 raise Diverged(step, f"{name} is {value}")
         loss = metrics["loss"]
@@ -48,17 +52,63 @@ class DivergenceWatch:
 
 
 class CollapseWatch:
-    """Says once of each kind that the agreement has been met by features that say nothing."""
+    """Warns, once for each metric, that the agreement is met by features that say nothing."""
 
     def __init__(self):
-        self._told = set()
+        self._unwarned = dict(_HEALTHY)
 
-    def look(self, step: int, metrics: dict[str, float]) -> str | None:
-        """A warning, or None."""
-        for name, (low, high, meaning) in _HEALTHY.items():
+    def check(self, step: int, metrics: dict[str, float]) -> str | None:
+        """Returns a warning, or None."""
+        for name, (low, high, meaning) in self._unwarned.items():
             value = metrics.get(name)
-            if value is None or name in self._told or low <= value <= high:
-                continue
-            self._told.add(name)
-            return f"step {step}: {name} is {value:.3g}: {meaning}; the agreement has collapsed"
+            if value is not None and not low <= value <= high:
+                del self._unwarned[name]
+                return f"step {step}: {name} is {value:.3g}: {meaning}; the agreement has collapsed"
         return None
+
+
+class StepMetrics:
+    """Metrics of each step, read while the next one runs, so that no device waits for the host."""
+
+    def __init__(
+        self,
+        config: PretrainConfig,
+        learning_rate: Callable[[int], float],
+        telemetry: Telemetry,
+        *,
+        start: int,
+        total_steps: int,
+    ):
+        """Records them in `telemetry`; the steps `start` + 1 to `total_steps` come, in order."""
+        self._log_every, self._learning_rate = config.log_every, learning_rate
+        self._telemetry, self._start, self._total_steps = telemetry, start, total_steps
+        self._divergence, self._collapse = DivergenceWatch(spike=config.spike), CollapseWatch()
+        self._unread: tuple[int, dict] | None = None
+        self.latest: dict[str, float] = {}
+
+    def add(self, step: int, metrics: dict) -> None:
+        """Takes the metrics of a step that may still run, and reads those of the one before."""
+        self.read()
+        self._unread = step, metrics
+
+    def read(self) -> None:
+        """Reads the metrics that wait, if any.
+
+        Raises:
+          Diverged: a metric is not finite, or the loss is a spike.
+        """
+        if self._unread is None:
+            return
+        (step, metrics), self._unread = self._unread, None
+        metrics = {name: float(value) for name, value in metrics.items()}
+        self._divergence.check(step, metrics)
+        if warning := self._collapse.check(step, metrics):
+            self._telemetry.warn(warning)
+        metrics["learning_rate"] = float(self._learning_rate(step - 1))
+        self.latest = metrics
+        self._telemetry.progress(metrics)
+        if step == self._total_steps or step % self._log_every == 0:
+            self._telemetry.write(step, metrics)
+        if step == self._start + 1:  # compiling is over
+            release_compiler_memory()
+            self._telemetry.restart_clocks(step)

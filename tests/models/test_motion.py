@@ -15,7 +15,7 @@ from micron_jax.models.config import ModelConfig
 from micron_jax.models.micron_bert import bound
 from micron_jax.models.motion import window_starts
 from micron_jax.models.param_paths import match, path_of
-from micron_jax.training.optimizer import TRAINED_HOW
+from micron_jax.training.optimizer import UPDATE_RULES
 from micron_jax.training.sharding import PARTITION_RULES
 from micron_jax.training.state import init_params
 
@@ -117,7 +117,7 @@ def test_larger_frames_are_put_together_of_windows(params):
 
 def test_every_parameter_has_its_rules(params):
     for path, _ in jax.tree_util.tree_leaves_with_path(params["motion"]):
-        for rules in (TRAINED_HOW, PARTITION_RULES):
+        for rules in (UPDATE_RULES, PARTITION_RULES):
             match(rules, "motion/" + path_of(path))
 
 

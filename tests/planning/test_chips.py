@@ -39,7 +39,7 @@ def test_topologies(name, count):
 def test_what_is_no_topology_names_the_valid_forms(name, hint):
     with pytest.raises(UserError, match=hint) as caught:
         parse_topology(name)
-    assert str(caught.value).startswith(f"--topology {name}: ")
+    assert str(caught.value).startswith(f"topology {name}: ")
     assert "\n" not in str(caught.value)
 
 

@@ -13,7 +13,7 @@ from micron_jax.planning.chips import GIB, parse_topology
 from micron_jax.planning.formulas import activation_bytes, exchanged, recomputed_flops
 from micron_jax.planning.hlo import Collective
 from micron_jax.planning.report import floors, make_report, table
-from micron_jax.planning.steps import Step, TooLarge, read_refusal
+from micron_jax.planning.steps import StepCost, TooLarge, read_refusal
 from micron_jax.training.config import parse
 from micron_jax.training.flops import train_flops
 
@@ -34,7 +34,7 @@ def step(**fields):
         collectives=[Collective("all-reduce", 4, 2, int(200e9 / 6))],
         compiled=True,
     )
-    return Step(**(values | fields))
+    return StepCost(**(values | fields))
 
 
 @pytest.mark.parametrize(("name", "gflops"), [("pretrain_release", 455), ("pretrain_paper", 245)])

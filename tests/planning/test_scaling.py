@@ -1,4 +1,4 @@
-"""What each device does does not depend on how many there are: read from compiled programs."""
+"""The work of each device does not depend on their number: read from compiled programs."""
 
 import dataclasses
 import json
@@ -14,7 +14,7 @@ from helpers import tiny
 from micron_jax.data.views import ViewsConfig
 from micron_jax.planning.hlo import find_collectives
 from micron_jax.training.config import DataConfig, PretrainConfig
-from micron_jax.training.jitted import make_program
+from micron_jax.training.jitted import jit_functions
 from micron_jax.training.losses import ObjectiveConfig
 from micron_jax.training.optimizer import OptimizerConfig
 from micron_jax.training.sharding import MeshConfig, make_mesh
@@ -34,10 +34,10 @@ def work(devices: int) -> dict:
         batch_size=EACH * devices,
     )
     mesh = make_mesh(config.mesh, devices=jax.devices()[:devices])
-    program = make_program(config, mesh, steps_per_epoch=10, total_steps=100)
+    functions = jit_functions(config, mesh, steps_per_epoch=10, total_steps=100)
     shape = (config.batch_size, 32, 32, 3)
-    frames = jax.ShapeDtypeStruct(shape, "uint8", sharding=program.samples)
-    compiled = program.train.lower(program.shapes, frames, frames).compile()
+    frames = jax.ShapeDtypeStruct(shape, "uint8", sharding=functions.batch_sharding)
+    compiled = functions.train.lower(functions.state, frames, frames).compile()
     costs = compiled.cost_analysis()
     collectives = find_collectives(compiled.as_text(), devices=devices)
     return {
@@ -70,7 +70,7 @@ def test_work_of_a_device_is_the_same_on_one_and_on_sixty_four():
         [sys.executable, __file__],
         env=os.environ
         | {"XLA_FLAGS": "--xla_force_host_platform_device_count=64"}
-        | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        | {"PYTHONPATH": os.pathsep.join(map(str, Path(__file__).parents[1:3]))},
         capture_output=True,
         text=True,
         check=True,

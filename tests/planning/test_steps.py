@@ -13,5 +13,5 @@ def test_what_is_left_to_the_device_is_settled_for_the_one_planned_for(topology,
     settings = ["data.data_dir=x", "batch_size=8", "model.size=tiny"]
     config = parse(configs.override(configs.load("pretrain_pod"), settings))
     assert config.model.attention == "auto"
-    planned, *_ = steps.lay_out(config, parse_topology(topology), jax.devices()[:1])
+    planned, *_ = steps.functions_for(config, parse_topology(topology), jax.devices()[:1])
     assert planned.model.attention == heads

@@ -31,7 +31,12 @@ def _stub(monkeypatch):
 
 def test_the_demo_leaves_a_labeled_set(tmp_path, monkeypatch, capsys):
     trained, tuned = [], []
-    monkeypatch.setattr(loop, "pretrain", lambda config, workdir: trained.append(config))
+
+    def pretrain(config, workdir, corpus, notify):
+        trained.append(config)
+        return loop.PretrainResult(1, 1, 0, {}, workdir)
+
+    monkeypatch.setattr(loop, "pretrain", pretrain)
     monkeypatch.setattr(finetune, "run", lambda config, workdir: tuned.append(config))
     assert main(["demo", "--workdir", str(tmp_path)]) == 0
     out = capsys.readouterr().out

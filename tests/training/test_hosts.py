@@ -64,11 +64,11 @@ def alone(monkeypatch):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ((None, 2, 0), "--processes and --process need --coordinator HOST:PORT"),
+        ((None, 2, 0), "processes and process need coordinator=HOST:PORT"),
         (("a:1", 2, None), "give both, or neither"),
-        (("a:1", None, None), "needs --processes N and --process I"),
-        (("a:1", 2, 2), "--process=2: needed is 0 to 1"),
-        (("a", 2, 1), "--coordinator=a: needed is HOST:PORT"),
+        (("a:1", None, None), "needs processes and process"),
+        (("a:1", 2, 2), "process=2: must be 0 to 1"),
+        (("a", 2, 1), "coordinator=a: must be HOST:PORT"),
     ],
 )
 def test_flags_that_do_not_fit(given, message):
@@ -86,7 +86,7 @@ def test_one_process_starts_nothing():
 def test_open_mpi_5_wants_a_coordinator(monkeypatch):
     for name, value in OMPI.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(UserError, match="add --coordinator HOST:PORT"):
+    with pytest.raises(UserError, match="give coordinator=HOST:PORT"):
         hosts.initialize()
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import os
 import resource
+import time
 import zlib
 
 import jax
@@ -18,7 +19,7 @@ from micron_jax.errors import UserError
 from micron_jax.training import loop
 from micron_jax.training.checkpoint import read_weights
 from micron_jax.training.config import parse
-from micron_jax.training.jitted import Program
+from micron_jax.training.jitted import TrainFunctions
 from micron_jax.training.sharding import batch_sharding
 from micron_jax.training.state import TrainState
 from micron_jax.training.telemetry import read_metrics
@@ -29,7 +30,7 @@ STEPS = 30
 
 @pytest.fixture
 def stub(monkeypatch):
-    """What the step does: a list of the batches that it was given, and a loss for each call."""
+    """A step without arithmetic: it lists the batches, and returns a loss for each call."""
 
     class Stub:
         batches, losses, size = (), itertools.repeat(1.0), 1 << 10
@@ -37,7 +38,7 @@ def stub(monkeypatch):
     stub = Stub()
     stub.batches = []
 
-    def make_program(config, mesh, **_):
+    def jit_functions(config, mesh, **_):
         def state_at(step):
             params = {"encoder": {"kernel": jnp.full((2, stub.size), step, jnp.float32)}}
             return TrainState(jnp.int32(step), params, {}, None, ())
@@ -60,20 +61,20 @@ def stub(monkeypatch):
             value = abs(int(state.step) - 10) + int(number)
             return dict.fromkeys(("loss", "reconstruction", "agreement"), value)
 
-        return Program(
-            shapes=jax.tree.map(
+        return TrainFunctions(
+            state=jax.tree.map(
                 lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), shapes
             ),
-            samples=batch_sharding(mesh),
+            batch_sharding=batch_sharding(mesh),
             init=lambda: state_at(0),
             train=train,
             validate=validate,
-            look=None,
-            schedule=lambda step: 0.1,
+            preview=None,
+            learning_rate=lambda step: 0.1,
         )
 
-    monkeypatch.setattr(loop, "make_program", make_program)
-    monkeypatch.setattr(loop._Run, "draw", lambda *_: None)
+    monkeypatch.setattr(loop, "jit_functions", jit_functions)
+    monkeypatch.setattr(loop.Trainer, "draw", lambda *_: None)
     return stub
 
 
@@ -83,6 +84,10 @@ def settings(run_config):
         return parse(configs.load(str(run_config)) | QUIET | changes)
 
     return with_changes
+
+
+def train(config, workdir):
+    return loop.pretrain(config, workdir, open_frames(config.data.data_dir))
 
 
 def expected_batches(config, numbers):
@@ -101,7 +106,7 @@ def test_a_rewound_run_skips_the_batches_that_did_it(stub, settings, tmp_path, c
     config = settings(on_divergence="rewind")
     # Step 23 fails: the 23rd call. Back at step 20, calls go on behind it.
     stub.losses = itertools.chain([1.0] * 22, [bad], itertools.repeat(1.0))
-    assert loop.pretrain(config, tmp_path / "run") == 0
+    assert train(config, tmp_path / "run").step == STEPS
     warning = capfd.readouterr().err
     assert f"warning: step 23: {why if bad != 50 else 'loss is 50'}" in warning
     assert "back to step 20, and on behind the batches since" in warning
@@ -115,27 +120,29 @@ def test_a_rewound_run_skips_the_batches_that_did_it(stub, settings, tmp_path, c
 def test_rewinds_are_numbered(stub, settings, tmp_path):
     stub.losses = itertools.chain([1.0] * 7, itertools.repeat(np.nan))
     with pytest.raises(UserError, match=r"step 6: loss is nan; stopped after 2 rewinds, and the"):
-        loop.pretrain(settings(on_divergence="rewind", rewinds=2), tmp_path / "run")
+        train(settings(on_divergence="rewind", rewinds=2), tmp_path / "run")
     assert steps_of(tmp_path / "run") == [5]
 
 
 def test_a_spike_stops(stub, settings, tmp_path):
     stub.losses = itertools.chain([1.0] * 25, [11.0], itertools.repeat(1.0))
     with pytest.raises(UserError, match=r"step 26: loss is 11, and its median so far 1; stopped"):
-        loop.pretrain(settings(), tmp_path / "run")
+        train(settings(), tmp_path / "run")
     assert steps_of(tmp_path / "run") == [15, 20, 25]
     stub.losses = itertools.chain([11.0], itertools.repeat(1.0))
-    assert loop.pretrain(settings(spike=0.0), tmp_path / "run") == 0
+    assert train(settings(spike=0.0), tmp_path / "run").step == STEPS
 
 
 @pytest.fixture
-def small_files_from(stub):
+def small_files_from(stub, tmp_path):
     """From some call on, no file may grow beyond 64 kB, as on a disk that is full."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def losses(first, last):
         for call in itertools.count(1):
             if call in (first, last):
+                while call == first and any((tmp_path / "run" / "checkpoints").glob("*tmp*")):
+                    time.sleep(0.01)  # the save before is not to fail
                 limit = 1 << 16 if call == first else before[0]
                 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
             yield 1.0
@@ -151,7 +158,7 @@ def test_a_full_disk_is_said_and_training_goes_on(
     stub, settings, tmp_path, capfd, small_files_from
 ):
     small_files_from(9, 19)
-    assert loop.pretrain(settings(), tmp_path / "run") == 0
+    assert train(settings(), tmp_path / "run").step == STEPS
     said = capfd.readouterr().err
     for step in (10, 15):
         assert f"checkpoints/{step}: not written (" in said
@@ -164,7 +171,7 @@ def test_a_full_disk_stops_by_config(stub, settings, tmp_path, small_files_from)
     small_files_from(9, None)
     message = r"checkpoints/10: not written \(.*; the last good checkpoint \(5\) is kept: mend that"
     with pytest.raises(UserError, match=message):
-        loop.pretrain(settings(on_save_error="stop"), tmp_path / "run")
+        train(settings(on_save_error="stop"), tmp_path / "run")
     assert len(stub.batches) < STEPS
     assert read_weights(tmp_path / "run")[0] == 5
 
@@ -172,10 +179,10 @@ def test_a_full_disk_stops_by_config(stub, settings, tmp_path, small_files_from)
 def test_a_last_state_that_is_not_saved_is_not_done(stub, settings, tmp_path, small_files_from):
     small_files_from(27, None)
     with pytest.raises(UserError, match=r"checkpoints/30: not written .* \(2[05]\) is kept"):
-        loop.pretrain(settings(), tmp_path / "run")
+        train(settings(), tmp_path / "run")
     stub.losses = itertools.repeat(1.0)
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, -1))
-    assert loop.pretrain(settings(), tmp_path / "run") == 0, "the same command goes on"
+    assert train(settings(), tmp_path / "run").step == STEPS, "the same command goes on"
     assert steps_of(tmp_path / "run")[-1] == 30
 
 
@@ -189,7 +196,7 @@ def test_a_workdir_that_is_read_only_for_a_while(stub, settings, tmp_path, capfd
         make(path, *arguments, **more)
 
     monkeypatch.setattr("os.mkdir", mkdir)
-    assert loop.pretrain(settings(), tmp_path / "run") == 0
+    assert train(settings(), tmp_path / "run").step == STEPS
     said = capfd.readouterr().err
     assert "checkpoints/10: not written ([Errno 30] Read-only file system" in said
     assert "checkpoints/15: not written ([Errno 30] Read-only file system" in said
@@ -201,7 +208,7 @@ def test_held_out_clips_have_a_curve_and_choose_the_best(stub, settings, tmp_pat
     config = dataclasses.replace(
         config, data=dataclasses.replace(config.data, validation_clips=0.5)
     )
-    assert loop.pretrain(config, tmp_path / "run") == 0
+    assert train(config, tmp_path / "run").step == STEPS
     rows = read_metrics(tmp_path / "run")
     curve = {row["step"]: row["validation_loss"] for row in rows if "validation_loss" in row}
     # 22 pairs of one clip: 2 steps an epoch. Eight batches, numbered 0 to 7.
@@ -211,17 +218,20 @@ def test_held_out_clips_have_a_curve_and_choose_the_best(stub, settings, tmp_pat
 
 def test_a_part_of_an_epoch_will_do(stub, settings, tmp_path):
     # 44 pairs: 5 steps of 8 an epoch.
-    assert loop.pretrain(settings(epochs=1.6), tmp_path / "run") == 0
+    result = train(settings(epochs=1.6), tmp_path / "run")
+    assert (result.step, result.total_steps, result.signal) == (8, 8, 0)
+    assert result.metrics["loss"] == 1
+    assert result.checkpoints == tmp_path / "run" / "checkpoints"
     assert steps_of(tmp_path / "run") == [5, 8]
 
 
 def test_a_window_is_profiled(stub, settings, tmp_path):
-    assert loop.pretrain(settings(profile_steps=(3, 5)), tmp_path / "run") == 0
+    train(settings(profile_steps=(3, 5)), tmp_path / "run")
     assert list((tmp_path / "run" / "profile").rglob("*.xplane.pb"))
 
 
 def test_where_the_time_goes(stub, settings, tmp_path):
-    assert loop.pretrain(settings(log_every=10), tmp_path / "run") == 0
+    train(settings(log_every=10), tmp_path / "run")
     rows = read_metrics(tmp_path / "run")
     assert [row["step"] for row in rows] == [10, 20, 30]
     for row in rows:

@@ -13,7 +13,7 @@ from micron_jax.checkpoints.weights import shapes_of
 from micron_jax.models.config import SIZES, ModelConfig
 from micron_jax.models.param_paths import match
 from micron_jax.training.optimizer import (
-    TRAINED_HOW,
+    UPDATE_RULES,
     OptimizerConfig,
     learning_rate,
     make_optimizer,
@@ -27,7 +27,7 @@ def test_every_parameter_has_a_rule_and_it_is_the_release_s(size):
     for path, leaf in shapes_of(config).items():
         if not path.startswith("params/"):
             continue
-        how = match(TRAINED_HOW, path.removeprefix("params/"))
+        how = match(UPDATE_RULES, path.removeprefix("params/"))
         name = release_name(path)
         # Recorded: what has more than one axis there and is no bias is decayed.
         blank = np.broadcast_to(np.float32(0), leaf.shape)
@@ -40,7 +40,7 @@ def test_every_parameter_has_a_rule_and_it_is_the_release_s(size):
 
 def test_a_parameter_without_a_rule_is_an_error():
     with pytest.raises(KeyError, match="no rule for parameter 'encoder/temperature'"):
-        match(TRAINED_HOW, "encoder/temperature")
+        match(UPDATE_RULES, "encoder/temperature")
 
 
 def test_one_step_is_adamw_s_and_what_is_frozen_stays():

@@ -62,7 +62,7 @@ def test_a_workdir_of_another_config_is_refused(run, run_config, capsys):
     before = sorted(run.rglob("*"))
     argv = ["pretrain", "--config", str(run_config), "--workdir", str(run), "--config.seed=5"]
     line = complain(capsys, argv)
-    assert "was started with another config (seed=0, now 5); use a new --workdir" in line
+    assert "was started with another config (seed=0, now 5); use a new workdir" in line
     assert sorted(run.rglob("*")) == before
 
 

@@ -76,9 +76,9 @@ def test_two_processes_are_one_and_stop_as_one(alone, config, tmp_path):
     refused = start(config, workdir, *LONG, "--config.seed=5", devices=2, processes=2)
     out = said(refused)
     assert [process.returncode for process in refused] == [2, 2], out
-    assert "(seed=0, now 5); use a new --workdir" in out[0]
+    assert "(seed=0, now 5); use a new workdir" in out[0]
     assert "process 0: " in out[1]
-    assert "use a new --workdir" in out[1]
+    assert "use a new workdir" in out[1]
 
     # On another number of processes, with the data where the two had left it.
     finish(start(config, workdir, *LONG, devices=4, quick=True))

@@ -16,7 +16,7 @@ from micron_jax.training.losses import ObjectiveConfig
 from micron_jax.training.optimizer import OptimizerConfig, make_optimizer
 from micron_jax.training.sharding import MeshConfig, batch_sharding, make_mesh, state_shardings
 from micron_jax.training.state import init_state
-from micron_jax.training.steps import make_step
+from micron_jax.training.steps import Objective, TrainStep
 
 OPTIMIZER = make_optimizer(OptimizerConfig(), 1e-2)
 
@@ -29,7 +29,7 @@ def run(model, objective, mesh, steps=3):
     shardings = state_shardings(mesh, jax.eval_shape(init, key))
     state = jax.jit(init, out_shardings=shardings)(key)
     step = jax.jit(
-        make_step(model, objective, OPTIMIZER, steps_per_epoch=2, total_steps=10),
+        TrainStep(Objective(model, objective), OPTIMIZER, steps_per_epoch=2, total_steps=10),
         in_shardings=(shardings, batch_sharding(mesh)),
         out_shardings=(shardings, NamedSharding(mesh, P())),
         donate_argnums=0,

@@ -9,7 +9,7 @@ from helpers.tiny import PAPER, RELEASE
 from micron_jax.training.losses import ObjectiveConfig
 from micron_jax.training.optimizer import OptimizerConfig, make_optimizer
 from micron_jax.training.state import init_state
-from micron_jax.training.steps import make_gradients, make_update
+from micron_jax.training.steps import Objective, TrainStep
 
 
 def drawn_views(count):
@@ -34,29 +34,28 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(model, objective):
     views = drawn_views(6)
     grads, parts = {}, {}
     for count in (1, 3):
-        gradients = make_gradients(model, objective, steps_per_epoch=2, accumulate=count)
-        grads[count], parts[count] = jax.jit(gradients)(state, views)
+        step = TrainStep(Objective(model, objective), optimizer, 2, 10, accumulate=count)
+        grads[count], parts[count] = jax.jit(step.gradients)(state, views)
     chex.assert_trees_all_close(grads[3], grads[1], rtol=2e-4, atol=2e-6)
     for name in ("loss", "reconstruction", "agreement"):
         np.testing.assert_allclose(parts[3][name], parts[1][name], rtol=1e-5)
     assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(grads[1])) > 1e-3
     if dino:
-        update = make_update(objective, optimizer, total_steps=10)
-        centers = [update(state, grads[count], parts[count]).center for count in (1, 3)]
+        centers = [step.update(state, grads[count], parts[count]).center for count in (1, 3)]
         np.testing.assert_allclose(centers[1], centers[0], rtol=1e-5, atol=1e-8)
         assert np.abs(centers[0]).max() > 0
 
 
-def test_terms_in_turn_give_the_same_gradients_in_less_memory():
+def test_sequential_terms_give_the_same_gradients_in_less_memory():
     objective = ObjectiveConfig(agreement="dino")
     optimizer = make_optimizer(OptimizerConfig(), 1e-2)
     state = jax.jit(lambda key: init_state(RELEASE, optimizer, key, dino=True))(jax.random.key(0))
     views = drawn_views(32)
-    found, memory = {}, {}
-    for in_turn in (False, True):
-        gradients = make_gradients(RELEASE, objective, steps_per_epoch=2, in_turn=in_turn)
-        program = jax.jit(gradients).lower(state, views).compile()
-        memory[in_turn] = program.memory_analysis().temp_size_in_bytes
-        found[in_turn] = program(state, views)
-    chex.assert_trees_all_close(found[True], found[False], rtol=2e-4, atol=2e-6)
+    gradients, memory = {}, {}
+    for sequential in (False, True):
+        step = TrainStep(Objective(RELEASE, objective), optimizer, 2, 10, sequential=sequential)
+        program = jax.jit(step.gradients).lower(state, views).compile()
+        memory[sequential] = program.memory_analysis().temp_size_in_bytes
+        gradients[sequential] = program(state, views)
+    chex.assert_trees_all_close(gradients[True], gradients[False], rtol=2e-4, atol=2e-6)
     assert memory[True] < 0.85 * memory[False]

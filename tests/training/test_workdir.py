@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
-from micron_jax.training import compiled
+from micron_jax.training import workdir
 
 
 @pytest.fixture
@@ -21,12 +21,12 @@ def cache():
 
 def test_programs_of_a_run_lie_in_its_workdir(cache, tmp_path):
     for name, number in (("a", 2.0), ("b", 3.0)):  # one run after another
-        compiled.keep_compiled(tmp_path / name)
+        workdir.cache_compiled(tmp_path / name)
         jax.jit(lambda x, number=number: x * number + 1)(jnp.ones(3)).block_until_ready()
-        assert any((tmp_path / name / compiled.FOLDER).iterdir())
+        assert any((tmp_path / name / workdir.CACHE_FOLDER).iterdir())
 
 
 def test_what_the_user_named_stays(cache, tmp_path):
     jax.config.update("jax_compilation_cache_dir", str(tmp_path / "mine"))
-    compiled.keep_compiled(tmp_path / "run")
+    workdir.cache_compiled(tmp_path / "run")
     assert jax.config.jax_compilation_cache_dir == str(tmp_path / "mine")

@@ -1,4 +1,4 @@
-"""TensorBoard's files, and what becomes of them on a full disk."""
+"""TensorBoard's files, also on a full disk."""
 
 import resource
 import struct
@@ -6,8 +6,8 @@ import struct
 import pytest
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
-from micron_jax.training import board
-from micron_jax.training.board import Board
+from micron_jax.training import telemetry
+from micron_jax.training.telemetry import EventFolder
 
 
 def read(path):
@@ -31,7 +31,7 @@ def shown(path):
 
 def test_scalars_come_back_and_what_a_lost_run_wrote_is_hidden(tmp_path):
     folder = tmp_path / "tensorboard"
-    written = Board(folder, begin=3)
+    written = EventFolder(folder, first_step=3)
     written.add(5, {"train/loss": 0.5, "train/mfu": 0.25})
     written.add(10, {"train/loss": 0.125})
     written.close()
@@ -44,9 +44,9 @@ def test_scalars_come_back_and_what_a_lost_run_wrote_is_hidden(tmp_path):
 
 
 def test_behind_a_full_disk_a_new_file_begins(tmp_path, monkeypatch):
-    monkeypatch.setattr(board, "_SECONDS", 0)
+    monkeypatch.setattr(telemetry, "_SECONDS", 0)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    written = Board(tmp_path, begin=1)
+    written = EventFolder(tmp_path, first_step=1)
     written.add(1, {"train/loss": 1.0})
     (first,) = tmp_path.iterdir()
     try:
@@ -64,11 +64,11 @@ def test_behind_a_full_disk_a_new_file_begins(tmp_path, monkeypatch):
 
 def test_for_a_minute_after_an_error_nothing_is_tried(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    written = Board(tmp_path / "file" / "folder", begin=1)
+    written = EventFolder(tmp_path / "file" / "folder", first_step=1)
     with pytest.raises(OSError, match="Not a directory"):
         written.add(1, {"train/loss": 1.0})
     written.add(2, {"train/loss": 1.0})
-    monkeypatch.setattr(board.time, "monotonic", lambda: written._try_at + 1)
+    monkeypatch.setattr(telemetry.time, "monotonic", lambda: written._try_at + 1)
     with pytest.raises(OSError, match="Not a directory"):
         written.add(3, {"train/loss": 1.0})
     written.close()
