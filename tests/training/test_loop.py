@@ -145,8 +145,9 @@ def small_files_from(stub, monkeypatch):
         try:
             manager.wait_until_finished()
         except Exception as error:
-            for name in ("check_for_errors", "wait_until_finished"):
-                setattr(manager, name, Mock(side_effect=error))
+            # Either of the two, whichever comes first.
+            once = Mock(side_effect=itertools.chain([error], itertools.repeat(None)))
+            manager.check_for_errors = manager.wait_until_finished = once
 
     monkeypatch.setattr(Checkpoints, "save", save)
 
