@@ -55,7 +55,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
 
     from micron_jax.checkpoints import load
-    from micron_jax.extraction.run import extract
+    from micron_jax.extraction.extract_features import extract
 
     clips = read_inputs(options, stills=options.stills)
     about = extract(

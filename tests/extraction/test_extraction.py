@@ -13,7 +13,8 @@ from micron_jax.checkpoints.weights import Weights
 from micron_jax.cli import main
 from micron_jax.data.views import normalize
 from micron_jax.errors import UserError
-from micron_jax.extraction import run, store
+from micron_jax.extraction import extract_features
+from micron_jax.extraction import output as outputs
 from micron_jax.faces import landmarks
 from micron_jax.faces.crop import place_crop
 from micron_jax.models.micron_bert import bound
@@ -55,7 +56,7 @@ def clips(source):
 
 def extract(weights, clips, output, **settings):
     settings = {"what": ALL, "delta": 3, "crop": "whole", "batch": 8} | settings
-    return run.extract(weights, clips, output, **settings)
+    return extract_features.extract(weights, clips, output, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +106,8 @@ def test_pairs_stay_in_their_clip_and_span_no_gap(weights, whole):
 def test_a_stopped_extraction_goes_on_to_the_same_end(
     weights, clips, whole, tmp_path, monkeypatch, stop_at
 ):
-    monkeypatch.setattr(run, "CHUNK", 1)  # a chunk a batch
-    add, done = store.Store.add, []
+    monkeypatch.setattr(extract_features, "PART_BYTES", 1)  # a part a batch
+    add, done = outputs.Output.add, []
 
     def stopping(self, *chunk):
         if len(done) == stop_at - 1:
@@ -115,7 +116,7 @@ def test_a_stopped_extraction_goes_on_to_the_same_end(
 
     output = tmp_path / "deep" / "out.npz"
     with monkeypatch.context() as patch:
-        patch.setattr(store.Store, "add", stopping)
+        patch.setattr(outputs.Output, "add", stopping)
         with pytest.raises(KeyboardInterrupt):
             extract(weights, clips, output)
     assert not output.exists()
@@ -140,7 +141,7 @@ def test_a_stopped_extraction_goes_on_to_the_same_end(
 
 
 def test_array_records_hold_the_same(weights, clips, whole, tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "CHUNK", 1)
+    monkeypatch.setattr(extract_features, "PART_BYTES", 1)
     output = tmp_path / "out.array_record"
     about = extract(weights, clips, output)
     assert json.loads((output / "index.json").read_text())["rows"] == about["rows"] == 18
@@ -170,13 +171,13 @@ def test_bfloat16_is_near(weights, clips, whole, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (dict(what=("cls", "nose")), "--what cls,nose"),
-        (dict(delta=0), "--delta 0"),
-        (dict(batch=0), "--batch 0"),
-        (dict(crop="ears"), "--crop ears"),
+        (dict(what=("cls", "nose")), "what=cls,nose"),
+        (dict(delta=0), "delta=0"),
+        (dict(batch=0), "batch=0"),
+        (dict(crop="ears"), "crop='ears'"),
         (dict(output="out.zip"), "name a file"),
         (dict(output="other.npz"), "holds no features"),
-        (dict(crop="face"), "none of the 3 inputs can be used .*no face.*--crop whole"),
+        (dict(crop="face"), "none of the 3 inputs can be used .*no face.*crop='whole'"),
     ],
 )
 def test_bad_settings(weights, clips, tmp_path, monkeypatch, settings, message):
@@ -222,7 +223,7 @@ def test_the_command(weights, tmp_path, monkeypatch, capsys):
         (["--input", "notes.txt"], "notes.txt: neither a video nor an image"),
         (["--input", "x.png", "x.png"], "x.png: given twice"),
         (["--input", "x.png", "--data-dir", "d"], "--data-dir goes with --set"),
-        (["--input", "x.png", "--fps", "0"], "--fps 0: needed is"),
+        (["--input", "x.png", "--fps", "0"], "--fps: 0: must be at least 1"),
         (["--set", "casme2"], "--set goes with --data-dir"),
         (["--set", "casme2", "--data-dir", "d"], "no data set `casme2`"),
         (["--input", "x.png"], "ckpt: no such file or folder"),

@@ -10,7 +10,7 @@ from micron_jax.app.results import look
 from micron_jax.datasets.face_pairs import Opened, read_pairs
 from micron_jax.datasets.frames import open_frames
 from micron_jax.datasets.frames.builder import build
-from micron_jax.extraction.stream import Place, batches
+from micron_jax.extraction.batches import Place, make_batches
 from micron_jax.faces import landmarks
 from micron_jax.faces.crop import NO_FACE, place_crop, settings, warp
 from micron_jax.faces.crop_clips import crop_all
@@ -68,8 +68,8 @@ def test_all_callers_cut_the_same_pixels(model, tmp_path, monkeypatch, kind, wid
     opened = Opened([sample("casme2", "sub01/EP01", "01", "happiness")], [([stored], 0)], {}, {})
     ((tuning,), _) = read_pairs(opened, [0], size=size, crop=kind, registered=False)
 
-    settings = dict(crop=kind, size=size, detect=centered_detector(), batch=2, delta=1)
-    (batch,) = batches(find_inputs([paths[0].parent]), **settings, start=Place())
+    settings = dict(crop=kind, size=size, detect=centered_detector(), batch_size=2, delta=1)
+    (batch,) = make_batches(find_inputs([paths[0].parent]), **settings, start=Place())
     np.testing.assert_array_equal(batch.images[0], tuning)
 
     limits = Limits(megabytes=1000)

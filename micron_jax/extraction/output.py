@@ -1,9 +1,9 @@
-"""Where features go: chunks, each written whole, that become one file or folder at the end.
+"""The output of an extraction: parts, each written whole, that become one file or folder.
 
 ```
 OUTPUT.partial/settings.json       what is extracted; a run with other settings is refused
-OUTPUT.partial/00000.npz           a chunk of rows, or of an array_record: 00000.array_record
-OUTPUT.partial/00000.json          what else is known of it; a chunk that has it is finished
+OUTPUT.partial/00000.npz           a part of the rows; of an array_record: 00000.array_record
+OUTPUT.partial/00000.json          its clips and place; a part that has it is finished
 ```
 `FILE.npz` holds, of R rows, C clips and Q pairs: `tokens`, `cls`, `pooled` [R, ...], `clip` (which
 of the clips), `frame` and `seconds` [R], `clip_name` and `clip_fps` [C], `clip_transform`
@@ -25,35 +25,35 @@ import safetensors.numpy
 from array_record.python import array_record_module
 
 from micron_jax.errors import UserError
-from micron_jax.extraction.stream import Place
+from micron_jax.extraction.batches import Place
 from micron_jax.files import sole_writer, write_whole
 
-KINDS = (".npz", ".array_record")
+SUFFIXES = (".npz", ".array_record")
 SETTINGS, INDEX = "settings.json", "index.json"
 
 
-class Store:
-    """Finished chunks of an output in the making; `hold` it first.
-
-    Attributes:
-      place: where the last chunk ends.
-    """
+class Output:
+    """An output in the making; `opened` before anything is added."""
 
     def __init__(self, output: Path, settings: dict):
-        """Raises UserError: the output's name has no suffix of `KINDS`."""
-        if output.suffix not in KINDS:
-            raise UserError(f"--output {output}: name a file *.npz or a folder *.array_record")
+        """Takes the settings that tell this output from others.
+
+        Raises:
+          UserError: the output's name has no suffix of `SUFFIXES`.
+        """
+        if output.suffix not in SUFFIXES:
+            raise UserError(f"{output}: name a file *.npz or a folder *.array_record")
         self._output, self._settings = output, settings
         self._folder = output.with_name(f"{output.name}.partial")
-        self._chunks: list[dict] = []
+        self._parts: list[dict] = []
 
     @property
     def place(self) -> Place:
-        """How far it has come."""
-        return Place(**self._chunks[-1]["place"]) if self._chunks else Place()
+        """The place where the last part ends."""
+        return Place(**self._parts[-1]["place"]) if self._parts else Place()
 
     def about(self) -> dict | None:
-        """What a finished output tells of itself; None: there is none.
+        """Returns what a finished output tells of itself; None: there is none.
 
         Raises:
           UserError: something else is there, or features of other settings.
@@ -62,85 +62,85 @@ class Store:
             return None
         try:
             if self._output.suffix == ".npz":
-                with np.load(self._output) as held:
-                    about = json.loads(str(held["about"]))
+                with np.load(self._output) as arrays:
+                    about = json.loads(str(arrays["about"]))
             else:
                 about = json.loads((self._output / INDEX).read_text())
             self._compare(about["settings"], self._output)
         except (OSError, ValueError, KeyError, zipfile.BadZipFile):
             raise UserError(
-                f"--output {self._output} exists and holds no features; remove it, or name another"
+                f"{self._output} exists and holds no features; remove it, or name another output"
             ) from None
         shutil.rmtree(self._folder, ignore_errors=True)  # of a run killed at its very end
         return about
 
     @contextlib.contextmanager
-    def hold(self) -> Iterator[None]:
-        """Makes the folder of chunks, or goes on with the one that is there.
+    def opened(self) -> Iterator[None]:
+        """Makes the folder of parts, or goes on with the one that is there.
 
         Raises:
           UserError: it is of other settings; another run writes it; it cannot be written.
         """
-        busy = f"--output {self._output}: another run is writing it; wait"
+        busy = f"{self._output}: another run is writing it; wait"
         try:
             with sole_writer(self._folder, busy=busy):
                 path = self._folder / SETTINGS
                 if path.is_file():
                     self._compare(json.loads(path.read_text()), self._folder)
                 self._write_json(SETTINGS, self._settings)
-                while (path := self._folder / f"{len(self._chunks):05d}.json").is_file():
-                    self._chunks.append(json.loads(path.read_text()))
+                while (path := self._folder / f"{len(self._parts):05d}.json").is_file():
+                    self._parts.append(json.loads(path.read_text()))
                 try:
                     yield
                 finally:
-                    if not self._chunks:
+                    if not self._parts:
                         shutil.rmtree(self._folder, ignore_errors=True)
         except OSError as error:
             reason = error.strerror or error
             raise UserError(
-                f"--output {self._output}: cannot write it: {reason}; what is finished stays, and "
+                f"{self._output}: cannot write it: {reason}; what is finished stays, and "
                 "the same command goes on"
             ) from None
 
     def add(self, arrays: dict[str, np.ndarray], notes: dict, place: Place) -> None:
-        """Writes a chunk.
+        """Writes a part.
 
         Args:
-          arrays: of the chunk's rows; `dma_rows` counts rows from the stream's first.
+          arrays: of the part's rows; `dma_rows` counts rows from the first of all.
           notes: "clips", "skipped" and "dropped", lists of entries.
-          place: where the chunk ends.
+          place: where the part ends.
         """
-        name = f"{len(self._chunks):05d}"
+        name = f"{len(self._parts):05d}"
         if self._output.suffix == ".npz":
             scratch = self._folder / "incomplete"
-            with open(scratch, "wb") as file:  # not by way of memory: a chunk is large
+            with open(scratch, "wb") as file:  # not by way of memory: a part is large
                 np.savez(file, **arrays)
             os.replace(scratch, self._folder / f"{name}.npz")
         else:
             _write_records(self._folder / f"{name}.array_record", arrays, self.place.rows)
-        chunk = {**notes, "place": vars(place), "pairs": len(arrays.get("dma_rows", ()))}
-        self._write_json(f"{name}.json", chunk)
-        self._chunks.append(chunk)
+        part = {**notes, "place": vars(place), "pairs": len(arrays.get("dma_rows", ()))}
+        self._write_json(f"{name}.json", part)
+        self._parts.append(part)
 
     def clear(self) -> list[dict]:
-        """Forgets all chunks; -> what was noted as skipped."""
-        skipped = [entry for chunk in self._chunks for entry in chunk["skipped"]]
-        self._chunks = []
+        """Forgets all parts; returns the entries of skipped clips."""
+        skipped = [entry for part in self._parts for entry in part["skipped"]]
+        self._parts = []
         return skipped
 
     def finish(self) -> dict:
-        """Puts the chunks together under the output's name; -> what it tells of itself."""
+        """Joins the parts under the output's name; returns what it tells of itself."""
         about = {"settings": self._settings, "rows": self.place.rows}
-        about["pairs"] = sum(chunk["pairs"] for chunk in self._chunks)
+        about["pairs"] = sum(part["pairs"] for part in self._parts)
         for name in ("clips", "skipped", "dropped"):
-            about[name] = [entry for chunk in self._chunks for entry in chunk[name]]
+            about[name] = [entry for part in self._parts for entry in part[name]]
         if self._output.suffix == ".npz":
             joined = self._folder / "joined"
             self._join(joined, about)
             os.replace(joined, self._output)
             shutil.rmtree(self._folder)
             return about
-        for number in range(len(self._chunks)):
+        for number in range(len(self._parts)):
             (self._folder / f"{number:05d}.json").unlink()
         self._write_json(INDEX, about)
         (self._folder / SETTINGS).unlink()
@@ -149,35 +149,35 @@ class Store:
 
     def _join(self, path: Path, about: dict) -> None:
         clips = about["clips"]
-        whole = {
+        headings = {
             "about": np.array(json.dumps(about, ensure_ascii=False)),
             "clip_name": np.array([clip["clip"] for clip in clips]),
             "clip_fps": np.array([clip["fps"] or np.nan for clip in clips], np.float64),
             "clip_transform": np.array([clip["transform"] for clip in clips], np.float64),
         }
-        chunks = [self._folder / f"{number:05d}.npz" for number in range(len(self._chunks))]
+        paths = [self._folder / f"{number:05d}.npz" for number in range(len(self._parts))]
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-            for name, value in whole.items():
+            for name, value in headings.items():
                 with archive.open(f"{name}.npy", "w") as entry:
                     np.lib.format.write_array(entry, value)
-            with np.load(chunks[0]) as first:
-                kinds = {name: (first[name].dtype, first[name].shape[1:]) for name in first.files}
-            for name, (dtype, shape) in kinds.items():
+            with np.load(paths[0]) as first:
+                rows = {name: (first[name].dtype, first[name].shape[1:]) for name in first.files}
+            for name, (dtype, shape) in rows.items():
                 count = about["pairs"] if name.startswith("dma") else about["rows"]
-                described = {"shape": (count, *shape), "fortran_order": False}
-                described["descr"] = np.lib.format.dtype_to_descr(dtype)
+                header = {"shape": (count, *shape), "fortran_order": False}
+                header["descr"] = np.lib.format.dtype_to_descr(dtype)
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
-                    np.lib.format.write_array_header_2_0(entry, described)
-                    for chunk in chunks:
-                        with np.load(chunk) as held:
-                            entry.write(np.ascontiguousarray(held[name]).tobytes())
+                    np.lib.format.write_array_header_2_0(entry, header)
+                    for part in paths:
+                        with np.load(part) as arrays:
+                            entry.write(np.ascontiguousarray(arrays[name]).tobytes())
 
-    def _compare(self, was: dict, path: Path) -> None:
-        differ = [name for name in self._settings if was.get(name) != self._settings[name]]
+    def _compare(self, earlier: dict, path: Path) -> None:
+        differ = [name for name in self._settings if earlier.get(name) != self._settings[name]]
         if differ:
             raise UserError(
                 f"{path} holds features of other settings ({', '.join(differ)}); give the same, "
-                "remove it, or name another --output"
+                "remove it, or name another output"
             )
 
     def _write_json(self, name: str, value: dict) -> None:

@@ -1,0 +1,132 @@
+"""Batches of cropped frames, which run on across clips, with bounded memory."""
+
+import dataclasses
+from collections import deque
+from collections.abc import Iterator
+
+import numpy as np
+
+from micron_jax.faces.crop import place_crop
+from micron_jax.faces.landmarks import Detector
+from micron_jax.video.image_files import Unreadable
+from micron_jax.video.inputs import InputClip
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """How far the batches have come: the next row is the first after these.
+
+    Attributes:
+      source: which of the inputs the last row is of; how many there are, at the very end.
+      number: the last row's, in its clip; -1: of that input nothing was given out yet.
+      rows, clips: how many there were.
+    """
+
+    source: int = 0
+    number: int = -1
+    rows: int = 0
+    clips: int = 0
+
+
+@dataclasses.dataclass
+class Batch:
+    """Up to B rows and what happened on the way to them.
+
+    Attributes:
+      images: uint8 [B, S, S, 3]; rows that are none are black.
+      clip, number, seconds: of each row, int64, int64 and float64 (NaN: unknown).
+      paired: bool, whether the row δ before is this row's partner.
+      warm: the rows were given out before, and are there for the window only.
+      clips, skipped, dropped: entries of clips that begin here, that cannot be used, and of frames
+        that cannot.
+      place: after the last row.
+    """
+
+    images: np.ndarray
+    clip: list[int] = dataclasses.field(default_factory=list)
+    number: list[int] = dataclasses.field(default_factory=list)
+    seconds: list[float] = dataclasses.field(default_factory=list)
+    paired: list[bool] = dataclasses.field(default_factory=list)
+    warm: bool = False
+    clips: list[dict] = dataclasses.field(default_factory=list)
+    skipped: list[dict] = dataclasses.field(default_factory=list)
+    dropped: list[dict] = dataclasses.field(default_factory=list)
+    place: Place = Place()
+
+
+def make_batches(
+    clips: list[InputClip],
+    *,
+    crop: str,
+    size: int,
+    detect: Detector | None,
+    batch_size: int,
+    delta: int,
+    start: Place,
+) -> Iterator[Batch]:
+    """Yields all frames of the clips that can be used, in order, from a place on.
+
+    Args:
+      clips: to be read.
+      crop: one of `faces.crop.KINDS`.
+      size: side of the crops, pixels.
+      detect: finds faces.
+      batch_size: rows in a batch, B.
+      delta: δ, rows between partners.
+      start: where earlier batches of the same clips ended.
+
+    Yields:
+      Batches of B rows, the last one of fewer; after a start within a clip, first the rows before
+      it that a pair may need (`warm`).
+    """
+    window = deque([None] * delta, maxlen=delta)  # (clip, number) of the last rows
+    black = np.zeros((batch_size, size, size, 3), np.uint8)
+    batch = Batch(black.copy(), place=start)
+    for source in range(start.source, len(clips)):
+        clip, resumed = clips[source], source == start.source and start.number >= 0
+        try:
+            crop_frame = place_crop(clip.frames(), crop, size, detect)
+        except Unreadable as error:
+            batch.skipped.append({"clip": clip.name, "reason": str(error)})
+            continue
+        index = start.clips - 1 if resumed else batch.place.clips
+        if not resumed:
+            transform = crop_frame.transform.tolist()
+            batch.clips.append({"clip": clip.name, "fps": clip.fps, "transform": transform})
+            batch.place = dataclasses.replace(batch.place, clips=index + 1)
+        partners = deque(maxlen=delta)
+        for number, seconds, frame in clip.read():
+            if resumed and number <= start.number:
+                if not isinstance(frame, Unreadable):
+                    partners.append((number, crop_frame(frame)))
+                continue
+            if partners:
+                yield from _warm_batches(partners, index, black, window)
+                partners.clear()
+            if isinstance(frame, Unreadable):
+                entry = {"clip": clip.name, "frame": number, "reason": str(frame)}
+                batch.dropped.append(entry)
+                continue
+            batch.images[len(batch.number)] = crop_frame(frame)
+            batch.clip.append(index)
+            batch.number.append(number)
+            batch.seconds.append(np.nan if seconds is None else seconds)
+            batch.paired.append(window[0] == (index, number - delta * clip.stride))
+            window.append((index, number))
+            place = batch.place
+            batch.place = Place(source, number, place.rows + 1, place.clips)
+            if len(batch.number) == batch_size:
+                yield batch
+                batch = Batch(black.copy(), place=batch.place)
+    batch.place = dataclasses.replace(batch.place, source=len(clips), number=-1)
+    if batch.number or batch.skipped or batch.dropped:
+        yield batch
+
+
+def _warm_batches(partners: deque, index: int, black: np.ndarray, window: deque) -> Iterator[Batch]:
+    # Padded in front, so that the window ends with the row before the first that is wanted.
+    padding = black[: -len(partners) % len(black)]
+    images = np.concatenate([padding, np.stack([image for _, image in partners])])
+    for first in range(0, len(images), len(black)):
+        yield Batch(images[first : first + len(black)], warm=True)
+    window.extend((index, number) for number, _ in partners)

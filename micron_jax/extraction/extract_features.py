@@ -1,0 +1,175 @@
+"""Extraction of features from clips into an output, which the same call goes on with."""
+
+import dataclasses
+import hashlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
+from tqdm import tqdm
+
+from micron_jax.checkpoints.weights import Weights
+from micron_jax.errors import UserError
+from micron_jax.extraction.batches import Batch, make_batches
+from micron_jax.extraction.output import Output
+from micron_jax.extraction.step import FEATURES, compute_features, make_step
+from micron_jax.faces import crop as crops
+from micron_jax.training.sharding import MeshConfig, make_mesh
+from micron_jax.video.inputs import InputClip
+
+PART_BYTES = 32 << 20  # of features that are gathered before they are written
+
+
+def extract(
+    weights: Weights,
+    clips: list[InputClip],
+    output: str | Path,
+    *,
+    what: tuple[str, ...] = ("cls", "pooled"),
+    delta: int = 1,
+    crop: str = "face",
+    dtype: str = "float32",
+    batch: int = 32,
+) -> dict:
+    """Writes features of every frame, or goes on doing so; memory does not grow with the input.
+
+    Args:
+      weights: of a checkpoint.
+      clips: from `find_inputs` or `find_in_set`.
+      output: `FILE.npz` or `FOLDER.array_record`; see `extraction.output`.
+      what: some of `step.FEATURES`.
+      delta: frames between the two of a pair, of which `dma` is.
+      crop: one of `faces.crop.KINDS`.
+      dtype: of the computation, `float32` or `bfloat16`; the output is float32.
+      batch: frames at a time, over all devices; made a multiple of their number.
+
+    Returns:
+      What the output tells of itself: {"settings", "rows", "pairs", "clips", "skipped",
+      "dropped"}, and of this call "fresh", rows that were computed, and "seconds", without the
+      first batch, which compiles, for the "timed" rows after it.
+
+    Raises:
+      UserError: a setting is out of range; nothing can be used; `output` holds something else or
+        cannot be written.
+    """
+    if set(what) - set(FEATURES) or not what:
+        raise UserError(f"what={','.join(what)}: name some of {','.join(FEATURES)}")
+    for name, value in (("delta", delta), ("batch", batch)):
+        if value < 1:
+            raise UserError(f"{name}={value}: must be at least 1")
+    if crop not in crops.KINDS:
+        raise UserError(f"crop={crop!r}: choose one of {', '.join(crops.KINDS)}")
+    what = tuple(name for name in FEATURES if name in what)
+    mesh = make_mesh(MeshConfig())
+    batch_size = -(-batch // mesh.size) * mesh.size
+    config = _for_this_machine(weights.config, dtype)
+    settings = {
+        "what": list(what),
+        "delta": delta if "dma" in what else None,
+        "dtype": dtype,
+        "weights": _digest(weights.params),
+        "input": _fingerprint(clips),
+        "patch": config.patch_size,
+        **crops.settings(crop, config.img_size),
+    }
+    rows = Output(Path(output), settings)
+    if (about := rows.about()) is not None:
+        return about | {"fresh": 0, "timed": 0, "seconds": 0.0}
+    detect = crops.detector(crop)
+    with rows.opened():
+        replicated, start = NamedSharding(mesh, P()), rows.place
+        parts = {part: weights.params[part] for part in ("encoder", "dma")}
+        params = jax.device_put(parts, replicated)
+        shape = (delta if "dma" in what else 0, 1 + config.grid**2, config.width)
+        window = jax.device_put(jnp.zeros(shape, config.dtype), replicated)
+        batches = make_batches(
+            clips,
+            crop=crop,
+            size=config.img_size,
+            detect=detect,
+            batch_size=batch_size,
+            delta=delta,
+            start=start,
+        )
+        features = compute_features(make_step(config, what, mesh), params, window, batches)
+        total = sum(clip.count for clip in clips)
+        with tqdm(total=total, initial=start.rows, unit=" frames", desc="frames") as bar:
+            timed, seconds = _write(features, rows, delta, bar)
+        if not rows.place.rows:
+            raise UserError(_no_rows(rows.clear(), len(clips)))
+        about = rows.finish()
+    return about | {"fresh": about["rows"] - start.rows, "timed": timed, "seconds": seconds}
+
+
+def _no_rows(skipped: list[dict], clips: int) -> str:
+    reasons = "; ".join(f"{skip['clip']}: {skip['reason']}" for skip in skipped[:3])
+    if clips > 1:
+        reasons = f"none of the {clips} inputs can be used ({reasons})"
+    faceless = any(skip["reason"] == crops.NO_FACE for skip in skipped)
+    return f"{reasons}; crop='whole' takes frames as they are" if faceless else reasons
+
+
+def _write(
+    features: Iterator[tuple[Batch, dict]], output: Output, delta: int, bar: tqdm
+) -> tuple[int, float]:
+    """Gathers batches into parts; returns (rows after the first batch, seconds they took)."""
+    gathered, began, first, size = [], None, 0, 0
+    for batch, values in features:
+        gathered.append((batch, values))
+        size += sum(value.nbytes for value in values.values())
+        bar.update(len(batch.number))
+        if began is None:
+            began, first = time.perf_counter(), len(batch.number)
+        if size >= PART_BYTES:
+            output.add(*_part(gathered, output.place.rows, delta))
+            gathered, size = [], 0
+    if gathered:
+        output.add(*_part(gathered, output.place.rows, delta))
+    ended = time.perf_counter()
+    return bar.n - bar.initial - first, ended - (ended if began is None else began)
+
+
+def _part(gathered: list[tuple[Batch, dict]], before: int, delta: int) -> tuple:
+    """Returns (arrays, notes, place) of batches, the first row of which is number `before`."""
+    batches = [batch for batch, _ in gathered]
+
+    def column(name: str) -> list:
+        return [entry for batch in batches for entry in getattr(batch, name)]
+
+    arrays = {
+        "clip": np.array(column("clip"), np.int64),
+        "frame": np.array(column("number"), np.int64),
+        "seconds": np.array(column("seconds"), np.float64),
+    }
+    for name in gathered[0][1]:
+        arrays[name] = np.concatenate([values[name] for _, values in gathered])
+    if "dma" in arrays:
+        paired = np.array(column("paired"), bool)
+        last = before + np.flatnonzero(paired)
+        arrays["dma"] = arrays["dma"][paired]
+        arrays["dma_rows"] = np.stack([last - delta, last], axis=1)
+    notes = {name: column(name) for name in ("clips", "skipped", "dropped")}
+    return arrays, notes, batches[-1].place
+
+
+def _for_this_machine(config, dtype: str):
+    fused = config.attention == "cudnn" and dtype == "bfloat16" and jax.default_backend() == "gpu"
+    attention = config.attention if fused or config.attention != "cudnn" else "auto"
+    return dataclasses.replace(config, dtype=dtype, attention=attention)
+
+
+def _digest(params: dict) -> str:
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(params):
+        digest.update(np.ascontiguousarray(leaf))
+    return digest.hexdigest()
+
+
+def _fingerprint(clips: list[InputClip]) -> str:
+    lines = [f"{clip.name}\t{clip.fps}\t{clip.facts}\n" for clip in clips]
+    return hashlib.sha256("".join(lines).encode("utf-8", "backslashreplace")).hexdigest()
