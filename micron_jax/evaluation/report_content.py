@@ -51,7 +51,8 @@ def text_content(summary: Mapping[str, Any], run: Run) -> dict[str, Any]:
             ["label → prediction", *summary["classes"]],
             [[name, *counts] for name, counts in confusion],
         ),
-        "protocol": _protocol(summary, run) if summary["protocol"] else None,
+        "protocol": summary["protocol"],
+        "differences": _differences(summary["protocol"], run) if summary["protocol"] else [],
     }
 
 
@@ -143,30 +144,10 @@ def _sets(sets: Mapping[str, Mapping]) -> Table:
     return Table(header, rows)
 
 
-def _protocol(summary: Mapping, run: Run) -> dict[str, Any]:
-    """Returns the counts of the protocol, and the lines on where the clips are not its own."""
-    protocol, rows = summary["protocol"], []
-    for name in dict.fromkeys((*protocol["found"], *protocol["expected"])):
-        here = protocol["found"].get(name, {"samples": {}, "subjects": 0})
-        there = protocol["expected"].get(name, {"samples": {}, "subjects": None})
-        counts = [
-            (here["samples"].get(label, 0), there["samples"].get(label))
-            for label in summary["classes"]
-        ]
-        counts.append((here["subjects"], there["subjects"]))
-        rows.append([name, *(_count(*pair) for pair in counts)])
-    # First the lines of the training, which had the samples' sheets.
+def _differences(protocol: Mapping, run: Run) -> list[str]:
+    """Returns lines on where the clips are not the protocol's, those of the training first."""
     lines = (*((run.protocol or {}).get("differences") or ()), *protocol["differences"])
-    return {
-        "name": protocol["name"],
-        "expected": protocol["expected"],
-        "table": Table(["set", *summary["classes"], "subjects"], rows),
-        "differences": list(dict.fromkeys(str(line).strip() for line in lines)),
-    }
-
-
-def _count(number: int, expected: int | None) -> str:
-    return f"{number}" if expected in (None, number) else f"{number} (expected {expected})"
+    return list(dict.fromkeys(str(line).strip() for line in lines))
 
 
 def _natural_order(person: Mapping) -> list[str | int]:
