@@ -5,14 +5,14 @@
     micron-jax finetune --config configs/finetune_demo.py --workdir runs/tuned \
         --config.data.data_dir=data --config.checkpoint=runs/demo
 
-With the weights that come with the package, and what they say of motion:
+With the features of motion of the weights that come with the package:
 
     --config.checkpoint=micron-tiny --config.classifier.features=motion
 
-Leave one subject out, three classes, a linear head on the frozen network of the demo. It shows the
-machinery: a network that has seen two faces for minutes is hardly better than random weights
-(leave `--config.checkpoint` out, give `--config.model.size=tiny --config.model.img_size=112`), and
-what there is to be found is shown by `--config.baseline=flow`.
+Leave one subject out, three classes, a linear head on the frozen network of the demo. A network
+that has trained on two faces for minutes is hardly better than random weights (leave
+`--config.checkpoint` out, give `--config.model.size=tiny --config.model.img_size=112`). Optical
+flow shows the motion that is there: `--config.baseline=flow`.
 
 Hardware: 2 CPU cores.
 """

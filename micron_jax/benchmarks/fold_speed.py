@@ -15,7 +15,7 @@ import numpy as np
 
 from micron_jax.finetuning.augment import AugmentConfig
 from micron_jax.finetuning.fold_arrays import SharedArrays, stack_folds
-from micron_jax.finetuning.fold_scheduler import train_folds
+from micron_jax.finetuning.fold_scheduler import FoldScheduler
 from micron_jax.finetuning.fold_training import FoldTraining, steps_per_epoch
 from micron_jax.finetuning.folds import Fold
 from micron_jax.finetuning.optimizer import TuningConfig
@@ -69,11 +69,8 @@ def measure(numbers: Numbers, *, repeats: int, seed: int = 0) -> dict:
     def train(at_once: int) -> tuple[float, np.ndarray]:
         """Seconds, and the probabilities of all test samples."""
         begin = time.perf_counter()
-        results = dict(
-            train_folds(
-                functions, arrays, range(len(folds)), shared, epochs=tuning.epochs, at_once=at_once
-            )
-        )
+        scheduler = FoldScheduler(functions, arrays, shared, epochs=tuning.epochs, at_once=at_once)
+        results = dict(scheduler.train(range(len(folds))))
         seconds = time.perf_counter() - begin
         return seconds, np.concatenate([results[n].probabilities for n in range(len(folds))])
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import typing
 
 import jax
 import numpy as np
@@ -70,10 +69,10 @@ def read_backbone(checkpoint: str, model: dict, *, seed: int) -> Backbone:
 
 
 def _agreed(config: ModelConfig, fields: dict, checkpoint: str) -> ModelConfig:
-    known = typing.get_type_hints(ModelConfig)
+    """The checkpoint's config with the user's fields; those not in `_FREE` must be the same."""
     own = dataclasses.asdict(config)
     for name, value in fields.items():
-        if name in known and name not in _FREE and own[name] != value:
+        if name in own and name not in _FREE and own[name] != value:
             raise UserError(
                 f"config.model.{name}={value!r}: checkpoint {checkpoint} has {own[name]!r}; "
                 "leave the field out, or give another checkpoint"

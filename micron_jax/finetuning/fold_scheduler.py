@@ -1,7 +1,7 @@
 """Scheduling of folds: batches that fit into memory, over all devices, or threads of a CPU."""
 
 import contextlib
-import dataclasses
+import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -20,103 +20,90 @@ MEMORY_SHARE = 0.6  # of the free memory: compilers and other programs need some
 EPOCHS_IN_FLIGHT = 8  # epochs that may queue up on a device
 
 
-def train_folds(
-    functions: FoldFunctions,
-    folds: FoldArrays,
-    numbers: Sequence[int],
-    shared: SharedArrays,
-    *,
-    epochs: int,
-    at_once: int,
-    stopped: Callable[[], bool] = lambda: False,
-    on_epoch: Callable[[int], None] = lambda count: None,
-) -> Iterator[tuple[int, FoldResult]]:
-    """Trains folds, batch by batch, and yields each with its number once its batch is done.
+class FoldScheduler:
+    """Trains folds, batch by batch.
 
     On a CPU as many batches are under way as it has cores: XLA runs a program of small operations
     on the thread that calls it.
-
-    Args:
-      functions: from `FoldTraining.side_by_side`.
-      folds: all of them.
-      numbers: those to train.
-      shared: what they share.
-      epochs: of each fold.
-      at_once: folds that are under way, at most all, split among cores and devices and rounded up
-        to a multiple of the devices. A batch that is not full is filled up with repeats: all
-        batches are one program, and a fold gets the same bits.
-      stopped: asked after every epoch; if true, unfinished batches are given up.
-      on_epoch: called after every epoch of a batch with its number of folds.
     """
-    width = min(at_once, len(folds.key))
-    devices = jax.devices()[:width]
-    one_cpu = len(devices) == 1 and devices[0].platform == "cpu"
-    threads = min(len(os.sched_getaffinity(0)), width) if one_cpu else 1
-    mesh = jax.make_mesh((len(devices),), ("folds",), (AxisType.Auto,), devices=devices)
-    width = -(-width // threads)
-    width = -(-width // mesh.size) * mesh.size
-    trainer = _BatchTrainer(
-        functions,
-        folds,
-        jax.device_put(shared, NamedSharding(mesh, P())),
-        epochs,
-        width,
-        NamedSharding(mesh, P("folds")),
-        stopped,
-        on_epoch,
-    )
-    batches = [numbers[begin : begin + width] for begin in range(0, len(numbers), width)]
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            for results in (pool.map if threads > 1 else map)(trainer.train, batches):
-                if results is None:
-                    return
-                yield from results
-        finally:
-            trainer.given_up.set()
 
+    def __init__(
+        self,
+        functions: FoldFunctions,
+        folds: FoldArrays,
+        shared: SharedArrays,
+        *,
+        epochs: int,
+        at_once: int,
+        stopped: Callable[[], bool] = lambda: False,
+        on_epoch: Callable[[int], None] = lambda count: None,
+    ):
+        """Spreads the arrays over the devices.
 
-@dataclasses.dataclass
-class _BatchTrainer:
-    """Trains one batch at a time in each thread; see `train_folds`."""
+        Args:
+          functions: from `FoldTraining.side_by_side`.
+          folds: all of them.
+          shared: what they share.
+          epochs: of each fold.
+          at_once: folds that are under way, at most all, split among cores and devices and rounded
+            up to a multiple of the devices. A batch that is not full is filled up with repeats:
+            all batches are one program, and a fold gets the same bits.
+          stopped: asked after every epoch; if true, unfinished batches are given up.
+          on_epoch: called after every epoch of a batch with its number of folds.
+        """
+        at_once = min(at_once, len(folds.key))
+        devices = jax.devices()[:at_once]
+        one_cpu = len(devices) == 1 and devices[0].platform == "cpu"
+        mesh = jax.make_mesh((len(devices),), ("folds",), (AxisType.Auto,), devices=devices)
+        self._threads = min(len(os.sched_getaffinity(0)), at_once) if one_cpu else 1
+        a_thread = math.ceil(at_once / self._threads)
+        self._width = math.ceil(a_thread / mesh.size) * mesh.size
+        self._sharding = NamedSharding(mesh, P("folds"))
+        self._shared = jax.device_put(shared, NamedSharding(mesh, P()))
+        self._functions, self._folds, self._epochs = functions, folds, epochs
+        self._stopped, self._on_epoch = stopped, on_epoch
+        self._lock, self._given_up = threading.Lock(), threading.Event()
 
-    functions: FoldFunctions
-    folds: FoldArrays
-    shared: SharedArrays
-    epochs: int
-    width: int
-    sharding: NamedSharding
-    stopped: Callable[[], bool]
-    on_epoch: Callable[[int], None]
-    given_up: threading.Event = dataclasses.field(default_factory=threading.Event)
-    lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+    def train(self, numbers: Sequence[int]) -> Iterator[tuple[int, FoldResult]]:
+        """Trains the folds of these numbers, and yields each once its batch is done."""
+        begins = range(0, len(numbers), self._width)
+        self._given_up.clear()
+        batches = [numbers[begin : begin + self._width] for begin in begins]
+        with ThreadPoolExecutor(self._threads) as pool:
+            try:
+                for results in (pool.map if self._threads > 1 else map)(self._train, batches):
+                    if results is None:
+                        return
+                    yield from results
+            finally:
+                self._given_up.set()
 
-    def train(self, batch: Sequence[int]) -> list[tuple[int, FoldResult]] | None:
-        """Trains the folds of these numbers; None: given up."""
-        filled = np.array([*batch, *([batch[0]] * (self.width - len(batch)))])
-        folds = jax.device_put(self.folds[filled], self.sharding)
-        with self.lock:  # one thread compiles, the others find it compiled
-            state, history = self.functions.init(folds, self.shared), []
-        for epoch in range(self.epochs):
-            with contextlib.nullcontext() if epoch else self.lock:
-                state, metrics = self.functions.epoch(state, epoch, folds, self.shared)
+    def _train(self, batch: Sequence[int]) -> list[tuple[int, FoldResult]] | None:
+        """Trains one batch; None: it is given up."""
+        filled = np.array([*batch, *([batch[0]] * (self._width - len(batch)))])
+        folds = jax.device_put(self._folds[filled], self._sharding)
+        with self._lock:  # one thread compiles, the others find it compiled
+            state, history = self._functions.init(folds, self._shared), []
+        for epoch in range(self._epochs):
+            with contextlib.nullcontext() if epoch else self._lock:
+                state, metrics = self._functions.epoch(state, epoch, folds, self._shared)
             history.append(metrics)
-            if (epoch + 1) % EPOCHS_IN_FLIGHT == 0 or epoch + 1 == self.epochs:
+            if (epoch + 1) % EPOCHS_IN_FLIGHT == 0 or epoch + 1 == self._epochs:
                 jax.block_until_ready(metrics)
-            with self.lock:
-                self.on_epoch(len(batch))
-                if self.given_up.is_set() or self.stopped():
-                    self.given_up.set()
+            with self._lock:
+                self._on_epoch(len(batch))
+                if self._given_up.is_set() or self._stopped():
+                    self._given_up.set()
                     return None
-        with self.lock:
-            probabilities = np.asarray(self.functions.predict(state, folds, self.shared))
+        with self._lock:
+            probabilities = np.asarray(self._functions.predict(state, folds, self._shared))
         return self._results(batch, history, probabilities)
 
     def _results(self, batch, history, probabilities) -> list[tuple[int, FoldResult]]:
         curves = {name: np.stack([np.asarray(m[name]) for m in history]) for name in history[0]}
         test_curves, results = curves.pop("test", None), []
         for slot, number in enumerate(batch):
-            count = int(self.folds.test_count[number])
+            count = int(self._folds.test_count[number])
             own = {name: values[:, slot] for name, values in curves.items()}
             test_curve = None if test_curves is None else test_curves[:, slot, :count]
             results.append((number, FoldResult(probabilities[slot, :count], own, test_curve)))

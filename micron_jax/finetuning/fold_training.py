@@ -73,7 +73,7 @@ class FoldTraining:
 
     @property
     def frozen(self) -> bool:
-        """Whether the backbone stays as it is, so that samples are features."""
+        """True if the backbone stays as it is, so that samples are features."""
         return self.tuning.trainable == "head"
 
     @functools.cached_property

@@ -65,7 +65,7 @@ class SplitConfig:
 
     @property
     def draws_groups(self) -> bool:
-        """Whether folds depend on `k_fold`."""
+        """True if folds depend on `k_fold`."""
         return self.kind == "groups" or self.selection == "inner"
 
 

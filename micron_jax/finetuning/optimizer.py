@@ -4,15 +4,14 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-import jax
 import optax
-from flax.traverse_util import unflatten_dict
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from micron_jax.checks import at_least, choose
 from micron_jax.errors import UserError
-from micron_jax.models.param_paths import match, path_of
+from micron_jax.models.param_paths import match
 
-# Biases, scales of norms and the CLS token are not decayed.
+# Biases, scales of norms and the CLS token do not decay.
 DECAYED = ((r"/kernel$", True), (r"/(bias|scale|cls|metric)$", False))
 
 
@@ -107,11 +106,9 @@ def rate_rules(
 
 def split_params(params: dict, rules) -> tuple[dict, dict]:
     """Returns the parameters that learn and the frozen ones, each {path: array}."""
-    learning, frozen = {}, {}
-    for key_path, leaf in jax.tree_util.tree_leaves_with_path(params):
-        path = path_of(key_path)
-        (learning if match(rules, path) else frozen)[path] = leaf
-    return learning, frozen
+    flat = flatten_dict(params, sep="/")
+    learning = {path: leaf for path, leaf in flat.items() if match(rules, path)}
+    return learning, {path: leaf for path, leaf in flat.items() if path not in learning}
 
 
 def join_params(*parts: dict) -> dict:
@@ -129,18 +126,16 @@ def make_optimizer(
         0.0 if warmup else config.learning_rate, config.learning_rate, warmup, total
     )
 
-    def scale_by_rules(updates, state, params=None):
-        del params
-        return {path: update * match(rules, path) for path, update in updates.items()}, state
-
-    def decayed(params):
-        return {path: match(DECAYED, path) for path in params}
-
+    scale_by_rules = optax.stateless(
+        lambda updates, _: {path: update * match(rules, path) for path, update in updates.items()}
+    )
     clip = optax.clip_by_global_norm(config.clip_norm) if config.clip_norm else optax.identity()
     return optax.chain(
         clip,
         optax.scale_by_adam(),
-        optax.add_decayed_weights(config.weight_decay, mask=decayed),
-        optax.GradientTransformation(lambda params: optax.EmptyState(), scale_by_rules),
+        optax.add_decayed_weights(
+            config.weight_decay, mask=lambda params: {path: match(DECAYED, path) for path in params}
+        ),
+        scale_by_rules,
         optax.scale_by_learning_rate(schedule),
     )

@@ -106,16 +106,16 @@ def train_folds(prepared: Prepared) -> TrainedFolds:
         StopSignals() as stop,
         progress_bar(total=len(missing) * epochs, desc="epochs of folds", unit="") as bar,
     ):
-        for number, result in fold_scheduler.train_folds(
+        scheduler = fold_scheduler.FoldScheduler(
             functions,
             arrays,
-            missing,
             shared,
             epochs=epochs,
             at_once=at_once,
             stopped=lambda: bool(stop.agreed()),
             on_epoch=bar.update,
-        ):
+        )
+        for number, result in scheduler.train(missing):
             if not np.isfinite(result.probabilities).all():
                 seed, fold = names[number]
                 raise UserError(

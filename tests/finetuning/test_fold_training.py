@@ -77,12 +77,10 @@ def shared_of(features, labels=LABELS):
 
 def train(functions, arrays, features, numbers=None, stopped=lambda: False):
     numbers = range(len(arrays.key)) if numbers is None else numbers
-    return dict(
-        fold_scheduler.train_folds(
-            functions, arrays, numbers, shared_of(features),
-            epochs=EPOCHS, at_once=16, stopped=stopped,
-        )
-    )  # fmt: skip
+    scheduler = fold_scheduler.FoldScheduler(
+        functions, arrays, shared_of(features), epochs=EPOCHS, at_once=16, stopped=stopped
+    )
+    return dict(scheduler.train(numbers))
 
 
 def train_alone(alone, fold, features, labels=LABELS):
