@@ -1,4 +1,4 @@
-"""One request's work, in a thread of its own: files into a folder that goes with it, and a look."""
+"""The work of one request, in a thread of its own, in a folder that goes with it."""
 
 import re
 import shutil
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from starlette.datastructures import UploadFile
 
-from micron_jax.app.results import look
+from micron_jax.app.results import visualize_files
 from micron_jax.errors import UserError
 from micron_jax.pretrained import MicronBert
 
@@ -20,7 +20,7 @@ class Gone(Exception):
 
 
 class Job:
-    """The files of a request and what is to be done with them.
+    """The files of a request and the settings of their visualization.
 
     Set `gone` when nobody waits for the result: the work then ends at its next step.
     """
@@ -28,22 +28,23 @@ class Job:
     def __init__(
         self, model: MicronBert, files: list[UploadFile], settings: dict, stopping: threading.Event
     ):
-        """`settings` are keywords of `look`; `stopping` ends all jobs of a server."""
+        """`settings` are keywords of `visualize_files`; `stopping` ends all jobs of a server."""
         self._model, self._files, self._settings = model, files, settings
         self._stopping, self.gone = stopping, threading.Event()
 
     def run(self, send: Callable[[dict], None]) -> None:
         """Sends {"doing", "done", "total"} now and then, last {"result"} or {"error"}: one line."""
 
-        def tell(what: str, done: int, total: int) -> None:
+        def report(work: str, done: int, total: int) -> None:
             if self.gone.is_set() or self._stopping.is_set():
                 raise Gone
-            send({"doing": what, "done": done, "total": total})
+            send({"doing": work, "done": done, "total": total})
 
         try:
             with tempfile.TemporaryDirectory(prefix="micron-app-") as folder:
-                paths = self._store(Path(folder))
-                result = look(self._model, paths, Path(folder, "seen"), tell=tell, **self._settings)
+                paths, output = self._store(Path(folder)), Path(folder, "output")
+                settings = {"report": report, **self._settings}
+                result = visualize_files(self._model, paths, output, **settings)
             send({"result": result})
         except UserError as error:
             send({"error": str(error)})

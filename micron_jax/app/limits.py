@@ -1,4 +1,4 @@
-"""What a page takes: how large files may be, and how long videos; told in one line otherwise."""
+"""Limits of the page: sizes of files, pixels of pictures, seconds of videos."""
 
 import dataclasses
 from pathlib import Path
@@ -11,7 +11,7 @@ from micron_jax.video.film import read_header
 from micron_jax.video.image_files import IMAGES, Unreadable
 from micron_jax.video.inputs import InputClip
 from micron_jax.video.reader import Frames
-from micron_jax.visualization.folder import ASSUMED
+from micron_jax.visualization.folder import ASSUMED_FPS
 
 MEGAPIXELS = 50  # of a picture, or of a video's frame: a small file can hold a huge one
 
@@ -25,7 +25,7 @@ class Limits:
 
 
 def check_names(names: list[str]) -> None:
-    """Two pictures or one video, by their names.
+    """Checks by their names that files are two pictures or one video.
 
     Raises:
       UserError: they are something else.
@@ -34,47 +34,47 @@ def check_names(names: list[str]) -> None:
     for name, kind in zip(names, kinds, strict=True):
         if kind not in VIDEOS + IMAGES:
             raise UserError(f"{name}: neither a video nor a picture ({' '.join(VIDEOS + IMAGES)})")
-    video = len(kinds) == 1 and kinds[0] in VIDEOS
-    if not video and not (len(kinds) == 2 and {*kinds} <= {*IMAGES}):
+    pictures = [kind for kind in kinds if kind in IMAGES]
+    if (len(kinds), len(pictures)) not in ((1, 0), (2, 2)):
         raise UserError("give one video, or two pictures of one face")
 
 
 def check_pixels(path: Path) -> None:
-    """Looks at the header alone: nothing is decoded.
+    """Checks the size of frames by the header alone: nothing is decoded.
 
     Raises:
       UserError: frames are larger than `MEGAPIXELS`, or there is no header of a picture.
     """
     if path.suffix.lower() in VIDEOS:
         header = read_header(path)
-        size = header.width, header.height
+        width, height = header.width, header.height
     else:
         try:
             with Image.open(path) as picture:
-                size = picture.size
+                width, height = picture.size
         except Image.DecompressionBombError:
-            size = (1e5, 1e5)
+            width = height = 1e5
         except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
             raise UserError(f"{path.name}: not a picture that can be read") from None
-    if size[0] * size[1] > MEGAPIXELS * 1e6:
+    if width * height > MEGAPIXELS * 1e6:
         raise UserError(f"{path.name}: larger than {MEGAPIXELS} megapixels; make it smaller")
 
 
-def limited(clip: InputClip, seconds: float) -> InputClip:
-    """The clip, whose reading ends with a `UserError` once it lasts longer than it may.
+def limit_seconds(clip: InputClip, seconds: float) -> InputClip:
+    """Returns the clip, whose reading ends with a `UserError` when it lasts too long.
 
     Raises:
-      UserError: its header says so already.
+      UserError: its header tells a longer time.
     """
-    fps = clip.fps or ASSUMED
+    most = seconds * (clip.fps or ASSUMED_FPS)
     name = Path(clip.name).name
-    too_long = f"{name}: longer than {seconds:g} s; cut it, or start the app with --max-seconds"
-    if clip.count > seconds * fps + 1:
+    too_long = f"{name}: longer than {seconds:g} s, the app's max-seconds; cut it"
+    if clip.count > most + 1:
         raise UserError(too_long)
 
     def read() -> Frames:  # headers may lie
         for index, (number, second, frame) in enumerate(clip.read()):
-            if index > seconds * fps and not isinstance(frame, Unreadable):
+            if index > most and not isinstance(frame, Unreadable):
                 raise UserError(too_long)
             yield number, second, frame
 

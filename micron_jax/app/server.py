@@ -1,4 +1,4 @@
-"""The page's server: one request computes at a time, and nothing that was uploaded stays.
+"""The page's server: one request computes at a time, and no upload stays.
 
 Starlette and uvicorn with a page of our own, not Gradio: Gradio 6 adds two dozen packages (56 MB
 of wheels, pandas among them), asks for fonts and statistics from outside unless told not to, and
@@ -22,7 +22,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
-from starlette.datastructures import Headers, UploadFile
+from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -32,11 +32,12 @@ from starlette.routing import Route
 from micron_jax.app.job import Job
 from micron_jax.app.limits import Limits, check_names
 from micron_jax.errors import UserError
-from micron_jax.faces.crop import KINDS as CROPS
+from micron_jax.faces.crop import KINDS
 from micron_jax.pretrained import MicronBert
 from micron_jax.visualization.overlay import LABELS
 
 PAGE = Path(__file__).parent / "page"
+FILES = {"/": "page.html", "/page.css": "page.css", "/page.js": "page.js"}
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
@@ -50,7 +51,7 @@ FORM = 10_000  # bytes, at most, of a request beside its files
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address, or `localhost`, is reached from this machine alone."""
+    """True if an address, or `localhost`, is reached from this machine alone."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -65,7 +66,7 @@ def make_app(
     stopping: threading.Event,
     loopback: bool = True,
 ) -> Starlette:
-    """The page as an ASGI application.
+    """Makes the page as an ASGI application.
 
     Args:
       model: from `micron_jax.load`.
@@ -74,93 +75,115 @@ def make_app(
       stopping: once it is set, all work ends at its next step.
       loopback: it is reached from this machine alone: a Host that is no loopback is refused.
     """
-    worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="look")
-    unfinished: set[Job] = set()
+    service = _Service(model, name, limits, stopping)
+    return Starlette(
+        routes=[
+            *(_file_route(path, file) for path, file in FILES.items()),
+            Route("/facts", service.facts),
+            Route("/visualize", service.visualize, methods=["POST"]),
+        ],
+        middleware=[Middleware(_OwnPageOnly, loopback=loopback)],
+        exception_handlers={ClientDisconnect: lambda *_: Response()},  # nobody reads it
+        lifespan=service.lifespan,
+    )
+
+
+class _Service:
+    """The answers of the server, and the thread that computes them."""
+
+    def __init__(self, model: MicronBert, name: str, limits: Limits, stopping: threading.Event):
+        self._model, self._name, self._limits, self._stopping = model, name, limits, stopping
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="visualize")
+        self._unfinished: set[Job] = set()
 
     @contextlib.asynccontextmanager
-    async def lifespan(_):
+    async def lifespan(self, _):
         yield
-        stopping.set()
-        worker.shutdown(cancel_futures=True)  # waits for a step of the work
+        self._stopping.set()
+        self._worker.shutdown(cancel_futures=True)  # waits for a step of the work
 
-    async def facts(_):
-        told = {"name": name, "megabytes": limits.megabytes, "seconds": limits.seconds}
-        if kept := model.classifier:
-            told["classifier"] = {"classes": kept.classes, "crop": kept.pairs.crop} | kept.evidence
-        return _answer(told)
+    async def facts(self, _) -> Response:
+        """Answers with the checkpoint's name and evidence and with the limits."""
+        limits, classifier = self._limits, self._model.classifier
+        facts = {"name": self._name, "megabytes": limits.megabytes, "seconds": limits.seconds}
+        if classifier:
+            about = {"classes": classifier.classes, "crop": classifier.pairs.crop}
+            facts["classifier"] = about | classifier.evidence
+        return _answer(facts)
 
-    async def receive(request: Request) -> Response:
-        declared = request.headers.get("content-length", "")
-        if not declared.isdigit():
+    async def visualize(self, request: Request) -> Response:
+        """Answers an upload with lines of JSON: progress, then the result or an error."""
+        length, most = request.headers.get("content-length", ""), self._limits.megabytes
+        if not length.isdigit():
             return _answer({"error": "the request does not say how long it is"}, 411)
-        if int(declared) > limits.megabytes * 1e6 + FORM:
+        if int(length) > most * 1e6 + FORM:
             async for _ in request.stream():  # read and forgotten: a browser answers no sooner
                 pass
-            told = f"files of {int(declared) / 1e6:,.1f} MB; at most {limits.megabytes:g} MB"
-            return _answer({"error": f"{told} are taken (--max-mb)"}, 413)
+            line = f"files of {int(length) / 1e6:,.1f} MB; at most {most:g} MB, the app's max-mb"
+            return _answer({"error": line}, 413)
         try:
             form = await request.form(max_files=2, max_fields=2)
-            files = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
-            check_names([file.filename or "" for file in files])
-            crop, kind = form.get("crop", "face"), form.get("map") or None
-            if crop not in CROPS or kind not in (None, *LABELS):
-                raise UserError(f"crop {crop!r}, map {kind!r}: there is no such choice")
-        except HTTPException as error:  # of the form
+        except HTTPException as error:
             return _answer({"error": error.detail}, 400)
+        try:
+            files, settings = _read_form(form)
         except UserError as error:
             await form.close()
             return _answer({"error": str(error)}, 400)
-        if len(unfinished) >= MOST_UNFINISHED:
+        if len(self._unfinished) >= MOST_UNFINISHED:
             await form.close()
             return _answer({"error": "busy with other files; try again in a minute"}, 503)
-        job = Job(model, files, {"crop": crop, "kind": kind, "limits": limits}, stopping)
-        lines = _lines(job, *_start(job))
+        job = Job(self._model, files, settings | {"limits": self._limits}, self._stopping)
+        lines = _lines(job, *self._start(job))
         return StreamingResponse(lines, media_type="application/x-ndjson", headers=HEADERS)
 
-    def _start(job: Job) -> tuple[asyncio.Queue, Future]:
+    def _start(self, job: Job) -> tuple[asyncio.Queue, Future]:
         loop, messages = asyncio.get_running_loop(), asyncio.Queue()
 
         def send(message: dict) -> None:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(messages.put_nowait, message)
 
-        if unfinished:
+        if self._unfinished:
             messages.put_nowait({"doing": "waiting for other files"})
-        unfinished.add(job)
-        future = worker.submit(job.run, send)
-        future.add_done_callback(lambda _: unfinished.discard(job))
+        self._unfinished.add(job)
+        future = self._worker.submit(job.run, send)
+        future.add_done_callback(lambda _: self._unfinished.discard(job))
         return messages, future
 
-    async def _lines(job: Job, messages: asyncio.Queue, future: Future) -> AsyncIterator[str]:
-        """What becomes of a job, a JSON object a line: progress, then a result or an error."""
-        try:
-            message = {"doing": ""}
-            while "doing" in message:
-                message = await messages.get()
-                yield json.dumps(message) + "\n"
-        finally:  # or the browser has gone
-            job.gone.set()
-            if future.cancel():
-                job.close()
 
-    def file_route(path: str, file: str) -> Route:
-        async def serve(_):
-            return FileResponse(PAGE / file, headers=HEADERS)
+def _read_form(form: FormData) -> tuple[list[UploadFile], dict]:
+    """The files, and the settings of `visualize_files`.
 
-        return Route(path, serve)
+    Raises:
+      UserError: they cannot be used.
+    """
+    files = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
+    check_names([file.filename or "" for file in files])
+    crop, kind = form.get("crop", "face"), form.get("map") or None
+    if crop not in KINDS or kind not in (None, *LABELS):
+        raise UserError(f"crop {crop!r}, map {kind!r}: there is no such choice")
+    return files, {"crop": crop, "kind": kind}
 
-    return Starlette(
-        routes=[
-            file_route("/", "page.html"),
-            file_route("/page.css", "page.css"),
-            file_route("/page.js", "page.js"),
-            Route("/facts", facts),
-            Route("/look", receive, methods=["POST"]),
-        ],
-        middleware=[Middleware(_OwnPageOnly, loopback=loopback)],
-        exception_handlers={ClientDisconnect: lambda *_: Response()},  # nobody reads it
-        lifespan=lifespan,
-    )
+
+async def _lines(job: Job, messages: asyncio.Queue, future: Future) -> AsyncIterator[str]:
+    """The messages of a job, a JSON object a line: progress, then a result or an error."""
+    try:
+        message = {"doing": ""}
+        while "doing" in message:
+            message = await messages.get()
+            yield json.dumps(message) + "\n"
+    finally:  # or the browser has gone
+        job.gone.set()
+        if future.cancel():
+            job.close()
+
+
+def _file_route(path: str, file: str) -> Route:
+    async def serve(_):
+        return FileResponse(PAGE / file, headers=HEADERS)
+
+    return Route(path, serve)
 
 
 class _OwnPageOnly:

@@ -26,7 +26,7 @@ def main(argv: list[str]) -> int:
     parser = Arguments(
         "micron-jax app",
         "A page to drop two pictures of a face or a video on: it shows the aligned "
-        "face, the heat map and, of a video, the timeline with its candidates.",
+        "face, the map and, of a video, the timeline with its candidates.",
         EXAMPLES,
     )
     add_checkpoint(parser, more="; the workdir of a fine-tuning brings its classifier")

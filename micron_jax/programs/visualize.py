@@ -25,7 +25,7 @@ are candidates that a person should look at: blinks and words are among them.
 def main(argv: list[str]) -> int:
     parser = Arguments(
         "micron-jax visualize",
-        "Heat maps of a pair of frames, or the energy of the micro-attention over a "
+        "Maps of a pair of frames, or the energy of the micro-attention over a "
         "clip with candidate micro-expressions marked. Frames are registered first.",
         EXAMPLES,
     )
@@ -46,29 +46,29 @@ def main(argv: list[str]) -> int:
 
     import micron_jax
     from micron_jax.visualization import video
-    from micron_jax.visualization.folder import ASSUMED, visualize
+    from micron_jax.visualization.folder import ASSUMED_FPS, visualize
     from micron_jax.visualization.pairs import PairView
 
     clips = read_inputs(options)
     model = micron_jax.load(options.checkpoint)
-    seen = visualize(model, clips, options.output, crop=options.crop, kind=options.map)
+    view = visualize(model, clips, options.output, crop=options.crop, kind=options.map)
     print(f"to look at: {options.output}")
-    if isinstance(seen, PairView):
-        if seen.registration.refused:
-            print(f"the frames are not registered: {seen.registration.refused}")
+    if isinstance(view, PairView):
+        if view.registration.refused:
+            print(f"the frames are not registered: {view.registration.refused}")
         return 0
     if clips[0].fps is None:
-        print(f"the files tell no frame rate: {ASSUMED:g} a second taken (--fps)")
+        print(f"the files tell no frame rate: {ASSUMED_FPS:g} a second taken (--fps)")
     if video.codec() != video.BROWSERS:
         print("annotated.mp4 is for video players: this OpenCV cannot write what browsers play")
-    print(f"frames: {len(seen.numbers):,}, candidates: {len(seen.intervals)}")
-    for rank, interval in enumerate(seen.intervals[:5], 1):
-        begin, apex, end = seen.seconds[[interval.onset, interval.apex, interval.offset]]
-        where = f"{interval.part}, " if interval.part else ""
-        told = f"{where}{interval.strength:.1f} standard deviations"
-        print(f"  {rank}: {begin:.2f} to {end:.2f} s, apex {apex:.2f} s, {told}")
+    print(f"frames: {len(view.numbers):,}, candidates: {len(view.intervals)}")
+    for rank, interval in enumerate(view.intervals[:5], 1):
+        begin, apex, end = view.seconds[interval.frames]
+        part = f"{interval.part}, " if interval.part else ""
+        strength = f"{interval.strength:.1f} standard deviations"
+        print(f"  {rank}: {begin:.2f} to {end:.2f} s, apex {apex:.2f} s, {part}{strength}")
     print_reasons(
         "dropped frames",
-        [{"clip": f"frame {number}", "reason": reason} for number, reason in seen.dropped],
+        [{"clip": f"frame {number}", "reason": reason} for number, reason in view.dropped],
     )
     return 0

@@ -1,4 +1,4 @@
-"""When something moved in a video: the energy of the micro-attention over time, and its peaks.
+"""The energy of motion over time in a video of a face.
 
 Frame t is compared with the frames δ before and δ after it, each registered onto it first. What
 differs from both came and went within 2 δ: of the two maps the smaller value counts, patch by
@@ -7,56 +7,35 @@ its last frame stand in for those that are not there.
 """
 
 import dataclasses
+import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from scipy.signal import find_peaks, peak_widths
 
-from micron_jax.deprecation import renamed_arguments
 from micron_jax.faces.crop_registration import register_crops, residual_flow, shrink
 from micron_jax.faces.parts import oval, part_of
 from micron_jax.pretrained import MicronBert
+from micron_jax.spotting.intervals import LONGEST, Interval, find_intervals
 
-SHORTEST, LONGEST = 1 / 25, 1 / 2  # seconds, of a micro-expression
 DELTA = LONGEST / 2  # seconds between the frames of a pair
-FOOT = 0.8  # of a peak's prominence, down from its top: where an interval begins and ends
-STANDS_OUT = 4.0  # standard deviations of the energy's noise: less is no candidate
 
-
-@dataclasses.dataclass(frozen=True)
-class Interval:
-    """A candidate: indices of frames in the timeline.
-
-    Attributes:
-      onset, apex, offset: first, highest and last frame.
-      energy: at the apex.
-      strength: its prominence, in standard deviations of the energy's noise.
-      part: of the face, where the map at the apex has the most; empty where crops are no faces. A
-        blink is a candidate of the eyes.
-    """
-
-    onset: int
-    apex: int
-    offset: int
-    energy: float
-    strength: float
-    part: str = ""
+Frame = tuple[int, float | None, np.ndarray]  # number in its clip, seconds, crop uint8 [V, V, 3]
 
 
 @dataclasses.dataclass(frozen=True)
 class Timeline:
-    """What moved when, in T frames.
+    """The motion in T frames.
 
     Attributes:
       fps: frames per second.
       delta: frames between the two of a pair.
-      kind: of the heat.
+      kind: of the maps; see `MicronBert.motion_map`.
       numbers: of the frames in their clip, int64 [T].
       seconds: float64 [T].
-      heat: what came and went, patch by patch, float32 [T, h, w]; of faces, 0 beside them.
+      maps: what came and went, patch by patch, float32 [T, h, w]; of faces, 0 beside them.
       flow: the same of the optical flow, px of the network's input; no network has a part in it.
-      energy: of the heat, see `energy_of`, float32 [T].
+      energy: of the maps, see `energy_of`, float32 [T].
       flow_energy: of the flow, float32 [T].
       intervals: candidates of micro-expressions, strongest first.
       dropped: (number, reason) of frames that are missing because they cannot be decoded.
@@ -67,7 +46,7 @@ class Timeline:
     kind: str
     numbers: np.ndarray
     seconds: np.ndarray
-    heat: np.ndarray
+    maps: np.ndarray
     flow: np.ndarray
     energy: np.ndarray
     flow_energy: np.ndarray
@@ -75,17 +54,16 @@ class Timeline:
     dropped: list[tuple[int, str]] = dataclasses.field(default_factory=list)
 
 
-@renamed_arguments(heat="kind")
-def watch(
+def measure_timeline(
     model: MicronBert,
-    frames: Iterable[tuple[int, float | None, np.ndarray]],
+    frames: Iterable[Frame],
     *,
     fps: float,
     kind: str | None = None,
     faces: bool = True,
     batch: int = 16,
 ) -> Timeline:
-    """Follows a face through a clip; at any time 2 δ of its frames are in memory.
+    """Measures the motion in a clip; at any time 2 δ of its frames are in memory.
 
     Args:
       model: from `micron_jax.load`.
@@ -101,28 +79,17 @@ def watch(
       ValueError: no such kind, or crops of another dtype or shape.
     """
     kind = kind or ("motion" if "motion" in model.map_kinds else "cosine")
-    size, grid = model.config.img_size, model.config.grid
-    delta = max(1, round(DELTA * fps))
-    numbers, seconds = [], []
-
-    def noted() -> Iterator[np.ndarray]:
-        for number, second, crop in frames:
-            numbers.append(number)
-            seconds.append(len(seconds) / fps if second is None else second)
-            yield crop
-
-    maps, flows = [], []
     # The release's map is relative to the largest diagonal of a batch: one pair, then.
     batch = 1 if kind == "release" else batch
-    for group in _grouped(_pairs(noted(), delta, faces), batch):
-        now, other = (np.stack(side) for side in zip(*group, strict=True))
-        flows += [residual_flow(*pair, grid, size) for pair in group]
-        short = [(0, batch - len(group)), (0, 0), (0, 0), (0, 0)]
-        small = (np.pad(shrink(side, size), short) for side in (now, other))
-        maps.append(np.asarray(model.motion_map(*small, kind=kind))[: len(group)])
-    count, face = len(numbers), oval(grid) if faces else np.ones((grid, grid), bool)
-    came_and_went = transient(np.concatenate(maps), count, delta) * face
-    flow = transient(np.stack(flows), count, delta) * face
+    size, grid, delta = model.config.img_size, model.config.grid, max(1, round(DELTA * fps))
+    times, maps, flows = [], [], []
+    pairs = _registered_pairs(frames, times, delta, faces)
+    while some := list(itertools.islice(pairs, batch)):
+        flows += [residual_flow(*pair, grid, size) for pair in some]
+        maps += _pair_maps(model, some, kind, batch)
+    face = oval(grid) if faces else np.ones((grid, grid), bool)
+    came_and_went = transient(np.stack(maps), len(times), delta) * face
+    flow = transient(np.stack(flows), len(times), delta) * face
     energy = energy_of(came_and_went, face)
     intervals = find_intervals(energy, fps)
     if faces:
@@ -134,9 +101,12 @@ def watch(
         fps=fps,
         delta=delta,
         kind=kind,
-        numbers=np.array(numbers, np.int64),
-        seconds=np.array(seconds, np.float64),
-        heat=came_and_went,
+        numbers=np.array([number for number, _ in times], np.int64),
+        seconds=np.array(
+            [n / fps if seconds is None else seconds for n, (_, seconds) in enumerate(times)],
+            np.float64,
+        ),
+        maps=came_and_went,
         flow=flow,
         energy=energy,
         flow_energy=energy_of(flow, face),
@@ -145,7 +115,7 @@ def watch(
 
 
 def transient(maps: np.ndarray, count: int, delta: int) -> np.ndarray:
-    """Maps against the frame before -> maps of what differs both from before and from after.
+    """Turns maps against the frame before into maps of what differs from before and from after.
 
     Args:
       maps: of `count` frames against the frame δ before, then of the last min(δ, count) frames
@@ -155,9 +125,7 @@ def transient(maps: np.ndarray, count: int, delta: int) -> np.ndarray:
     Returns:
       float32 [T, h, w], not below 0.
     """
-    before, after = maps[:count], maps[delta:]
-    if count <= delta:
-        after = maps[count:]
+    before, after = maps[:count], maps[min(delta, count) :]
     return np.clip(np.minimum(before, after), 0, None)
 
 
@@ -175,55 +143,29 @@ def energy_of(maps: np.ndarray, where: np.ndarray) -> np.ndarray:
     return flat[:, -max(1, flat.shape[1] // 20) :].mean(axis=1, dtype=np.float32)
 
 
-def find_intervals(energy: np.ndarray, fps: float) -> list[Interval]:
-    """Peaks of the energy that last as long as a micro-expression, strongest first.
-
-    Args:
-      energy: [T].
-      fps: frames per second.
-    """
-    if len(energy) < 3:
-        return []
-    # Of the steps from frame to frame: a bump that fills half of a short clip is no noise.
-    steps = np.abs(np.diff(energy, prepend=energy[0]))
-    noise = max(1.4826 * float(np.median(steps)) / 2**0.5, 1e-6 * float(energy.max()), 1e-12)
-    # Zeros around it: what moves at a clip's very end has a peak, too.
-    padded = np.concatenate([[0], energy, [0]])
-    peaks, found = find_peaks(padded, prominence=STANDS_OUT * noise)
-    _, _, left, right = peak_widths(padded, peaks, rel_height=FOOT)
-    intervals = []
-    for peak, prominence, first, last in zip(peaks, found["prominences"], left, right, strict=True):
-        onset, offset = max(0, round(first) - 1), min(len(energy) - 1, round(last) - 1)
-        if SHORTEST <= (last - first) / fps <= LONGEST + 1 / fps:
-            apex = int(peak) - 1
-            strength = float(prominence) / noise
-            intervals.append(Interval(onset, apex, offset, float(energy[apex]), strength))
-    return sorted(intervals, key=lambda interval: -interval.strength)
-
-
-def _pairs(
-    crops: Iterator[np.ndarray], delta: int, faces: bool
+def _registered_pairs(
+    frames: Iterable[Frame], times: list, delta: int, faces: bool
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(frame, the other one registered onto it), in the order that `transient` wants."""
+    """(frame, the other one registered onto it), in the order that `transient` wants.
+
+    The number and the seconds of each frame are added to `times`.
+    """
     window = deque(maxlen=delta + 1)
-    for crop in crops:
+    for number, seconds, crop in frames:
+        times.append((number, seconds))
         window.append(crop)
-        yield crop, _onto(window[0], crop, faces)
-    rest = [*window][-delta:]
-    for crop in rest:
-        yield crop, _onto(rest[-1], crop, faces)
+        yield crop, _onto(crop, window[0], faces)
+    for crop in [*window][-delta:]:
+        yield crop, _onto(crop, window[-1], faces)
 
 
-def _onto(moving: np.ndarray, crop: np.ndarray, faces: bool) -> np.ndarray:
+def _onto(crop: np.ndarray, moving: np.ndarray, faces: bool) -> np.ndarray:
     return crop if moving is crop else register_crops(moving, crop, faces=faces)[0]
 
 
-def _grouped(pairs: Iterator, size: int) -> Iterator[list]:
-    group = []
-    for pair in pairs:
-        group.append(pair)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
-        yield group
+def _pair_maps(model: MicronBert, pairs: list, kind: str, batch: int) -> list[np.ndarray]:
+    """The map of each pair; `batch` pairs go in, however many there are, for one compilation."""
+    size = model.config.img_size
+    short = [(0, batch - len(pairs)), (0, 0), (0, 0), (0, 0)]
+    sides = (np.pad(shrink(np.stack(side), size), short) for side in zip(*pairs, strict=True))
+    return [*np.asarray(model.motion_map(*sides, kind=kind))[: len(pairs)]]

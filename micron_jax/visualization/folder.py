@@ -1,32 +1,34 @@
-"""Looking from end to end: an input becomes a folder of figures, arrays, tables and a video."""
+"""The folder that `visualize` writes: figures, arrays, tables and a video of an input."""
 
 import csv
 import dataclasses
-import io
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from micron_jax.deprecation import renamed_arguments
 from micron_jax.errors import UserError
-from micron_jax.faces.crop import NO_FACE, Crop, detector, place_crop
 from micron_jax.files import whole_folder
 from micron_jax.pretrained import MicronBert
-from micron_jax.spotting.timeline import Timeline, watch
-from micron_jax.video.image_files import Unreadable
+from micron_jax.spotting.timeline import Timeline, measure_timeline
 from micron_jax.video.inputs import InputClip
+from micron_jax.visualization.cropped_clip import CroppedClip, crop_clips, pair_crops
 from micron_jax.visualization.figures import draw_moments, draw_timeline, moments
-from micron_jax.visualization.pairs import PairView, draw_pair, look_at_pair, view_size
+from micron_jax.visualization.pairs import PairView, compare_pair, draw_pair, view_size
 from micron_jax.visualization.video import AnnotatedVideo
 
-ASSUMED = 30.0  # frames per second of image folders that do not tell theirs
+ASSUMED_FPS = 30.0  # of image folders whose frame rate is unknown
+INTERVAL_COLUMNS = (
+    *("rank", "onset", "apex", "offset", "onset_seconds", "apex_seconds", "offset_seconds"),
+    *("duration_seconds", "energy", "strength", "part"),
+)
+
+Bar = Callable[..., Iterable]  # wraps an iterable; takes `total`, `desc` and `unit`, as `tqdm`
 
 
-@renamed_arguments(heat="kind")
 def visualize(
     model: MicronBert,
     clips: list[InputClip],
@@ -34,160 +36,119 @@ def visualize(
     *,
     crop: str = "face",
     kind: str | None = None,
-    bar: type[tqdm] = tqdm,
+    bar: Bar = tqdm,
 ) -> PairView | Timeline:
-    """Makes a folder of what there is to see, whole or not at all.
+    """Makes a folder of figures, arrays and tables, whole or not at all.
 
     Args:
       model: from `micron_jax.load`.
       clips: two images, or one clip; a clip of two frames is a pair, too.
       output: folder to be made.
       crop: one of `faces.crop.KINDS`.
-      kind: one of `model.map_kinds`; None: see `look_at_pair` and `watch`.
-      bar: shows how far it is.
+      kind: one of `model.map_kinds`; None: see `compare_pair` and `measure_timeline`.
+      bar: shows the progress.
 
     Returns:
-      What was seen: of a pair, `pair.png` and `pair.npz` show it; of a longer clip,
+      Of a pair, the maps in `pair.png` and `pair.npz`; of a longer clip, the timeline in
       `timeline.png`, `moments.png`, `top_moment.png`, `annotated.mp4`, `energy.csv`,
       `intervals.csv` and `timeline.npz`.
 
     Raises:
       UserError: neither a pair nor a clip; the checkpoint has no such map; a face is missing;
-        `output` is there, or cannot be written.
+        `output` exists or cannot be written.
     """
     if kind not in (None, *model.map_kinds):
-        raise UserError(f"--map {kind}: this checkpoint has {', '.join(model.map_kinds)}")
-    pair = len(clips) == 2 and all(clip.count == 1 for clip in clips)
-    if len(clips) != 1 and not pair:
+        raise UserError(f"map {kind}: this checkpoint has {', '.join(model.map_kinds)}")
+    two_images = len(clips) == 2 and all(clip.count == 1 for clip in clips)
+    if len(clips) != 1 and not two_images:
         some = ", ".join(clip.name for clip in clips[:4])
-        raise UserError(f"{len(clips)} inputs ({some}): name one clip, or two images")
-    detect = detector(crop)
-    cuts = [_cut(clip, crop, view_size(model), detect) for clip in clips]
+        raise UserError(f"{len(clips)} inputs ({some}): give one clip, or two images")
+    cropped = crop_clips(clips, crop, view_size(model))
     with whole_folder(Path(output)) as folder:
-        if pair:
-            frame, reference = _two_images(clips, cuts)
-            return _pair(model, frame, reference, folder, kind, clips, cuts[0])
-        (clip,), (cut,) = clips, cuts
-        first = [crop for _, _, crop in itertools.islice(_crops(clip, cut), 3)]
+        if two_images:
+            frame, reference = pair_crops(cropped)
+            return _write_pair(model, frame, reference, cropped, folder, kind)
+        first = [crop for _, _, crop in itertools.islice(cropped[0].frames(), 3)]
         if len(first) == 1:
-            raise UserError(f"{clip.name}: one frame only, and nothing to compare it with")
+            raise UserError(f"{clips[0].name}: one frame only, and nothing to compare it with")
         if len(first) == 2:
-            return _pair(model, first[1], first[0], folder, kind, clips, cut)
-        return _clip(model, clip, cut, folder, kind, bar)
+            return _write_pair(model, first[1], first[0], cropped, folder, kind)
+        return _write_clip(model, cropped[0], folder, kind, bar)
 
 
-def _cut(clip: InputClip, crop: str, size: int, detect) -> Crop:
-    try:
-        return place_crop(clip.frames(), crop, size, detect)
-    except Unreadable as error:
-        mend = "; --crop whole takes frames as they are" if str(error) == NO_FACE else ""
-        raise UserError(f"{clip.name}: {error}{mend}") from None
-
-
-def _crops(
-    clip: InputClip, cut: Crop, dropped: list | None = None
-) -> Iterator[tuple[int, float | None, np.ndarray]]:
-    for number, seconds, frame in clip.read():
-        if not isinstance(frame, Unreadable):
-            yield number, seconds, cut(frame)
-        elif dropped is not None:
-            dropped.append((number, str(frame)))
-
-
-def _two_images(clips: list[InputClip], cuts: list[Crop]) -> list[np.ndarray]:
-    # Of two frames of one recording one crop is held; other pictures have one each.
-    frames = [next(clip.readable()) for clip in clips]
-    if frames[0].shape == frames[1].shape:
-        cuts = [cuts[0], cuts[0]]
-    return [cut(frame) for cut, frame in zip(cuts, frames, strict=True)]
-
-
-def _pair(
+def _write_pair(
     model: MicronBert,
     frame: np.ndarray,
     reference: np.ndarray,
+    clips: list[CroppedClip],
     folder: Path,
     kind: str | None,
-    clips: list[InputClip],
-    cut: Crop,
 ) -> PairView:
-    view = look_at_pair(model, frame, reference, kind=kind, faces=cut.kind == "face")
-    title = " and ".join(Path(clip.name).name for clip in clips)
-    _save(draw_pair(view, title=title, aspect=cut.aspect), folder / "pair.png")
+    crop = clips[0].crop
+    view = compare_pair(model, frame, reference, kind=kind, faces=crop.kind == "face")
+    title = " and ".join(Path(each.clip.name).name for each in clips)
+    _save(draw_pair(view, title=title, aspect=crop.aspect), folder / "pair.png")
     np.savez_compressed(folder / "pair.npz", **view.arrays())
     return view
 
 
-def _clip(
-    model: MicronBert, clip: InputClip, cut: Crop, folder: Path, kind: str | None, bar: type[tqdm]
+def _write_clip(
+    model: MicronBert, source: CroppedClip, folder: Path, kind: str | None, bar: Bar
 ) -> Timeline:
-    name, dropped = Path(clip.name).name, []
-    with bar(total=clip.count, unit=" frames", desc="energy") as watched:
-
-        def counted():
-            for crop in _crops(clip, cut, dropped):
-                watched.update()
-                yield crop
-
-        fps, face = clip.fps or ASSUMED, cut.kind == "face"
-        timeline = watch(model, counted(), fps=fps, kind=kind, faces=face)
+    name, aspect = Path(source.clip.name).name, source.crop.aspect
+    fps, faces, dropped = source.clip.fps or ASSUMED_FPS, source.crop.kind == "face", []
+    frames = source.frames(dropped)
+    frames = bar(frames, total=source.clip.count, desc="comparing frames", unit=" frames")
+    timeline = measure_timeline(model, frames, fps=fps, kind=kind, faces=faces)
     timeline = dataclasses.replace(timeline, dropped=dropped)
     apex = moments(timeline)[0].apex
     before = max(0, apex - timeline.delta)
-    wanted = {n for m in moments(timeline) for n in (m.onset, m.apex, m.offset)} | {before}
-    kept, count = {}, len(timeline.numbers)
-    video = AnnotatedVideo(folder / "annotated.mp4", timeline, aspect=cut.aspect)
-    crops = (crop for _, _, crop in _crops(clip, cut))
-    for index, crop in enumerate(bar(crops, total=count, unit=" frames", desc="video")):
-        video.add(index, crop)
-        if index in wanted:
-            kept[index] = crop
-    video.close()
+    shown = {before, *(n for moment in moments(timeline) for n in moment.frames)}
+    crops = _write_video(source, timeline, shown, folder / "annotated.mp4", bar)
     _save(draw_timeline(timeline, title=name), folder / "timeline.png")
-    _save(draw_moments(timeline, kept, title=name, aspect=cut.aspect), folder / "moments.png")
-    view = look_at_pair(model, kept[apex], kept[before], kind=timeline.kind, faces=face)
-    told = f"{name}: {timeline.seconds[apex]:.2f} s against {timeline.seconds[before]:.2f} s"
-    _save(draw_pair(view, title=told, aspect=cut.aspect), folder / "top_moment.png")
-    _tables(timeline, folder)
-    arrays = {field: getattr(timeline, field) for field in ("numbers", "seconds", "heat", "flow")}
-    arrays |= {"energy": timeline.energy, "flow_energy": timeline.flow_energy}
-    arrays |= {"fps": fps, "delta": timeline.delta, "kind": timeline.kind}
-    np.savez_compressed(folder / "timeline.npz", **arrays)
+    _save(draw_moments(timeline, crops, title=name, aspect=aspect), folder / "moments.png")
+    view = compare_pair(model, crops[apex], crops[before], kind=timeline.kind, faces=faces)
+    title = f"{name}: {timeline.seconds[apex]:.2f} s against {timeline.seconds[before]:.2f} s"
+    _save(draw_pair(view, title=title, aspect=aspect), folder / "top_moment.png")
+    _write_tables(timeline, folder)
+    fields = ("fps", "delta", "kind", "numbers", "seconds", "flow", "energy", "flow_energy")
+    arrays = {field: getattr(timeline, field) for field in fields}
+    np.savez_compressed(folder / "timeline.npz", heat=timeline.maps, **arrays)
     return timeline
 
 
-def _tables(timeline: Timeline, folder: Path) -> None:
-    rows = zip(
-        timeline.numbers, timeline.seconds, timeline.energy, timeline.flow_energy, strict=True
-    )
-    lines = [(n, f"{s:.4f}", f"{e:.6g}", f"{f:.4f}") for n, s, e, f in rows]
-    _csv(folder / "energy.csv", ("frame", "seconds", "energy", "flow_px"), lines)
-    lines = []
+def _write_video(
+    source: CroppedClip, timeline: Timeline, shown: Collection[int], path: Path, bar: Bar
+) -> dict[int, np.ndarray]:
+    """Writes the annotated video; returns the crops whose indices are `shown`."""
+    video = AnnotatedVideo(path, timeline, aspect=source.crop.aspect)
+    count, crops = len(timeline.numbers), {}
+    frames = bar(source.frames(), total=count, desc="drawing", unit=" frames")
+    for index, (_, _, crop) in enumerate(frames):
+        video.add(index, crop)
+        if index in shown:
+            crops[index] = crop
+    video.close()
+    return crops
+
+
+def _write_tables(timeline: Timeline, folder: Path) -> None:
+    columns = timeline.numbers, timeline.seconds, timeline.energy, timeline.flow_energy
+    rows = [(n, f"{s:.4f}", f"{e:.6g}", f"{f:.4f}") for n, s, e, f in zip(*columns, strict=True)]
+    _write_csv(folder / "energy.csv", ("frame", "seconds", "energy", "flow_px"), rows)
+    rows = []
     for rank, interval in enumerate(timeline.intervals, 1):
-        places = [interval.onset, interval.apex, interval.offset]
-        seconds = timeline.seconds[places]
+        seconds = timeline.seconds[interval.frames]
         duration = seconds[2] - seconds[0] + 1 / timeline.fps
-        lines.append(
-            (
-                rank,
-                *timeline.numbers[places],
-                *(f"{second:.4f}" for second in seconds),
-                f"{duration:.4f}",
-                f"{interval.energy:.6g}",
-                f"{interval.strength:.2f}",
-                interval.part,
-            )
-        )
-    header = ["rank", "onset", "apex", "offset", "onset_seconds", "apex_seconds", "offset_seconds"]
-    _csv(
-        folder / "intervals.csv", (*header, "duration_seconds", "energy", "strength", "part"), lines
-    )
+        times = [f"{second:.4f}" for second in (*seconds, duration)]
+        size = f"{interval.energy:.6g}", f"{interval.strength:.2f}"
+        rows.append((rank, *timeline.numbers[interval.frames], *times, *size, interval.part))
+    _write_csv(folder / "intervals.csv", INTERVAL_COLUMNS, rows)
 
 
-def _csv(path: Path, header, lines) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *lines])
-    path.write_text(text.getvalue())
+def _write_csv(path: Path, columns: Iterable[str], rows: list) -> None:
+    with open(path, "w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([columns, *rows])
 
 
 def _save(figure: Figure, path: Path) -> None:

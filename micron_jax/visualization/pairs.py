@@ -1,4 +1,4 @@
-"""What a checkpoint says of a pair of frames: arrays, and a figure of them."""
+"""A pair of frames as a checkpoint sees it: arrays, and a figure of them."""
 
 import dataclasses
 
@@ -7,24 +7,23 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from micron_jax.deprecation import renamed_arguments
 from micron_jax.faces.crop_registration import register_crops, residual_flow, shrink
 from micron_jax.faces.registration import Registration
 from micron_jax.pretrained import MicronBert
-from micron_jax.visualization.overlay import LABELS, legend, show_face, show_heat, tint, top_of
+from micron_jax.visualization.overlay import LABELS, legend, show_face, show_map, tint, top_of
 
 
 @dataclasses.dataclass(frozen=True)
 class PairView:
-    """What there is to see in a pair of frames, on the grid of the first one.
+    """The maps of a pair of frames, on the grid of the first one.
 
     Attributes:
       frame: uint8 [V, V, 3].
       reference: the other frame as it was, uint8 [V, V, 3].
       registered: the other frame moved onto the first, in its light, uint8 [V, V, 3].
-      registration: what was done to it.
-      kind: of the heat; see `MicronBert.motion_map`.
-      heat: how much each patch differs, float32 [h, w].
+      registration: how it was moved.
+      kind: of the map; see `MicronBert.motion_map`.
+      motion_map: how much each patch differs, float32 [h, w].
       flow: length of the optical flow that is left between the two, px of the network's input,
         mean of each patch, float32 [h, w]; computed without any network, to compare.
       interest: Patch of Interest scores of the first frame, float32 [h, w].
@@ -37,28 +36,27 @@ class PairView:
     registered: np.ndarray
     registration: Registration
     kind: str
-    heat: np.ndarray
+    motion_map: np.ndarray
     flow: np.ndarray
     interest: np.ndarray
     cls_attention: np.ndarray
     reconstruction: np.ndarray | None
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All of it, to be stored."""
-        held = {
-            name: getattr(self, name)
-            for name in (
-                "frame", "reference", "registered", "heat", "flow", "interest", "cls_attention"
-            )
-        }  # fmt: skip
-        held |= {"transform": self.registration.transform, "kind": np.array(self.kind)}
+        """Returns what `pair.npz` holds, where the map is called `heat`."""
+        arrays = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name not in ("registration", "motion_map", "reconstruction")
+        }
+        arrays |= {"heat": self.motion_map, "transform": self.registration.transform}
         if self.reconstruction is not None:
-            held["reconstruction"] = self.reconstruction
-        return held
+            arrays["reconstruction"] = self.reconstruction
+        return arrays
 
 
 def view_size(model: MicronBert) -> int:
-    """Side of the crops to look at, px: a multiple of the network's input, at least 224.
+    """Side of the crops to be shown, px: a multiple of the network's input, at least 224.
 
     Registration and optical flow need more detail than a small network is given.
     """
@@ -66,8 +64,7 @@ def view_size(model: MicronBert) -> int:
     return size * -(-224 // size)
 
 
-@renamed_arguments(heat="kind")
-def look_at_pair(
+def compare_pair(
     model: MicronBert,
     frame: np.ndarray,
     reference: np.ndarray,
@@ -75,13 +72,13 @@ def look_at_pair(
     kind: str | None = None,
     faces: bool = True,
 ) -> PairView:
-    """Registers the reference onto the frame and asks the network for all it tells of the two.
+    """Registers the reference onto the frame and computes all maps of the two.
 
     Args:
       model: from `micron_jax.load`.
       frame, reference: crops of one face, uint8 [V, V, 3], V a multiple of the network's input.
       kind: one of `model.map_kinds`; None: the first of them.
-      faces: the crops are aligned faces, and registered by what lies in the faces' box.
+      faces: the crops are aligned faces, and registered by the box around the face.
 
     Returns:
       Arrays; `draw_pair` makes a figure of them, and `arrays()` what can be stored.
@@ -104,7 +101,7 @@ def look_at_pair(
         registered=registered,
         registration=registration,
         kind=kind or model.map_kinds[0],
-        heat=np.asarray(model.motion_map(small, small_reference, kind=kind))[0],
+        motion_map=np.asarray(model.motion_map(small, small_reference, kind=kind))[0],
         flow=residual_flow(frame, registered, model.config.grid, size),
         interest=np.asarray(model.interest(small))[0],
         cls_attention=np.asarray(model.cls_attention(small))[0],
@@ -113,17 +110,17 @@ def look_at_pair(
 
 
 def draw_pair(view: PairView, *, title: str = "", aspect: float = 1.0) -> Figure:
-    """Frames and maps of a pair, each map with its scale.
+    """Draws the frames and the maps of a pair, each map with its scale.
 
     Args:
-      view: from `look_at_pair`.
+      view: from `compare_pair`.
       title: printed above.
       aspect: width over height of what the square crops show.
 
     Returns:
       A matplotlib figure, which no window shows: `figure.savefig(path)`, or in a notebook its name.
     """
-    heads, face = len(view.cls_attention), view.frame
+    face, heads, registration = view.frame, len(view.cls_attention), view.registration
     columns = max(5, heads + 1)
     size = (2.5 * columns, 5.5 / min(1, aspect) + 0.4)
     figure = Figure(figsize=size, layout="compressed")
@@ -131,40 +128,37 @@ def draw_pair(view: PairView, *, title: str = "", aspect: float = 1.0) -> Figure
     for axis in (*upper, *lower):
         axis.set_axis_off()
 
-    def heat(axis, values, top, name):
-        return show_heat(axis, face, values, top, name, aspect)
-
-    done = view.registration
-    told = "as it was" if done.refused else f"gain {done.gain:.2f}, offset {done.offset:+.1f}"
+    light = f"gain {registration.gain:.2f}, offset {registration.offset:+.1f}"
+    light = "as it was" if registration.refused else light
     show_face(upper[0], face, "frame", aspect)
     show_face(upper[1], view.reference, "reference", aspect)
-    show_face(upper[2], view.registered, f"reference, registered\n({told})", aspect)
-    shown = heat(upper[3], view.heat, top_of(view.heat, view.kind), f"{view.kind} heat")
-    legend(figure, upper[3], shown, LABELS[view.kind])
-    top = max(float(np.percentile(view.flow, 99.5)), 0.5)
-    shown = heat(upper[4], view.flow, top, "optical flow left\n(no network)")
-    legend(figure, upper[4], shown, "px of the network's input")
+    show_face(upper[2], view.registered, f"reference, registered\n({light})", aspect)
+    top = top_of(view.motion_map, view.kind)
+    scale = show_map(upper[3], face, view.motion_map, top, f"{view.kind} map", aspect)
+    legend(upper[3], scale, LABELS[view.kind])
+    top = top_of(view.flow, "flow")
+    scale = show_map(upper[4], face, view.flow, top, "optical flow left\n(no network)", aspect)
+    legend(upper[4], scale, "px of the network's input")
 
     low, high = (float(level) for level in np.percentile(view.interest, (1, 99)))
     high = max(high, low + 1e-6)
     tinted = tint(face, view.interest, low, high, "viridis")
     show_face(lower[0], tinted, "Patch of Interest", aspect)
-    shown = ScalarMappable(Normalize(low, high), "viridis")
-    legend(figure, lower[0], shown, "cosine with the CLS token")
+    legend(lower[0], ScalarMappable(Normalize(low, high), "viridis"), "cosine with the CLS token")
     top = float(view.cls_attention.max())
-    for head, (axis, values) in enumerate(zip(lower[1:], view.cls_attention, strict=False), 1):
-        shown = heat(axis, values, top, f"CLS attention, head {head}")
-    legend(figure, lower[heads], shown, "softmax weight")
+    for head, values in enumerate(view.cls_attention, 1):
+        scale = show_map(lower[head], face, values, top, f"CLS attention, head {head}", aspect)
+    legend(lower[heads], scale, "softmax weight")
 
-    rest = [*lower[1 + heads :], *upper[5:]]
-    if view.reconstruction is not None and rest:
-        show_face(rest.pop(0), view.reconstruction, "reconstruction", aspect)
-    if rest:
-        apart = np.abs(face.astype(np.int16) - view.registered).mean(axis=-1)
-        limit = max(float(np.percentile(apart, 99)), 8.0)
-        rest[0].set_title("|frame − registered|", fontsize=8)
-        shown = rest[0].imshow(apart, vmin=0, vmax=limit, cmap="gray")
-        rest[0].set_aspect(1 / aspect)
-        legend(figure, rest[0], shown, "gray levels")
+    free = [*lower[1 + heads :], *upper[5:]]
+    if view.reconstruction is not None and free:
+        show_face(free.pop(0), view.reconstruction, "reconstruction", aspect)
+    if free:
+        difference = np.abs(face.astype(np.int16) - view.registered).mean(axis=-1)
+        limit = max(float(np.percentile(difference, 99)), 8.0)
+        free[0].set_title("|frame − registered|", fontsize=8)
+        scale = free[0].imshow(difference, vmin=0, vmax=limit, cmap="gray")
+        free[0].set_aspect(1 / aspect)
+        legend(free[0], scale, "gray levels")
     figure.suptitle(title, fontsize=10)
     return figure

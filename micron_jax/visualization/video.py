@@ -1,4 +1,4 @@
-"""The annotated video: the face, the map over it on one scale, and the energy with a cursor."""
+"""The annotated video: the face, the map over it on one scale, the energy with a cursor."""
 
 import functools
 import tempfile
@@ -26,10 +26,10 @@ def codec() -> str:
     H.264 is in no OpenCV wheel, for its license.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        writer = _open(Path(scratch, "tried.mp4"), BROWSERS, 30.0, (64, 64))
-        written = writer.isOpened()
+        writer = _open(Path(scratch, "empty.mp4"), BROWSERS, 30.0, (64, 64))
+        opens = writer.isOpened()
         writer.release()
-    return BROWSERS if written else PLAYERS
+    return BROWSERS if opens else PLAYERS
 
 
 def _open(path: Path, code: str, fps: float, size: tuple[int, int]) -> cv2.VideoWriter:
@@ -46,35 +46,33 @@ class AnnotatedVideo:
           OSError: it cannot be written.
         """
         self._timeline, self._top = timeline, scale_of(timeline)
+        self._candidates = [*enumerate(timeline.intervals[:MOMENTS], 1)]
         width, height = SIDE * min(1, aspect), SIDE * min(1, 1 / aspect)
         self._face = (round(width / 2) * 2, round(height / 2) * 2)
         self._width = 2 * self._face[0] + BAR
         self._curve = self._draw_curve()
         self._bar = self._draw_bar()
-        shown = min(timeline.fps, FASTEST)
-        self._speed = "" if shown == timeline.fps else f"  slowed {timeline.fps / shown:.1f}x"
-        size = (self._width, self._face[1] + LINE + CURVE)
-        self._writer = _open(path, codec(), shown, size)
+        fps = min(timeline.fps, FASTEST)
+        self._speed = "" if fps == timeline.fps else f"  slowed {timeline.fps / fps:.1f}x"
+        self._writer = _open(path, codec(), fps, (self._width, self._face[1] + LINE + CURVE))
         if not self._writer.isOpened():
             raise OSError(f"{path.name}: OpenCV cannot write MP4 here")
 
     def add(self, index: int, crop: np.ndarray) -> None:
         """Appends frame `index` of the timeline; crop uint8 [V, V, 3]."""
-        timeline = self._timeline
+        timeline, (width, height) = self._timeline, self._face
         face = cv2.resize(crop, self._face, interpolation=cv2.INTER_CUBIC)
-        mapped = overlay(face, timeline.heat[index], self._top)
-        text = np.zeros((LINE, self._width, 3), np.uint8)
-        told = f"{timeline.seconds[index]:7.2f} s  frame {timeline.numbers[index]}{self._speed}"
-        _write(text, told, (6, 18))
-        for rank, interval in enumerate(timeline.intervals[:MOMENTS], 1):
+        mapped = overlay(face, timeline.maps[index], self._top)
+        line = np.zeros((LINE, self._width, 3), np.uint8)
+        when = f"{timeline.seconds[index]:7.2f} s  frame {timeline.numbers[index]}{self._speed}"
+        _write(line, when, (6, 18))
+        for rank, interval in self._candidates:
             if interval.onset <= index <= interval.offset:
-                _write(text, f"candidate {rank} {interval.part}", (self._face[0] + 6, 18), RED)
-                cv2.rectangle(mapped, (1, 1), (self._face[0] - 2, self._face[1] - 2), RED, 3)
-        curve = self._curve.copy()
-        x = self._x(index)
+                _write(line, f"candidate {rank} {interval.part}", (width + 6, 18), RED)
+                cv2.rectangle(mapped, (1, 1), (width - 2, height - 2), RED, 3)
+        curve, x = self._curve.copy(), self._x(index)
         cv2.line(curve, (x, 0), (x, CURVE - 1), WHITE, 1)
-        upper = np.concatenate([face, mapped, self._bar], axis=1)
-        frame = np.concatenate([upper, text, curve])
+        frame = np.vstack([np.hstack([face, mapped, self._bar]), line, curve])
         self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
 
     def close(self) -> None:
@@ -87,7 +85,7 @@ class AnnotatedVideo:
     def _draw_curve(self) -> np.ndarray:
         curve = np.zeros((CURVE, self._width, 3), np.uint8)
         energy, floor = self._timeline.energy, CURVE - 8
-        for interval in self._timeline.intervals[:MOMENTS]:
+        for _, interval in self._candidates:
             corners = (self._x(interval.onset), 0), (self._x(interval.offset), CURVE - 1)
             cv2.rectangle(curve, *corners, (90, 25, 20), -1)
         points = [
@@ -95,7 +93,7 @@ class AnnotatedVideo:
             for n, e in enumerate(energy)
         ]
         cv2.polylines(curve, [np.array(points, np.int32)], False, (253, 190, 60), 1, cv2.LINE_AA)
-        for rank, interval in enumerate(self._timeline.intervals[:MOMENTS], 1):
+        for rank, interval in self._candidates:
             _write(curve, str(rank), (points[interval.apex][0] - 4, 13), RED)
         _write(curve, "energy", (10, 14), GRAY)
         return curve

@@ -124,7 +124,7 @@ def post(port, files, names, headers=(), **fields):
     """-> (status, the lines of the answer)."""
     body, kind = form(files, names, **fields)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-    connection.request("POST", "/look", body, kind | dict(headers))
+    connection.request("POST", "/visualize", body, kind | dict(headers))
     answer = connection.getresponse()
     lines = [json.loads(line) for line in answer.read().splitlines()]
     connection.close()
@@ -136,11 +136,11 @@ def post(port, files, names, headers=(), **fields):
     [
         (["broken.avi"], {}, "broken.avi: "),
         (["playlist.mp4"], {}, "playlist.mp4: no frame can be decoded"),
-        (["long.avi"], {}, "long.avi: longer than 1 s; cut it, or start the app with --max-secon"),
+        (["long.avi"], {}, "long.avi: longer than 1 s, the app's max-seconds; cut it"),
         (["0.png", "broken.jpg"], {}, "broken.jpg: not a picture that can be read"),
-        (["0.png", "noise.png"], {}, "noise.png: no face found; “whole frames” takes it as it is"),
+        (["0.png", "noise.png"], {}, "noise.png: no face; whole frames need none (crop=whole)"),
         (["0.png", "huge.png"], {}, "huge.png: larger than 50 megapixels; make it smaller"),
-        (["large.png"], {}, "files of 1.2 MB; at most 1 MB are taken (--max-mb)"),
+        (["large.png"], {}, "files of 1.2 MB; at most 1 MB, the app's max-mb"),
         (["0.png"], {}, "give one video, or two pictures of one face"),
         ([], {}, "give one video, or two pictures of one face"),
         (["0.png", "notes.txt"], {}, "notes.txt: neither a video nor a picture"),
@@ -180,15 +180,15 @@ def test_other_pages_are_kept_out(port, files, headers, status):
 def test_one_computes_at_a_time_and_few_wait(port, files, temporary, monkeypatch):
     go, together, counts, answers = threading.Event(), [], [], []
 
-    def slow(model, paths, output, *, tell, **settings):
+    def slow(model, paths, output, *, report, **settings):
         together.append(paths)
         counts.append(len(together))
-        tell("looking", 1, 2)
+        report("drawing", 1, 2)
         go.wait(60)
         together.remove(paths)
         return {"names": [path.name for path in paths]}
 
-    monkeypatch.setattr(job, "look", slow)
+    monkeypatch.setattr(job, "visualize_files", slow)
     threads = [
         threading.Thread(target=lambda: answers.append(post(port, files, ["9.png", "0.png"])))
         for _ in range(server.MOST_UNFINISHED + 1)
@@ -210,20 +210,20 @@ def test_one_computes_at_a_time_and_few_wait(port, files, temporary, monkeypatch
 def test_who_leaves_is_not_computed_for(port, files, temporary, monkeypatch):
     ended = threading.Event()
 
-    def endless(model, paths, output, *, tell, **settings):
+    def endless(model, paths, output, *, report, **settings):
         try:
             while True:
-                tell("looking", 1, 2)
+                report("drawing", 1, 2)
                 time.sleep(0.01)
         finally:
             ended.set()
 
-    monkeypatch.setattr(job, "look", endless)
+    monkeypatch.setattr(job, "visualize_files", endless)
     body, kind = form(files, ["9.png", "0.png"])
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    connection.request("POST", "/look", body, kind)
+    connection.request("POST", "/visualize", body, kind)
     answer = connection.getresponse()
-    assert json.loads(answer.readline())["doing"] == "looking"
+    assert json.loads(answer.readline())["doing"] == "drawing"
     answer.close()
     connection.close()
     assert ended.wait(60)
@@ -235,7 +235,7 @@ def test_our_fault_is_one_line_too(port, files, temporary, monkeypatch, capfd):
     def broken(*_, **__):
         raise ZeroDivisionError("of a secret file")
 
-    monkeypatch.setattr(job, "look", broken)
+    monkeypatch.setattr(job, "visualize_files", broken)
     _, lines = post(port, files, ["9.png", "0.png"])
     assert lines == [{"error": "our fault (ZeroDivisionError): the terminal tells more"}]
     assert "of a secret file" in capfd.readouterr().err
@@ -244,7 +244,7 @@ def test_our_fault_is_one_line_too(port, files, temporary, monkeypatch, capfd):
 
 def test_an_upload_that_breaks_off_leaves_nothing(port, files, temporary):
     connection = http.client.HTTPConnection("127.0.0.1", port)
-    connection.putrequest("POST", "/look")
+    connection.putrequest("POST", "/visualize")
     connection.putheader("Content-Length", "500000")
     connection.putheader("Content-Type", "multipart/form-data; boundary=x")
     connection.endheaders(b"--x\r\n")
@@ -256,9 +256,9 @@ def test_an_upload_that_breaks_off_leaves_nothing(port, files, temporary):
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (["--max-mb", "0"], "--max-mb 0: needed is more than 0"),
-        (["--max-seconds", "nan"], "--max-seconds nan: needed is more than 0"),
-        (["--port", "99999"], "--port 99999: needed is 0 to 65535"),
+        (["--max-mb", "0"], "--max-mb: 0: must be more than 0"),
+        (["--max-seconds", "nan"], "--max-seconds: nan: must be more than 0"),
+        (["--port", "99999"], "--port: 99999: must be at least 0, and at most 65535"),
         (["--port", "{port}"], "--port {port}: cannot listen there: Address already in use"),
         (["--host", "nowhere.invalid"], "--host nowhere.invalid --port 7860: cannot listen there"),
         (["--port", "0"], "nothing: no such file or folder"),
@@ -354,7 +354,7 @@ def test_two_pictures_in_a_browser(page, files, temporary, tmp_path):
     assert page.is_disabled("#go")  # a second one is missing
     give(page, files, "0.png")
     assert page.locator("#chosen li").all_inner_texts()[1].startswith("compared with: 0.png")
-    page.select_option("#map", "cosine")
+    page.select_option("#kind", "cosine")
     page.click("#go")
     page.wait_for_selector("#result")
     images = page.eval_on_selector_all("#result img", "all => all.map(image => image.naturalWidth)")

@@ -19,9 +19,9 @@ GRID = 14
 SIZE = dict(width=64, depth=1, heads=2, decoder_width=16, decoder_depth=1, decoder_heads=2)
 
 
-def auc(heat, moved):
-    """The chance that a patch that moved has more heat than one that did not."""
-    ranks, count = rankdata(heat)[moved.ravel()], moved.sum()
+def auc(values, moved):
+    """The chance that a patch that moved has a higher value than one that did not."""
+    ranks, count = rankdata(values)[moved.ravel()], moved.sum()
     return (ranks.sum() - count * (count + 1) / 2) / (count * (moved.size - count))
 
 
@@ -59,11 +59,11 @@ def test_the_top_interval_holds_the_apex_and_the_map_what_moved(clip, tmp_path, 
     assert top["part"] == "brows"
     with np.load(tmp_path / "looks" / "timeline.npz") as held:
         (now,) = np.flatnonzero(held["numbers"] == apex)
-        heat, flow = held["heat"][now], held["flow"][now]
-    share = heat[moved].sum() / heat.sum()
+        values, flow = held["heat"][now], held["flow"][now]
+    share = values[moved].sum() / values.sum()
     print(
-        f"AUC of the heat {auc(heat, moved):.3f}, of optical flow {auc(flow, moved):.3f}; ", end=""
+        f"AUC of the map {auc(values, moved):.3f}, of optical flow {auc(flow, moved):.3f}; ", end=""
     )
-    print(f"{share:.0%} of the heat on the {moved.mean():.0%} of the patches that moved")
-    assert auc(heat, moved) > 0.85
+    print(f"{share:.0%} of the map on the {moved.mean():.0%} of the patches that moved")
+    assert auc(values, moved) > 0.85
     assert share > 0.5 > 3 * moved.mean()

@@ -5,7 +5,7 @@ from helpers import drawn
 
 import micron_jax
 from micron_jax.cli import main
-from micron_jax.spotting.timeline import Interval, Timeline
+from micron_jax.spotting import Interval, Timeline
 from micron_jax.visualization import folder, video
 
 
@@ -19,7 +19,7 @@ def timeline():
         kind="cosine",
         numbers=np.arange(24),
         seconds=np.arange(24) / 30,
-        heat=energy[:, None, None] * np.eye(4, dtype=np.float32),
+        maps=energy[:, None, None] * np.eye(4, dtype=np.float32),
         flow=np.zeros((24, 4, 4), np.float32),
         energy=energy,
         flow_energy=np.zeros(24, np.float32),
@@ -36,10 +36,10 @@ def codec():
 
 
 def film(path, timeline):
-    written = video.AnnotatedVideo(path, timeline)
+    annotated = video.AnnotatedVideo(path, timeline)
     for index in range(len(timeline.energy)):
-        written.add(index, drawn.face(3))
-    written.close()
+        annotated.add(index, drawn.face(3))
+    annotated.close()
     return path
 
 
@@ -70,6 +70,6 @@ def test_without_vp9_it_is_for_players_and_that_is_said(
     monkeypatch.setattr(micron_jax, "load", lambda checkpoint: None)
     monkeypatch.setattr(folder, "visualize", lambda *args, **settings: timeline)
     drawn.write(tmp_path / "clip" / "1.png", 3)
-    given = ["--input", str(tmp_path / "clip"), "--output", str(tmp_path / "out")]
-    assert main(["visualize", "--checkpoint", "x", *given]) == 0
+    paths = ["--input", str(tmp_path / "clip"), "--output", str(tmp_path / "out")]
+    assert main(["visualize", "--checkpoint", "x", *paths]) == 0
     assert "annotated.mp4 is for video players: " in capsys.readouterr().out

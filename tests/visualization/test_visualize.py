@@ -13,12 +13,12 @@ from micron_jax.cli import main
 from micron_jax.faces import landmarks
 from micron_jax.faces.crop_registration import register_crops
 from micron_jax.pretrained import MicronBert
-from micron_jax.spotting.timeline import watch
+from micron_jax.spotting import measure_timeline
 from micron_jax.training.state import init_params
 from micron_jax.video.image_files import decode_jpeg
 from micron_jax.visualization import pairs
 from micron_jax.visualization.overlay import LABELS, overlay, top_of
-from micron_jax.visualization.pairs import draw_pair, look_at_pair, view_size
+from micron_jax.visualization.pairs import compare_pair, draw_pair, view_size
 
 pytestmark = pytest.mark.usefixtures("quickly")
 
@@ -127,10 +127,10 @@ def test_a_pair_is_registered_and_shown(checkpoint, weights, tmp_path, capsys):
 
 def test_a_figure_stretches_nothing():
     rng = np.random.default_rng(0)
-    image, heat = drawn.texture(1, (64, 64)), rng.random((4, 4))
+    image, values = drawn.texture(1, (64, 64)), rng.random((4, 4))
     _, registration = register_crops(image, image)
     view = pairs.PairView(
-        image, image, image, registration, "cosine", heat, heat, heat, rng.random((2, 4, 4)), None
+        image, image, image, registration, "cosine", *[values] * 3, rng.random((2, 4, 4)), None
     )
     figure = draw_pair(view, title="half as wide as high", aspect=0.5)
     assert {axis.get_aspect() for axis in figure.axes if axis.images} == {2.0}
@@ -139,13 +139,13 @@ def test_a_figure_stretches_nothing():
 def test_a_checkpoint_that_knows_motion_shows_that():
     model = MicronBert(draw_weights(tiny.OURS, decoder=False))
     frame = drawn.texture(1, (64, 64))
-    view = look_at_pair(model, frame, np.roll(frame, 1, axis=0), faces=False)
+    view = compare_pair(model, frame, np.roll(frame, 1, axis=0), faces=False)
     assert view.kind == "motion"
-    assert view.heat.shape == (4, 4)
-    assert view.heat.min() >= 0
-    assert top_of(view.heat, "motion") == 1
+    assert view.motion_map.shape == (4, 4)
+    assert view.motion_map.min() >= 0
+    assert top_of(view.motion_map, "motion") == 1
     assert any(axis.get_ylabel() == LABELS["motion"] for axis in draw_pair(view).axes)
-    timeline = watch(model, [(n, None, frame) for n in range(3)], fps=30, faces=False)
+    timeline = measure_timeline(model, [(n, None, frame) for n in range(3)], fps=30, faces=False)
     assert timeline.kind == "motion"
 
 
@@ -155,14 +155,14 @@ def test_a_checkpoint_without_decoder_and_frames_of_no_size(weights):
     frame = drawn.texture(1, (200, 200))
     assert bare.reconstruct(frame[None, :32, :32], frame[None, :32, :32]) is None
     with pytest.raises(ValueError, match="a multiple of 32"):
-        look_at_pair(bare, frame, frame)
+        compare_pair(bare, frame, frame)
 
 
 def test_an_overlay_shows_the_face_where_nothing_moved():
     face = drawn.texture(1, (64, 64))
-    heat = np.zeros((4, 4))
-    heat[0, 0] = 5
-    shown = overlay(face, heat, top=1.0)
+    values = np.zeros((4, 4))
+    values[0, 0] = 5
+    shown = overlay(face, values, top=1.0)
     np.testing.assert_array_equal(shown[32:], face[32:])
     assert np.abs(shown[:8, :8].astype(int) - face[:8, :8]).mean() > 30
 
@@ -181,12 +181,12 @@ def test_the_old_name_of_map_warns(checkpoint, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        (["noise.png", "a.png"], "noise.png: no face; --crop whole"),
+        (["noise.png", "a.png"], "noise.png: no face; whole frames need none (crop=whole)"),
         (["a.png"], "a.png: one frame only, and nothing to compare it with"),
         (["a.png", "b.png", "c.png"], "3 inputs"),
         (["broken.mp4"], "broken.mp4: no frame can be decoded"),
         (["a.png", "b.png", "--map", "warm"], "--map"),
-        (["a.png", "b.png", "--map", "motion"], "--map motion: this checkpoint has symmetric"),
+        (["a.png", "b.png", "--map", "motion"], "map motion: this checkpoint has symmetric"),
         (["a.png", "b.png", "--output", "taken"], "taken exists; remove it"),
         (["a.png", "b.png", "--output", "a.png/x"], "a.png/x: cannot be written"),
     ],

@@ -11,10 +11,10 @@ const NAMES = {
 };
 let facts = { megabytes: Infinity }, chosen = [], request = null, player = null;
 
-fetch("facts").then(answer => answer.json()).then(told => {
-  facts = told;
-  $("checkpoint").textContent = told.name;
-  $("limits").textContent = `at most ${told.megabytes} MB; videos up to ${told.seconds} s`;
+fetch("facts").then(answer => answer.json()).then(answer => {
+  facts = answer;
+  $("checkpoint").textContent = facts.name;
+  $("limits").textContent = `at most ${facts.megabytes} MB; videos up to ${facts.seconds} s`;
 });
 
 // Files: one video, or two pictures, which may come one after the other.
@@ -42,7 +42,7 @@ function showChosen() {
   const size = chosen.reduce((sum, file) => sum + file.size, 0);
   const large = size > facts.megabytes * 1e6;
   if (large) {
-    fail(`files of ${(size / 1e6).toFixed(1)} MB; at most ${facts.megabytes} MB are taken (--max-mb)`);
+    fail(`files of ${(size / 1e6).toFixed(1)} MB; at most ${facts.megabytes} MB, the app's max-mb`);
   } else {
     fail(chosen.length > 2 ? "give one video, or two pictures of one face" : "");
   }
@@ -59,20 +59,20 @@ for (const name of ["dragover", "dragleave", "drop"]) {
 }
 $("swap").onclick = () => { chosen.reverse(); showChosen(); };
 $("stop").onclick = () => request?.abort();
-$("form").onsubmit = event => { event.preventDefault(); look(); };
+$("form").onsubmit = event => { event.preventDefault(); visualize(); };
 
-async function look() {
+async function visualize() {
   const form = new FormData();
   for (const file of chosen) form.append("files", file, file.name);
   form.append("crop", $("crop").value);
-  form.append("map", $("map").value);
+  form.append("map", $("kind").value);
   request = new AbortController();
   player?.pause();
   fail("");
   busy(true);
   progress({ doing: "sending" });
   try {
-    const answer = await fetch("look", { method: "POST", body: form, signal: request.signal });
+    const answer = await fetch("visualize", { method: "POST", body: form, signal: request.signal });
     const last = await follow(answer.body.pipeThrough(new TextDecoderStream()).getReader());
     if (last.result) show(last.result, chosen.map(file => file.name).join(" and "));
     else fail(last.error ?? "the server has stopped");
@@ -118,7 +118,7 @@ function fail(line) {
 }
 
 function show(result, names) {
-  const clip = result.kind === "clip", { colors, top, label } = result.legend;
+  const clip = result.input === "clip", { colors, top, label } = result.legend;
   $("title").textContent = names;
   $("clip").hidden = $("controls").hidden = !clip;
   $("pair").hidden = clip;
@@ -137,29 +137,30 @@ function show(result, names) {
   $("result").scrollIntoView();
 }
 
-// What the classifier of the checkpoint says, and what its word was worth on people it did not know.
+// The classifier's probabilities, and its figures on people that it had not seen.
 function classes(probabilities, which) {
   $("classes").hidden = !probabilities;
   if (!probabilities) return;
-  const told = facts.classifier, largest = Math.max(...probabilities);
-  const interval = told.intervals ? ` (95 % over subjects ${span(told.intervals.uf1)})` : "";
+  const evidence = facts.classifier, largest = Math.max(...probabilities);
+  const interval = evidence.intervals ? ` (95 % over subjects ${span(evidence.intervals.uf1)})` : "";
   $("which").textContent = which;
-  $("rows").replaceChildren(...told.classes.map((name, n) => {
+  $("rows").replaceChildren(...evidence.classes.map((name, n) => {
     const row = make("tr", { className: probabilities[n] === largest ? "likely" : "" });
     const bar = make("i"), cell = make("td", { textContent: percent(probabilities[n]) });
     bar.style.width = `${100 * probabilities[n]}%`;
     cell.append(bar);
-    const { recall, precision } = told.per_class[name];
+    const { recall, precision } = evidence.per_class[name];
     const others = [recall, precision].map(x => make("td", { textContent: percent(x) }));
     row.append(make("th", { textContent: name, scope: "row" }), cell, ...others);
     return row;
   }));
   $("evidence").textContent =
-    `Protocol ${told.protocol}, ${SPLITS[told.split] ?? told.split}: on ${told.subjects} subjects `
-    + `that they had not seen, classifiers trained alike had UF1 ${told.uf1.toFixed(2)}${interval} `
-    + `and UAR ${told.uar.toFixed(2)}. Found: of the clips of a class, those they knew; right: how `
-    + "often it was that class when they said so. They know no “nothing”: a blink gets a class, too. "
-    + `They learned from ${told.crop === "face" ? "aligned faces" : "whole frames of their set"}.`;
+    `Protocol ${evidence.protocol}, ${SPLITS[evidence.split] ?? evidence.split}: on `
+    + `${evidence.subjects} subjects that they had not seen, classifiers trained alike had UF1 `
+    + `${evidence.uf1.toFixed(2)}${interval} and UAR ${evidence.uar.toFixed(2)}. Found: the share of `
+    + "a class's clips that they recognized; right: the share of clips that they gave this class and "
+    + "that are of it. There is no class “nothing”: a blink gets a class, too. They learned from "
+    + `${evidence.crop === "face" ? "aligned faces" : "whole frames of their set"}.`;
 }
 
 const percent = share => `${Math.round(100 * share)} %`;
@@ -182,7 +183,7 @@ function make(tag, properties = {}) {
   return Object.assign(document.createElement(tag), properties);
 }
 
-// Face and map, frame by frame, and the curve below; `shown` are the frames that were sent.
+// Face and map, frame by frame, and the curve below; `shown` are the indices of `frames`.
 class Player {
   constructor(result) {
     Object.assign(this, result, { at: 0, timer: 0 });
@@ -200,9 +201,9 @@ class Player {
     $("ends").lastElementChild.textContent = `${this.seconds.at(-1).toFixed(2)} s`;
     $("candidates").replaceChildren(...this.intervals.slice(0, STRONG).map((interval, n) => {
       const [from, to] = [interval.onset, interval.offset].map(i => this.seconds[i].toFixed(2));
-      const told = `${n + 1}: ${from}–${to} s ${interval.part} ${interval.strength.toFixed(0)} σ`;
+      const label = `${n + 1}: ${from}–${to} s ${interval.part} ${interval.strength.toFixed(0)} σ`;
       const onclick = () => { this.pause(); this.goTo(interval.apex); this.classes(n); };
-      return make("button", { type: "button", textContent: told, onclick });
+      return make("button", { type: "button", textContent: label, onclick });
     }));
     if (!this.intervals.length) $("candidates").textContent = "No candidate.";
     this.classes(0);
@@ -272,7 +273,7 @@ class Player {
 }
 
 function shape(tag, attributes) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  return made;
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  return element;
 }
