@@ -6,7 +6,7 @@ from helpers import drawn, tiny
 from helpers.benchmarks import sample
 
 from micron_jax.app.limits import Limits
-from micron_jax.app.results import look
+from micron_jax.app.results import visualize_files
 from micron_jax.datasets.face_pairs import Opened, read_pairs
 from micron_jax.datasets.frames import open_frames
 from micron_jax.datasets.frames.builder import build
@@ -73,7 +73,8 @@ def test_all_callers_cut_the_same_pixels(model, tmp_path, monkeypatch, kind, wid
     np.testing.assert_array_equal(batch.images[0], tuning)
 
     limits = Limits(megabytes=1000)
-    look(model, paths, tmp_path / "app", limits=limits, tell=lambda *_: None, crop=kind)
+    settings = dict(limits=limits, report=lambda *_: None, crop=kind)
+    visualize_files(model, paths, tmp_path / "app", **settings)
     with np.load(tmp_path / "app" / "pair.npz") as arrays:
         np.testing.assert_array_equal(arrays["frame"], tuning)
 
