@@ -75,7 +75,7 @@ def override(values: dict, settings: Iterable[str]) -> dict:
     """
     values = copy.deepcopy(values)
     for setting in settings:
-        name, equals, value = setting.removeprefix("--config.").partition("=")
+        name, equals, value = setting.partition("=")
         if not equals:
             raise UserError(f"config.{name} has no value; give config.{name}=VALUE")
         *sections, field = name.split(".")

@@ -12,7 +12,7 @@ from micron_jax.programs.options import (
     add_workdir,
     read_recipe,
 )
-from micron_jax.programs.output import print_report
+from micron_jax.programs.output import decimals, percent, print_report
 
 TEXT = "measure what each part of the network and its objective brings, row by row"
 PX = ("0.5", "1", "2")
@@ -80,15 +80,10 @@ def table(report: dict, seeds: int) -> list[str]:
     ]
     for row in report["rows"]:
         low, high = row["intervals"]["uf1"] if row["intervals"] else (None, None)
-        judged = f"{row['uf1']:.3f}" + (f" ({low:.3f}-{high:.3f})" if low is not None else "")
-        for number, (kind, of) in enumerate(row["readouts"].items()):
+        uf1 = f"{row['uf1']:.3f}" + (f" ({low:.3f}-{high:.3f})" if low is not None else "")
+        for number, (kind, scores) in enumerate(row["readouts"].items()):
             cells = [row["name"] if not number else "", kind]
-            cells += [_number(of[px]["stratified"]) for px in PX]
-            wrong = of["false_positives"]
-            cells += ["-" if wrong is None else f"{100 * wrong:.1f} %", "" if number else judged]
+            cells += [decimals(scores[px]["stratified"]).strip() for px in PX]
+            cells += [percent(scores["false_positives"]), "" if number else uf1]
             lines.append("| " + " | ".join(cells) + " |")
     return lines
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

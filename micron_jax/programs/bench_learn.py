@@ -6,10 +6,10 @@ from pathlib import Path
 from micron_jax.errors import UserError
 from micron_jax.programs.arguments import add_command, new_file
 from micron_jax.programs.options import add_checkpoint, add_count, add_data_dir, add_json
-from micron_jax.programs.output import print_report
+from micron_jax.programs.output import decimals, percent, print_report
 
 TEXT = "measure how well a checkpoint finds the motion in clips with known truth"
-
+PX = ("0.5", "1", "2")
 EXAMPLES = """
   micron-jax bench learn --checkpoint runs/demo --data-dir synthetic
   micron-jax bench learn --checkpoint runs/a runs/b --data-dir synthetic --choose-dir others \\
@@ -67,7 +67,6 @@ def run(options: argparse.Namespace) -> int:
 
 def table(report: dict) -> list[str]:
     """Formats a report of `learn.measure`."""
-    px = ("0.5", "1", "2")
     lines = [
         f"{report['people']} people ({report['split']}), {report['clips']} clips, of these "
         f"motionless: {report['motionless']}",
@@ -75,26 +74,25 @@ def table(report: dict) -> list[str]:
         f"{'':<20}{'stratified AUC (95 % over people)':<57}{'AUC in a clip':<21}"
         f"{'stratified, unseen':<21}false",
         f"{'px':<20}"
-        + "".join(f"{a:<19}" for a in px)
-        + 2 * "".join(f"{a:<7}" for a in px)
+        + "".join(f"{px:<19}" for px in PX)
+        + 2 * "".join(f"{px:<7}" for px in PX)
         + "positives",
     ]
-    for name, of in report["readouts"].items():
-        unseen = "".join(f"{_told(of[a]['unseen']['stratified'])}  " for a in px)
-        lines.append(_line(name, of, px) + unseen + _percent(of["false_positives"]))
+    for name, scores in report["readouts"].items():
+        unseen = "".join(f"{decimals(scores[px]['unseen']['stratified'])}  " for px in PX)
+        lines.append(_row(name, scores) + unseen + f"{percent(scores['false_positives']):>9}")
     lines += ["", "without the patches that a blink or a turn of the head moves"]
     for name in ("ours", "flow", "difference", "random"):
-        calm = report["readouts"][name]["calm"]
-        lines.append(_line(name, calm, px) + 21 * " " + _percent(calm["false_positives"]))
-    over = report["over_flow"]
-    told = ", ".join(
-        f"{a} px {over[a]['difference']:+.3f} ({over[a]['low']:+.3f} to {over[a]['high']:+.3f})"
-        for a in px
-        if over[a]["low"] is not None
+        scores = report["readouts"][name]["calm"]
+        lines.append(_row(name, scores) + f"{percent(scores['false_positives']):>30}")
+    differences = ", ".join(
+        f"{px} px {of['difference']:+.3f} ({of['low']:+.3f} to {of['high']:+.3f})"
+        for px in PX
+        if (of := report["over_flow"][px])["low"] is not None
     )
     lines += ["", f"ours is {report['ours']}, flow {report['chosen']['flow']}"]
-    if told:
-        lines.append(f"ours less flow, the same people: {told}")
+    if differences:
+        lines.append(f"ours less flow, the same people: {differences}")
     if not report["chosen_on"]:
         lines.append(
             "nobody else to choose on: the rivals have their default settings, and there is no "
@@ -103,16 +101,9 @@ def table(report: dict) -> list[str]:
     return lines
 
 
-def _line(name: str, of: dict, px: tuple[str, ...]) -> str:
-    within = "".join(
-        f"{_told(of[a]['stratified'])} ({_told(of[a]['low'])}-{_told(of[a]['high'])})  " for a in px
+def _row(name: str, scores: dict) -> str:
+    intervals = "".join(
+        f"{decimals(of['stratified'])} ({decimals(of['low'])}-{decimals(of['high'])})  "
+        for of in (scores[px] for px in PX)
     )
-    return f"{name:<20}{within}" + "".join(f"{_told(of[a]['auc'])}  " for a in px)
-
-
-def _told(value: float | None) -> str:
-    return "  -  " if value is None else f"{value:.3f}"
-
-
-def _percent(value: float | None) -> str:
-    return f"{'-' if value is None else f'{100 * value:.1f} %':>9}"
+    return f"{name:<20}{intervals}" + "".join(f"{decimals(scores[px]['auc'])}  " for px in PX)

@@ -12,7 +12,7 @@ from micron_jax.programs.options import (
     add_seconds,
     read_recipe,
 )
-from micron_jax.programs.output import print_report
+from micron_jax.programs.output import percent, print_report
 
 TEXTS = {
     "train": "measure the train step beside the PyTorch release's, on the same device and batch",
@@ -116,9 +116,8 @@ def table(report: dict) -> list[str]:
 
 
 def _row(name: str, side: dict) -> str:
-    mfu = "-" if side["mfu"] is None else f"{100 * side['mfu']:.1f} %"
     return (
         f"{name:<28}{side['samples_per_second']:10.3f}{100 * side['spread']:6.0f} %"
-        f"{side['flops_per_second'] / 1e9:9.0f}{mfu:>7}{side['peak_bytes'] / 2**20:9,.0f} MiB"
-        f"{side['compile_seconds']:10.1f} s"
+        f"{side['flops_per_second'] / 1e9:9.0f}{percent(side['mfu']):>7}"
+        f"{side['peak_bytes'] / 2**20:9,.0f} MiB{side['compile_seconds']:10.1f} s"
     )

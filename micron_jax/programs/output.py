@@ -46,6 +46,16 @@ def print_reasons(what: str, entries: list[dict]) -> None:
         print(f"  and {len(entries) - LINES:,} more")
 
 
+def decimals(value: float | None) -> str:
+    """A number with three decimals; `-` for None, centered."""
+    return "  -  " if value is None else f"{value:.3f}"
+
+
+def percent(value: float | None) -> str:
+    """A share in percent; `-` for None."""
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
 def counts(built: dict) -> str:
     """The size of a built set, in one line."""
     return f"clips: {built['clips']:,}, frames: {built['frames']:,}, bytes: {built['bytes']:,}"

@@ -24,7 +24,7 @@ def files(tmp_path_factory):
         patch.setattr(landmarks, "all_faces_detector", drawn.all_faces_detector)
         for name in ("LEAD", "RISE", "FALL", "TAIL"):
             patch.setattr(expressions, name, (2, 3))
-        kind = dict(clips=8, amplitudes=(0.5, 1, 2), keep="pair")
+        kind = dict(clips=8, amplitudes=(0.5, 1, 2), pair_only=True)
         make_dataset(base / "faces", base / "test", split="test", seed=1, **kind)
         make_dataset(base / "others", base / "val", split="val", seed=2, **kind)
     checkpoints.save(draw_weights(tiny.PAPER), base / "checkpoint")
