@@ -48,9 +48,10 @@ def recording_path() -> Path:
 @pytest.fixture(scope="session")
 def recording(recording_path):
     """(settings, arrays) of the small recording of the release."""
-    from micron_jax.parity.recorded import read_recording
+    from micron_jax.parity import recorded
 
-    return read_recording(recording_path)
+    recording = recorded.read(recording_path)
+    return recording.settings, recording.results
 
 
 @pytest.fixture(scope="module")

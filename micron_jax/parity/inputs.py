@@ -1,4 +1,4 @@
-"""The pictures that a live comparison feeds to both sides."""
+"""The images that a live comparison feeds to both sides."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,20 +25,24 @@ def read_images(paths: Sequence[Path], side: int) -> np.ndarray:
     """
     files: list[Path] = []
     for path in paths:
-        try:
-            below = sorted(path.iterdir(), key=lambda p: (clip_files.number_in(p.name), p.name))
-        except NotADirectoryError:
+        if not path.is_dir():
             files.append(path)
+            continue
+        try:
+            files += [path / name for name in clip_files.image_names(path)]
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}") from error
-        else:
-            files += [file for file in below if file.suffix.lower() in image_files.IMAGES]
-    if len(files) < 2:
-        raise UserError(f"--input: {len(files)} images; a pair of frames is compared, give two")
-    return np.stack([cv2.resize(_decoded(file), (side, side)) for file in files[:MOST_FRAMES]])
+    frames = [image_files.read_image(file) for file in files[:MOST_FRAMES]]
+    for file, frame in zip(files, frames, strict=False):
+        if isinstance(frame, image_files.Unreadable):
+            raise UserError(f"{file.parent}/{frame}")
+    if len(frames) < 2:
+        listed = " ".join(map(str, paths))
+        raise UserError(f"{listed}: {len(frames)} images; a pair of frames is compared, give two")
+    return np.stack([cv2.resize(frame, (side, side)) for frame in frames])
 
 
-def made_images(side: int) -> np.ndarray:
+def draw_images(side: int) -> np.ndarray:
     """Two smooth frames, the middle of the second 2 px lower, uint8 [2, side, side, 3]."""
     rng = np.random.RandomState(0)
     coarse = rng.randint(0, 256, (7, 7, 3)).astype(np.uint8)
@@ -50,7 +54,7 @@ def made_images(side: int) -> np.ndarray:
 
 
 def make_views(frames: np.ndarray, config: ModelConfig) -> dict[str, np.ndarray]:
-    """What both sides are fed, normalized floats: as `layers.outputs` takes them.
+    """The normalized views that both sides are fed, as `layer_outputs.outputs` takes them.
 
     Frame i is paired with frame i + 1. Which crops a training would draw does not matter here:
     these are the second frame, its mirror image, and two quarters of it.
@@ -70,10 +74,3 @@ def make_views(frames: np.ndarray, config: ModelConfig) -> dict[str, np.ndarray]
         "local": np.stack(local, 1),
     }
     return {name: np.asarray(normalize(view)) for name, view in views.items()}
-
-
-def _decoded(path: Path) -> np.ndarray:
-    try:
-        return image_files.decode_jpeg(path.read_bytes())
-    except (OSError, image_files.Unreadable) as error:
-        raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}") from error

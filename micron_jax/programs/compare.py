@@ -1,6 +1,5 @@
 """`micron-jax compare`: our numbers beside the PyTorch release's."""
 
-import dataclasses
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -24,9 +23,9 @@ def main(argv: list[str]) -> int:
     parser = Arguments(
         "micron-jax compare",
         "Run a checkpoint through a checkout of the PyTorch release and through ours, "
-        "and compare every layer, the losses and the gradients; or compare with what a recording "
-        "holds of such a run. Error is max |ours - theirs| / max |theirs|. Ends with 1 where a "
-        "check fails.",
+        "and compare each layer, the losses and the gradients; or compare with a recording of such "
+        "a run. The error is max |ours - release's| / max |release's|. Ends with 1 where a check "
+        "fails.",
         EXAMPLES,
         usage="micron-jax compare --checkpoint CKPT --release CHECKOUT [--input IMAGES ...] "
         "[--record OUT.npz] [--plot PNG] [--json OUT]\n       micron-jax compare --recording "
@@ -63,38 +62,36 @@ def main(argv: list[str]) -> int:
 def _recorded(arguments) -> Iterable:
     from micron_jax.checkpoints import load
     from micron_jax.errors import UserError
-    from micron_jax.parity import live, recorded
+    from micron_jax.parity import formula, live, recorded
 
-    recording = live.read(arguments.recording)
-    if recording is None:
-        if arguments.checkpoint:
-            raise UserError(
-                f"{arguments.recording}: makes its weights by a formula; leave out --checkpoint"
-            )
-        return recorded.compare(arguments.recording)
+    recording = recorded.read(arguments.recording)
+    if bool(recording.settings) and arguments.checkpoint:
+        raise UserError(
+            f"{arguments.recording}: makes its weights by a formula; leave out --checkpoint"
+        )
+    if recording.settings:
+        return formula.compare(recording)
     if not arguments.checkpoint:
         raise UserError(
             f"{arguments.recording}: says what a checkpoint computed; name it with --checkpoint"
         )
-    weights = load.read(arguments.checkpoint)
-    return live.compare(weights, recording, str(arguments.recording))
+    return live.compare(load.read(arguments.checkpoint), recording)
 
 
 def _live(arguments) -> Iterable:
     from micron_jax.checkpoints import files, load
     from micron_jax.checkpoints.release_architecture import differences
     from micron_jax.errors import UserError
-    from micron_jax.parity import inputs, live
+    from micron_jax.parity import inputs, live, recorded
 
     checkpoint = Path(arguments.checkpoint)
     weights = load.read(checkpoint)
-    if differing := differences(weights.config):
-        raise UserError(f"{checkpoint}: no model that the release can run. {differing[0]}")
+    if sentences := differences(weights.config):
+        raise UserError(f"{checkpoint}: no model that the release can run. {sentences[0]}")
     side = weights.config.img_size
-    pictures = (
-        inputs.read_images(arguments.input, side) if arguments.input else inputs.made_images(side)
-    )
-    views = inputs.make_views(pictures, weights.config)
+    images = arguments.input
+    frames = inputs.read_images(images, side) if images else inputs.draw_images(side)
+    views = inputs.make_views(frames, weights.config)
     with tempfile.TemporaryDirectory() as scratch:
         # The release reads a .pth; the user's own is given as it is.
         if not checkpoint.is_file() or checkpoint.suffix == ".safetensors":
@@ -103,34 +100,29 @@ def _live(arguments) -> Iterable:
         print("running the release's code ...", file=sys.stderr, flush=True)
         recording = live.record(weights, checkpoint, arguments.release, views)
     if arguments.record:
-        live.save(recording, arguments.record)
-    return live.compare(weights, recording, str(arguments.release))
+        recorded.write(recording, arguments.record)
+    return live.compare(weights, recording)
 
 
 def _report(checks: Iterable, arguments) -> int:
-    """Prints the table as it comes, writes what was asked for; the exit status."""
-    done = []
+    """Prints the table row by row, writes the plot and the JSON; returns the exit status."""
+    rows = []
     for check in checks:
-        measured = [f"{check.error:9.2e}"]
-        heads = ["    error"]
-        if hasattr(check, "cosine"):
-            measured = [f"{check.largest:9.2e}", *measured, f"{check.cosine:12.9f}"]
-            heads = ["  largest", *heads, "      cosine"]
-        if not done:
-            print(f"{'check':<30} {'  '.join(heads)}    bound")
+        if not rows:
+            print(f"{'check':<30} {'largest':>9}  {'error':>9}  {'cosine':>12}  {'bound':>7}")
         verdict = "ok" if check.ok else "FAILS"
-        print(f"{check.name:<30} {'  '.join(measured)}  {check.bound:7.0e}  {verdict}", flush=True)
-        done.append(check)
-    failed = [check for check in done if not check.ok]
-    print(f"{len(done) - len(failed)} of {len(done)} checks within their bounds")
+        numbers = f"{check.largest:9.2e}  {check.error:9.2e}  {check.cosine:12.9f}"
+        print(f"{check.name:<30} {numbers}  {check.bound:7.0e}  {verdict}", flush=True)
+        rows.append(check)
+    failed = [check for check in rows if not check.ok]
+    print(f"{len(rows) - len(failed)} of {len(rows)} checks within their bounds")
     if failed:
         print(f"the first that differs: {failed[0].name}, {failed[0].error:.2e}")
     if arguments.plot:
         from micron_jax.parity.plot import draw
 
-        draw(done, arguments.plot)
+        draw(rows, arguments.plot)
     if arguments.json:
-        names = ("name", "error", "bound")
-        rows = [{n: dataclasses.asdict(c)[n] for n in names} | {"ok": c.ok} for c in done]
-        write_json(arguments.json, {"ok": not failed, "checks": rows})
+        described = [{n: getattr(c, n) for n in ("name", "error", "bound", "ok")} for c in rows]
+        write_json(arguments.json, {"ok": not failed, "checks": described})
     return 1 if failed else 0

@@ -15,7 +15,7 @@ from micron_jax.checkpoints.weights import shapes_of
 from micron_jax.cli import main
 from micron_jax.errors import UserError
 from micron_jax.models.micron_bert import MicronBertModule
-from micron_jax.parity.recorded import formula_views, formula_weight, model_config
+from micron_jax.parity.formula import formula_views, formula_weight, model_config
 
 ARGS = {"diag_att": False, "num_heads": 4, "decoder_num_heads": 2, "model_name": "mae_tiny"}
 

@@ -139,7 +139,7 @@ def test_the_release_s_get_model(checkout, tmp_path):
     config = ModelConfig(**SIZES["small"], projection_dim=128)
     files.save(draw_weights(config), tmp_path / "ours")
     assert main(["convert", str(tmp_path / "ours"), str(tmp_path / "ours.pth")]) == 0
-    pictures = inputs.made_images(224)
+    pictures = inputs.draw_images(224)
     image = inputs.make_views(pictures, config)["cur"]
     np.savez(tmp_path / "io.npz", image=np.moveaxis(image, -1, 1))
     tree = ast.parse((checkout / "micron_bert.py").read_text())

@@ -15,7 +15,7 @@ from micron_jax.cli import main
 from micron_jax.errors import UserError
 from micron_jax.models.layers import patchify
 from micron_jax.models.micron_bert import MicronBertModule
-from micron_jax.parity import inputs, layer_outputs, live
+from micron_jax.parity import inputs, layer_outputs, live, recorded
 from micron_jax.programs import compare
 
 # Without DINO: its passes take most of the time to compile, and the release's head, with which a
@@ -25,23 +25,29 @@ WEIGHTS = draw_weights(dataclasses.replace(tiny.RELEASE, projection_dim=0))
 
 @pytest.fixture(scope="module")
 def recording():
-    """What a release that computes exactly as we do would have answered."""
-    views = inputs.make_views(inputs.made_images(32), tiny.RELEASE)
+    """The recording of a release that computes exactly as we do."""
+    views = inputs.make_views(inputs.draw_images(32), tiny.RELEASE)
     jax.config.update("jax_disable_most_optimizations", True)  # compiles in half the time
     try:
-        theirs = layer_outputs.outputs(WEIGHTS, views) | layer_outputs.training(WEIGHTS, views)
+        results = layer_outputs.outputs(WEIGHTS, views) | layer_outputs.training(WEIGHTS, views)
     finally:
         jax.config.update("jax_disable_most_optimizations", False)
-    theirs = {f"theirs/{n}": x for n, x in theirs.items() if not n.endswith("pos_embed")}  # frozen
-    checksums = {n: live.checksum(x) for n, x in release.state_dict(WEIGHTS).items()}
-    rest = {"format": np.array(live.FORMAT), "weights": np.array(json.dumps(checksums))}
-    return rest | theirs | {f"views/{n}": x for n, x in views.items()}
+    results = {n: x for n, x in results.items() if not n.endswith("pos_embed")}  # frozen
+    checksums = {n: recorded.checksum(x) for n, x in release.state_dict(WEIGHTS).items()}
+    return recorded.Recording("x", results, views, checksums)
+
+
+def changed(recording, **results):
+    """The recording with other results; None takes one out."""
+    results = recording.results | results
+    results = {name: x for name, x in results.items() if x is not None}
+    return dataclasses.replace(recording, results=results)
 
 
 @pytest.fixture(scope="module")
 def computed(recording):
     """Ours, computed once for the tests that change the other side."""
-    ours = live._under(recording, "theirs/")
+    ours = recording.results
     with pytest.MonkeyPatch.context() as patch:
         trained = {n: x for n, x in ours.items() if n.startswith(("loss/", "gradient/"))}
         patch.setattr(
@@ -52,7 +58,7 @@ def computed(recording):
 
 
 def test_every_layer_is_compared_in_order_of_depth(recording, computed):
-    checks = list(live.compare(WEIGHTS, recording, "x"))
+    checks = list(live.compare(WEIGHTS, recording))
     assert [check.name for check in checks] == [
         "patch_embed", "tokens", "block_0", "norm", "last_attention", "dma/attention",
         "dma/output", "heat/release", "decoder/embed", "decoder/block_0", "decoder/norm",
@@ -67,7 +73,7 @@ def test_every_layer_is_compared_in_order_of_depth(recording, computed):
 
 
 def test_layers_are_what_the_network_computes(computed):
-    views = inputs.make_views(inputs.made_images(32), WEIGHTS.config)
+    views = inputs.make_views(inputs.draw_images(32), WEIGHTS.config)
     tokens = MicronBertModule(WEIGHTS.config).apply(
         {"params": WEIGHTS.params}, views["ref"], method="encode"
     )
@@ -78,10 +84,9 @@ def test_layers_are_what_the_network_computes(computed):
 
 
 def test_the_first_that_differs_is_named(recording, computed, tmp_path, capsys):
-    changed = dict(recording)
-    for name in ("decoder/block_0", "decoder/norm"):
-        changed[f"theirs/{name}"] = recording[f"theirs/{name}"] * np.float32(1.01)
-    live.save(changed, tmp_path / "r.npz")
+    names = "decoder/block_0", "decoder/norm"
+    other = changed(recording, **{n: recording.results[n] * np.float32(1.01) for n in names})
+    recorded.write(other, tmp_path / "r.npz")
     files.save(WEIGHTS, tmp_path / "ours")
     out, plot = tmp_path / "out.json", tmp_path / "out.png"
     arguments = ["--checkpoint", str(tmp_path / "ours"), "--json", str(out), "--plot", str(plot)]
@@ -100,24 +105,23 @@ def test_the_first_that_differs_is_named(recording, computed, tmp_path, capsys):
 
 
 def test_gradients_of_a_layer_are_compared_together(recording, computed):
-    changed = dict(recording)
-    name = "theirs/gradient/backbone.blocks.0.attn.qkv.weight"
-    changed[name] = -recording[name]
-    failed = [c for c in live.compare(WEIGHTS, changed, "x") if not c.ok]
+    name = "gradient/backbone.blocks.0.attn.qkv.weight"
+    other = changed(recording, **{name: -recording.results[name]})
+    failed = [c for c in live.compare(WEIGHTS, other) if not c.ok]
     assert [check.name for check in failed] == ["gradient/block_0"]
     assert failed[0].cosine < 0.9
-    del changed[name]  # frozen there, and not here
-    (failed,) = [c for c in live.compare(WEIGHTS, changed, "x") if not c.ok]
+    frozen_there = changed(recording, **{name: None})
+    (failed,) = [c for c in live.compare(WEIGHTS, frozen_there) if not c.ok]
     assert failed.name == "gradient/block_0"
 
 
 def test_nan_on_their_side_fails(recording, computed):
-    changed = recording | {"theirs/norm": recording["theirs/norm"] * np.float32("nan")}
-    assert [c.name for c in live.compare(WEIGHTS, changed, "x") if not c.ok] == ["norm"]
+    other = changed(recording, norm=recording.results["norm"] * np.float32("nan"))
+    assert [c.name for c in live.compare(WEIGHTS, other) if not c.ok] == ["norm"]
 
 
 def test_other_weights_are_told(recording, tmp_path, capsys):
-    live.save(recording, tmp_path / "r.npz")
+    recorded.write(recording, tmp_path / "r.npz")
     other = draw_weights(WEIGHTS.config)
     other.params["dma"]["to_v"]["bias"][3] += 1e-6
     files.save(other, tmp_path / "other")
@@ -130,18 +134,17 @@ def test_other_weights_are_told(recording, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"theirs/norm": np.zeros((2, 3))}, r"x: norm gives \(2, 3\), ours \(2, 17, 32\)"),
-        ({"theirs/block_0": None}, "x: block_0 gives nothing"),
+        ({"norm": np.zeros((2, 3))}, r"x: norm has shape \(2, 3\), not \(2, 17, 32\)"),
+        ({"block_0": None}, "x: block_0 is missing"),
     ],
 )
 def test_another_structure_is_told(recording, computed, change, message):
-    changed = {n: x for n, x in (recording | change).items() if x is not None}
     with pytest.raises(UserError, match=message):
-        list(live.compare(WEIGHTS, changed, "x"))
+        list(live.compare(WEIGHTS, changed(recording, **change)))
 
 
 def test_a_recording_wants_its_checkpoint_and_a_formula_none(recording, tmp_path, recording_path):
-    live.save(recording, tmp_path / "r.npz")
+    recorded.write(recording, tmp_path / "r.npz")
     for arguments, status in (
         (["--recording", tmp_path / "r.npz"], "name it with --checkpoint"),
         (["--recording", recording_path, "--checkpoint", "x"], "leave out --checkpoint"),
@@ -172,7 +175,7 @@ def test_what_is_fed_to_both_sides(tmp_path):
     swapped = (views["rep"] == views["ref"]).all(-1)
     assert ((views["rep"] == views["cur"]).all(-1) | swapped).all()
     assert 0.2 < swapped.mean() < 0.8
-    made = inputs.made_images(32)
+    made = inputs.draw_images(32)
     assert (made[0] != made[1]).any()
 
 
@@ -233,7 +236,7 @@ def test_what_the_other_process_misses(checkout, packages, message, tmp_path, ca
 
 
 def test_what_is_no_checkout_and_no_model_of_the_release(tmp_path):
-    views = inputs.make_views(inputs.made_images(32), tiny.RELEASE)
+    views = inputs.make_views(inputs.draw_images(32), tiny.RELEASE)
     with pytest.raises(UserError, match=r"no models/mae\.py in it, so not a checkout"):
         live.record(WEIGHTS, tmp_path / "x.pth", tmp_path, views)
     files.save(draw_weights(tiny.PAPER), tmp_path / "paper")

@@ -1,0 +1,208 @@
+"""Recordings whose weights and images a formula makes: trainings of the release, made again.
+
+Such a recording holds the settings, the formula's salt and the results, so that nothing of the
+release is needed to compare with it.
+"""
+
+import functools
+import zlib
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.traverse_util import flatten_dict
+
+from micron_jax.checkpoints.release import (
+    from_release,
+    release_arrays,
+    release_name,
+    release_shapes,
+)
+from micron_jax.checkpoints.weights import Weights, shapes_of
+from micron_jax.errors import UserError
+from micron_jax.models.config import ModelConfig
+from micron_jax.models.layers import patchify
+from micron_jax.models.micron_bert import MicronBertModule
+from micron_jax.parity import layer_outputs
+from micron_jax.parity.recorded import Check, Recording, check, vectors
+from micron_jax.training.losses import ObjectiveConfig, reconstruction_loss
+from micron_jax.training.optimizer import OptimizerConfig, make_optimizer
+from micron_jax.training.state import new_state
+from micron_jax.training.steps import Objective, TrainStep
+
+_COMMON = (
+    "features", "features_ref", "cls", "local_backbone", "last_selfattention", "attmap",
+    "patchify", "teacher_out", "student_out", "full/rec_loss_norm_pix",
+)  # fmt: skip
+_EACH = (
+    "latent", "att", "pred", "rec_loss", "losses", "grad_names", "grad_norms", "grad_first",
+    "center_after_step0", "final_names", "final_norms", "final_first",
+)  # fmt: skip
+_MODEL = {  # our setting -> the recording's
+    "img_size": "img_size", "patch_size": "patch_size", "width": "embed_dim", "depth": "depth",
+    "heads": "num_heads", "mlp_ratio": "mlp_ratio", "decoder_width": "decoder_embed_dim",
+    "decoder_depth": "decoder_depth", "decoder_heads": "decoder_num_heads",
+    "projection_dim": "out_dim",
+}  # fmt: skip
+_OBJECTIVE = {
+    "teacher_temperature_start": "warmup_teacher_temp", "teacher_temperature": "teacher_temp",
+    "teacher_temperature_epochs": "warmup_teacher_temp_epochs", "teacher_momentum": "momentum",
+}  # fmt: skip
+_TRAINING = ("local_crops_number", "local_size", "epochs", "iters", "lr", "wd", "steps")
+
+
+def model_config(settings: dict, *, diagonal: bool) -> ModelConfig:
+    """The recorded network; `diagonal` is the release's `diag_att`."""
+    return ModelConfig(
+        dma_diagonal=diagonal, **{field: settings[name] for field, name in _MODEL.items()}
+    )
+
+
+def _normal(settings: dict, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    seed = zlib.crc32((settings["salt"] + name).encode())
+    return np.random.RandomState(seed).randn(*shape).astype(np.float32)
+
+
+def formula_weight(settings: dict, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The recordings' value of a weight, by its name and shape in the release."""
+    z = _normal(settings, name, shape)
+    if name.endswith("weight_g"):
+        return 1 + 0.1 * np.abs(z)
+    if "norm" in name and name.endswith("weight"):
+        return 1 + 0.1 * z
+    if name.endswith("center"):
+        return 0.01 * z
+    if name.endswith("bias"):
+        return 0.05 * z
+    if "pos_embed" in name or "cls_token" in name:
+        return 0.3 * z
+    return z / np.sqrt(np.prod(shape[1:])).astype(np.float32)
+
+
+def formula_weights(settings: dict, config: ModelConfig) -> Weights:
+    """The recorded network before its first step."""
+    shapes, arrays = release_shapes(config), {}
+    for path in shapes_of(config):
+        name = release_name(path)
+        arrays[path] = from_release(path, formula_weight(settings, name, shapes[name].shape))
+    return Weights.from_flat(config, arrays, {})
+
+
+def formula_views(settings: dict, batch: int) -> dict[str, np.ndarray]:
+    """The recorded step's images, laid out as `steps.Objective.loss` takes them."""
+
+    def image(name, side):
+        return _normal(settings, name, (batch, 3, side, side)).transpose(0, 2, 3, 1)
+
+    side, small, count = (settings[n] for n in ("img_size", "local_size", "local_crops_number"))
+    crops = [image(f"crop{i}", side) for i in range(2)]
+    small_crops = [image(f"crop{2 + i}", small) for i in range(count)]
+    frames = {name: image(f"{name}_frame", side) for name in ("rep", "ref", "cur")}
+    return frames | {"global": np.stack(crops, 1), "local": np.stack(small_crops, 1)}
+
+
+def compare(recording: Recording) -> Iterator[Check]:
+    """Computes the recorded results and yields a check for each of the recorded arrays.
+
+    Raises:
+      UserError: arrays or settings are missing, or a shape is not that of the settings.
+    """
+    source, settings, results = recording.source, recording.settings, recording.results
+    needed = [*_COMMON, *(f"{m}/{n}" for m in ("full", "diag") for n in _EACH)]
+    if missing := [name for name in needed if name not in results]:
+        raise UserError(f"{source}: a recording without {', '.join(missing)}; record it again")
+    needed = (*_MODEL.values(), *_OBJECTIVE.values(), *_TRAINING)
+    if missing := [name for name in needed if name not in settings]:
+        raise UserError(f"{source}: its config does not say {', '.join(missing)}; record it again")
+    for mode in ("full", "diag"):
+        curves = results[f"{mode}/losses"]
+        if curves.shape != (settings["steps"], 3):
+            raise UserError(f"{source}: {mode}/losses has shape {curves.shape}; record it again")
+        names = (f"{mode}/losses/{part}" for part in ("total", "reconstruction", "dino"))
+        results = results | dict(zip(names, curves.T, strict=True))
+    views = formula_views(settings, results["features"].shape[0])
+    for diagonal in (False, True):
+        weights = formula_weights(settings, model_config(settings, diagonal=diagonal))
+        mode = "diag" if diagonal else "full"
+        named = {p: results[f"{mode}/{p}_names"].astype(str).tolist() for p in ("grad", "final")}
+        for computed in (_outputs(weights, views), _training(settings, weights, views, named)):
+            for name, values, kind in computed:
+                name = name if name in results else f"{mode}/{name}"
+                yield check(name, *vectors(source, name, values, results[name]), kind)
+
+
+_Results = Iterator[tuple[str, np.ndarray, str]]
+
+
+def _outputs(weights: Weights, views: dict) -> _Results:
+    """Name, value and kind of the outputs before the first step."""
+    config, both = weights.config, not weights.config.dma_diagonal
+    frames = {name: views[name] for name in ("rep", "ref", "cur")}
+    layers = layer_outputs.outputs(weights, views if both else frames)
+    loss = functools.partial(reconstruction_loss, patch_size=config.patch_size)
+    loss = jax.jit(loss, static_argnames="norm_pix")
+    outputs = {
+        "att": layers["dma/attention"],
+        "latent": layers["dma/output"],
+        "pred": layers["decoder/pred"],
+        "rec_loss": loss(layers["decoder/pred"], views["cur"]),
+    }
+    if both:  # these do not depend on the diagonal
+        rep, ref = np.split(layers["norm"], 2)
+        encode = jax.jit(functools.partial(MicronBertModule(config).apply, method="encode"))
+        outputs |= {
+            "attmap": layers["heat/release"],
+            "cls": rep[:, 0],
+            "features": rep[:, 1:],
+            "features_ref": ref[:, 1:],
+            "last_selfattention": layers["last_attention"][:, :, 0],
+            "local_backbone": encode({"params": weights.params}, views["local"][:, 0]),
+            "patchify": patchify(views["cur"], config.patch_size),
+            "rec_loss_norm_pix": loss(layers["decoder/pred"], views["cur"], norm_pix=True),
+            "student_out": layers["projection/student"],
+            "teacher_out": layers["projection/teacher"],
+        }
+    yield from ((name, values, "output") for name, values in outputs.items())
+
+
+def _training(settings: dict, weights: Weights, views: dict, named: dict) -> _Results:
+    """The gradients of the first step, the center after it, the curves and the final state.
+
+    Args:
+      named: `grad` and `final` -> the release's names of the arrays that are summarized.
+    """
+    objective = ObjectiveConfig(
+        agreement="dino", **{field: settings[name] for field, name in _OBJECTIVE.items()}
+    )
+    optimizer = make_optimizer(OptimizerConfig(weight_decay=settings["wd"]), settings["lr"])
+    epoch = settings["iters"]
+    objective = Objective(weights.config, objective)
+    step = TrainStep(objective, optimizer, epoch, settings["epochs"] * epoch)
+    gradients, update = jax.jit(step.gradients), jax.jit(step.update)
+    tree = jax.tree.map(jnp.asarray, (weights.params, weights.teacher, weights.center))
+    state = new_state(tree[0], optimizer, dino=True).replace(teacher=tree[1], center=tree[2])
+    curves = {"total": [], "reconstruction": [], "dino": []}
+    parts_of = {"total": "loss", "reconstruction": "reconstruction", "dino": "agreement"}
+    for number in range(settings["steps"]):
+        grads, parts = gradients(state, views)
+        state = update(state, grads, parts)
+        for name, values in curves.items():
+            values.append(parts[parts_of[name]])
+        if number == 0:
+            tree = {"params": grads}
+            yield from _summaries(weights.config, tree, named["grad"], "grad", "gradient")
+            yield "center_after_step0", state.center, "output"
+    yield from ((f"losses/{name}", np.array(values), "curve") for name, values in curves.items())
+    tree = {"params": state.params, "teacher": state.teacher, "center": state.center}
+    yield from _summaries(weights.config, tree, named["final"], "final", "final")
+
+
+def _summaries(config: ModelConfig, tree: dict, names: list, prefix: str, kind: str) -> _Results:
+    """Norm and first element of each named array of the release."""
+    flat = {path: np.asarray(x, np.float64) for path, x in flatten_dict(tree, sep="/").items()}
+    arrays = release_arrays(flat, patch_size=config.patch_size)
+    if unknown := [name for name in names if name not in arrays]:
+        raise UserError(f"{prefix}_names holds {unknown[0]}, unknown to this model")
+    yield f"{prefix}_norms", np.array([np.linalg.norm(arrays[name]) for name in names]), kind
+    yield f"{prefix}_first", np.array([arrays[name].flat[0] for name in names]), kind
