@@ -251,7 +251,7 @@ def test_what_is_no_checkout_and_no_model_of_the_release(tmp_path):
         (["--release", "x", "--recording", "y"], "give either --release"),
         (["--release", "x"], "--release needs --checkpoint"),
         (["--recording", "x", "--record", "y"], "--record goes with --release"),
-        (["--recording", "x", "--json", "no/y"], "no/y: there is no folder no"),
+        (["--recording", "x", "--json", "no/y"], "no/y: name a file in a folder that exists"),
     ],
 )
 def test_options_that_do_not_go_together(arguments, message, capsys):
