@@ -1,20 +1,16 @@
 """Fine-tuning on a benchmark, with an evaluation that tests on unseen subjects only."""
 
-__all__ = ["FinetuneConfig", "finetune"]
+import importlib
+
+_HOMES = {"FinetuneConfig": "config", "finetune": "run"}
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str):
-    # jax takes a second to import: nobody should wait for it before it is needed.
-    if name == "finetune":
-        from micron_jax.finetuning.run import finetune
-
-        return finetune
-    if name == "FinetuneConfig":
-        from micron_jax.finetuning.config import FinetuneConfig
-
-        return FinetuneConfig
+    if name in _HOMES:  # jax takes a second to import
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return __all__

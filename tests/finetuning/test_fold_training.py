@@ -10,7 +10,7 @@ from helpers.benchmarks import sample
 from helpers.tiny import PAPER
 
 from micron_jax.datasets import protocols
-from micron_jax.finetuning import fold_files, fold_scheduler, fold_training
+from micron_jax.finetuning import fold_scheduler, fold_training
 from micron_jax.finetuning.augment import AugmentConfig
 from micron_jax.finetuning.fold_arrays import SharedArrays, stack_folds
 from micron_jax.finetuning.fold_training import FoldFunctions, FoldTraining, steps_per_epoch
@@ -215,21 +215,6 @@ def test_inner_validation_keeps_the_best_epoch():
     best = states[int(np.argmin(losses))].params
     for path, leaf in states[-1].best.items():
         np.testing.assert_array_equal(leaf, best[path])
-
-
-def test_results_are_read_back(tmp_path):
-    result = fold_files.FoldResult(
-        np.ones((2, 3), np.float32), {"train_loss": np.arange(3.0)}, None
-    )
-    path = fold_files.path_of(tmp_path, 1, 12)
-    assert fold_files.read(path) is None
-    fold_files.save(path, result)
-    again = fold_files.read(path)
-    np.testing.assert_array_equal(again.probabilities, result.probabilities)
-    np.testing.assert_array_equal(again.curves["train_loss"], result.curves["train_loss"])
-    assert again.test_curve is None
-    path.write_bytes(path.read_bytes()[:50])
-    assert fold_files.read(path) is None
 
 
 def test_memory_sets_how_many_train_at_once(monkeypatch):

@@ -12,7 +12,8 @@ from helpers.tiny import PAPER
 from helpers.vendor_trees import casme2_row, write_casme2
 
 import micron_jax
-from micron_jax import checkpoints
+from micron_jax import checkpoints, finetuning
+from micron_jax import config as configs
 from micron_jax.checkpoints.classifier import Pairs
 from micron_jax.checkpoints.load import read
 from micron_jax.checkpoints.weights import Weights
@@ -21,6 +22,7 @@ from micron_jax.datasets.casme2 import CASME2
 from micron_jax.datasets.clips_builder import build_clips
 from micron_jax.evaluation.report import HTML
 from micron_jax.finetuning import fold_files
+from micron_jax.finetuning.config import parse
 from micron_jax.training.state import init_params
 
 EMOTIONS = ("disgust", "happiness", "surprise")
@@ -233,6 +235,21 @@ def test_a_signal_keeps_what_is_done(recipe, tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "run" / "predictions.csv").exists()
 
 
+def test_python_gets_the_results(recipe, tmp_path, capsys):
+    settings = ["baseline=frame_difference", "data.size=16", "seeds=1"]
+    config = parse(configs.override(configs.load(str(recipe)), settings))
+    lines = []
+    result = finetuning.finetune(config, tmp_path / "run", notify=lines.append)
+    assert capsys.readouterr().out == ""
+    assert lines == [
+        "synthetic: 16 samples of 4 subjects, 4 folds; from no network: frame_difference"
+    ]
+    assert (result.finished, result.total, result.signal) == (4, 4, 0)
+    assert len(result.predictions) == result.summary["samples"] == 16
+    assert result.report == tmp_path / "run" / HTML
+    assert (result.leaky, result.classifier) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -260,9 +277,6 @@ def test_bad_input_is_one_line_and_leaves_nothing(recipe, run, tmp_path, capsys,
 
 @pytest.mark.parametrize("name", ["finetune_loso", "finetune_cross", "finetune_demo"])
 def test_shipped_recipes_can_be_read(name):
-    from micron_jax import config
-    from micron_jax.finetuning.config import parse
-
-    values = config.override(config.load(name), ["data.data_dir=x"])
+    values = configs.override(configs.load(name), ["data.data_dir=x"])
     assert parse(values).data.data_dir == "x"
     assert jax.device_count() == 8
