@@ -25,7 +25,7 @@ from micron_jax.visualization.pairs import PairView, view_size
 
 STRONGEST = 5  # intervals of a clip that are shown by name, and classified
 MOST_FRAMES = 1200  # sent to the page; of longer clips some are left out
-QUALITY = 88  # of the JPEGs that are looked at
+QUALITY = 88  # of the JPEGs of the player
 
 Report = Callable[[str, int, int], None]  # (present work, steps done, of how many)
 

@@ -1,14 +1,11 @@
 """The page's server: one request computes at a time, and no upload stays.
 
-Starlette and uvicorn with a page of our own, not Gradio: Gradio 6 adds two dozen packages (56 MB
-of wheels, pandas among them), asks for fonts and statistics from outside unless told not to, and
-caches uploads. Here are eight small packages, and three files that a strict
-Content-Security-Policy keeps from loading anything from elsewhere; the player stops at any frame,
-and an upload's temporary folder goes with its request.
+Starlette and uvicorn are eight small packages; Gradio 6 adds two dozen (56 MB of wheels), asks for
+fonts and statistics from outside and caches uploads. A strict Content-Security-Policy keeps the
+three files of the page from loading anything from elsewhere.
 
-A web page of someone else that runs in the user's browser can reach loopback, too: by a form
-(CSRF), which the Origin gives away, or by a name that it lets point to 127.0.0.1 (DNS rebinding),
-which the Host gives away.
+A web page of someone else in the user's browser can reach loopback, too: by a form (CSRF), which
+the Origin shows, or by a name that points to 127.0.0.1 (DNS rebinding), which the Host shows.
 """
 
 import asyncio

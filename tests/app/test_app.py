@@ -30,7 +30,7 @@ CLASSES = ("negative", "positive", "surprise")
 
 @pytest.fixture(scope="module")
 def temporary(tmp_path_factory):
-    """Where the server's temporary folders lie."""
+    """The folder of the server's temporary folders."""
     path = tmp_path_factory.mktemp("temporary")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tempfile, "tempdir", str(path))
@@ -48,14 +48,14 @@ def port(temporary, tmp_path_factory):
     head = {"classes": {"kernel": rng.normal(size=(32, 3)), "bias": np.zeros(3)}}
     head = {"head": head, "mean": np.zeros(32), "deviation": np.ones(32)}
     head = jax.tree.map(lambda leaf: leaf.astype("f4"), head)
-    seen = {"samples": 9, "f1": 0.333, "recall": 0.5, "precision": 0.25}
+    figures = {"samples": 9, "f1": 0.333, "recall": 0.5, "precision": 0.25}
     evidence = {"protocol": "synthetic", "split": "subjects", "subjects": 10, "uf1": 0.612}
     evidence |= {"uar": 0.634, "intervals": {"uf1": [0.52, 0.7], "uar": [0.5, 0.8]}}
-    evidence |= {"per_class": dict.fromkeys(CLASSES, seen)}
+    evidence |= {"per_class": dict.fromkeys(CLASSES, figures)}
     pairs = Pairs(size=32, crop="face", registered=True)
-    kept = Classifier(ClassifierConfig(features="difference"), CLASSES, pairs, head, evidence)
+    classifier = Classifier(ClassifierConfig(features="difference"), CLASSES, pairs, head, evidence)
     weights = Weights(tiny.PAPER, params, {}, np.zeros((1, 0), np.float32), {})
-    checkpoints.save(weights, checkpoint, kept)
+    checkpoints.save(weights, checkpoint, classifier)
     servers, status = [], []
 
     class Kept(uvicorn.Server):
@@ -116,7 +116,7 @@ def form(files, names, **fields):
     parts = [(f'name="files"; filename="{name}"', (files / name).read_bytes()) for name in names]
     parts += [(f'name="{name}"', value.encode()) for name, value in fields.items()]
     head = "--mark\r\nContent-Disposition: form-data; {}\r\n\r\n"
-    body = b"".join(head.format(told).encode() + data + b"\r\n" for told, data in parts)
+    body = b"".join(head.format(field).encode() + data + b"\r\n" for field, data in parts)
     return body + b"--mark--\r\n", {"Content-Type": "multipart/form-data; boundary=mark"}
 
 
@@ -151,10 +151,10 @@ def post(port, files, names, headers=(), **fields):
 def test_what_cannot_be_used_is_one_line(port, files, temporary, names, fields, line):
     _, lines = post(port, files, names, **fields)
     assert [*lines[-1]] == ["error"]
-    told = lines[-1]["error"]
-    assert told.startswith(line)
-    assert "\n" not in told
-    assert str(temporary) not in told
+    error = lines[-1]["error"]
+    assert error.startswith(line)
+    assert "\n" not in error
+    assert str(temporary) not in error
     assert list(temporary.iterdir()) == []
 
 
@@ -307,9 +307,9 @@ def classes_shown(page):
     cells = page.locator("#rows td").all_inner_texts()
     assert cells[1::3] == ["50 %"] * 3
     assert cells[2::3] == ["25 %"] * 3
-    told = page.inner_text("#evidence")
-    assert "Protocol synthetic, one subject left out at a time: on 10 subjects" in told
-    assert "UF1 0.61 (95 % over subjects 0.52 to 0.70) and UAR 0.63" in told
+    evidence = page.inner_text("#evidence")
+    assert "Protocol synthetic, one subject left out at a time: on 10 subjects" in evidence
+    assert "UF1 0.61 (95 % over subjects 0.52 to 0.70) and UAR 0.63" in evidence
     shares = [int(cell.removesuffix(" %")) for cell in cells[::3]]
     assert abs(sum(shares) - 100) <= 2
     likely = page.inner_text("#rows .likely th")

@@ -1,4 +1,4 @@
-"""`visualize` on a clip of which it is known what moved, where and when."""
+"""`visualize` on a clip whose motion is known."""
 
 import csv
 
@@ -51,15 +51,15 @@ def test_the_top_interval_holds_the_apex_and_the_map_what_moved(clip, tmp_path, 
     )
     config = ModelConfig(img_size=112, patch_size=8, **SIZE)
     checkpoints.save(draw_weights(config, decoder=False), tmp_path / "chance")
-    given = ["--checkpoint", str(tmp_path / "chance"), "--input", str(frames), "--fps", "30"]
-    assert main(["visualize", *given, "--output", str(tmp_path / "looks")]) == 0
+    options = ["--checkpoint", str(tmp_path / "chance"), "--input", str(frames), "--fps", "30"]
+    assert main(["visualize", *options, "--output", str(tmp_path / "looks")]) == 0
     with open(tmp_path / "looks" / "intervals.csv") as file:
         top = next(csv.DictReader(file))
     assert int(top["onset"]) <= apex <= int(top["offset"])
     assert top["part"] == "brows"
-    with np.load(tmp_path / "looks" / "timeline.npz") as held:
-        (now,) = np.flatnonzero(held["numbers"] == apex)
-        values, flow = held["heat"][now], held["flow"][now]
+    with np.load(tmp_path / "looks" / "timeline.npz") as arrays:
+        (now,) = np.flatnonzero(arrays["numbers"] == apex)
+        values, flow = arrays["heat"][now], arrays["flow"][now]
     share = values[moved].sum() / values.sum()
     print(
         f"AUC of the map {auc(values, moved):.3f}, of optical flow {auc(flow, moved):.3f}; ", end=""

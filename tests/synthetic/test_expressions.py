@@ -1,4 +1,4 @@
-"""That clips cannot be told apart by anything but what the truth says moved."""
+"""Clips differ by the motion of their truth and by nothing else."""
 
 import cv2
 import numpy as np
