@@ -1,4 +1,4 @@
-"""What each part brings: masked autoencoder, swapping, DMA, PoI, and then ours, piece by piece.
+"""Gain of each part: masked autoencoder, swapping, DMA, PoI, and then ours, piece by piece.
 
     micron-jax data synth --faces TRAIN_FACES --output train --split train --clips 4
     micron-jax data build frames --source train/CASME2-RAW --data-dir corpus --crop whole
@@ -8,12 +8,13 @@
     micron-jax bench ablation --config ablation --corpus corpus --data-dir test \
         --labeled-dir labeled --workdir runs/ablation --seeds 3
 
-TRAIN_FACES and TEST_FACES show different people. Every row is the one before it and what it names;
-each is pretrained for `steps` under every seed, reads out the motion in the clips of `test`, and is
-fine-tuned with a frozen network, one subject of `labeled` left out at a time.
+TRAIN_FACES and TEST_FACES show different people. Every row adds what it names to the row before;
+each is pretrained for `steps` under every seed, its motion maps are compared with the truth of the
+clips in `test`, and it is fine-tuned with a frozen network, one subject of `labeled` left out at a
+time.
 
-Hardware: 2 CPU cores, and as small as can be: what a row shows is where the rows differ, not how
-good it can become.
+Hardware: 2 CPU cores. The networks are as small as possible: rows show differences between parts,
+not how good each can become.
 """
 
 import ml_collections

@@ -6,9 +6,9 @@ fetches sample clips, builds a corpus of them and trains with this file. To run 
 your own: `micron-jax pretrain --config configs/pretrain_demo.py --workdir runs/tiny
 --config.data.data_dir=DIR`.
 
-Apart from its size it differs from the paper in one thing, ours: queries and keys are tied. As
-the paper has them, the diagonal begins near 1/N, and in the minutes of a demo the reconstruction
-gets no further than the mean color of each patch.
+Apart from its size it differs from the paper in one thing, ours: queries and keys are tied. With
+the paper's, the diagonal begins near 1/N, and in the minutes of a demo the reconstruction gets no
+further than the mean color of each patch.
 
 Hardware: 2 CPU cores. It shows the machinery and gives no model to use: two faces, 544 frames.
 """

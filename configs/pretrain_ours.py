@@ -1,4 +1,4 @@
-"""A setting of our own, which learns what moved: `micron-tiny` comes of it.
+"""Our own setting, which learns motion: `micron-tiny` is trained so.
 
     micron-jax data stills --faces FOLDER --output stills
     micron-jax data build frames --source stills --data-dir DIR --crop whole --size 448
@@ -7,13 +7,14 @@
 The paper's network and objective, and beside them a motion branch that compares each patch of one
 frame with the other frame in a band around its own place (`micron_jax/models/band.py`) and is
 trained on known motion: an unlabeled face is warped locally by a random field, under head motion,
-turns, light, noise and JPEG that differ between the two frames, and the network says which patches
-moved by themselves, and how far and whither (`micron_jax/data/known_motion.py`). No label is used.
+turns, light, noise and JPEG that differ between the two frames, and the network predicts which
+patches moved by themselves, how far and in which direction (`micron_jax/data/known_motion.py`). No
+label is used.
 
 Why: the paper's objective gives the diagonal of the attention no reason to mean motion. Stills are
-enough; frames of 448 px, two samples a pixel, keep their noise from passing for skin.
+enough; frames of 448 px, two samples a pixel, keep noise apart from skin.
 
-Hardware: 2 CPU cores. Everything but the motion branch is as small as can be here; on a GPU take
+Hardware: 2 CPU cores. Everything but the motion branch is as small as possible here; on a GPU take
 `--config.model.size=small --config.batch_size=64` and video.
 """
 

@@ -1,10 +1,10 @@
-"""Arithmetic of a training sample, from the sizes alone, and what chips can do in a second."""
+"""Arithmetic of a training sample by formulas, and peak rates of chips."""
 
 from micron_jax.data.views import ViewsConfig
 from micron_jax.models.config import ModelConfig
 from micron_jax.training.losses import ObjectiveConfig
 
-# Dense bfloat16 products, FLOP/s, as the makers give them; keys are parts of jax's `device_kind`.
+# Dense bfloat16 products, FLOP/s, by the makers' tables; keys are parts of jax's `device_kind`.
 PEAK_FLOPS = {
     "TPU v4": 275e12,
     "TPU v5 lite": 197e12,
@@ -22,7 +22,7 @@ PEAK_FLOPS = {
 
 
 def peak_flops(device_kind: str) -> float | None:
-    """bfloat16 FLOP/s of a device, or None if it is not known."""
+    """bfloat16 FLOP/s of a device, or None for another kind."""
     return next((peak for name, peak in PEAK_FLOPS.items() if name in device_kind), None)
 
 
@@ -33,14 +33,14 @@ def _blocks(depth: int, tokens: int, width: int, mlp_ratio: float) -> float:
 
 
 def encode_flops(model: ModelConfig, size: int) -> float:
-    """Of one image of `size` pixels through the encoder, forwards."""
+    """FLOPs of one image of `size` pixels through the encoder, forwards."""
     patches = (size // model.patch_size) ** 2
     embed = 2 * patches * 3 * model.patch_size**2 * model.width
     return embed + _blocks(model.depth, patches + 1, model.width, model.mlp_ratio)
 
 
 def encode_cls_flops(model: ModelConfig, size: int) -> float:
-    """Of one image of `size` pixels up to its CLS token alone, forwards; see `Encoder.views`."""
+    """FLOPs of one image up to its CLS token alone, forwards; see `Encoder.views`."""
     tokens, width = (size // model.patch_size) ** 2 + 1, model.width
     last = _blocks(1, tokens, width, model.mlp_ratio)
     one_token = 2 * width**2 * (4 + 2 * model.mlp_ratio) + 4 * tokens * width * model.heads
@@ -48,7 +48,7 @@ def encode_cls_flops(model: ModelConfig, size: int) -> float:
 
 
 def reconstruct_flops(model: ModelConfig) -> float:
-    """Of a pair's tokens through micro-attention and decoder, forwards."""
+    """FLOPs of a pair's tokens through micro-attention and decoder, forwards."""
     patches, width = model.grid**2, model.decoder_width
     attended = 2 * patches**2 * model.width * (1 if model.dma_diagonal else 2)
     dma = 4 * 2 * patches * model.width**2 + attended
@@ -57,7 +57,7 @@ def reconstruct_flops(model: ModelConfig) -> float:
 
 
 def head_flops(model: ModelConfig) -> float:
-    """Of one CLS token through the projection head, forwards."""
+    """FLOPs of one CLS token through the projection head, forwards."""
     hidden, bottleneck = model.projection_hidden, model.projection_bottleneck
     return 2 * (
         model.width * hidden + hidden**2 + hidden * bottleneck + bottleneck * model.projection_dim
@@ -65,7 +65,7 @@ def head_flops(model: ModelConfig) -> float:
 
 
 def motion_flops(model: ModelConfig, size: int) -> float:
-    """Of a pair of windows of `size` pixels through the motion branch, forwards."""
+    """FLOPs of a pair of windows of `size` pixels through the motion branch, forwards."""
     patches, width = (size // model.patch_size) ** 2, model.motion_width
     compared = 2 + 8 * len(model.band)  # the patch in both frames, and the shifts of the band
     band = 2 * compared * model.band_window**2 * model.band_width
@@ -75,20 +75,18 @@ def motion_flops(model: ModelConfig, size: int) -> float:
 
 
 def train_flops(model: ModelConfig, views: ViewsConfig, objective: ObjectiveConfig) -> float:
-    """Of one pair in a training step: the model FLOPs of MFU.
+    """FLOPs of one pair in a training step: the model FLOPs of MFU.
 
     Products of matrices alone, a multiplication and an addition each 1. With E(s) an image of side
-    s through the encoder, K(s) one of which the CLS token is all that is wanted, R micro-attention
-    and decoder, H the head, G and L the crops, M(s) a pair of windows through the motion branch, of
-    which there are C:
+    s through the encoder, K(s) one up to its CLS token, R micro-attention and decoder, H the head,
+    G and L the numbers of crops, M(s) a pair of windows through the motion branch, C their number:
 
         forward = 2 E(img) + R + agreement + C M(motion)
         agreement: `mse` L K(local); `dino` G (K(img) + H) + L (K(local) + H)
         training = 3 · forward + (`dino`, the teacher, forwards only) G (K(img) + H)
 
-    The factor 3 is one forward pass and two products for each on the way back. What `model.remat`
-    and the diagonal's own gradient compute again does not count, nor do norms, softmax, views and
-    optimizer.
+    The factor 3 is one forward pass and two products for each on the way back. Norms, softmax,
+    views, optimizer and recomputation (`model.remat`, the diagonal's own gradient) do not count.
     """
     whole, part = (encode_cls_flops(model, s) for s in (model.img_size, views.local_size))
     forward = 2 * encode_flops(model, model.img_size) + reconstruct_flops(model)

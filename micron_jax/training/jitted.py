@@ -155,6 +155,6 @@ class _PureFunctions:
             mean, deviation = patch_moments(patchify(views["cur"], model.patch_size))
             pred = pred * deviation + mean
         pred = unpatchify(pred, model.patch_size, (model.grid, model.grid))
-        heat = network.motion_map(cur_, ref_, "symmetric").reshape(-1, model.grid, model.grid)
+        motion_map = network.motion_map(cur_, ref_, "symmetric").reshape(-1, model.grid, model.grid)
         images = {name: denormalize(views[name]) for name in ("cur", "ref", "rep")}
-        return images | {"pred": denormalize(pred), "heat": heat}
+        return images | {"pred": denormalize(pred), "map": motion_map}

@@ -1,4 +1,4 @@
-"""Pictures of a run: what the network sees, makes and attends to; and the curves."""
+"""Pictures of a run: frames, reconstruction and motion map of pairs; curves of the losses."""
 
 import io
 from pathlib import Path
@@ -12,43 +12,43 @@ import matplotlib.pyplot as plt
 
 from micron_jax.files import write_whole
 
-COLUMNS = ("frame t", "frame t+δ", "swapped", "reconstruction", "DMA heat map")
+COLUMNS = ("frame t", "frame t+δ", "swapped", "reconstruction", "motion map")
 
 
-def draw_pairs(path: Path, sheet: dict[str, np.ndarray], *, title: str) -> None:
-    """Draws a row a pair: the frames, the swapped one, its reconstruction, the heat map over it.
+def draw_pairs(path: Path, images: dict[str, np.ndarray], *, title: str) -> None:
+    """Draws a row a pair: the frames, the swapped one, its reconstruction, the motion map over it.
 
     Args:
       path: a PNG, written whole or not at all.
-      sheet: uint8 [B, S, S, 3] under `cur`, `ref`, `rep`, `pred`, and float [B, h, w] under `heat`.
+      images: uint8 [B, S, S, 3] under `cur`, `ref`, `rep`, `pred`; float [B, h, w] under `map`.
       title: printed above.
     """
-    rows, side = sheet["cur"].shape[:2]
+    rows, side = images["cur"].shape[:2]
     figure, axes = plt.subplots(
         rows, 5, figsize=(10.6, 2 * rows + 0.7), squeeze=False, layout="constrained"
     )
-    # One scale for the sheet, from no motion up; a single patch does not set it.
-    heat = np.clip(sheet["heat"], 0, None)
-    top = max(np.percentile(heat, 99), 1e-6)
+    # One scale for all rows, from no motion up; a single patch does not set it.
+    motion = np.clip(images["map"], 0, None)
+    top = max(np.percentile(motion, 99), 1e-6)
     for axis, name in zip(axes[0], COLUMNS, strict=True):
         axis.set_title(name, fontsize=9)
     for row in range(rows):
         for axis, name in zip(axes[row], ("cur", "ref", "rep", "pred", "cur"), strict=True):
-            axis.imshow(sheet[name][row])
+            axis.imshow(images[name][row])
             axis.set_axis_off()
         shown = axes[row, 4].imshow(
-            heat[row],
+            motion[row],
             extent=(-0.5, side - 0.5, side - 0.5, -0.5),
             vmin=0,
             vmax=top,
             cmap="inferno",
-            alpha=0.8 * np.clip(heat[row] / top, 0, 1),  # the face shows where nothing moved
+            alpha=0.8 * np.clip(motion[row] / top, 0, 1),  # the face shows where nothing moved
         )
     figure.colorbar(
         plt.cm.ScalarMappable(shown.norm, shown.cmap),
         ax=axes[:, 4],
         fraction=0.08,
-        label="symmetric heat, logits (not below 0)",
+        label="symmetric motion map, logits (not below 0)",
     )
     figure.suptitle(title, fontsize=10)
     _save(figure, path)

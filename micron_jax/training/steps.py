@@ -197,6 +197,10 @@ class TrainStep:
                 center, parts["teacher_out"], momentum=config.center_momentum
             )
             momentum = losses.teacher_momentum(config, state.step, self.total_steps)
-            student = {name: params[name] for name in teacher}
-            teacher = optax.tree.update_moment(student, teacher, momentum, order=1)
+            # By hand: optax's moving averages round otherwise, and a run would not go on bit by bit.
+            teacher = jax.tree.map(
+                lambda old, new: momentum * old + (1 - momentum) * new,
+                teacher,
+                {name: params[name] for name in teacher},
+            )
         return TrainState(state.step + 1, params, teacher, center, opt_state)

@@ -1,4 +1,4 @@
-"""What is kept, what is damaged, and disks that cannot be written."""
+"""Checkpoints: those that stay, damaged ones, and disks that cannot be written."""
 
 import resource
 import shutil

@@ -1,4 +1,4 @@
-"""How processes find each other, without others; with them, see test_processes.py."""
+"""Launchers and options of several processes; test_processes.py starts them."""
 
 import signal
 

@@ -82,7 +82,7 @@ def test_a_workdir_of_another_config_is_refused(run, run_config, capsys):
         ("--config.model.size=huge", "model.size='huge': choose one of tiny, small"),
         ("--config.model.dtype=float8", "model.dtype='float8': choose one of float32, bfloat16"),
         ("--config.model.attention=cudnn", "needs config.model.dtype='bfloat16'"),
-        ("--confg.seed=1", "--confg.seed=1: unknown"),
+        ("--confg.seed=1", "--confg.seed: no such option; did you mean --config?"),
     ],
 )
 def test_bad_settings_are_one_line_and_leave_nothing(

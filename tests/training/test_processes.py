@@ -47,7 +47,7 @@ def alone(config, tmp_path_factory):
 
 
 def said(processes, seconds=300):
-    """What each printed; all must have ended by then."""
+    """Returns the output of each process; all must end in time."""
     deadline = time.monotonic() + seconds
     out = []
     try:
@@ -119,7 +119,7 @@ def test_eight_devices_then_two_then_four(alone, config, tmp_path):
 
 
 def saving(workdir):
-    """Whether a checkpoint is being written."""
+    """True while a checkpoint is being written."""
     folder = workdir / "checkpoints"
     return folder.is_dir() and any("tmp" in path.name for path in folder.iterdir())
 
