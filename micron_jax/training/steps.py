@@ -197,7 +197,7 @@ class TrainStep:
                 center, parts["teacher_out"], momentum=config.center_momentum
             )
             momentum = losses.teacher_momentum(config, state.step, self.total_steps)
-            # By hand: optax's moving averages round otherwise, and a run would not go on bit by bit.
+            # Not optax's moving average: it rounds otherwise, and resumed runs would differ.
             teacher = jax.tree.map(
                 lambda old, new: momentum * old + (1 - momentum) * new,
                 teacher,
