@@ -18,7 +18,7 @@ from micron_jax.faces.registration import register
 from micron_jax.models.classifier import classify
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.layers import patchify, unpatchify
-from micron_jax.models.micron_bert import MAP_KINDS, MicronBertModule, bound
+from micron_jax.models.micron_bert import MAP_KINDS, bound
 from micron_jax.models.poi import patch_scores
 from micron_jax.training.losses import patch_moments
 
@@ -57,20 +57,7 @@ class MicronBert:
         self.classifier = classifier
         self.info: dict = weights.info
         self._params = jax.tree.map(jnp.asarray, weights.params)
-        norm_pix = weights.info.get("config", {}).get("objective", {}).get("norm_pix", False)
-        jitted = functools.partial(_jitted, weights.config)
-        self._tokens = jitted(_tokens)
-        self._maps = {kind: jitted(_motion_map, kind) for kind in MAP_KINDS}
-        if weights.config.band:
-            self._find_motion = jitted(_find_motion)
-            self._maps = {"motion": lambda *args: self._find_motion(*args)[0]} | self._maps
-        self._cls_attention = jitted(_cls_attention)
-        self._interest = jitted(_interest)
-        self._reconstruct = jitted(_reconstruct, norm_pix)
-        if classifier:
-            self._head = jax.tree.map(jnp.asarray, classifier.params)
-            settings = weights.config, classifier.config, len(classifier.classes)
-            self._classify = jax.jit(functools.partial(classify, *settings))
+        self._head = jax.tree.map(jnp.asarray, classifier.params) if classifier else None
 
     def features(self, frames) -> jax.Array:
         """The encoder's patch tokens: uint8 [B, H, W, 3] -> float32 [B, patches, dim].
@@ -80,12 +67,13 @@ class MicronBert:
         Raises:
           ValueError: frames of another dtype or shape.
         """
-        return self._tokens(self._params, self._checked(frames))[:, 1:].astype(jnp.float32)
+        tokens = _tokens(self.config, self._params, self._checked(frames))
+        return tokens[:, 1:].astype(jnp.float32)
 
     @property
     def map_kinds(self) -> tuple[str, ...]:
         """The kinds of `motion_map` that this checkpoint has, the one to show first."""
-        return tuple(self._maps)
+        return ("motion", *MAP_KINDS) if self.config.band else MAP_KINDS
 
     @property
     def heats(self) -> tuple[str, ...]:
@@ -115,10 +103,11 @@ class MicronBert:
           ValueError: no such kind, or frames of another dtype or shape.
         """
         kind = kind or self.map_kinds[0]
-        if kind not in self._maps:
-            raise ValueError(f"kind={kind!r}: choose one of {', '.join(self._maps)}")
-        frames, reference = self._checked_pair(frames, reference)
-        return self._maps[kind](self._params, frames, reference).reshape(-1, *self._grid(frames))
+        if kind not in self.map_kinds:
+            raise ValueError(f"kind={kind!r}: choose one of {', '.join(self.map_kinds)}")
+        arguments = self.config, self._params, *self._checked_pair(frames, reference)
+        motion = _motion(*arguments)[0] if kind == "motion" else _motion_map(*arguments, kind)
+        return motion.reshape(-1, *self._grid(frames))
 
     def displacement(self, frames, reference) -> jax.Array:
         """The motion of each patch of a reference until another frame of the same face.
@@ -136,9 +125,8 @@ class MicronBert:
         """
         if not self.config.band:
             raise ValueError("this checkpoint has no motion branch, which pretrain_ours trains")
-        frames, reference = self._checked_pair(frames, reference)
-        displacement = self._find_motion(self._params, frames, reference)[1]
-        return displacement.reshape(-1, *self._grid(frames), 2)
+        pair = self._checked_pair(frames, reference)
+        return _motion(self.config, self._params, *pair)[1].reshape(-1, *self._grid(frames), 2)
 
     def cls_attention(self, frames) -> jax.Array:
         """Attention of the CLS token in the encoder's last block, head by head.
@@ -149,7 +137,7 @@ class MicronBert:
         Returns:
           float32 [B, heads, H / patch, W / patch].
         """
-        weights = self._cls_attention(self._params, self._checked(frames))
+        weights = _cls_attention(self.config, self._params, self._checked(frames))
         return weights.reshape(*weights.shape[:2], *self._grid(frames))
 
     def interest(self, frames) -> jax.Array:
@@ -161,7 +149,7 @@ class MicronBert:
         Returns:
           float32 [B, H / patch, W / patch] in [-1, 1]; see `models.poi.patch_scores`.
         """
-        scores = self._interest(self._params, self._checked(frames))
+        scores = _interest(self.config, self._params, self._checked(frames))
         return scores.reshape(-1, *self._grid(frames))
 
     def reconstruct(self, frames, reference) -> jax.Array | None:
@@ -176,7 +164,9 @@ class MicronBert:
         """
         if "decoder" not in self._params:
             return None
-        return self._reconstruct(self._params, self._checked(frames), self._checked(reference))
+        norm_pix = self.info.get("config", {}).get("objective", {}).get("norm_pix", False)
+        pair = self._checked_pair(frames, reference)
+        return _reconstruct(self.config, self._params, *pair, norm_pix)
 
     def classify(self, onset, apex) -> jax.Array:
         """Probabilities of the classes of the checkpoint's classifier.
@@ -200,7 +190,9 @@ class MicronBert:
             raise ValueError(f"frames are {onset.shape[1:3]}; the classifier's are {pairs.size} px")
         if pairs.registered:
             apex = np.stack([register(*pair)[0] for pair in zip(apex, onset, strict=True)])
-        return self._classify(self._params, self._head, normalize(onset), normalize(apex))
+        settings = self.config, self.classifier.config, len(self.classifier.classes)
+        pair = normalize(onset), normalize(apex)
+        return _classify(*settings, self._params, self._head, *pair)
 
     def _checked_pair(self, frames, reference):
         frames, reference = self._checked(frames), self._checked(reference)
@@ -219,40 +211,47 @@ class MicronBert:
         return tuple(side // self.config.patch_size for side in frames.shape[1:3])
 
 
-def _jitted(config: ModelConfig, function: Callable, *settings) -> Callable:
-    """Jits `function(*settings, network, *frames)` as a function of the parameters and frames."""
-
-    def run(params, *frames):
-        return function(*settings, bound(config, params), *frames)
-
-    return jax.jit(run)
+def _jit(*static: str) -> Callable:
+    """Jits a function of hashable settings, parameters and frames."""
+    return functools.partial(jax.jit, static_argnames=("config", *static))
 
 
-def _tokens(network: MicronBertModule, frames):
-    return network.encode(normalize(frames))
+_classify = jax.jit(classify, static_argnames=("model", "config", "classes"))
 
 
-def _motion_map(kind: str, network: MicronBertModule, frames, reference):
-    return network.motion_map(_tokens(network, frames), _tokens(network, reference), kind)
+@_jit()
+def _tokens(config: ModelConfig, params: dict, frames):
+    return bound(config, params).encode(normalize(frames))
 
 
-def _find_motion(network: MicronBertModule, frames, reference):
-    logit, displacement = network.find_motion(normalize(frames), normalize(reference))
+@_jit("kind")
+def _motion_map(config: ModelConfig, params: dict, frames, reference, kind: str):
+    network = bound(config, params)
+    tokens = (network.encode(normalize(x)) for x in (frames, reference))
+    return network.motion_map(*tokens, kind)
+
+
+@_jit()
+def _motion(config: ModelConfig, params: dict, frames, reference):
+    logit, displacement = bound(config, params).find_motion(normalize(frames), normalize(reference))
     return jax.nn.sigmoid(logit), displacement
 
 
-def _cls_attention(network: MicronBertModule, frames):
-    return network.last_attention(normalize(frames))[:, :, 0, 1:].astype(jnp.float32)
+@_jit()
+def _cls_attention(config: ModelConfig, params: dict, frames):
+    attention = bound(config, params).last_attention(normalize(frames))
+    return attention[:, :, 0, 1:].astype(jnp.float32)
 
 
-def _interest(network: MicronBertModule, frames):
-    tokens = _tokens(network, frames)
-    return patch_scores(tokens[:, 1:], tokens[:, 0])
+@_jit()
+def _interest(config: ModelConfig, params: dict, frames):
+    return patch_scores(bound(config, params).encode(normalize(frames)))
 
 
-def _reconstruct(norm_pix: bool, network: MicronBertModule, frames, reference):
-    config, images = network.config, normalize(frames)
-    latent = network.attend(network.encode(images), _tokens(network, reference))
+@_jit("norm_pix")
+def _reconstruct(config: ModelConfig, params: dict, frames, reference, norm_pix: bool):
+    network, images = bound(config, params), normalize(frames)
+    latent = network.attend(network.encode(images), network.encode(normalize(reference)))
     patches = network.decode(latent)
     if norm_pix:  # the network was trained on patches without mean and deviation
         mean, deviation = patch_moments(patchify(images, config.patch_size))

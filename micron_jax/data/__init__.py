@@ -1,0 +1,1 @@
+"""Pretraining's input: pairs of frames, batches, views."""

@@ -1,9 +1,9 @@
-"""Registration of a pair on the device: the twin of `registration`, for the pairs of a batch.
+"""Registration of the pairs of a batch on the device, the twin of `faces.registration`.
 
-That one tracks points on the host; here one affine transform, one gain and one offset of the levels
-are fitted to the pixels themselves, by Gauss-Newton steps from coarse to fine (Lucas and Kanade's
-way, with the mean of both frames' slopes). Pixels that do not fit have little say, so that neither
-an expression nor a blink pulls the frame along.
+That one tracks points on the host. This one fits an affine transform, a gain and an offset of the
+levels to the pixels, by Gauss-Newton steps from coarse to fine (Lucas and Kanade's method with the
+mean of both frames' slopes). Pixels that do not fit get small weights, so that neither an
+expression nor a blink moves the frame.
 """
 
 import jax
@@ -11,10 +11,10 @@ import jax.numpy as jnp
 
 from micron_jax.data.camera import look_up
 
-_STEPS = ((56, 8), (112, 6))  # side of the frames that are compared, px, and how many steps
-_FARTHEST = 0.1  # of the side: a larger motion of the frame is no face that is held still
+_STEPS = ((56, 8), (112, 6))  # side of the compared frames in px, and number of steps
+_FARTHEST = 0.1  # of the side: a face that holds still moves less
 _GRAY = (0.299, 0.587, 0.114)
-_SOFT = 0.5  # gray levels: what noise leaves where everything fits
+_SOFT = 0.5  # gray levels: the noise of frames that fit
 
 
 def align(moving, reference):
@@ -25,15 +25,15 @@ def align(moving, reference):
       reference: likewise.
 
     Returns:
-      The moving frame in the reference's place and light, float32 [S, S, 3] (beyond its border that
-      goes on); as it was, where that brings the frames no nearer or would move a corner by more
-      than a tenth of the side.
+      The moving frame in the reference's place and light, float32 [S, S, 3], with its border
+      repeated; the unchanged frame, where the fit brings the frames no nearer or moves a corner by
+      more than a tenth of the side.
     """
-    fitted = _identity()
+    identity = fitted = jnp.zeros(8)
     for side, steps in _STEPS:
         small = [_small(frame, side) for frame in (moving, reference)]
         fitted = jax.lax.fori_loop(0, steps, lambda _, now, of=small: _step(now, *of), fitted)
-    apart = [_apart(values, *small) for values in (_identity(), fitted)]
+    apart = [_apart(values, *small) for values in (identity, fitted)]
     transform, gain, offset = _parts(fitted)
     corners = jnp.array([(-1, -1, 1), (1, -1, 1), (-1, 1, 1), (1, 1, 1)], jnp.float32)
     farthest = jnp.linalg.norm(corners @ transform, axis=-1).max() / 2
@@ -69,13 +69,11 @@ def look_up_cubic(image, places):
     return total
 
 
-def _identity():
-    """Eight numbers: the affine displacement (see `_parts`), and log gain and offset."""
-    return jnp.zeros(8)
-
-
 def _parts(values):
-    """(displacement [3, 2] of (x, y, 1), in half sides; gain; offset in gray levels)."""
+    """Eight numbers, all zero of the identity, as displacement, gain and offset.
+
+    The displacement is [3, 2], of (x, y, 1) in half sides; the offset is in gray levels.
+    """
     return values[:6].reshape(2, 3).T, jnp.exp(values[6]), values[7]
 
 
@@ -92,15 +90,15 @@ def _plane(side: int):
 
 
 def _places(transform, side: int):
-    """Where in the moving frame the reference's pixels are found, px (x, y): [side, side, 2]."""
+    """Places of the reference's pixels in the moving frame, px (x, y): [side, side, 2]."""
     plane = _plane(side)
     return (plane[..., :2] + plane @ transform + 1) * side / 2 - 0.5
 
 
 def _warped(values, moving):
     transform, gain, offset = _parts(values)
-    seen = look_up(moving[..., None], _places(transform, len(moving)))[..., 0]
-    return gain * seen + offset
+    levels = look_up(moving[..., None], _places(transform, len(moving)))[..., 0]
+    return gain * levels + offset
 
 
 def _apart(values, moving, reference):
@@ -119,7 +117,7 @@ def _step(values, moving, reference):
     light = jnp.stack([warped - values[7], jnp.ones_like(warped)], -1)
     jacobian = jnp.concatenate([*slopes, light], -1).reshape(-1, 8)
     weighted = jacobian * weight.reshape(-1, 1)
-    # Of frames without texture nothing is known: the least of answers.
+    # Frames without texture determine nothing: the smallest change.
     own = weighted.T @ jacobian
     own = own + 1e-5 * jnp.diag(jnp.diag(own)) + 1e-3 * jnp.eye(8)
     return values + jnp.linalg.solve(own, weighted.T @ rest.ravel())

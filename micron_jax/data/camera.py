@@ -1,14 +1,13 @@
-"""What a camera does to a face, on the device: look-up, blur, light, noise, JPEG.
+"""A camera's effects on frames, on the device: look-up, blur, light, noise, JPEG.
 
-The twin of `render`, which makes data sets on the host with OpenCV: as pure functions of a key,
-for pairs that are made anew at every training step.
+The twin of `synthetic.render`, which works on the host with OpenCV. These are pure functions, for
+pairs that are drawn anew at every training step.
 """
-
-import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.fft import dct
 
 # Annex K of the JPEG standard (ITU-T T.81): steps of quality 50, of luminance and chrominance.
 _LUMINANCE = """
@@ -27,6 +26,7 @@ _STEPS = [np.array(text.split(), np.float32).reshape(8, 8) for text in (_LUMINAN
 _YCC = np.array(
     [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], np.float32
 )
+_COSINES = dct(np.eye(8), norm="ortho", axis=0).astype(np.float32)  # [frequency, place]
 
 
 def look_up(image, places):
@@ -43,7 +43,7 @@ def look_up(image, places):
 
 
 def blur(image, deviation):
-    """A Gaussian of five taps, its deviation in pixels below 1; [H, W, 3], edges go on."""
+    """A Gaussian of five taps, its deviation in pixels below 1; [H, W, 3], edges repeated."""
     taps = jnp.exp(-jnp.square(jnp.arange(-2, 3) / deviation) / 2)
     taps = taps / taps.sum()
     height, width = image.shape[:2]
@@ -65,10 +65,11 @@ def add_noise(key, image, read, shot):
 
 
 def jpeg(image, quality):
-    """What is left of an image after JPEG of a quality of 50 to 100, chrominance at half size.
+    """An image after JPEG compression with chrominance at half size.
 
     Args:
       image: levels 0..255, float32 [H, W, 3]; H and W are multiples of 16.
+      quality: 50 to 100.
 
     Returns:
       Whole levels, float32 [H, W, 3].
@@ -83,26 +84,15 @@ def jpeg(image, quality):
         half = plane.reshape(height // 2, 2, width // 2, 2).mean((1, 3))
         return jax.image.resize(_quantized(half, coarse), (height, width), "linear")
 
-    planes = [
-        _quantized(planes[..., 0] - 128, fine) + 128,
-        chrominance(planes[..., 1]),
-        chrominance(planes[..., 2]),
-    ]
+    luminance = _quantized(planes[..., 0] - 128, fine) + 128
+    planes = [luminance, chrominance(planes[..., 1]), chrominance(planes[..., 2])]
     return jnp.clip(jnp.round(jnp.stack(planes, -1) @ np.linalg.inv(_YCC).T), 0, 255)
-
-
-def _cosines() -> np.ndarray:
-    place = np.arange(8)
-    waves = np.cos((2 * place + 1) * place[:, None] * math.pi / 16) / 2
-    waves[0] /= math.sqrt(2)
-    return waves.astype(np.float32)
 
 
 def _quantized(plane, steps):
     """A plane whose 8 x 8 blocks' cosine coefficients are whole multiples of their steps."""
-    waves = _cosines()
     blocks = plane.reshape(plane.shape[0] // 8, 8, plane.shape[1] // 8, 8)
-    found = jnp.einsum("ui,aibj,vj->aubv", waves, blocks, waves)
+    coefficients = jnp.einsum("ui,aibj,vj->aubv", _COSINES, blocks, _COSINES)
     steps = steps[:, None]  # [8, 1, 8]
-    found = jnp.round(found / steps) * steps
-    return jnp.einsum("ui,aubv,vj->aibj", waves, found, waves).reshape(plane.shape)
+    coefficients = jnp.round(coefficients / steps) * steps
+    return jnp.einsum("ui,aubv,vj->aibj", _COSINES, coefficients, _COSINES).reshape(plane.shape)

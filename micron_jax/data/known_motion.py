@@ -1,9 +1,9 @@
 """Pairs of windows of one face with known motion between them, made on the device.
 
-Ours: the pretext of the setting `pretrain_ours`. An unlabeled face is warped locally by a random
-field, under head motion, turns, light, noise and JPEG that differ between the two frames; the
-network is asked where it moved by itself, and how. Of the shapes of motion it sees `warps.SEEN`
-alone, so that a benchmark can use others.
+They are the pretext task of `pretrain_ours`, which is not the paper's. A random field warps an
+unlabeled face locally, under head motion, turns, light, noise and JPEG that differ between the two
+frames; the network tells the motion of each patch by itself. The shapes of motion are those of
+`warps.SEEN` alone, so that a benchmark can use others.
 """
 
 import functools
@@ -19,7 +19,7 @@ from micron_jax.faces.landmarks import CANONICAL
 FACE = 224  # px along a whole face crop: the unit of every length here
 _STEP = 4  # px between the places where fields are computed
 _SITES, _SPOTS = 2, 2  # places that move, and kernels in each
-_EYES = np.float32(CANONICAL[:2] * FACE)  # where crops have them: points (x, y), px
+_EYES = np.float32(CANONICAL[:2] * FACE)  # in a crop: points (x, y), px
 _NOSE = np.float32(CANONICAL[2] * FACE)
 _PUPILS = float(_EYES[1, 0] - _EYES[0, 0])
 
@@ -28,8 +28,8 @@ RADII = (9.0, 42.0)  # px to half of it
 ZOOM = (0.8, 1.15)  # of the face
 HEAD = (1.0, 1.0, math.radians(0.6), 0.004)  # at most, between the frames: px, px, angle, scale
 ASIDE = (1.0, 1.0, math.radians(1.0), 0.01)  # of both, so that no frame lies on the pixels
-TURN, TURNED = (0.2, 3.0), 0.35  # px, of what turns with the head; share of pairs
-BLINK, BLINKED = (0.1, 4.5), 0.35  # px, of an upper lid
+TURN, TURNED = (0.2, 3.0), 0.35  # px, of a head that turns; share of pairs
+BLINK, BLINKED = (0.1, 4.5), 0.35  # px, of an upper lid; share of pairs
 BLUR, READ, SHOT, LIGHT, QUALITY = (0.3, 0.75), (0.5, 2.0), 0.02, 0.04, (85, 95)
 
 
@@ -38,16 +38,16 @@ def windows(key, face, *, count: int, size: int, patch_size: int, still: float):
 
     Args:
       key: of everything random.
-      face: a whole face crop, uint8 [S, S, 3]; it should show more than 224 px along a side, so
-        that noise of its own is no texture that moves along.
+      face: a whole face crop, uint8 [S, S, 3], of more than 224 px along a side, so that its own
+        noise is no texture that moves along.
       count: of pairs, C.
       size: side of the windows in px, a multiple of 16; a whole face is 224.
       patch_size: side of a patch, a multiple of 4.
       still: share of the pairs in which nothing moves by itself.
 
     Returns:
-      (before, after, displacement): levels 0..255, float32 [C, size, size, 3] twice; how each
-      patch of `before` moves by itself until `after`, (x, y) in px, float32 [C, N, 2].
+      (before, after, displacement): levels 0..255, float32 [C, size, size, 3] twice; the motion of
+      each patch of `before` by itself until `after`, (x, y) in px, float32 [C, N, 2].
     """
     face = jnp.asarray(face, jnp.float32)
     make = functools.partial(_pair, face=face, size=size, patch=patch_size, still=still)
@@ -56,21 +56,21 @@ def windows(key, face, *, count: int, size: int, patch_size: int, still: float):
 
 def _pair(key, *, face, size: int, patch: int, still: float):
     place_key, motion_key, head_key, camera_key, first_key, last_key = jax.random.split(key, 6)
-    spread, seen_at = _place(place_key, size)
-    moved, disturbed, expressed_first = _fields(motion_key, size, seen_at, still)
+    places, in_window = _place(place_key, size)
+    motion, disturbance, expressed_first = _fields(motion_key, size, in_window, still)
     start, change = _poses(head_key)
     shoot = _camera(camera_key)
-    none = jnp.zeros_like(moved)
+    none = jnp.zeros_like(motion)
     frames = [
-        shoot(shot_key, camera.look_up(face, spread(pose, field) * (face.shape[0] / FACE) - 0.5))
+        shoot(shot_key, camera.look_up(face, places(pose, field) * (face.shape[0] / FACE) - 0.5))
         for shot_key, pose, field in (
-            (first_key, start, jnp.where(expressed_first, moved, none)),
-            (last_key, start + change, disturbed + jnp.where(expressed_first, none, moved)),
+            (first_key, start, jnp.where(expressed_first, motion, none)),
+            (last_key, start + change, disturbance + jnp.where(expressed_first, none, motion)),
         )
     ]
     per_patch = patch // _STEP
     side = size // patch
-    cells = moved.reshape(side, per_patch, side, per_patch, 2).mean((1, 3))
+    cells = motion.reshape(side, per_patch, side, per_patch, 2).mean((1, 3))
     displacement = jnp.where(expressed_first, -cells, cells).reshape(side * side, 2)
     return *frames, displacement
 
@@ -89,12 +89,17 @@ def _rotated(points, angle):
     return jnp.stack([x * cos - y * sin, x * sin + y * cos], -1)
 
 
+def _toward(angle):
+    """Unit vectors (x, y) in the direction of angles."""
+    return jnp.stack([jnp.cos(angle), jnp.sin(angle)], -1)
+
+
 def _place(key, size: int):
-    """Where the window lies in the face.
+    """The place of a window in the face.
 
     Returns:
-      (a function of pose and field to the places in the face, in px, that the window's pixels show;
-      a function of points of the face and lengths there to those in the window, from its middle).
+      (a function of pose and field to the places in the face, px, of the window's pixels; a
+      function of points of the face and lengths there to those in the window, from its middle).
     """
     keys = jax.random.split(key, 4)
     zoom = _log_uniform(keys[0], ZOOM)
@@ -110,14 +115,14 @@ def _place(key, size: int):
         points = points - jax.image.resize(field, (size, size, 2), "linear")
         return middle + _rotated(points * mirror * zoom, tilt)
 
-    def seen_at(points, lengths):
+    def in_window(points, lengths):
         return _rotated(points - middle, -tilt) * mirror / zoom, lengths / zoom
 
-    return places, seen_at
+    return places, in_window
 
 
-def _fields(key, size: int, seen_at, still: float):
-    """What moves by itself, and what turns or blinks: [size/4, size/4, 2] px; when the former."""
+def _fields(key, size: int, in_window, still: float):
+    """(Motion by itself, turns and blinks, both [size/4, size/4, 2] px; the former comes first)."""
     keys = jax.random.split(key, 6)
     along = jnp.arange(size // _STEP) * _STEP + (_STEP - 1) / 2
     points = jnp.stack(jnp.meshgrid(along, along), -1)
@@ -125,8 +130,8 @@ def _fields(key, size: int, seen_at, still: float):
     amplitude = jnp.minimum(_log_uniform(keys[1], AMPLITUDE), 0.3 * narrowest)  # nothing folds
     amplitude = jnp.where(jax.random.bernoulli(keys[2], still), 0.0, amplitude)
     points = points - (size - 1) / 2
-    disturbed = _turn_field(keys[3], points, seen_at) + _blink_field(keys[5], points, seen_at)
-    return amplitude * shape, disturbed, jax.random.bernoulli(keys[4])
+    disturbance = _turn_field(keys[3], points, in_window) + _blink_field(keys[5], points, in_window)
+    return amplitude * shape, disturbance, jax.random.bernoulli(keys[4])
 
 
 def _local_field(key, points, size: int):
@@ -152,48 +157,45 @@ def _local_field(key, points, size: int):
         [family == i for i in range(len(warps.SEEN))],
         [kernel(distance, jnp) for kernel in warps.SEEN.values()],
     )
-    push = jnp.stack([jnp.cos(way), jnp.sin(way)], -1)
-    field = jnp.einsum("hwst,std->hwd", weight, push)
+    field = jnp.einsum("hwst,std->hwd", weight, _toward(way))
     longest = jnp.sqrt(jnp.square(field).sum(-1)).max()
     return field / jnp.maximum(longest, 1e-3), radii[0].min()
 
 
-def _turn_field(key, points, seen_at):
-    """What a head that turns does: what is nearer, as the nose, moves more; often nothing."""
+def _turn_field(key, points, in_window):
+    """The field of a head that turns: nearer parts, as the nose, move more; often it is zero."""
     keys = jax.random.split(key, 6)
     nose = jnp.asarray(_NOSE) + 0.15 * _PUPILS * jax.random.normal(keys[0], (2,))
-    middle, pupils = seen_at(nose, _PUPILS)
+    middle, pupils = in_window(nose, _PUPILS)
     from_nose = (points - middle) / pupils
     reach = jnp.asarray((1.7, 2.1)) * jnp.exp(0.2 * jax.random.normal(keys[1], (2,)))
     depth = jnp.clip(1 - jnp.square(from_nose / reach).sum(-1), 0) ** 2
     tip = jnp.asarray((0.3, 0.45)) * jnp.exp(0.2 * jax.random.normal(keys[2], (2,)))
     depth += _uniform(keys[3], 0, 0.7) * jnp.exp(-jnp.square(from_nose / tip).sum(-1))
     way = _uniform(keys[4], 0, 2 * math.pi)
-    amplitude_key, whether_key = jax.random.split(keys[5])
-    amplitude = _uniform(amplitude_key, *TURN) * jax.random.bernoulli(whether_key, TURNED)
-    return amplitude / 1.5 * depth[..., None] * jnp.stack([jnp.cos(way), jnp.sin(way)])
+    amplitude_key, present_key = jax.random.split(keys[5])
+    amplitude = _uniform(amplitude_key, *TURN) * jax.random.bernoulli(present_key, TURNED)
+    return amplitude / 1.5 * depth[..., None] * _toward(way)
 
 
-def _blink_field(key, points, seen_at):
-    """Both upper lids going down or coming up, where the crop has the eyes; often nothing."""
+def _blink_field(key, points, in_window):
+    """The field of both upper lids going down or up, at the crop's eyes; often it is zero."""
     keys = jax.random.split(key, 6)
     sites = jnp.asarray(_EYES) + _PUPILS * (
         jnp.asarray((0.0, warps.LID.site[1])) + 0.05 * jax.random.normal(keys[0], (2, 2))
     )
-    sites, pupils = seen_at(sites, _PUPILS)
-    down, _ = seen_at(jnp.asarray(_EYES) + jnp.asarray((0.0, 1.0)), 1.0)
-    down = down - seen_at(jnp.asarray(_EYES), 1.0)[0]
-    down = _rotated(
-        down / jnp.linalg.norm(down, axis=-1, keepdims=True), _uniform(keys[1], -0.3, 0.3)
-    )
-    radii = (
-        pupils * jnp.asarray(warps.LID.reach) * jnp.exp(0.2 * jax.random.normal(keys[2], (2, 2)))
-    )
+    sites, pupils = in_window(sites, _PUPILS)
+    down, _ = in_window(jnp.asarray(_EYES) + jnp.asarray((0.0, 1.0)), 1.0)
+    down = down - in_window(jnp.asarray(_EYES), 1.0)[0]
+    down = down / jnp.linalg.norm(down, axis=-1, keepdims=True)
+    down = _rotated(down, _uniform(keys[1], -0.3, 0.3))
+    reach = pupils * jnp.asarray(warps.LID.reach)
+    radii = reach * jnp.exp(0.2 * jax.random.normal(keys[2], (2, 2)))
     distance = jnp.sqrt(jnp.square((points[..., None, :] - sites) / radii).sum(-1) + 1e-9)
     sizes = _uniform(keys[3], *BLINK) * _uniform(keys[4], 0.7, 1.0, (2,))
-    way_key, whether_key = jax.random.split(keys[5])
+    way_key, present_key = jax.random.split(keys[5])
     sizes *= jnp.where(jax.random.bernoulli(way_key), 1.0, -1.0)
-    sizes *= jax.random.bernoulli(whether_key, BLINKED)
+    sizes *= jax.random.bernoulli(present_key, BLINKED)
     return jnp.einsum("hwe,e,ed->hwd", warps.SEEN["gaussian"](distance, jnp), sizes, down)
 
 

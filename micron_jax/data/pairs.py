@@ -1,8 +1,8 @@
-"""Pairs of frames (t, t + delta) of one clip, without a list of them.
+"""Pairs of frames (t, t + delta) of one clip, by number.
 
-`delta` is given in frames at 30 fps, so that one recipe serves 30 fps video and 200 fps
-recordings: in a clip of f frames per second it stands for `max(1, round(delta * f / 30))` frames.
-Memory grows with the number of clips, not of frames.
+A delta counts frames at 30 fps, so that one recipe serves 30 fps video and 200 fps recordings: at f
+frames per second it stands for `max(1, round(delta * f / 30))` frames. Memory grows with the number
+of clips, not of frames.
 """
 
 import hashlib
@@ -25,17 +25,17 @@ class Clip:
 
 
 def deltas_at(fps: np.ndarray, delta: int) -> np.ndarray:
-    """A delta in frames at 30 fps -> int64 frames at `fps` (any shape), at least 1."""
+    """Frames at `fps` for a delta in frames at 30 fps: int64 in the shape of `fps`, at least 1."""
     return np.maximum(1, np.rint(delta * np.asarray(fps, np.float64) / 30)).astype(np.int64)
 
 
 def hold_out(
     clips: Sequence[Clip], share: float, *, delta_min: int, seed: int
 ) -> tuple[list[Clip], list[Clip]]:
-    """Parts the clips in those to learn from and those to validate on.
+    """Splits the clips into those for training and those for validation.
 
-    Which ones is a matter of seed and name: on every host and at every start the same. Runs of
-    frames that share a name stay together, and clips too short for a pair are not chosen.
+    The choice is a function of seed and names: every host makes the same one. Clips that share a
+    name stay together, and clips too short for a pair are for training.
 
     Args:
       clips: the data set's index.
@@ -44,38 +44,34 @@ def hold_out(
       seed: of the choice.
 
     Returns:
-      (kept, held out), each in the order of `clips`.
+      (training clips, held-out clips), each in the order of `clips`.
     """
     usable = {clip.name for clip in clips if clip.count > deltas_at(clip.fps, delta_min)}
-
-    def place(name):
-        return hashlib.sha256(f"{seed}:{name}".encode()).digest()
-
     count = min(round(share * len(usable)), max(len(usable) - 1, 0))
-    chosen = set(sorted(usable, key=place)[:count])
+    shuffled = sorted(usable, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
+    held_out = set(shuffled[:count])
     return (
-        [clip for clip in clips if clip.name not in chosen],
-        [clip for clip in clips if clip.name in chosen],
+        [clip for clip in clips if clip.name not in held_out],
+        [clip for clip in clips if clip.name in held_out],
     )
 
 
 class Pairs:
-    """All frames t that have a partner in their clip, numbered 0 .. len - 1 in order of t."""
+    """All frames t that have a partner in their clip, numbered 0 .. len - 1 in order of t.
+
+    Args:
+      clips: the data set's index.
+      delta_min, delta_max: smallest and largest distance of a partner, at 30 fps.
+
+    Raises:
+      UserError: the deltas are no range of whole numbers from 1, or no clip is long enough.
+    """
 
     def __init__(self, clips: Sequence[Clip], delta_min: int, delta_max: int):
-        """Finds them.
-
-        Args:
-          clips: the data set's index.
-          delta_min, delta_max: the distances a partner may have, both included, at 30 fps.
-
-        Raises:
-          UserError: the deltas are no range of whole numbers from 1, or no clip is long enough.
-        """
         if not 1 <= delta_min <= delta_max:
             raise UserError(
-                f"data.delta_min={delta_min}, data.delta_max={delta_max}: "
-                "needed is 1 <= delta_min <= delta_max"
+                f"config.data.delta_min={delta_min}, config.data.delta_max={delta_max}: "
+                "must be 1 <= delta_min <= delta_max"
             )
         first = np.array([clip.first for clip in clips], np.int64)
         count = np.array([clip.count for clip in clips], np.int64)
@@ -86,12 +82,10 @@ class Pairs:
             longest = max(clips, key=lambda clip: clip.count, default=Clip("none", 0, 0, 30.0))
             raise UserError(
                 f"no clip holds a pair: the longest, {longest.name}, has {longest.count} frames at "
-                f"{longest.fps:g} fps; set data.delta_min (now {delta_min}) lower"
+                f"{longest.fps:g} fps; set config.data.delta_min (now {delta_min}) lower"
             )
         self._first, self._nearest, self._farthest = (
-            first[usable],
-            nearest[usable],
-            farthest[usable],
+            array[usable] for array in (first, nearest, farthest)
         )
         self._end = self._first + count[usable]
         self._before = np.concatenate([[0], np.cumsum(count[usable] - self._nearest)])
@@ -100,7 +94,7 @@ class Pairs:
         return int(self._before[-1])
 
     def partners(self, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What each pair may be.
+        """The frame of each pair and the range of its deltas.
 
         Args:
           pairs: numbers of pairs, integers of any shape.

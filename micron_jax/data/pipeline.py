@@ -1,7 +1,7 @@
-"""Batches of frame pairs: which, in what order, read and decoded ahead of the training step.
+"""Batches of frame pairs, read and decoded ahead of the training step.
 
-The order is a function of (seed, batch number) alone: threads, worker processes and hosts change
-who does the work and never what is in a batch. Augmentation is not done here but on the device.
+The order is a function of (seed, batch number) alone: threads, worker processes and hosts share the
+work and change no batch. Augmentation runs on the device, see `views`.
 """
 
 import functools
@@ -24,7 +24,7 @@ Batch = dict[str, np.ndarray]
 
 
 def read_pairs(source: Any, index: np.ndarray, delta: np.ndarray) -> Batch:
-    """Reads and decodes chosen pairs.
+    """Reads and decodes pairs of frames.
 
     Args:
       source: `source.__getitems__([record, ...])` gives dicts with JPEG bytes in "image".
@@ -42,23 +42,19 @@ def read_pairs(source: Any, index: np.ndarray, delta: np.ndarray) -> Batch:
     frames[0] = first
     for place, record in zip(frames[1:], records[1:], strict=True):
         place[:] = decode_jpeg(record["image"])
-    return {
-        "cur": frames[: len(index)],
-        "ref": frames[len(index) :],
-        "index": index,
-        "delta": delta,
-    }
+    cur, ref = np.split(frames, 2)
+    return {"cur": cur, "ref": ref, "index": index, "delta": delta}
 
 
 class PairIterator(grain.DatasetIterator):
-    """Endless or `epochs` long iterator of batches, with a state that grain's checkpoints save.
+    """Iterator of batches, endless or of some epochs, with a state that grain's checkpoints save.
 
-    The state is the number of the next batch and what it must be read with, so that it restores
-    under another number of threads, workers or hosts.
+    The state is the number of the next batch and the settings that define it. It restores under
+    another number of threads, workers or hosts.
 
     Attributes:
-      pairs: how many pairs an epoch has.
-      steps_per_epoch: how many whole batches.
+      pairs: number of pairs in an epoch.
+      steps_per_epoch: number of whole batches in an epoch.
     """
 
     def __init__(self, batches: grain.MapDataset, identity: dict, workers: int, threads: int):
@@ -71,7 +67,7 @@ class PairIterator(grain.DatasetIterator):
 
     def _start(self, batch: int) -> None:
         self._next = batch
-        # Every thread has one batch in hand: more would only cost memory.
+        # Every thread holds one batch: more would only cost memory.
         ahead = grain.ReadOptions(num_threads=self._threads, prefetch_buffer_size=self._threads)
         rest = self._batches[batch:].to_iter_dataset(ahead)
         if self._workers:
@@ -90,20 +86,20 @@ class PairIterator(grain.DatasetIterator):
         return {"batch": self._next, **self._identity}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Goes on where `get_state` was called.
+        """Goes on from where `get_state` was called.
 
         Raises:
           UserError: the state comes from other data, or from another batch size, seed or delta.
         """
-        differ = [
+        differences = [
             f"{name} was {state.get(name)} and is {value}"
             for name, value in self._identity.items()
             if state.get(name) != value
         ]
-        if differ:
+        if differences:
             raise UserError(
-                f"the checkpoint's place in the data does not fit: {', '.join(differ)}; "
-                "resume with what the run began with, or begin a new --workdir"
+                f"the checkpoint's place in the data does not fit: {', '.join(differences)}; "
+                "resume with the settings of the run, or begin in a new workdir"
             )
         self._ahead.close()
         self._start(state["batch"])
@@ -135,7 +131,7 @@ def make_pairs(
     """Batches of pairs (t, t + delta), in a new order and with new partners in each epoch.
 
     Epochs follow one another without a seam: a batch may hold the last pairs of one and the
-    first of the next. Only what is left of the very last epoch is dropped.
+    first of the next. Only the remainder of the very last epoch is dropped.
 
     Args:
       source: random access to the records, see `read_pairs`.
@@ -144,9 +140,11 @@ def make_pairs(
         [p * B / P, (p + 1) * B / P): together they see the batches that one alone would.
       delta_min, delta_max: see `pairs.Pairs`.
       seed: of order and partners, 0 .. 2**32 - 1.
+      process_index, process_count: p and P.
       workers: processes that read ahead; 0 leaves it to threads, which suffice as JPEG decoding
         does without the GIL.
       threads: per process; each holds one batch.
+      shuffle: False leaves the pairs in order of t.
       epochs: None repeats for ever.
 
     Returns:
@@ -159,20 +157,18 @@ def make_pairs(
     pairs = Pairs(clips, delta_min, delta_max)
     if not 1 <= batch_size <= len(pairs):
         raise UserError(
-            f"batch_size={batch_size}: needed is 1 to {len(pairs)}, the pairs there are"
+            f"config.batch_size={batch_size}: must lie in 1..{len(pairs)}, the number of pairs"
         )
-    if batch_size % process_count:
-        raise UserError(f"batch_size={batch_size} does not divide among {process_count} processes")
     if not 0 <= seed < 2**32:
-        raise UserError(f"seed={seed}: needed is 0 to 2**32 - 1")
-    if workers < 0 or threads < 1:
-        raise UserError(f"workers={workers}, threads={threads}: needed is at least 0 and 1")
+        raise UserError(f"config.seed={seed}: must lie in 0..2**32 - 1")
+    for field, number, least in (("workers", workers, 0), ("threads", threads, 1)):
+        if number < least:
+            raise UserError(f"config.data.{field}={number}: must be at least {least}")
+    rows = _rows(batch_size, process_index, process_count)
     order = grain.MapDataset.range(len(pairs)).seed(seed)
     if shuffle:
         order = order.shuffle()
     order = order.repeat(epochs)  # another order in each epoch
-    share = batch_size // process_count
-    rows = slice(process_index * share, (process_index + 1) * share)
     read = _ReadBatch(source, pairs, order, batch_size, rows, seed)
     batches = grain.MapDataset.range(len(order) // batch_size).map(read)
     identity = {
@@ -199,24 +195,33 @@ def held_out_batches(
     process_count: int = 1,
     threads: int = 4,
 ) -> grain.IterDataset:
-    """The same few batches each time it is iterated: pairs spread evenly over the clips.
+    """The same few batches at each iteration: pairs spread evenly over the clips.
 
-    Each frame keeps one partner, drawn from `seed`. Where there are fewer pairs than places, some
-    come more than once. The arguments are those of `make_pairs`.
+    Each frame has one partner, drawn from `seed`. With fewer pairs than places, some come more than
+    once. The other arguments are those of `make_pairs`.
     """
     pairs = Pairs(clips, delta_min, delta_max)
     count = batches * batch_size
-    numbers = np.arange(count) * len(pairs) // count
+    numbers = (np.arange(count) * len(pairs) // count).reshape(batches, batch_size)
+    numbers = numbers[:, _rows(batch_size, process_index, process_count)]
     # A partner belongs to its pair, so that another number of batches changes none.
     uniform = np.random.Generator(np.random.Philox(key=[seed, 0])).random(len(pairs))
-    share = batch_size // process_count
-    mine = numbers.reshape(batches, batch_size)[:, process_index * share :][:, :share]
 
-    def read(number: int) -> Batch:
-        return read_pairs(source, *pairs.draw(mine[number], uniform[mine[number]]))
+    def read(batch: int) -> Batch:
+        return read_pairs(source, *pairs.draw(numbers[batch], uniform[numbers[batch]]))
 
     ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)
     return grain.MapDataset.range(batches).map(read).to_iter_dataset(ahead)
+
+
+def _rows(batch_size: int, process_index: int, process_count: int) -> slice:
+    """The rows of a batch that a process reads."""
+    if batch_size % process_count:
+        raise UserError(
+            f"config.batch_size={batch_size}: does not divide among {process_count} processes"
+        )
+    share = batch_size // process_count
+    return slice(process_index * share, (process_index + 1) * share)
 
 
 @dataclass(frozen=True)
@@ -239,20 +244,19 @@ class _ReadBatch:
         # batch, at 0.2 ms a pair under the GIL.
         first = number * self.batch_size
         numbers = range(first, first + self.batch_size)[self.rows]
-        chosen = np.array([self.order[n] for n in numbers], np.int64)
+        order = np.array([self.order[n] for n in numbers], np.int64)
         uniform = np.random.Generator(np.random.Philox(key=[self.seed, number]))
-        index, delta = self.pairs.draw(chosen, uniform.random(self.batch_size)[self.rows])
+        index, delta = self.pairs.draw(order, uniform.random(self.batch_size)[self.rows])
         return read_pairs(self.source, index, delta)
 
 
 @functools.cache
 def _end_with_parent() -> None:
-    """Lets a worker end when the run was killed; grain's would wait for ever for it to read on."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
+    """Ends this worker process when the run is killed; grain's would wait for it for ever."""
+    if (parent := multiprocessing.parent_process()) is not None:
 
-        def watch():
+        def wait_and_end():
             parent.join()
             os._exit(1)
 
-        threading.Thread(target=watch, daemon=True).start()
+        threading.Thread(target=wait_and_end, daemon=True).start()

@@ -1,4 +1,4 @@
-"""What the network sees of a pair of frames: swapped patches and crops, made on the device."""
+"""Views of a pair of frames for the network, made on the device: swapped patches and crops."""
 
 import dataclasses
 import functools
@@ -6,6 +6,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from micron_jax.checks import at_least, choose, within
 from micron_jax.data import known_motion
 from micron_jax.data.alignment import align
 from micron_jax.errors import UserError
@@ -17,13 +18,13 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclasses.dataclass(frozen=True)
 class ViewsConfig:
-    """How a pair of frames becomes views. What the paper does not print is marked as ours.
+    """Views of a pair of frames. The paper does not print the fields that are marked as ours.
 
     Attributes:
       swap: which patches of frame t are replaced by those of t+δ at the same place: `blocks`
         (paper: blockwise, as BEiT masks), `uniform` (the release's `random_replace`) or `none`.
       swap_with: `ref`, those of t+δ; or `gray`, nothing, as masked autoencoders do (for ablation).
-      swap_ratio: the share of patches replaced; blocks come as near below it as they fit.
+      swap_ratio: share of the patches to replace; blocks stay as little below it as they can.
       swap_min_patches: smallest block, patches (ours, as BEiT: 16 of 28 × 28).
       swap_aspect: blocks are this to 1/this times as high as wide (ours, as BEiT).
       global_crops: crops of frame t+δ at the network's size (release: 2; paper: 0).
@@ -34,8 +35,8 @@ class ViewsConfig:
       flip: mirror crops half of the time (ours).
       registered: move frame t+δ onto frame t and match its light before anything else (ours, see
         `alignment`).
-      pair_every: only every so many pairs of a batch become these views; of all come the windows
-        below, which cost a fraction of a whole pair (ours).
+      pair_every: only every so many pairs of a batch become the views above; all become the
+        windows below, which cost a fraction of a whole pair (ours).
       motion_crops: pairs of windows of frame t with known motion between them (ours).
       motion_size: their side in pixels, of 224 that a whole face has.
       motion_still: share of them in which nothing moves by itself.
@@ -59,29 +60,25 @@ class ViewsConfig:
     motion_still: float = 0.2
 
     def __post_init__(self):
-        if self.swap not in ("blocks", "uniform", "none"):
-            raise UserError(f"views.swap={self.swap!r}: choose one of blocks, uniform, none")
-        if self.swap_with not in ("ref", "gray"):
-            raise UserError(f"views.swap_with={self.swap_with!r}: choose one of ref, gray")
-        if not 0 <= self.swap_ratio <= 1:
-            raise UserError(f"views.swap_ratio={self.swap_ratio}: must lie in 0..1")
-        if self.pair_every < 1:
-            raise UserError(f"views.pair_every={self.pair_every}: must be at least 1")
+        section = "config.views"
+        choose(section, self, swap=("blocks", "uniform", "none"), swap_with=("ref", "gray"))
+        within(section, self, swap_ratio=(0, 1), motion_still=(0, 1))
+        at_least(section, self, pair_every=1)
         if self.motion_size % 16 or not 0 < self.motion_size <= known_motion.FACE:
             raise UserError(
-                f"views.motion_size={self.motion_size}: needed is a multiple of 16 up to "
+                f"{section}.motion_size={self.motion_size}: must be a multiple of 16 up to "
                 f"{known_motion.FACE}"
             )
-        if not 0 <= self.motion_still <= 1:
-            raise UserError(f"views.motion_still={self.motion_still}: must lie in 0..1")
         for field in ("global_scale", "local_scale"):
             low, high = getattr(self, field)
             if not 0 < low <= high <= 1:
-                raise UserError(f"views.{field}={low, high}: must be 0 < smallest <= largest <= 1")
+                raise UserError(
+                    f"{section}.{field}={low, high}: must be 0 < smallest <= largest <= 1"
+                )
 
 
 def normalize(frames):
-    """uint8 RGB [..., 3] -> float32, ImageNet's mean taken off and over its deviation."""
+    """uint8 RGB [..., 3] -> float32, less ImageNet's mean and over its deviation."""
     mean, std = (jnp.asarray(x, jnp.float32) for x in (IMAGENET_MEAN, IMAGENET_STD))
     return (frames.astype(jnp.float32) / 255 - mean) / std
 
@@ -93,22 +90,21 @@ def denormalize(images):
 
 
 def uniform_mask(key, grid: int, ratio: float):
-    """A boolean [grid, grid] with grid² - ⌊grid² (1 - ratio)⌋ patches set, all alike likely.
+    """A boolean [grid, grid] with grid² - ⌊grid² (1 - ratio)⌋ patches set, all equally likely.
 
     The count is the release's (models/mae.py, line 513).
     """
     count = grid * grid
-    keep = int(count * (1 - ratio))
     order = jax.random.permutation(key, count)
-    return (order >= keep).reshape(grid, grid)
+    return (order >= int(count * (1 - ratio))).reshape(grid, grid)
 
 
 def blocks_mask(key, grid: int, ratio: float, min_patches: int, aspect: float):
     """A boolean [grid, grid]: rectangles, until no more than ⌊ratio · grid²⌋ patches are set.
 
-    As BEiT draws its masks: an area between `min_patches` and what is left, uniformly; height over
+    Drawn as BEiT's masks: an area between `min_patches` and the remainder, uniformly; height over
     width between `aspect` and 1/`aspect`, uniformly in its logarithm; any place; overlaps count
-    once. A block that would overshoot is dropped, so the ratio is reached from below.
+    once. A block that would overshoot is dropped.
     """
     target = int(ratio * grid * grid)
     if not target:
@@ -132,7 +128,7 @@ def blocks_mask(key, grid: int, ratio: float, min_patches: int, aspect: float):
         grown = mask | (rows[:, None] & columns[None])
         return key, jnp.where(grown.sum() <= target, grown, mask)
 
-    # What is left halves at each attempt or faster: 24 leave less than a smallest block.
+    # Each attempt halves the remainder or better: 24 leave less than a smallest block.
     return jax.lax.fori_loop(0, 24, attempt, (key, jnp.zeros((grid, grid), bool)))[1]
 
 
@@ -172,47 +168,26 @@ def make_views(key, cur, ref, *, config: ViewsConfig, img_size: int, patch_size:
       key: of this step; the same key gives the same views on any number of devices.
       cur: frames t, uint8 [B, S, S, 3].
       ref: frames t+δ, uint8 [B, S, S, 3].
-      config: how.
+      config: kinds and sizes of the views.
       img_size: side of the network's frames, pixels; frames of another size are resized.
       patch_size: side of a patch, pixels.
 
     Returns:
       float32 images with S = `img_size`: `cur`, `ref`, and `rep` (t with patches of t+δ),
-      [B, S, S, 3]; where asked for, `global` [B, G, S, S, 3] and `local` [B, L, s, s, 3] of
+      [B, S, S, 3]; as the config asks, `global` [B, G, S, S, 3] and `local` [B, L, s, s, 3] of
       frame t+δ, and of frame t `before` and `after`, [B, C, m, m, 3], and the `displacement` of
       the patches between them, [B, C, N, 2] (see `known_motion`).
     """
     face = cur
     cur, ref = cur[:: config.pair_every], ref[:: config.pair_every]
-    batch = cur.shape[0]
     if config.registered:
         ref = jax.vmap(align)(*(x.astype(jnp.float32) for x in (ref, cur)))
     cur, ref = (fit(normalize(frames), img_size) for frames in (cur, ref))
     swap_key, global_key, local_key = jax.random.split(key, 3)
     views = {"cur": cur, "ref": ref, "rep": cur}
-    grid = img_size // patch_size
     if config.swap != "none":
-
-        def mask_of(key):
-            if config.swap == "uniform":
-                return uniform_mask(key, grid, config.swap_ratio)
-            return blocks_mask(
-                key, grid, config.swap_ratio, config.swap_min_patches, config.swap_aspect
-            )
-
-        mask = jax.vmap(mask_of)(jax.random.split(swap_key, batch))
-        pixels = jnp.repeat(jnp.repeat(mask, patch_size, 1), patch_size, 2)
-        instead = ref if config.swap_with == "ref" else 0.0
-        views["rep"] = jnp.where(pixels[..., None], instead, cur)
-
-    def crops(key, count, size, scale):
-        keys = jax.random.split(key, (batch, count))
-
-        def one(key, image):
-            return random_crop(key, image, size=size, scale=scale, flip=config.flip)
-
-        return jax.vmap(lambda keys, image: jax.vmap(one, (0, None))(keys, image))(keys, ref)
-
+        views["rep"] = _swap(swap_key, cur, ref, config, patch_size)
+    crops = functools.partial(_crops, images=ref, flip=config.flip)
     if config.global_crops:
         views["global"] = crops(global_key, config.global_crops, img_size, config.global_scale)
     if config.local_crops:
@@ -229,3 +204,29 @@ def make_views(key, cur, ref, *, config: ViewsConfig, img_size: int, patch_size:
         before, after, views["displacement"] = jax.vmap(make)(keys, face)
         views["before"], views["after"] = normalize(before), normalize(after)
     return views
+
+
+def _swap(key, cur, ref, config: ViewsConfig, patch_size: int):
+    """Frames t with some patches replaced, a mask of its own for each."""
+    grid = cur.shape[1] // patch_size
+
+    def mask_of(key):
+        if config.swap == "uniform":
+            return uniform_mask(key, grid, config.swap_ratio)
+        return blocks_mask(
+            key, grid, config.swap_ratio, config.swap_min_patches, config.swap_aspect
+        )
+
+    mask = jax.vmap(mask_of)(jax.random.split(key, len(cur)))
+    pixels = jnp.repeat(jnp.repeat(mask, patch_size, 1), patch_size, 2)
+    return jnp.where(pixels[..., None], ref if config.swap_with == "ref" else 0.0, cur)
+
+
+def _crops(key, count: int, size: int, scale: tuple[float, float], *, images, flip: bool):
+    """Random crops of each image, [B, count, size, size, 3]."""
+
+    def crop(key, image):
+        return random_crop(key, image, size=size, scale=scale, flip=flip)
+
+    keys = jax.random.split(key, (len(images), count))
+    return jax.vmap(jax.vmap(crop, (0, None)))(keys, images)

@@ -1,9 +1,9 @@
-"""Fields of displacement that look like facial action units, and the warps that are none.
+"""Fields of displacement that look like facial action units, head turns or motion elsewhere.
 
-A field is float32 [512, 512, 2], (x, y) in px at 224: where the skin that is *now* at a point has
-come from, is that point minus the field there. It is drawn on a canvas with two samples a pixel
-and a margin of 16 px around the 224 px crop. Coordinates are (x, y) in the crop's pixels (centers
-at whole numbers); "outward" is away from the middle of the face.
+A field is float32 [512, 512, 2], (x, y) in px at 224: skin that is at a point *now* has come from
+that point minus the field there. Its canvas has two samples a pixel and a margin of 16 px around
+the 224 px crop. Coordinates are (x, y) in the crop's pixels (centers at whole numbers); "outward"
+is away from the middle of the face.
 """
 
 import dataclasses
@@ -15,14 +15,14 @@ import numpy as np
 SIZE, MARGIN, SUPER = 224, 16, 2
 CANVAS = (SIZE + 2 * MARGIN) * SUPER
 
-# How a displacement fades with the distance r from its site: 1 at 0, about 1/2 at r = 1. These
-# are drawn on the device, too, with jax.numpy for numpy.
+# Fading of a displacement with the distance r from its site: 1 at 0, about 1/2 at r = 1. The
+# device draws these, too, with jax.numpy for numpy.
 SEEN: dict[str, Callable[..., np.ndarray]] = {
     "gaussian": lambda r, np=np: np.exp(-math.log(2) * r**2),
     "bump": lambda r, np=np: np.clip(1 - (r / 2.2) ** 2, 0, None) ** 3,
     "cosine": lambda r, np=np: 0.5 + 0.5 * np.cos(np.pi * np.clip(r / 2, 0, 1)),
 }
-# Families of the test people alone: no training on the others' clips has met them.
+# Families of the test people alone: training on the others' clips does not meet them.
 UNSEEN: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "plateau": lambda r: 1 - _smoothstep((r - 0.55) / 0.95),
     "tail": lambda r: (1 + 0.414 * r**2) ** -2 * (1 - _smoothstep((r - 2.5) / 1.5)),
@@ -33,7 +33,7 @@ FAMILIES = SEEN | UNSEEN
 
 @dataclasses.dataclass(frozen=True)
 class Unit:
-    """Where a unit moves the image-left half of a face; the other half mirrors it.
+    """Motion of an action unit in the image-left half of a face; the other half mirrors it.
 
     In distances between the pupils: `site` is (outward, down) from the landmark `anchor`, `way`
     the direction (outward, down) of the motion, `reach` the half-maximum radii (across, down).
@@ -82,10 +82,10 @@ def canvas_grid() -> np.ndarray:
 def field(
     bumps: Sequence[Bump], family: str, amplitude: float, steepest: float = 0.35
 ) -> np.ndarray:
-    """The sum of kernels of one family, its largest displacement being `amplitude` px.
+    """The sum of kernels of one family, with a largest displacement of `amplitude` px.
 
-    Kernels too narrow for it are widened until no displacement changes by more than `steepest`
-    px a px, so that nothing tears or folds even where a blink and a turn come on top.
+    Kernels grow until no displacement changes by more than `steepest` px a px, so that nothing
+    tears or folds even where a blink and a turn come on top.
     """
     widened = 1.0
     while True:
@@ -134,13 +134,13 @@ def place(unit: Unit, side: int, landmarks: np.ndarray, rng: np.random.Generator
 
 
 def anywhere(landmarks: np.ndarray, rng: np.random.Generator) -> list[Bump]:
-    """Motion at a place of chance in the face, which no knowledge of faces foretells."""
+    """Motion at a random place in the face, which no knowledge of faces predicts."""
     distance = math.hypot(*(landmarks[1] - landmarks[0]))
-    radius, way, turn = math.sqrt(rng.uniform()), *rng.uniform(0, 2 * math.pi, 2)
-    across = np.array([math.cos(way) * 1.1, math.sin(way) * 1.35])  # an oval about the nose
+    radius, around, way = math.sqrt(rng.uniform()), *rng.uniform(0, 2 * math.pi, 2)
+    across = np.array([math.cos(around) * 1.1, math.sin(around) * 1.35])  # an oval about the nose
     center = landmarks[2] + distance * radius * across
     radii = distance * rng.uniform(0.13, 0.36, 2)
-    push = np.array([math.cos(turn), math.sin(turn)])
+    push = np.array([math.cos(way), math.sin(way)])
     return _shape(center, radii, rng.uniform(0, math.pi), push, rng)
 
 
@@ -150,7 +150,7 @@ def scaled(bump: Bump, share: float) -> Bump:
 
 
 def turn_field(landmarks: np.ndarray, angle: float, amplitude: float) -> np.ndarray:
-    """A head turned a little (yaw, pitch or both): what is nearer to the camera moves more."""
+    """The field of a small head turn (yaw, pitch or both): nearer parts move more."""
     distance = math.hypot(*(landmarks[1] - landmarks[0]))
     center = landmarks[2]
     x, y = np.moveaxis((canvas_grid() - np.float32(center)) / distance, -1, 0)

@@ -155,8 +155,7 @@ class PairFeatures(nn.Module):
         if c.features == "cosine":
             return jnp.log(jnp.maximum(self._map(tokens, "cosine"), 0) + 1e-5)[..., None]
         query, key, value = (tokens[frame][:, 1:] for frame in (c.query, c.key, c.value))
-        scores = self.backbone.poi(tokens["apex"]) if self.model.poi == "cosine" else None
-        return self.backbone.dma(query, key, value, scores)
+        return self.backbone.dma(query, key, value, self.backbone.interest(tokens["apex"]))
 
     def _pool(self, features, grid, weights=None):
         c = self.config

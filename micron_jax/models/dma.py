@@ -18,9 +18,8 @@ def diagonal_logit(q, k, *, scale: float):
     queries are computed, reduced and, for the gradient, computed again.
 
     Args:
-      q: queries, [B, N, D].
-      k: keys, [B, N, D].
-      scale: what the logits are multiplied by.
+      q, k: queries and keys, [B, N, D].
+      scale: the factor of the logits.
 
     Returns:
       float32 [B, N].
@@ -45,17 +44,12 @@ def diagonal_attention(q, k, *, scale: float):
 
 
 def micro_attention(q, k, v, scores=None, *, scale: float):
-    """P_dma = diag(Â)·S·V (paper, Eq. 9, and its Patch of Interest).
+    """P_dma = diag(Â)·S·V (paper, Eq. 9, and its Patch of Interest), [B, N, D] in the dtype of `v`.
 
     Args:
-      q: queries, [B, N, D].
-      k: keys, [B, N, D].
-      v: values, [B, N, D].
+      q, k, v: queries, keys and values, [B, N, D].
       scores: S, a weight for each patch, [B, N]; None for all ones.
-      scale: what the logits are multiplied by.
-
-    Returns:
-      [B, N, D] in the dtype of `v`.
+      scale: the factor of the logits.
     """
     weights = diagonal_attention(q, k, scale=scale)
     if scores is not None:

@@ -9,7 +9,7 @@ from micron_jax.models.decoder import Decoder
 from micron_jax.models.dma import MicroAttention
 from micron_jax.models.encoder import Encoder
 from micron_jax.models.motion import Motion
-from micron_jax.models.poi import PatchOfInterest, unit
+from micron_jax.models.poi import patch_scores, unit
 from micron_jax.models.projection import ProjectionHead
 
 MAP_KINDS = ("symmetric", "cosine", "release")  # of `MicronBertModule.motion_map`
@@ -36,7 +36,6 @@ class MicronBertModule(nn.Module):
             attention=c.attention,
             dtype=jnp.dtype(c.dtype),
         )
-        self.poi = PatchOfInterest()
         self.decoder = Decoder(c)
         if c.projection_dim:
             self.head = ProjectionHead(c)
@@ -66,8 +65,12 @@ class MicronBertModule(nn.Module):
 
     def attend(self, rep_tokens, ref_tokens):
         """Micro-attention of a pair: tokens [B, 1 + N, D] twice -> P_dma, [B, N, D]."""
-        scores = self.poi(ref_tokens) if self.config.poi == "cosine" else None
+        scores = self.interest(ref_tokens)
         return self.dma(*self._query_key(rep_tokens, ref_tokens), rep_tokens[:, 1:], scores)
+
+    def interest(self, ref_tokens):
+        """The Patch of Interest scores of frame t+δ, float32 [B, N]; None where it is left out."""
+        return patch_scores(ref_tokens) if self.config.poi == "cosine" else None
 
     def decode(self, latent):
         """P_dma, [B, N, D] -> pixels of each patch of frame t, float32 [B, N, patch_size² · 3]."""
@@ -90,7 +93,7 @@ class MicronBertModule(nn.Module):
         return self.motion(images, reference)
 
     def motion_map(self, tokens, reference, kind: str):
-        """How much each patch of a frame moved against a reference frame; larger is more.
+        """Maps of the motion of each patch against a reference frame; larger is more.
 
         Args:
           tokens, reference: tokens of the two frames, [B, 1 + N, D], in the roles `rep` and `ref`.

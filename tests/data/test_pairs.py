@@ -56,7 +56,7 @@ def test_draw_is_uniform_over_what_fits():
 
 def test_no_pair_names_the_longest_clip():
     with pytest.raises(
-        UserError, match=r"c1, has 5 frames at 30 fps; set data.delta_min \(now 5\)"
+        UserError, match=r"c1, has 5 frames at 30 fps; set config.data.delta_min \(now 5\)"
     ):
         Pairs(clips_of(2, 5, 3), 5, 11)
     with pytest.raises(UserError, match="no clip"):
@@ -65,7 +65,7 @@ def test_no_pair_names_the_longest_clip():
 
 @pytest.mark.parametrize("deltas", [(0, 3), (-1, 3), (6, 5)])
 def test_impossible_deltas(deltas):
-    with pytest.raises(UserError, match=r"data\.delta_min=.*1 <= delta_min <= delta_max"):
+    with pytest.raises(UserError, match=r"config\.data\.delta_min=.*1 <= delta_min <= delta_max"):
         Pairs(clips_of(100), *deltas)
 
 

@@ -151,7 +151,7 @@ def test_a_state_of_other_data_is_refused():
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"batch_size": PAIRS + 1}, f"batch_size={PAIRS + 1}: needed is 1 to {PAIRS}"),
+        ({"batch_size": PAIRS + 1}, f"batch_size={PAIRS + 1}: must lie in 1..{PAIRS}"),
         ({"batch_size": 0}, "batch_size=0"),
         ({"batch_size": 8, "process_count": 3}, "does not divide among 3 processes"),
         ({"seed": -1}, "seed=-1"),

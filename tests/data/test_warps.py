@@ -13,7 +13,7 @@ def length(field):
 
 
 def center(field):
-    """Where a field's weight lies, (x, y) in the crop."""
+    """The center of a field's weight, (x, y) in the crop."""
     weight = length(field) ** 2
     return (warps.canvas_grid() * weight[..., None]).sum((0, 1)) / weight.sum()
 
