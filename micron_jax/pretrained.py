@@ -48,7 +48,7 @@ class MicronBert:
 
     Frames are RGB, uint8 [B, H, W, 3], H and W multiples of the patch size. They should be square
     crops of faces at `config.img_size`, as the corpus builder cuts them; at another size the
-    positions are resized.
+    positions are resized. Frames of another dtype or shape raise a `ValueError`.
     """
 
     def __init__(self, weights: Weights, classifier: Classifier | None = None):
@@ -63,9 +63,6 @@ class MicronBert:
         """The encoder's patch tokens: uint8 [B, H, W, 3] -> float32 [B, patches, dim].
 
         The release's `extract_features` (models/mae.py, line 585).
-
-        Raises:
-          ValueError: frames of another dtype or shape.
         """
         tokens = _tokens(self.config, self._params, self._checked(frames))
         return tokens[:, 1:].astype(jnp.float32)
@@ -100,7 +97,7 @@ class MicronBert:
           float32 [B, H / patch, W / patch]; larger is more motion.
 
         Raises:
-          ValueError: no such kind, or frames of another dtype or shape.
+          ValueError: no such kind.
         """
         kind = kind or self.map_kinds[0]
         if kind not in self.map_kinds:
@@ -120,8 +117,7 @@ class MicronBert:
           float32 [B, H / patch, W / patch, 2], (x, y) in px, without the motion of the head.
 
         Raises:
-          ValueError: the checkpoint was not trained on known motion, or frames of another dtype
-            or shape.
+          ValueError: the checkpoint was not trained on known motion.
         """
         if not self.config.band:
             raise ValueError("this checkpoint has no motion branch, which pretrain_ours trains")
@@ -131,11 +127,7 @@ class MicronBert:
     def cls_attention(self, frames) -> jax.Array:
         """Attention of the CLS token in the encoder's last block, head by head.
 
-        Args:
-          frames: uint8 [B, H, W, 3].
-
-        Returns:
-          float32 [B, heads, H / patch, W / patch].
+        uint8 [B, H, W, 3] -> float32 [B, heads, H / patch, W / patch].
         """
         weights = _cls_attention(self.config, self._params, self._checked(frames))
         return weights.reshape(*weights.shape[:2], *self._grid(frames))
@@ -143,11 +135,7 @@ class MicronBert:
     def interest(self, frames) -> jax.Array:
         """The Patch of Interest scores, also of a checkpoint that was trained without them.
 
-        Args:
-          frames: uint8 [B, H, W, 3].
-
-        Returns:
-          float32 [B, H / patch, W / patch] in [-1, 1]; see `models.poi.patch_scores`.
+        uint8 [B, H, W, 3] -> float32 [B, H / patch, W / patch] in [-1, 1]; see `models.poi`.
         """
         scores = _interest(self.config, self._params, self._checked(frames))
         return scores.reshape(-1, *self._grid(frames))
@@ -180,7 +168,7 @@ class MicronBert:
           scores on people that the training did not see.
 
         Raises:
-          ValueError: the checkpoint has no classifier, or frames of another dtype or shape.
+          ValueError: the checkpoint has no classifier.
         """
         if self.classifier is None:
             raise ValueError("this checkpoint has no classifier: `micron-jax finetune` makes one")

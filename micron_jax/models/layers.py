@@ -9,12 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from micron_jax.models import cpu
-from micron_jax.models.attention import (
-    attend,
-    attend_from_first,
-    attention_weights,
-    split_heads,
-)
+from micron_jax.models.attention import attend, attend_from_first, attention_weights, split_heads
 
 LAYER_NORM_EPS = 1e-6  # the release's models/mae.py, line 93
 
@@ -32,14 +27,8 @@ def patchify(images, patch_size: int):
 
 def unpatchify(patches, patch_size: int, grid: tuple[int, int]):
     """The inverse of `patchify`: [B, N, patch_size² · C] -> [B, H, W, C], N = grid[0]·grid[1]."""
-    return einops.rearrange(
-        patches,
-        "b (h w) (p q c) -> b (h p) (w q) c",
-        h=grid[0],
-        w=grid[1],
-        p=patch_size,
-        q=patch_size,
-    )
+    (h, w), p = grid, patch_size
+    return einops.rearrange(patches, "b (h w) (p q c) -> b (h p) (w q) c", h=h, w=w, p=p, q=p)
 
 
 def sincos_positions(width: int, grid: int) -> np.ndarray:
