@@ -7,11 +7,11 @@ from typing import Any
 from micron_jax.errors import UserError
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`did you mean NAME?` for the known name nearest to `word`; without one, all known names."""
-    known = list(known)
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"choose one of {', '.join(known)}"
+def did_you_mean(word: str, names: Iterable[str]) -> str:
+    """`did you mean NAME?` for the name nearest to `word`; if none is near, all names."""
+    names = list(names)
+    near = difflib.get_close_matches(word, names, n=1)
+    return f"did you mean {near[0]}?" if near else f"choose one of {', '.join(names)}"
 
 
 def choose(section: str, config: Any, **choices: Collection[str]) -> None:
@@ -20,9 +20,9 @@ def choose(section: str, config: Any, **choices: Collection[str]) -> None:
     Raises:
       UserError: the value of a field is none of its choices.
     """
-    for field, known in choices.items():
-        if (value := getattr(config, field)) not in known:
-            names = ", ".join(name or "''" for name in known)
+    for field, values in choices.items():
+        if (value := getattr(config, field)) not in values:
+            names = ", ".join(name or "''" for name in values)
             raise UserError(f"{section}.{field}={value!r}: choose one of {names}")
 
 

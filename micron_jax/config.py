@@ -15,7 +15,7 @@ from micron_jax.checks import did_you_mean
 from micron_jax.errors import UserError
 
 
-def shipped() -> dict[str, Path]:
+def recipes() -> dict[str, Path]:
     """The recipes that come with the package, by name: in a checkout, its `configs/`."""
     package = Path(__file__).parent
     for folder in (package / "configs", package.parent / "configs"):
@@ -29,19 +29,19 @@ def load(name: str) -> dict:
 
     Args:
       name: a Python file whose `get_config()` returns an `ml_collections.ConfigDict`, or the name
-        of a shipped recipe, such as `pretrain_paper`.
+        of a recipe that comes with the package, such as `pretrain_paper`.
 
     Raises:
       UserError: there is no such file, or it cannot be executed; the message has file and line.
     """
-    recipes = shipped()
-    path = recipes.get(name, Path(name))
+    packaged = recipes()
+    path = packaged.get(name, Path(name))
     if path.is_dir():
         raise UserError(
-            f"{path}: is a folder; name a Python file or a recipe: {', '.join(recipes)}"
+            f"{path}: is a folder; name a Python file or a recipe: {', '.join(packaged)}"
         )
     if not path.is_file():
-        raise UserError(f"{name}: no such file and no such recipe; {did_you_mean(name, recipes)}")
+        raise UserError(f"{name}: no such file and no such recipe; {did_you_mean(name, packaged)}")
     try:
         get_config = runpy.run_path(str(path)).get("get_config")
         config = get_config() if get_config else None

@@ -39,7 +39,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_npz(path: Path, *, compressed: bool = False, **arrays) -> None:
-    """Writes named arrays as `.npz`, whole or not at all; its folder is made.
+    """Writes named arrays as `.npz`, whole or not at all; makes its folder.
 
     Raises:
       OSError: see `write_whole`.
@@ -68,13 +68,13 @@ def lock(handle: int, *, busy: str) -> None:
 
 @contextlib.contextmanager
 def sole_writer(folder: Path, *, busy: str) -> Iterator[None]:
-    """Makes and holds a folder; afterwards takes away those that it made and that stayed empty.
+    """Makes and holds a folder; afterwards removes the folders that are new and still empty.
 
     Raises:
-      OSError: it cannot be made.
+      OSError: the folder cannot be written.
       UserError: see `lock`.
     """
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -83,7 +83,7 @@ def sole_writer(folder: Path, *, busy: str) -> Iterator[None]:
     finally:
         os.close(handle)
         with contextlib.suppress(OSError):  # the first that is not empty
-            for path in made:
+            for path in new:
                 path.rmdir()
 
 

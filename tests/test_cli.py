@@ -8,7 +8,7 @@ import pytest
 from helpers.commands import check, lines, parsers
 
 from micron_jax.cli import PROGRAMS, main
-from micron_jax.config import load, shipped
+from micron_jax.config import load, recipes
 from micron_jax.finetuning.config import FinetuneConfig
 from micron_jax.programs.options import OWN_FIELDS
 from micron_jax.training.config import PretrainConfig
@@ -136,7 +136,7 @@ def test_fields_that_tell_recipes_apart():
         assert OWN_FIELDS[command] <= fields
         for other in OWN_FIELDS.keys() - {command}:
             assert not OWN_FIELDS[other] & fields
-    for name in shipped():
+    for name in recipes():
         (owner,) = [c for c, fields in OWN_FIELDS.items() if fields & load(name).keys()]
         assert owner.split()[-1] == name.split("_")[0]
 

@@ -13,11 +13,11 @@ from micron_jax.training.workdir import CONFIG_FILE, claim_workdir
 @pytest.mark.parametrize(
     "name", ["pretrain_demo", "pretrain_paper", "pretrain_pod", "pretrain_release"]
 )
-def test_shipped_recipes_are_whole(name):
+def test_packaged_recipes_are_whole(name):
     values = config.override(config.load(name), ["data.data_dir=d"])
     parsed = parse(values)
     assert parsed.data.data_dir == "d"
-    assert config.load(str(config.shipped()[name])) == config.load(name)
+    assert config.load(str(config.recipes()[name])) == config.load(name)
 
 
 def test_the_two_settings_differ_as_the_paper_and_the_release_do():

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from micron_jax.cli import PROGRAMS
-from micron_jax.config import shipped
+from micron_jax.config import recipes
 
 LAUNCH = Path(__file__).parent.parent / "launch"
 SCRIPTS = [*sorted(LAUNCH.glob("*.sh")), LAUNCH / "slurm.sbatch"]
@@ -39,7 +39,7 @@ def unquoted(commands):
 
 
 def commands_of(out):
-    """What is printed, less what is said to people."""
+    """The commands in an output, without the lines for people."""
     return "\n".join(line for line in out.splitlines() if line.startswith(("gcloud", "git")))
 
 
@@ -97,7 +97,7 @@ def test_tpu_pod_refuses_what_its_workers_cannot_share(variable):
 
 
 def test_workers_do_not_start_a_run_twice(tmp_path):
-    """What is sent to the workers, run here, with something in place of the training."""
+    """The workers' command, run here, with something in place of the training."""
     _, out, _ = dry_run("tpu_pod.sh")
     (line,) = [line for line in out.splitlines() if "train.log 2" in line.replace("\\", "")]
     command = unquoted(line.partition("--command ")[2])
@@ -133,7 +133,7 @@ def test_jobset_has_what_kubernetes_asks_for():
     assert mounts == {volume["name"] for volume in pod["volumes"]}
     words = shlex.split(container["args"][0])
     assert words[words.index("micron-jax") + 1] in PROGRAMS
-    assert words[words.index("--config") + 1] in shipped()
+    assert words[words.index("--config") + 1] in recipes()
 
 
 def test_dataflow_dry_run():

@@ -75,11 +75,11 @@ def test_an_option_within_the_text_is_one(monkeypatch):
         options = {word.partition("=")[0] for word in words if word.startswith("--")}
         assert {o for o in options if not o.startswith(SETTING)} <= known, fragment
         if settings:
-            assert any(accepts(recipe, settings) for recipe in configs.shipped()), fragment
+            assert any(accepts(recipe, settings) for recipe in configs.recipes()), fragment
 
 
 def accepts(recipe, settings) -> bool:
-    """Whether a shipped recipe takes them, with a checkpoint or, where it may be, without."""
+    """Tells if a recipe takes the settings, with or without a checkpoint."""
     settings = [setting.removeprefix(SETTING) for setting in settings]
     for more in ([], ["checkpoint=CKPT"]):
         with contextlib.suppress(UserError):

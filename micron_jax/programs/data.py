@@ -54,8 +54,8 @@ def _list(options: argparse.Namespace) -> int:
         if options.name not in data_build.TITLES:
             nearest = did_you_mean(options.name, data_build.TITLES)
             raise UserError(f"no data set {options.name!r}; {nearest}")
-        known = options.name in SETS
-        print(SETS[options.name].instructions if known else data_build.TITLES[options.name])
+        is_benchmark = options.name in SETS
+        print(SETS[options.name].instructions if is_benchmark else data_build.FRAMES)
         return 0
     for name, line in data_build.TITLES.items():
         print(f"{name:<10}{line}")

@@ -33,14 +33,8 @@ def add_checkpoint(
 
 def add_config(parser: Arguments, default: str | None = None) -> None:
     """Adds `--config`, which is required without a default."""
-    parser.option(
-        "--config",
-        str,
-        "RECIPE",
-        "name of a recipe that comes with the package, or a config file (.py)",
-        required=default is None,
-        default=default,
-    )
+    text = "name of a recipe that comes with the package, or a config file (.py)"
+    parser.option("--config", str, "RECIPE", text, default=default, required=default is None)
 
 
 def add_workdir(parser: Arguments, text: str) -> None:
@@ -55,8 +49,7 @@ def add_output(parser: Arguments, text: str = "folder to make") -> None:
 
 def add_data_dir(parser: Arguments, text: str = "folder of the built sets", **settings) -> None:
     """Adds `--data-dir`."""
-    settings = {"type": Path} | settings
-    parser.add_argument("--data-dir", metavar="DIR", help=text, **settings)
+    parser.option("--data-dir", settings.pop("type", Path), "DIR", text, **settings)
 
 
 def add_source(parser: Arguments, text: str) -> None:
@@ -84,42 +77,26 @@ def add_crop(parser: Arguments) -> None:
 
 def add_fps(parser: Arguments, default: float | None = None) -> None:
     """Adds `--fps`."""
-    parser.option(
-        "--fps",
-        number(float, at_least=1, at_most=2000),
-        "FPS",
-        "frames per second of folders of images",
-        default=default,
-    )
+    rate = number(float, at_least=1, at_most=2000)
+    parser.option("--fps", rate, "FPS", "frames per second of folders of images", default=default)
 
 
 def add_size(parser: Arguments, default: int = 224) -> None:
     """Adds `--size` of crops that are made."""
-    parser.option(
-        "--size",
-        number(int, at_least=16, at_most=4096),
-        "N",
-        "side of the crops, in pixels",
-        default=default,
-    )
+    side = number(int, at_least=16, at_most=4096)
+    parser.option("--size", side, "N", "side of the crops, in pixels", default=default)
 
 
 def add_count(parser: Arguments, name: str, default: int, text: str, at_least: int = 1) -> None:
     """Adds an option that takes a whole number."""
-    parser.add_argument(
-        name, type=number(int, at_least=at_least), default=default, metavar="N", help=text
-    )
+    parser.option(name, number(int, at_least=at_least), "N", text, default=default)
 
 
 def add_seconds(parser: Arguments, default: float) -> None:
     """Adds `--seconds` of a measurement."""
-    parser.option(
-        "--seconds",
-        number(float, above=0, at_most=1e6),
-        "SECONDS",
-        "length of a turn in seconds, about; one step at least",
-        default=default,
-    )
+    length = number(float, above=0, at_most=1e6)
+    text = "length of a turn in seconds, about; one step at least"
+    parser.option("--seconds", length, "SECONDS", text, default=default)
 
 
 def add_inputs(parser: Arguments) -> None:

@@ -36,7 +36,7 @@ def recipe_of(name):
 
 
 def stopped(argv, monkeypatch, parse_args):
-    """What the program of a command hands to `Parsed` in `parse_args`."""
+    """Runs a program up to its `parse_args`; returns what that hands to `Parsed`."""
     with monkeypatch.context() as patch:
         patch.setattr(Arguments, "parse_args", parse_args)
         with pytest.raises(Parsed) as caught:
@@ -48,7 +48,7 @@ def parsed(argv, monkeypatch):
     """The options of a command.
 
     Raises:
-      UserError: what a user would see.
+      UserError: the parser refuses it.
     """
 
     def parse_args(self, *args):
