@@ -187,10 +187,10 @@ def test_something_else_is_refused(source, tmp_path):
     with pytest.raises(UserError, match=r"was built with size 32; remove .*1\.0\.0 to build anew"):
         build_small(source, tmp_path / "data", size=48)
     write_folder(tmp_path / "other", [50] * 3)
-    with pytest.raises(UserError, match=r"another source; remove .* or name another --data-dir"):
+    with pytest.raises(UserError, match=r"another source; remove .* or name another data_dir"):
         build_small(tmp_path / "other", tmp_path / "data")
     write_folder(source / "s3", [50] * 3)
-    with pytest.raises(UserError, match="what it held then is not what it holds now"):
+    with pytest.raises(UserError, match="its files have changed since"):
         build_small(source, tmp_path / "data")
 
 
@@ -279,9 +279,9 @@ def test_a_data_dir_that_is_a_file_is_named(source, tmp_path):
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ({"size": 0}, r"--size 0: needed is 16 to 4096"),
-        ({"quality": 101}, r"--quality 101: needed is 1 to 100"),
-        ({"fps": float("nan")}, r"--fps nan: needed is 1 to 2000"),
+        ({"size": 0}, r"size=0: must lie in 16..4096"),
+        ({"quality": 101}, r"quality=101: must lie in 1..100"),
+        ({"fps": float("nan")}, r"fps=nan: must lie in 1..2000"),
     ],
 )
 def test_settings_out_of_range(source, tmp_path, setting, words):

@@ -73,7 +73,7 @@ def test_beam_goes_on_where_the_pool_stopped(source, tmp_path, monkeypatch):
     [
         ("projct=p", "Beam knows no option projct"),
         ("direct_num_workers=many", "Beam cannot read a value in it"),
-        ("runner=DataflowRunner,project=p", r"--data-dir .*frames/1.0.0: Dataflow's machines see"),
+        ("runner=DataflowRunner,project=p", r"data_dir .*frames/1.0.0: Dataflow's machines see"),
     ],
 )
 def test_bad_options_are_one_line(source, tmp_path, options, words):

@@ -172,7 +172,7 @@ def test_a_dead_worker_is_told_and_the_rest_is_kept(source, whole, tmp_path, mon
             return super().submit(os._exit, 9)
 
     monkeypatch.setattr(pool.concurrent.futures, "ProcessPoolExecutor", Pool)
-    with pytest.raises(UserError, match=r"a worker process died .*--workers 2.*start again"):
+    with pytest.raises(UserError, match=r"a worker process died .*workers=2.*start again"):
         build_crops(source, tmp_path / "data", workers=2)
     monkeypatch.undo()
     monkeypatch.setattr(plan, "SMALLEST", 2 * FRAMES)

@@ -12,22 +12,22 @@ NAME, VERSION, SPLIT = "frames", "1.0.0", "train"
 
 
 def set_folder(data_dir: str | Path) -> epath.Path:
-    """Where below `data_dir` the set lies, or will."""
+    """Returns the place of the set below `data_dir`."""
     return epath.Path(data_dir) / NAME / VERSION
 
 
 def is_built(data_dir: str | Path) -> bool:
-    """Whether a complete set lies there: this file is put in place last."""
+    """Returns whether a complete set lies there: this file is put in place last."""
     return (set_folder(data_dir) / "dataset_info.json").is_file()
 
 
 def describe(data_dir: str | Path) -> dict[str, Any] | None:
-    """What a built set holds, or None if there is none.
+    """Describes a built set; None: there is none.
 
     Returns:
       {"folder": Path, "clips": runs of frames, "frames", "bytes", "skipped": [{"clip", "reason"}]
       of whole clips, "dropped": [{"clip", "reason", "frames"}] of gaps in clips, "excluded": clips
-      left out as was asked, "recipe": how it was built}.
+      that the user left out, "recipe": settings of the build}.
     """
     if not is_built(data_dir):
         return None

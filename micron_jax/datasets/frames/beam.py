@@ -1,7 +1,7 @@
 """Shards built by Apache Beam (the extra `beam`), by whichever of its runners is asked for.
 
-Only where it is asked for, even if it is installed: the result is the same, and of a worker that
-was killed the pool says so, while Beam 2.77's DirectRunner waits for it for ever.
+Beam builds only where a user asks for it: the result is the same, and the pool reports a worker
+that was killed, while Beam 2.77's DirectRunner waits for it for ever.
 """
 
 import contextlib
@@ -14,14 +14,14 @@ from typing import Any
 from etils import epath
 from tqdm import tqdm
 
-from micron_jax.datasets.frames import shard as shards
 from micron_jax.datasets.frames.plan import Shard
 from micron_jax.datasets.frames.remote import is_remote
+from micron_jax.datasets.frames.shard import build_shard
 from micron_jax.errors import UserError
 from micron_jax.faces.crop import detector
 
 POLL = 5.0  # seconds between two looks at which shards are finished
-OPTION = "--beam_pipeline_options"
+OPTION = "beam_pipeline_options"
 
 try:
     import apache_beam as beam
@@ -31,9 +31,9 @@ except ImportError:
 
 
 def parse(text: str, workers: int) -> Any:
-    """TFDS's own way to write them, `runner=DataflowRunner,project=P,...` -> Beam's options.
+    """Parses Beam's options as TFDS writes them: `runner=DataflowRunner,project=P,...`.
 
-    Without a runner it is the DirectRunner, and that works in `workers` processes.
+    Without a runner it is the DirectRunner, in `workers` processes.
 
     Raises:
       UserError: Beam is not installed, or knows no such option.
@@ -44,11 +44,11 @@ def parse(text: str, workers: int) -> Any:
     options = pipeline_options.PipelineOptions(flags)
     try:
         with contextlib.redirect_stderr(io.StringIO()):
-            given = options.get_all_options(retain_unknown_options=True)
+            parsed = options.get_all_options(retain_unknown_options=True)
     except SystemExit:  # argparse's answer to a value of the wrong kind
         raise UserError(f"{OPTION} {text}: Beam cannot read a value in it") from None
-    if strange := given.keys() - pipeline_options.PipelineOptions([]).get_all_options().keys():
-        raise UserError(f"{OPTION}: Beam knows no option {min(strange)}")
+    if unknown := parsed.keys() - pipeline_options.PipelineOptions([]).get_all_options().keys():
+        raise UserError(f"{OPTION}: Beam knows no option {min(unknown)}")
     if runner(options) == "DirectRunner":
         direct = options.view_as(pipeline_options.DirectOptions)
         if "direct_num_workers" not in text:
@@ -61,53 +61,53 @@ def parse(text: str, workers: int) -> Any:
 
 
 def runner(options: Any) -> str:
-    """The name of the runner that is asked for."""
+    """Returns the name of the runner that the options name."""
     return options.view_as(pipeline_options.StandardOptions).runner or "DirectRunner"
 
 
-def build_with_beam(todo: Sequence[Shard], bar: tqdm, options: Any) -> None:
+def build_with_beam(shards: Sequence[Shard], bar: tqdm, options: Any) -> None:
     """Builds the shards; `bar` counts the frames of those that are finished.
 
     Raises:
       UserError: the runner's machines cannot see the source, or the set.
       RuntimeError: a shard cannot be written.
     """
-    away = runner(options) == "DataflowRunner"
-    for shard in todo if away else ():
+    dataflow = runner(options) == "DataflowRunner"
+    for shard in shards if dataflow else ():
         for option, path in (
-            ("--data-dir", shard.folder),
-            *(("--source: the clip", clip.path) for clip in shard.clips),
+            ("data_dir", shard.folder),
+            *(("source: the clip", clip.path) for clip in shard.clips),
         ):
             if not is_remote(path):
                 raise UserError(f"{option} {path}: Dataflow's machines see buckets alone (gs://)")
-    # Not the shards themselves: a job's description must stay small.
-    tasks = [shard.report.parent / "tasks" / f"{shard.number:05}" for shard in todo]
+    # Shards go by files: a job's description must stay small.
+    tasks = [shard.report.parent / "tasks" / f"{shard.number:05}" for shard in shards]
     tasks[0].parent.mkdir(exist_ok=True)
-    for task, shard in zip(tasks, todo, strict=True):
+    for task, shard in zip(tasks, shards, strict=True):
         task.write_bytes(pickle.dumps(shard))
     ended = threading.Event()
-    watch = threading.Thread(target=_watch, args=(todo, bar, ended))
-    watch.start()
+    follower = threading.Thread(target=_follow, args=(shards, bar, ended))
+    follower.start()
     try:
         with beam.Pipeline(options=options) as pipeline:
             numbered = pipeline | beam.Create([str(task) for task in tasks])
             numbered | beam.Reshuffle() | beam.ParDo(_BuildShard())
     finally:
         ended.set()
-        watch.join()
+        follower.join()
 
 
-def _watch(todo: Sequence[Shard], bar: tqdm, ended: threading.Event) -> None:
-    left = {shard.report.name: sum(shard.lengths) for shard in todo}
+def _follow(shards: Sequence[Shard], bar: tqdm, ended: threading.Event) -> None:
+    left = {shard.report.name: sum(shard.lengths) for shard in shards}
     last = False
     while not last:
         last = ended.wait(POLL)
-        there = {report.name for report in todo[0].report.parent.glob("[0-9]*.json")}
-        bar.update(sum(left.pop(name) for name in there & left.keys()))
+        reports = {report.name for report in shards[0].report.parent.glob("[0-9]*.json")}
+        bar.update(sum(left.pop(name) for name in reports & left.keys()))
 
 
 class _BuildShard(beam.DoFn if beam else object):
-    """The file of a task -> nothing; the shard and its report are on disk then."""
+    """Builds the shard that a task's file describes."""
 
     def setup(self) -> None:
         self._detect: dict[str, Any] = {}
@@ -117,4 +117,4 @@ class _BuildShard(beam.DoFn if beam else object):
         crop = shard.recipe["crop"]
         if crop not in self._detect:
             self._detect[crop] = detector(crop)
-        shards.build_shard(shard, self._detect[crop])
+        build_shard(shard, self._detect[crop])

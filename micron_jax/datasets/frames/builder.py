@@ -1,7 +1,7 @@
-"""Builds the data set `frames`: videos and folders of images -> aligned face crops, in shards.
+"""The build of the data set `frames`: crops of films and folders of images, in shards.
 
-Finished shards are kept: after a kill the same call goes on with the others, and the set is then
-the same, byte for byte, as if nothing had happened. Nor does it depend on who builds the shards.
+Finished shards stay: after a kill the same call goes on with the others, and the set has the same
+bytes as without the kill, whoever builds the shards.
 """
 
 import contextlib
@@ -27,11 +27,10 @@ from micron_jax.datasets.frames import (
     set_folder,
     sources,
 )
-from micron_jax.datasets.frames.remote import is_remote
+from micron_jax.datasets.frames.remote import is_remote, write_json
 from micron_jax.datasets.frames.shard import features
 from micron_jax.errors import UserError
 from micron_jax.faces.crop import KINDS, detector, settings
-from micron_jax.files import write_whole
 
 INFO = "dataset_info.json"
 
@@ -76,19 +75,19 @@ def build(
         ("workers", workers, 1, 1024),
     ):
         if not low <= value <= high:
-            raise UserError(f"--{name} {value:g}: needed is {low} to {high}")
+            raise UserError(f"{name}={value:g}: must lie in {low}..{high}")
     if crop not in KINDS:
-        raise UserError(f"--crop {crop}: needed is one of {', '.join(KINDS)}")
+        raise UserError(f"crop={crop!r}: choose one of {', '.join(KINDS)}")
     patterns = sources.read_patterns(Path(exclude)) if exclude else []
-    found = sources.find(Path(source))
-    clips, excluded, idle = sources.leave_out(found, patterns)
+    all_clips = sources.find(Path(source))
+    clips, excluded, idle = sources.leave_out(all_clips, patterns)
     for pattern in idle:
-        print(f"--exclude {exclude}: no clip is called {pattern}", file=sys.stderr)
+        print(f"{exclude}: no clip is called {pattern}", file=sys.stderr)
     if not clips:
-        raise UserError(f"--exclude {exclude} leaves none of the {len(found):,} clips")
+        raise UserError(f"{exclude} leaves none of the {len(all_clips):,} clips")
     recipe = {
         "source": str(Path(source).resolve()),
-        "fingerprint": plan.fingerprint(found),
+        "fingerprint": plan.fingerprint(all_clips),
         "excluded": plan.digest(excluded),
         "fps": fps,
         "quality": quality,
@@ -99,22 +98,26 @@ def build(
         _check_same(recipe, _recipe_of(folder), folder, "built")
         _remove(folder / plan.PROGRESS)  # killed between the last two steps
         return False
-    detector(crop)  # what is missing is said before anything is written
-    run = functools.partial(pool.build_shards, workers=workers)
+    detector(crop)  # a missing detector is reported before anything is written
+    build_shards = functools.partial(pool.build_shards, workers=workers)
     if beam is not None:
         from micron_jax.datasets.frames.beam import build_with_beam, parse
 
-        run = functools.partial(build_with_beam, options=parse(beam, workers))
+        build_shards = functools.partial(build_with_beam, options=parse(beam, workers))
     try:
         with _sole(folder.parent), quiet():
-            _build(clips, folder, recipe, excluded, run)
+            _build(clips, folder, recipe, excluded, build_shards)
     except (OSError, RuntimeError) as error:
         raise refusal(error, data_dir) from None
     return True
 
 
 def _build(
-    clips: list, folder: epath.Path, recipe: dict[str, Any], excluded: list[str], run: Callable
+    clips: list,
+    folder: epath.Path,
+    recipe: dict[str, Any],
+    excluded: list[str],
+    build_shards: Callable,
 ) -> None:
     lengths = _begin(clips, folder, recipe)
     shards = list(plan.shards(clips, lengths, str(folder), recipe))
@@ -125,7 +128,7 @@ def _build(
             total=sum(lengths), initial=done, unit=" frames", desc="frames", mininterval=1.0
         ) as bar:
             if todo:
-                run(todo, bar)
+                build_shards(todo, bar)
     except BaseException:
         if not plan.any_finished(folder):
             _remove(folder)  # there is nothing to go on with
@@ -134,17 +137,17 @@ def _build(
 
 
 def _begin(clips: list, folder: epath.Path, recipe: dict[str, Any]) -> list[int]:
-    """Goes on with an earlier plan, or lays down a new one; -> about how long each clip is."""
-    begun = plan.earlier(folder)
-    if begun:
-        _check_same(recipe, begun["recipe"], folder, "begun")
+    """Goes on with an earlier plan, or writes a new one; returns about how long each clip is."""
+    earlier = plan.earlier(folder)
+    if earlier:
+        _check_same(recipe, earlier["recipe"], folder, "begun")
         for debris in (folder / plan.PROGRESS).glob("*.incomplete"):  # of a build that was killed
             debris.unlink()
-        return begun["lengths"]
+        return earlier["lengths"]
     _remove(folder)  # what a build left behind that was killed in its first shards
     lengths = plan.count_frames(clips)
     (folder / plan.PROGRESS).mkdir(parents=True, exist_ok=True)
-    _write(folder / plan.PROGRESS / "plan.json", {"recipe": recipe, "lengths": lengths})
+    write_json(folder / plan.PROGRESS / "plan.json", {"recipe": recipe, "lengths": lengths})
     return lengths
 
 
@@ -182,35 +185,35 @@ def _finish(
     )
     split = tfds.core.SplitInfo(SPLIT, lengths, size, filename_template=template)
     info.set_splits(tfds.core.SplitDict([split]))
-    made = folder / plan.PROGRESS / "info"
-    _remove(made)
-    made.mkdir()
-    info.write_to_directory(made)
-    for file in sorted(made.iterdir(), key=lambda file: file.name == INFO):  # that one last
+    scratch = folder / plan.PROGRESS / "info"
+    _remove(scratch)
+    scratch.mkdir()
+    info.write_to_directory(scratch)
+    for file in sorted(scratch.iterdir(), key=lambda file: file.name == INFO):  # that one last
         file.replace(folder / file.name)
     _remove(folder / plan.PROGRESS)
 
 
-def _check_same(recipe: dict, earlier: dict, folder: epath.Path, what: str) -> None:
-    """Refuses what was built, or begun, of something else or in another way."""
-    mend = f"remove {folder} to build anew, or name another --data-dir"
+def _check_same(recipe: dict, earlier: dict, folder: epath.Path, state: str) -> None:
+    """Refuses a set that was built, or begun, of something else or in another way."""
+    mend = f"remove {folder} to build anew, or name another data_dir"
     recipe, earlier = ({"crop_version": 1} | settings for settings in (recipe, earlier))
-    if what == "built":  # whole by itself, whichever pixels an earlier version gave it
+    if state == "built":  # whole by itself, whichever pixels an earlier version gave it
         earlier["crop_version"] = recipe["crop_version"]
     differ = [name for name in recipe if recipe[name] != earlier.get(name) and name != "source"]
     if recipe.keys() != earlier.keys() or differ == ["crop_version"]:
-        raise UserError(f"{folder} was {what} by another version of this program; {mend}")
+        raise UserError(f"{folder} was {state} by another version of this program; {mend}")
     if differ == ["fingerprint"]:
         same = recipe["source"] == earlier["source"]
-        how = "what it held then is not what it holds now" if same else "this is another source"
-        raise UserError(f"{folder} was {what} from {earlier['source']}, and {how}; {mend}")
+        how = "its files have changed since" if same else "this is another source"
+        raise UserError(f"{folder} was {state} from {earlier['source']}, and {how}; {mend}")
     if "excluded" in differ:
-        raise UserError(f"{folder} was {what} with other clips left out (--exclude); {mend}")
+        raise UserError(f"{folder} was {state} with other clips left out; {mend}")
     if differ:
         was = ", ".join(
             f"{name} {earlier[name]}" for name in differ if name not in ("layout", "crop_version")
         )
-        raise UserError(f"{folder} was {what} with {was}; {mend}")
+        raise UserError(f"{folder} was {state} with {was}; {mend}")
 
 
 def _recipe_of(folder: epath.Path) -> dict[str, Any]:
@@ -218,15 +221,10 @@ def _recipe_of(folder: epath.Path) -> dict[str, Any]:
 
 
 def _sole(folder: epath.Path) -> contextlib.AbstractContextManager:
-    """Holds the folder for this process; a bucket knows no such thing."""
+    """Holds the folder for this process; in a bucket nothing can be held."""
     return contextlib.nullcontext() if is_remote(folder) else sole_builder(Path(folder))
 
 
 def _remove(folder: epath.Path) -> None:
     if folder.exists():
         folder.rmtree()
-
-
-def _write(path: epath.Path, value: Any) -> None:
-    text = json.dumps(value, ensure_ascii=False).encode()
-    path.write_bytes(text) if is_remote(path) else write_whole(Path(path), text)

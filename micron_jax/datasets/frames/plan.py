@@ -1,4 +1,4 @@
-"""How a corpus is parted into shards, and what is on disk of a build that goes on.
+"""Parting of a corpus into shards, and the files of a build that goes on.
 
 ```
 DATA_DIR/frames/1.0.0/frames-train.array_record-00007-of-00490    a finished shard
@@ -6,7 +6,7 @@ DATA_DIR/frames/1.0.0/.build/plan.json                            settings, fram
 DATA_DIR/frames/1.0.0/.build/00007.json                           the report of a finished shard
 DATA_DIR/frames/1.0.0/dataset_info.json                           in place last: the set is whole
 ```
-The parting depends on the clips alone, and neither on who builds the shards nor in what order.
+The parting depends on the clips alone: not on who builds the shards, and not on their order.
 """
 
 import hashlib
@@ -35,10 +35,10 @@ class Shard:
 
     Attributes:
       number: of all `count` shards.
-      clips: what to read.
+      clips: to be read.
       lengths: about how many frames each of them has.
       folder: of the set.
-      recipe: how to build it; see `builder.build`.
+      recipe: settings of the build; see `builder.build`.
     """
 
     number: int
@@ -58,14 +58,14 @@ class Shard:
         return epath.Path(self.folder) / PROGRESS / f"{self.number:05}.json"
 
     def finished(self) -> bool:
-        """Whether its report is there, and the file is as long as that says."""
+        """Returns whether its report is there, and the file is as long as that says."""
         if not (self.report.exists() and self.file.exists()):
             return False
         return self.file.stat().length == json.loads(self.report.read_text())["bytes"]
 
 
 def fingerprint(clips: Sequence[ClipFiles]) -> str:
-    """What a source holds, wherever it lies: names, numbers of files, sizes, parts, rates."""
+    """Returns a digest of a source: names, numbers of files, sizes, parts, rates of its clips."""
     digest = hashlib.sha256()
     for clip in clips:
         part = "".join(f"\t{value}" for value in (clip.first, clip.last, clip.fps))
@@ -74,12 +74,12 @@ def fingerprint(clips: Sequence[ClipFiles]) -> str:
 
 
 def digest(names: Sequence[str]) -> str:
-    """Stands for a list of names."""
+    """Returns a digest of a list of names."""
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
 def count_frames(clips: Sequence[ClipFiles]) -> list[int]:
-    """About how many frames each clip has."""
+    """Returns about how many frames each clip has."""
     with (
         ThreadPoolExecutor(16) as pool,  # opening a video is waiting, mostly
         tqdm(total=len(clips), unit=" clips", desc="counting", delay=2, leave=False) as bar,
@@ -92,14 +92,14 @@ def count_frames(clips: Sequence[ClipFiles]) -> list[int]:
 
 
 def part(lengths: Sequence[int]) -> list[range]:
-    """Numbers of clips, a range a shard: neighbors, of about the same number of frames."""
+    """Returns numbers of clips, a range a shard: neighbors, of about the same number of frames."""
     return group(list(lengths), min(LARGEST, max(SMALLEST, sum(lengths) // SHARDS)))
 
 
 def shards(
     clips: Sequence[ClipFiles], lengths: Sequence[int], folder: str, recipe: dict[str, Any]
 ) -> Iterator[Shard]:
-    """All shards, in the order of the clips."""
+    """Yields all shards, in the order of the clips."""
     parts = part(lengths)
     for number, clip_numbers in enumerate(parts):
         chosen = slice(clip_numbers.start, clip_numbers.stop)
@@ -109,22 +109,22 @@ def shards(
 
 
 def earlier(folder: epath.Path) -> dict[str, Any] | None:
-    """{"recipe", "lengths"} of a build that got as far as a finished shard; None: there was none.
+    """Returns {"recipe", "lengths"} of a build that finished a shard; None: there was none.
 
     Raises:
       UserError: the folder holds something else.
     """
     progress = folder / PROGRESS
-    held = [entry.name for entry in folder.iterdir()] if folder.exists() else []
-    if held and PROGRESS not in held:
+    names = [entry.name for entry in folder.iterdir()] if folder.exists() else []
+    if names and PROGRESS not in names:
         raise UserError(
             f"{folder} holds no complete data set; remove it to build anew, "
-            "or name another --data-dir"
+            "or name another data_dir"
         )
     path = progress / "plan.json"
     return json.loads(path.read_text()) if path.exists() and any_finished(folder) else None
 
 
 def any_finished(folder: epath.Path) -> bool:
-    """Whether a shard of an unfinished set is."""
+    """Returns whether an unfinished set has a finished shard."""
     return any((folder / PROGRESS).glob("[0-9]*.json"))

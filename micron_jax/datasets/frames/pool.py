@@ -11,19 +11,19 @@ from multiprocessing.connection import Connection
 
 from tqdm import tqdm
 
-from micron_jax.datasets.frames import shard as shards
 from micron_jax.datasets.frames.plan import Shard
+from micron_jax.datasets.frames.shard import build_shard
 from micron_jax.errors import UserError
 from micron_jax.faces.crop import detector
 
 POLL = 0.5  # seconds between two looks at the count of frames
 
 
-def build_shards(todo: Sequence[Shard], bar: tqdm, workers: int) -> None:
-    """Builds the shards by `workers` processes; none of them outlives this one, however it ends.
+def build_shards(shards: Sequence[Shard], bar: tqdm, workers: int) -> None:
+    """Builds the shards by `workers` processes; none outlives this one, however it ends.
 
     Args:
-      todo: shards, at least one.
+      shards: shards, at least one.
       bar: counts frames.
       workers: 1, or a single shard, is done in this process.
 
@@ -31,26 +31,26 @@ def build_shards(todo: Sequence[Shard], bar: tqdm, workers: int) -> None:
       UserError: a process died, or the face detector is not installed.
       OSError, RuntimeError: a shard cannot be written.
     """
-    workers = min(workers, len(todo))
+    workers = min(workers, len(shards))
     if workers > 1:
-        _side_by_side(todo, bar, workers)
+        _side_by_side(shards, bar, workers)
         return
-    detect = detector(todo[0].recipe["crop"])
-    for shard in todo:
-        shards.build_shard(shard, detect, bar.update)
+    detect = detector(shards[0].recipe["crop"])
+    for shard in shards:
+        build_shard(shard, detect, bar.update)
 
 
-def _side_by_side(todo: Sequence[Shard], bar: tqdm, workers: int) -> None:
+def _side_by_side(shards: Sequence[Shard], bar: tqdm, workers: int) -> None:
     context = multiprocessing.get_context("spawn")
     # A number each, without a lock that a worker could die with.
     frames, taken = context.RawArray("q", workers), context.Value("i", 0)
-    ours, theirs = context.Pipe(duplex=False)[::-1]
+    own_end, workers_end = context.Pipe(duplex=False)[::-1]
     start = bar.n
     pool = concurrent.futures.ProcessPoolExecutor(
-        workers, context, _prepare, (todo[0].recipe["crop"], frames, taken, theirs)
+        workers, context, _prepare, (shards[0].recipe["crop"], frames, taken, workers_end)
     )
     try:
-        waiting = {pool.submit(_build, shard) for shard in todo}
+        waiting = {pool.submit(_build, shard) for shard in shards}
         while waiting:
             done, waiting = concurrent.futures.wait(
                 waiting, POLL, concurrent.futures.FIRST_COMPLETED
@@ -60,11 +60,11 @@ def _side_by_side(todo: Sequence[Shard], bar: tqdm, workers: int) -> None:
             bar.update(start + sum(frames) - bar.n)
     except BrokenProcessPool:
         raise UserError(
-            "a worker process died (was there memory for --workers "
-            f"{workers}?); start again, with fewer: finished shards are kept"
+            f"a worker process died (was there memory for workers={workers}?); start again, with "
+            "fewer: finished shards stay"
         ) from None
     finally:
-        ours.close()  # workers in the middle of a shard end here
+        own_end.close()  # workers in the middle of a shard end here
         pool.shutdown(cancel_futures=True)
 
 
@@ -87,7 +87,7 @@ def _prepare(crop: str, frames, taken, parent: Connection) -> None:
 
 
 def _end_with(parent: Connection) -> None:
-    """A shard that nobody waits for must not go on: the next build would write it, too."""
+    """Ends this process with its parent: the next build would write the same shard."""
     try:
         parent.recv()
     except (EOFError, OSError):
@@ -95,4 +95,4 @@ def _end_with(parent: Connection) -> None:
 
 
 def _build(shard: Shard) -> None:
-    shards.build_shard(shard, _state["detect"], _state["tick"])
+    build_shard(shard, _state["detect"], _state["tick"])

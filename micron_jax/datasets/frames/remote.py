@@ -1,11 +1,12 @@
 """Clips and sets in a bucket (`gs://`, `s3://`), through etils.epath.
 
-OpenCV and array_record know the machine's own disk alone: what is read comes to it first, a clip
-at a time, and a finished shard leaves it for the bucket.
+OpenCV and array_record only work on the machine's own disk: a clip is copied there before it is
+read, and a finished shard is copied to the bucket.
 """
 
 import contextlib
 import dataclasses
+import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -14,20 +15,21 @@ from typing import Any
 
 from etils import epath
 
+from micron_jax.files import write_whole
 from micron_jax.video import clip_files, timing
 
 BYTES_PER_FRAME = 20_000  # of a compressed video, about: a clip is not fetched to be counted
 
 
 def is_remote(path: Any) -> bool:
-    """Whether it names an object of a bucket."""
+    """Returns whether a path names an object of a bucket."""
     return "://" in os.fspath(path)
 
 
 def clip_at(
     path: str, name: str, first: int | None, last: int | None, fps: float | None
 ) -> clip_files.ClipFiles:
-    """The clip that a video, or a folder of images, in a bucket is.
+    """Returns the clip that a video, or a folder of images, in a bucket is.
 
     Raises:
       ValueError: it is none; the message starts with the column that says so.
@@ -48,8 +50,14 @@ def clip_at(
     return clip_files.ClipFiles(name, place, len(files), size, first, last, fps)
 
 
+def write_json(path: epath.Path, value: Any) -> None:
+    """Writes JSON, whole or not at all, to the disk or a bucket."""
+    text = json.dumps(value, ensure_ascii=False).encode()
+    path.write_bytes(text) if is_remote(path) else write_whole(Path(path), text)
+
+
 def length(clip: clip_files.ClipFiles) -> int:
-    """About how many frames a clip has, wherever it lies."""
+    """Returns about how many frames a clip has, wherever it lies."""
     if not is_remote(clip.path):
         return timing.rate_and_length(clip)[1]
     if clip.last is not None:
@@ -59,7 +67,7 @@ def length(clip: clip_files.ClipFiles) -> int:
 
 @contextlib.contextmanager
 def at_hand(clip: clip_files.ClipFiles) -> Iterator[clip_files.ClipFiles]:
-    """The clip on this machine's disk: itself, or a copy for as long as it is needed."""
+    """Gives the clip on this machine's disk: itself, or a copy for as long as it is needed."""
     if not is_remote(clip.path):
         yield clip
         return

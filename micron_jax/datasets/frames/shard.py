@@ -1,7 +1,6 @@
-"""Builds one shard: clips are read and cropped, their frames written, and a report beside them."""
+"""One shard of the corpus: the cropped frames of its clips, and a report beside them."""
 
 import contextlib
-import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,12 +17,14 @@ from micron_jax.datasets.frames import remote
 from micron_jax.datasets.frames.plan import Shard
 from micron_jax.faces.crop import place_crop
 from micron_jax.faces.landmarks import Detector
-from micron_jax.files import write_whole
-from micron_jax.video import clip_files, image_files, reader, timing
+from micron_jax.video.clip_files import ClipFiles
+from micron_jax.video.image_files import Unreadable, encode_jpeg
+from micron_jax.video.reader import read_frames
+from micron_jax.video.timing import rate_and_length
 
 
 def features(size: int) -> tfds.features.FeaturesDict:
-    """What a record is."""
+    """Describes a record."""
     return tfds.features.FeaturesDict(
         {
             "image": tfds.features.Image(shape=(size, size, 3), encoding_format="jpeg"),
@@ -45,9 +46,9 @@ def build_shard(
     "frames"}]}.
 
     Args:
-      shard: what to build; equal shards make equal bytes, wherever and whenever.
+      shard: to be built; equal shards make equal bytes, wherever and whenever.
       detect: see `crop.detector`.
-      tick: told how many frames went by; in the end, `sum(shard.lengths)`.
+      tick: called with how many frames went by; in the end, `sum(shard.lengths)`.
 
     Raises:
       OSError, RuntimeError: it cannot be written.
@@ -58,30 +59,28 @@ def build_shard(
         writer = ArrayRecordWriter(str(scratch), "group_size:1")
         try:
             for clip, length in zip(shard.clips, shard.lengths, strict=True):
-                for record in _counted(_clip(clip, shard.recipe, detect, report), length, tick):
+                for record in _ticking(
+                    _read_clip(clip, shard.recipe, detect, report), length, tick
+                ):
                     writer.write(serialize(record))
         finally:
             writer.close()
         report["bytes"] = scratch.stat().st_size
-    text = json.dumps(report, ensure_ascii=False).encode()
-    if remote.is_remote(shard.folder):
-        shard.report.write_bytes(text)
-    else:
-        write_whole(Path(shard.report), text)
+    remote.write_json(shard.report, report)
 
 
-def _clip(
-    clip: clip_files.ClipFiles, recipe: dict, detect: Detector | None, report: dict
+def _read_clip(
+    clip: ClipFiles, recipe: dict, detect: Detector | None, report: dict
 ) -> Iterator[dict]:
-    """A clip's records; what becomes of it is added to the report."""
+    """Yields a clip's records, and notes in the report what becomes of it."""
     try:
-        with remote.at_hand(clip) as held:
-            frames = (frame for _, _, frame in reader.read_frames(held))
+        with remote.at_hand(clip) as local:
+            frames = (frame for _, _, frame in read_frames(local))
             crop = place_crop(frames, recipe["crop"], recipe["size"], detect)
-            fps = timing.rate_and_length(held)[0] or recipe["fps"]
+            fps = rate_and_length(local)[0] or recipe["fps"]
             run, gap, runs = None, None, 0
-            for number, _, frame in reader.read_frames(held):
-                if isinstance(frame, image_files.Unreadable):
+            for number, _, frame in read_frames(local):
+                if isinstance(frame, Unreadable):
                     # What follows a gap is a run of its own: in a run, frames are equally spaced.
                     if gap is None:
                         gap = {"clip": clip.name, "reason": str(frame), "frames": 0}
@@ -95,23 +94,23 @@ def _clip(
                     run = {"name": name, "first": report["frames"], "count": 0, "fps": fps}
                     report["clips"].append(run)
                     gap = None
-                jpeg = image_files.encode_jpeg(crop(frame), recipe["quality"])
+                jpeg = encode_jpeg(crop(frame), recipe["quality"])
                 run["count"] += 1
                 report["frames"] += 1
                 yield {"image": jpeg, "clip": run["name"], "frame": number}
-    except image_files.Unreadable as error:
+    except Unreadable as error:
         report["skipped"].append({"clip": clip.name, "reason": str(error)})
 
 
-def _counted(records: Iterator[dict], length: int, tick: Callable) -> Iterator[dict]:
-    """The records; `tick` hears of `length` in all, however many there are."""
-    told = 0
+def _ticking(records: Iterator[dict], length: int, tick: Callable) -> Iterator[dict]:
+    """Yields the same; `tick` is called for `length` frames in all, however many there are."""
+    ticks = 0
     for record in records:
-        if told < length:
+        if ticks < length:
             tick(1)
-            told += 1
+            ticks += 1
         yield record
-    tick(length - told)
+    tick(length - ticks)
 
 
 def _serializer(size: int) -> Callable[[dict], bytes]:
@@ -128,13 +127,13 @@ def _serializer(size: int) -> Callable[[dict], bytes]:
 
 @contextlib.contextmanager
 def _scratch(shard: Shard) -> Iterator[Path]:
-    """Where to write the file; afterwards it takes its place, unless something went wrong."""
-    away = remote.is_remote(shard.folder)
-    with tempfile.TemporaryDirectory() if away else contextlib.nullcontext() as folder:
+    """Gives the path to write to; the file takes its place afterwards, unless something fails."""
+    in_bucket = remote.is_remote(shard.folder)
+    with tempfile.TemporaryDirectory() if in_bucket else contextlib.nullcontext() as folder:
         path = Path(folder or shard.report.parent, f"{shard.number:05}.{os.getpid()}.incomplete")
         try:
             yield path
-            if away:
+            if in_bucket:
                 epath.Path(path).copy(shard.file, overwrite=True)
             else:
                 os.replace(path, shard.file)
@@ -144,7 +143,7 @@ def _scratch(shard: Shard) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """OpenCV on one thread: shards are what is done side by side."""
+    """Keeps OpenCV on one thread: shards are built side by side."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

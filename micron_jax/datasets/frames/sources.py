@@ -1,4 +1,4 @@
-"""Which clips a corpus is made of: those of a folder or of a list, less those to leave out.
+"""The clips of a corpus: those of a folder or of a list, less those to leave out.
 
 A list is a CSV file with a line a clip. Its columns: `path` (a video, or a folder of images; from
 the list's own folder, or from anywhere) and, as wanted, `first` and `last` (frames, both included:
@@ -20,20 +20,20 @@ COLUMNS = ("path", "first", "last", "fps", "name")
 
 
 def find(source: Path) -> list[clip_files.ClipFiles]:
-    """The clips of a folder, by name (see `clip_files.find_clips`), or of a list, in its order.
+    """Finds the clips of a folder, by name (see `find_clips`), or of a list, in its order.
 
     Raises:
       UserError: there are none, or a line of the list cannot be used.
     """
     if source.is_file():
         if source.suffix.lower() != ".csv":
-            raise UserError(f"--source {source} is neither a folder nor a list of clips (.csv)")
+            raise UserError(f"{source} is neither a folder nor a list of clips (.csv)")
         return read_list(source)
     return clip_files.find_clips(source)
 
 
 def read_list(path: Path) -> list[clip_files.ClipFiles]:
-    """The clips of a list.
+    """Reads the clips of a list.
 
     Raises:
       UserError: it cannot be read, or a line cannot be used; the message names row and column.
@@ -45,29 +45,28 @@ def read_list(path: Path) -> list[clip_files.ClipFiles]:
             rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or "it is no CSV text in UTF-8"
-        raise UserError(f"--source {path}: {reason}") from None
-    clips, faults, taken = [], [], {}
+        raise UserError(f"{path}: {reason}") from None
+    clips, faults, rows_of = [], [], {}
     for number, row in rows:
         try:
             clip = _clip(path.parent, row)
-            if clip.name in taken:
-                at = taken[clip.name]
-                raise ValueError(f"name: {clip.name!r} is row {at}'s, too; give each its own name")
+            if row := rows_of.get(clip.name):
+                raise ValueError(f"name: {clip.name!r} is row {row}'s, too; give each its own name")
         except ValueError as error:
             faults.append(f"row {number}, {error}")
             continue
-        taken[clip.name] = number
+        rows_of[clip.name] = number
         clips.append(clip)
     if faults:
         more = f" (and {len(faults) - 1:,} more rows like it)" if len(faults) > 1 else ""
-        raise UserError(f"--source {path}: {faults[0]}{more}")
+        raise UserError(f"{path}: {faults[0]}{more}")
     if not clips:
-        raise UserError(f"--source {path} lists no clip")
+        raise UserError(f"{path} lists no clip")
     return clips
 
 
 def read_patterns(path: Path) -> list[str]:
-    """The names to leave out: of a report of `data check --json`, or one a line of a text file.
+    """Reads the names to leave out: from a report of `data check`, or a text of one a line.
 
     Raises:
       UserError: the file cannot be read, or is another JSON.
@@ -80,10 +79,10 @@ def read_patterns(path: Path) -> list[str]:
         return [str(name) for name in json.loads(text)["corpus"]["leave_out"]]
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
-        raise UserError(f"--exclude {path}: {reason}") from None
+        raise UserError(f"{path}: {reason}") from None
     except (ValueError, KeyError, TypeError):
         raise UserError(
-            f"--exclude {path}: no `corpus.leave_out` in it; needed is what data check NAME "
+            f"{path}: no `corpus.leave_out` in it; needed is what data check NAME "
             "--corpus DIR --json writes, or a text of one clip or pattern a line"
         ) from None
 
@@ -97,27 +96,27 @@ def leave_out(
       (clips that stay, names of those that do not, patterns that fit no clip).
     """
     names = {clip.name for clip in clips}
-    gone, idle = set(), []
+    left_out, idle = set(), []
     for pattern in dict.fromkeys(patterns):
         fitting = {pattern} & names or set(fnmatch.filter(names, pattern))
-        gone |= fitting
+        left_out |= fitting
         if not fitting:
             idle.append(pattern)
-    kept = [clip for clip in clips if clip.name not in gone]
-    return kept, [clip.name for clip in clips if clip.name in gone], idle
+    rest = [clip for clip in clips if clip.name not in left_out]
+    return rest, [clip.name for clip in clips if clip.name in left_out], idle
 
 
 def _check_columns(path: Path, columns: Sequence[str]) -> None:
-    known = f"`path` and, as wanted, {', '.join(COLUMNS[1:])}"
+    usable = f"`path` and, as wanted, {', '.join(COLUMNS[1:])}"
     if "path" not in columns:
-        raise UserError(f"--source {path}: no column `path` in its first line; needed is {known}")
-    strange = [column for column in columns if column not in COLUMNS]
-    if strange:
-        raise UserError(f"--source {path}: column `{strange[0]}` is not known; {known} are")
+        raise UserError(f"{path}: no column `path` in its first line; needed is {usable}")
+    unknown = [column for column in columns if column not in COLUMNS]
+    if unknown:
+        raise UserError(f"{path}: column `{unknown[0]}` is not known; {usable} are")
 
 
 def _clip(folder: Path, row: dict) -> clip_files.ClipFiles:
-    """One line; a ValueError says what is wrong with which of its columns."""
+    """Returns the clip of a row; a ValueError names the column that is wrong."""
     if None in row:
         raise ValueError("path: the row has more fields than the first line")
     row = {column: (value or "").strip() for column, value in row.items()}
