@@ -1,6 +1,6 @@
-"""What each part brings: rows of settings, each trained, read out and fine-tuned under seeds.
+"""The ablation: rows of settings, each trained, read out and fine-tuned under several seeds.
 
-A row's seeds have workdirs of their own: what is done is kept, and the same command goes on.
+Each row and seed has its own workdir, so that the same command goes on with the missing ones.
 """
 
 import dataclasses
@@ -27,12 +27,12 @@ from micron_jax.training.loop import pretrain
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One line of the table.
+    """One row of the table.
 
     Attributes:
-      name: what it adds to the line before.
-      pretrain: its recipe, as nested dicts, but for corpus, seed and epochs.
-      features: what the classifier's head reads.
+      name: the difference to the row before.
+      pretrain: its recipe, as nested dicts, without corpus, seed and epochs.
+      features: the features that the classifier's head reads.
     """
 
     name: str
@@ -41,26 +41,29 @@ class Row:
 
     @property
     def folder(self) -> str:
+        """The name of its folder in the workdir."""
         return "".join(c if c.isalnum() else "_" for c in self.name).strip("_")
 
 
 def rows_of(config: Mapping[str, Any]) -> list[Row]:
-    """The lines of a config such as `configs/ablation.py`; each keeps what those before it set.
+    """Returns the rows of a config such as `configs/ablation.py`; each keeps the fields before it.
 
     Raises:
-      UserError: a section is missing, or a row sets nothing that there is.
+      UserError: a section is missing, or a row sets an unknown field.
     """
     try:
         base, features = config["pretrain"], config["finetune"]["classifier"]["features"]
-        rows = [(str(name), dict(fields)) for name, fields in config["rows"]]
+        changes = [(str(name), dict(fields)) for name, fields in config["rows"]]
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"--config: no ablation's ({error!r}); see configs/ablation.py") from error
-    found = []
-    for name, fields in rows:
+        raise UserError(
+            f"config: not of an ablation ({error!r}); see configs/ablation.py"
+        ) from error
+    rows = []
+    for name, fields in changes:
         features = fields.pop("features", features)
         base = configs.override(base, [f"{key}={value}" for key, value in fields.items()])
-        found.append(Row(name, base, features))
-    return found
+        rows.append(Row(name, base, features))
+    return rows
 
 
 def run(
@@ -72,16 +75,15 @@ def run(
     labeled: Path,
     seeds: int,
 ) -> dict | int:
-    """Trains what is missing, and reads everything out.
+    """Trains the missing rows, and reads all of them out.
 
     Args:
-      config: of `configs/ablation.py`'s form: {"steps", "warmup_steps", "pretrain",
-        "finetune", "rows"}.
-      workdir: a folder of it is a row's.
+      config: {"steps", "warmup_steps", "pretrain", "finetune", "rows"}, as `configs/ablation.py`.
+      workdir: a folder in it is a row's.
       corpus: a built set of unlabeled frames.
       folders: sets that `micron-jax data synth` made, with people of the split `test`.
-      labeled: where one of them is built as `casme2`.
-      seeds: of each row, from 0.
+      labeled: the data_dir in which one of them is built as `casme2`.
+      seeds: number of each row's seeds, from 0.
 
     Returns:
       {"rows": [{"name", "features", "readouts": {kind: see `learn_scores.evaluate`}, "uf1", "uar",
@@ -112,7 +114,7 @@ def run(
         print(f"{row.name}, seed {seed}: UF1 {result.summary['uf1']:.3f}", flush=True)
     maps = _maps(rows, seeds, workdir, truth)
     return {
-        "rows": [_told(row, seeds, workdir, maps, truth) for row in rows],
+        "rows": [_result(row, seeds, workdir, maps, truth) for row in rows],
         "steps": config["steps"],
         "people": len(np.unique(truth.person)),
         "clips": len(truth),
@@ -127,7 +129,7 @@ def _folder(workdir: Path, row: Row, seed: int) -> Path:
 
 
 def _recipes(config, row: Row, seed: int, *, corpus: Path, labeled: Path):
-    """Of the pretraining and of the fine-tuning: both are checked before anything is trained."""
+    """Returns the configs of pretraining and fine-tuning; both are checked before any training."""
     fields = row.pretrain | {"seed": seed}
     fields["data"] = row.pretrain.get("data", {}) | {"data_dir": str(corpus)}
     learning = parse(fields)
@@ -135,37 +137,35 @@ def _recipes(config, row: Row, seed: int, *, corpus: Path, labeled: Path):
     pairs = len(Pairs(clips, learning.data.delta_min, learning.data.delta_max))
     steps = pairs // learning.batch_size
     if not steps:
-        raise UserError(
-            f"--corpus {corpus}: {pairs} pairs, fewer than batch_size={learning.batch_size}"
-        )
+        raise UserError(f"{corpus}: {pairs} pairs, fewer than batch_size={learning.batch_size}")
     warmup = dataclasses.replace(learning.optimizer, warmup_epochs=config["warmup_steps"] / steps)
     learning = dataclasses.replace(learning, epochs=config["steps"] / steps, optimizer=warmup)
-    judged = dict(config["finetune"]) | {"seed": seed}
-    judged["data"] = judged.get("data", {}) | {"data_dir": str(labeled)}
-    judged["classifier"] = judged["classifier"] | {"features": row.features}
-    return learning, tuning.parse(judged)
+    tuned = dict(config["finetune"]) | {"seed": seed}
+    tuned["data"] = tuned.get("data", {}) | {"data_dir": str(labeled)}
+    tuned["classifier"] = tuned["classifier"] | {"features": row.features}
+    return learning, tuning.parse(tuned)
 
 
 def _kinds(row: Row, kinds: Sequence[str]) -> list[str]:
-    """What is read out: what a user is shown, and the tokens' distance."""
+    """Returns the maps that are read out: the default one and the tokens' distance."""
     shown = [] if row.pretrain.get("model", {}).get("dma_gated") is False else [kinds[0]]
     return [*shown, "cosine"]
 
 
 def _maps(rows: Sequence[Row], seeds: int, workdir: Path, truth) -> dict[str, np.ndarray]:
-    """Row's name and kind -> [seeds, clips, 28, 28]; every pair is registered once."""
-    ways = {}
+    """Returns maps [seeds, clips, 28, 28] by row and kind; each pair is registered once."""
+    methods = {}
     for row in rows:
         for seed in range(seeds):
             model = pretrained.load(_folder(workdir, row, seed) / "pretrained")
             for kind in _kinds(row, model.map_kinds):
-                ways[f"{row.name}\t{kind}\t{seed}"] = learn_methods.one_heat(model, kind)
-    seen = learn_methods.see(ways, truth, label="clips")
-    names = dict.fromkeys(name.rpartition("\t")[0] for name in seen)
-    return {name: np.stack([seen[f"{name}\t{seed}"] for seed in range(seeds)]) for name in names}
+                methods[f"{row.name}\t{kind}\t{seed}"] = learn_methods.one_map(model, kind)
+    results = learn_methods.compute(methods, truth, label="clips")
+    names = dict.fromkeys(name.rpartition("\t")[0] for name in results)
+    return {n: np.stack([results[f"{n}\t{seed}"] for seed in range(seeds)]) for n in names}
 
 
-def _told(row: Row, seeds: int, workdir: Path, maps, truth) -> dict[str, Any]:
+def _result(row: Row, seeds: int, workdir: Path, maps, truth) -> dict[str, Any]:
     readouts = {
         name.partition("\t")[2]: learn_scores.evaluate(values, truth)
         for name, values in maps.items()
@@ -175,11 +175,10 @@ def _told(row: Row, seeds: int, workdir: Path, maps, truth) -> dict[str, Any]:
     protocol = protocols.find("synthetic")
     tables = [(path, read_predictions(path, protocol)) for path in folders]
     summary = summarize(combine_seeds(tables), protocol)
-    kept = ("uf1", "uar", "intervals", "seeds")
     return {
         "name": row.name,
         "features": row.features,
         "pretrain": row.pretrain,
         "readouts": readouts,
-        **{key: summary[key] for key in kept},
+        **{key: summary[key] for key in ("uf1", "uar", "intervals", "seeds")},
     }

@@ -1,4 +1,4 @@
-"""Sides measured in turn, A B A B: what slows the machine down for a while slows all of them."""
+"""Alternate measurement of several sides, A B A B, so that a slow machine slows all of them."""
 
 import statistics
 from collections.abc import Sequence
@@ -7,17 +7,17 @@ from micron_jax.benchmarks.worker import Worker
 
 
 def measure(workers: Sequence[Worker], *, samples: int, rounds: int, seconds: float) -> list[dict]:
-    """Lets every side take its turn, round by round.
+    """Measures every side in turn, round by round.
 
     Args:
-      workers: the sides, ready.
-      samples: that a step of theirs takes.
-      rounds: how often each has its turn.
-      seconds: how long a turn is, but that its last step is taken to the end.
+      workers: the sides.
+      samples: in a step.
+      rounds: number of turns of each side.
+      seconds: of a turn; its last step is done to the end.
 
     Returns:
-      For each side {"samples_per_second": the median, "rates": of each round, "spread": of them,
-      (largest - smallest) / median, "step_seconds": by the median, "peak_bytes"}.
+      For each side {"samples_per_second": the median, "rates": of each round, "spread":
+      (largest - smallest) / median, "step_seconds": from the median, "peak_bytes"}.
 
     Raises:
       Failed: a side broke off.
@@ -25,24 +25,21 @@ def measure(workers: Sequence[Worker], *, samples: int, rounds: int, seconds: fl
     rates, peaks = [[] for _ in workers], [0] * len(workers)
     for _ in range(rounds):
         for side, worker in enumerate(workers):
-            told = worker.run(seconds)
-            rates[side].append(samples * told["steps"] / told["seconds"])
-            peaks[side] = max(peaks[side], told["peak_bytes"])
-    found = []
-    for rate, peak in zip(rates, peaks, strict=True):
-        median = statistics.median(rate)
-        found.append(
-            {
-                "samples_per_second": median,
-                "rates": rate,
-                "spread": (max(rate) - min(rate)) / median,
-                "step_seconds": samples / median,
-                "peak_bytes": peak,
-            }
-        )
-    return found
+            turn = worker.run(seconds)
+            rates[side].append(samples * turn["steps"] / turn["seconds"])
+            peaks[side] = max(peaks[side], turn["peak_bytes"])
+    return [
+        {
+            "samples_per_second": (median := statistics.median(rate)),
+            "rates": rate,
+            "spread": (max(rate) - min(rate)) / median,
+            "step_seconds": samples / median,
+            "peak_bytes": peak,
+        }
+        for rate, peak in zip(rates, peaks, strict=True)
+    ]
 
 
-def ratio(ours: dict, theirs: dict) -> float:
-    """How many times as fast: the median over rounds of the ratio within a round."""
-    return statistics.median(a / b for a, b in zip(ours["rates"], theirs["rates"], strict=True))
+def ratio(side: dict, other: dict) -> float:
+    """Returns how many times as fast a side is: the median of the ratios within each round."""
+    return statistics.median(a / b for a, b in zip(side["rates"], other["rates"], strict=True))

@@ -1,4 +1,4 @@
-"""A corpus to measure reading with where there is none: soft shapes under sensor noise."""
+"""A drawn corpus for measuring the reader: soft shapes under sensor noise."""
 
 from pathlib import Path
 
@@ -12,9 +12,10 @@ def draw(scratch: Path, *, size: int, clips: int = 8, frames: int = 64) -> Path:
     """Builds the set as `micron-jax data build frames` does: JPEGs of about 22 kB at 224 px.
 
     Args:
-      scratch: a folder of one's own.
+      scratch: an empty folder.
       size: side of the frames, px.
-      clips, frames: how many, and how many in each.
+      clips: their number.
+      frames: in each clip.
 
     Returns:
       The data_dir.

@@ -1,4 +1,4 @@
-"""The input pipeline beside a PyTorch `DataLoader`: pairs a second on the same cores, in turns."""
+"""Speed of the input pipeline beside a PyTorch `DataLoader`, on the same cores, in pairs/s."""
 
 import contextlib
 import datetime
@@ -24,29 +24,29 @@ def measure(
     rounds: int,
     seconds: float,
 ) -> dict:
-    """Times both, each in a process of its own.
+    """Measures both, each in a process of its own.
 
     Args:
-      data_dir: of a built corpus; None draws one, of `size` px, for the time of the measurement.
-      peer: whether to measure the `DataLoader` too; it has as many worker processes as cores.
-      batch: pairs in one.
+      data_dir: of a built corpus; None draws a temporary one of `size` px.
+      peer: whether to measure the `DataLoader`, too; it has as many processes as there are cores.
+      size: side of drawn frames, px.
+      batch: pairs in a batch.
       threads, workers: see `pipeline.make_pairs`.
-      rounds, seconds: see `turns.measure`.
+      rounds, seconds: see `alternate.measure`.
 
     Returns:
       {"ours": {"samples_per_second", "per_core", ...}, "theirs" and "ratio" (None without the
-      peer), "mfu": None, "decode_limit": pairs/s that a core would reach if it did nothing but
-      decode, ...}.
+      peer), "mfu": None, "decode_limit": pairs/s of a core that only decodes, ...}.
 
     Raises:
-      UserError: no such corpus, or too small a one; no torch.
+      UserError: the corpus is missing or too small; torch is missing.
     """
     cores = len(os.sched_getaffinity(0))
     with contextlib.ExitStack() as stack:
         if data_dir is None:
             scratch = stack.enter_context(tempfile.TemporaryDirectory())
             data_dir = draw(Path(scratch), size=size)
-        asked = {"data_dir": str(data_dir), "batch": batch}
+        request = {"data_dir": str(data_dir), "batch": batch}
 
         def start(name: str, module: str, request: dict) -> Worker:
             try:
@@ -55,22 +55,22 @@ def measure(
                 raise UserError(f"{name}: {error}") from error
 
         ahead = {"threads": threads, "workers": workers}
-        sides = [start("ours", "input_jax", asked | ahead)]
+        sides = [start("ours", "input_jax", request | ahead)]
         if peer:
-            sides.append(start("the DataLoader", "input_torch", asked | {"processes": cores}))
+            sides.append(start("the DataLoader", "input_torch", request | {"processes": cores}))
         try:
-            found = alternate.measure(sides, samples=batch, rounds=rounds, seconds=seconds)
+            results = alternate.measure(sides, samples=batch, rounds=rounds, seconds=seconds)
         except Failed as error:
             raise UserError(f"a side broke off: {error}") from error
         facts = sides[0].facts
-    for side in found:
+    for side in results:
         side["per_core"] = side["samples_per_second"] / cores
-        del side["peak_bytes"]  # a loader's workers have memory of their own
-    ours, theirs = found[0], found[1] if peer else None
+        del side["peak_bytes"]  # a loader's processes have their own memory
+    jax, torch = results[0], results[1] if peer else None
     return {
-        "ours": ours,
-        "theirs": theirs,
-        "ratio": alternate.ratio(ours, theirs) if theirs else None,
+        "ours": jax,
+        "theirs": torch,
+        "ratio": alternate.ratio(jax, torch) if torch else None,
         "mfu": None,
         "decode_limit": 1 / (2 * facts["decode_seconds"]),
         "jpeg_bytes": facts["jpeg_bytes"],

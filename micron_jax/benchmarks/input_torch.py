@@ -1,8 +1,8 @@
-"""Run as a module, in a process of its own: the same pairs through a PyTorch `DataLoader`.
+"""Worker process: the same pairs through a PyTorch `DataLoader`.
 
-The usual way: worker processes decode, swap patches and make the ten crops of DINO. It is given
-what makes it fast: OpenCV instead of PIL, one thread a worker, crops resized as 8-bit and left so
-(the device would normalize them). Ours makes the crops on the device.
+Its processes decode, swap patches and make the ten crops of DINO, as usual. For speed it uses
+OpenCV instead of PIL, one thread a process, and 8-bit crops, which the device would normalize. Our
+pipeline leaves the crops to the device.
 """
 
 import math
@@ -12,7 +12,7 @@ import sys
 import cv2
 import numpy as np
 
-from micron_jax.benchmarks.worker import Failed, peak_resident_bytes, serve
+from micron_jax.benchmarks.worker import Failed, ReadAhead, serve
 from micron_jax.data.pairs import Pairs
 from micron_jax.datasets.frames import open_frames
 from micron_jax.video.image_files import decode_jpeg
@@ -22,7 +22,7 @@ GLOBAL_SCALE, LOCAL_SCALE = (0.4, 1.0), (0.05, 0.4)
 
 
 class Views:
-    """A map-style data set: a pair's number -> its views, uint8 [S, S, 3] each."""
+    """A map-style data set that gives the views of a pair, uint8 [S, S, 3] each."""
 
     def __init__(self, data_dir: str):
         self.data_dir, self.source = data_dir, None
@@ -33,7 +33,7 @@ class Views:
         return len(self.pairs)
 
     def __getitem__(self, number: int) -> dict:
-        if self.source is None:  # in each worker its own
+        if self.source is None:  # each worker opens its own
             cv2.setNumThreads(1)
             self.source, _ = open_frames(self.data_dir)
             self.rng = np.random.default_rng([os.getpid(), 0])
@@ -47,7 +47,7 @@ class Views:
         return views | {f"local{i}": self.crop(ref, LOCAL, LOCAL_SCALE) for i in range(8)}
 
     def crop(self, image: np.ndarray, size: int, scale: tuple[float, float]) -> np.ndarray:
-        """`data.views.random_crop` by OpenCV."""
+        """Crops as `data.views.random_crop` does, by OpenCV."""
         area = self.rng.uniform(*scale) * self.side**2
         aspect = math.exp(self.rng.uniform(-1, 1) * math.log(4 / 3))
         height, width = (
@@ -58,13 +58,13 @@ class Views:
         left = self.rng.integers(self.side - width + 1)
         part = image[top : top + height, left : left + width]
         smaller = size < min(height, width)
-        way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-        part = cv2.resize(part, (size, size), interpolation=way)
+        method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+        part = cv2.resize(part, (size, size), interpolation=method)
         return cv2.flip(part, 1) if self.rng.random() < 0.5 else part
 
 
-class Batches:
-    """Batches of `Views`, in a random order without an end."""
+class Batches(ReadAhead):
+    """Batches of `Views` in random order, without an end."""
 
     def __init__(self, request: dict):
         """Starts the loader's workers.
@@ -90,17 +90,6 @@ class Batches:
             )
         )
         self.facts = {"platform": "cpu", "versions": {"torch": torch.__version__}}
-
-    def begin(self) -> None:
-        """What was read while the other side had its turn does not count."""
-        for _ in range(self.ahead):
-            next(self.batches)
-
-    def step(self) -> None:
-        next(self.batches)
-
-    def peak_bytes(self) -> int:
-        return peak_resident_bytes()
 
 
 if __name__ == "__main__":

@@ -1,19 +1,19 @@
-"""What has a checkpoint learned? Its maps, controls and rivals against known truth.
+"""The motion benchmark: maps of a checkpoint, controls and optical flow against known truth.
 
-The names of the read-outs:
+Names of the read-outs:
 
-- `KIND`, `KIND_raw`: a heat of the checkpoint, of registered frames and of frames as they are;
-  `ours` is its default heat of registered frames.
-- `same_frame`: the default heat of the onset against itself; `release_same_frame` the release's.
-- `random`: the default heat of the same network before any training, a mean over seeds.
-- `location`: how often each place moved in clips of other people; it sees no frame.
-- `shuffled`: `ours`, the truth dealt out to the clips by chance; `stratified` is then 0.5.
+- `KIND`, `KIND_raw`: a map of the checkpoint, of registered frames and of frames as they are;
+  `ours` is its default map of registered frames.
+- `same_frame`: the default map of the onset against itself; `release_same_frame` the release's.
+- `random`: the default map of the same network before any training, a mean over seeds.
+- `location`: how often each place moved in clips of other people; it reads no frame.
+- `shuffled`: `ours` with the truth of other clips, at random; `stratified` is then 0.5.
 - `difference`, `difference_raw`; `farneback_median`, `farneback_affine`, the same of `dis` and of
-  `both` together; `flow`, the best of these six: see `learn_flow`. Each is the best setting of its
-  kind on people other than those it is judged on.
+  `both`; `flow`, the best of these six: see `learn_flow`. Each has the setting of its kind that is
+  best on people other than the judged ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +23,11 @@ from micron_jax.benchmarks import learn_flow, learn_methods, learn_scores, learn
 from micron_jax.benchmarks.learn_scores import Figures
 from micron_jax.benchmarks.learn_truth import AMPLITUDES, Truth
 from micron_jax.errors import UserError
+from micron_jax.pretrained import MicronBert
 
 SHUFFLES = 20
-CHOICE_CLIPS = 64  # at most, that the rivals' settings are chosen on
-# Of each kind where there is nobody to choose on: the best on the people we had.
+CHOICE_CLIPS = 64  # at most, on which the settings of flow and difference are chosen
+# The settings if there are no other people to choose on.
 DEFAULTS = {
     "farneback_median": "farneback 25 median relative",
     "farneback_affine": "farneback 25 affine relative",
@@ -47,19 +48,19 @@ def measure(
     split: str = "test",
     seeds: int = 3,
 ) -> tuple[dict, Truth, dict[str, np.ndarray]]:
-    """The whole benchmark.
+    """Runs the whole benchmark.
 
     Args:
-      checkpoints: of one architecture, such as the seeds of a training: their figures are averaged.
+      checkpoints: of one architecture, such as the seeds of a training; their figures are averaged.
       folders: sets that `micron-jax data synth` made.
-      choose: sets on whose `val` people, or else `train` people, the rivals' settings are chosen
-        and the prior of places is counted; empty: on those of `folders`.
-      split: whose clips are judged.
-      seeds: of the random weights.
+      choose: sets whose `val` people, or else `train` people, serve to choose the settings of flow
+        and difference and to count the prior of places; empty: those of `folders`.
+      split: the people whose clips are judged.
+      seeds: number of random networks.
 
     Returns:
-      The report {"readouts": {name: see `learn_scores.evaluate`}, "over_flow": what `ours` is
-      better by, "chosen", ...}, the truth, and the maps [S, C, 28, 28] by name.
+      The report {"readouts": {name: see `learn_scores.evaluate`}, "over_flow": `ours` less `flow`,
+      "chosen", ...}, the truth, and the maps [S, C, 28, 28] by name.
 
     Raises:
       UserError: a set or a checkpoint cannot be used.
@@ -70,48 +71,23 @@ def measure(
     for checkpoint, model in zip(checkpoints, models, strict=True):
         if model.config != models[0].config or model.map_kinds != kinds:
             raise UserError(
-                f"--checkpoint {checkpoint}: another network than {checkpoints[0]}; give "
+                f"{checkpoint}: another network than {checkpoints[0]}; give "
                 "checkpoints of one setting, or run them apart"
             )
-    others, chosen_on = _others(choose or folders, split)
+    others, chosen_on = _other_people(choose or folders, split)
     merits = _merits(others) if others else {}
-    chosen = _chosen(merits) if merits else DEFAULTS
-
-    ways: dict[str, learn_methods.Way] = {}
-    for n, model in enumerate(models):
-        ways[f"model{n} "] = learn_methods.read_out(model)
-    for n in range(seeds):
-        ways[f"random{n}"] = learn_methods.one_heat(
-            learn_methods.random_model(models[0], n), kinds[0]
-        )
-    for name, finder in learn_flow.FINDERS.items():
-        if any(candidate.startswith(f"{name} ") for candidate in chosen.values()):
-            ways[f"{name} "] = learn_methods.flows(finder)
-    ways["difference "] = learn_methods.differences
-    seen = learn_methods.see(ways, truth, label="clips")
-
-    maps = {
-        name.removeprefix("model0 "): np.stack(
-            [seen[name.replace("model0", f"model{n}", 1)] for n in range(len(models))]
-        )
-        for name in seen
-        if name.startswith("model0 ")
-    }
-    maps = {"ours": maps[kinds[0]]} | maps
-    maps["random"] = np.stack([seen[f"random{n}"] for n in range(seeds)])
-    for name, candidate in chosen.items():
-        maps[name] = seen[candidate][None]
-    maps["difference_raw"] = seen[f"{chosen['difference']}_raw"][None]
+    chosen = _best_of_each_kind(merits) if merits else DEFAULTS
+    maps = _maps(models, seeds, chosen, truth)
     if others:
         prior = others.moved.mean(axis=0, dtype=np.float32)
         maps["location"] = np.broadcast_to(prior, (1, *truth.moved.shape))
 
-    found = {name: learn_scores.figures(values, truth) for name, values in maps.items()}
-    readouts = {name: learn_scores.summary(values, truth) for name, values in found.items()}
+    figures = {name: learn_scores.figures(values, truth) for name, values in maps.items()}
+    readouts = {name: learn_scores.summary(values, truth) for name, values in figures.items()}
     shuffled = learn_scores.summary(_shuffled(maps["ours"], truth), truth)
     report = {
         "readouts": readouts | {"shuffled": shuffled},
-        "over_flow": learn_scores.difference(found["ours"], found["flow"]),
+        "over_flow": learn_scores.difference(figures["ours"], figures["flow"]),
         "interval": "low, high: 95 % of `stratified`, bootstrap over people",
         "ours": kinds[0],
         "chosen": chosen,
@@ -127,18 +103,48 @@ def measure(
     return report, truth, maps
 
 
-def merit(found: Figures) -> float:
-    """What the rivals' settings are chosen by: ranking within and between clips, false alarms."""
-    ranked = [
-        found[f"{amplitude:g} {kind}"][0]
+def merit(figures: Figures) -> float:
+    """Returns the score of a setting: ranking within and between clips, less false positives."""
+    ranks = [
+        figures[f"{amplitude:g} {kind}"][0]
         for amplitude in AMPLITUDES
         for kind in ("auc", "stratified")
     ]
-    ranked = [value for value in ranked if np.isfinite(value)]
-    return float(np.mean(ranked) - np.nan_to_num(found["false_positives"][0]))
+    ranks = [value for value in ranks if np.isfinite(value)]
+    return float(np.mean(ranks) - np.nan_to_num(figures["false_positives"][0]))
 
 
-def _others(folders: Sequence[Path], split: str) -> tuple[Truth | None, str]:
+def _maps(
+    models: Sequence[MicronBert], seeds: int, chosen: Mapping[str, str], truth: Truth
+) -> dict[str, np.ndarray]:
+    """Computes the maps [S, C, 28, 28] of the models, controls and chosen settings, by name."""
+    kind = models[0].map_kinds[0]
+    methods: dict[str, learn_methods.Method] = {}
+    for n, model in enumerate(models):
+        methods[f"model{n} "] = learn_methods.read_out(model)
+    for n in range(seeds):
+        methods[f"random{n}"] = learn_methods.one_map(
+            learn_methods.random_model(models[0], n), kind
+        )
+    for name, finder in learn_flow.FINDERS.items():
+        if any(setting.startswith(f"{name} ") for setting in chosen.values()):
+            methods[f"{name} "] = learn_methods.flows(finder)
+    methods["difference "] = learn_methods.differences
+    results = learn_methods.compute(methods, truth, label="clips")
+    maps = {
+        name.removeprefix("model0 "): np.stack(
+            [results[name.replace("model0", f"model{n}", 1)] for n in range(len(models))]
+        )
+        for name in results
+        if name.startswith("model0 ")
+    }
+    maps = {"ours": maps[kind]} | maps
+    maps["random"] = np.stack([results[f"random{n}"] for n in range(seeds)])
+    maps |= {name: results[setting][None] for name, setting in chosen.items()}
+    return maps | {"difference_raw": results[f"{chosen['difference']}_raw"][None]}
+
+
+def _other_people(folders: Sequence[Path], split: str) -> tuple[Truth | None, str]:
     for name in ("val", "train"):
         if name == split:
             continue
@@ -154,35 +160,35 @@ def _others(folders: Sequence[Path], split: str) -> tuple[Truth | None, str]:
 
 
 def _merits(others: Truth) -> dict[str, float]:
-    """Of each setting of flow and difference, best first."""
+    """Returns the merit of each setting of flow and difference, the best first."""
     count = min(CHOICE_CLIPS, len(others))
     part = others.clips(np.linspace(0, len(others) - 1, count).astype(int))
-    ways = {f"{name} ": learn_methods.flows(finder) for name, finder in learn_flow.FINDERS.items()}
-    ways["difference "] = learn_methods.differences
-    seen = learn_methods.see(ways, part, label="choosing the rivals' settings")
+    methods = {f"{name} ": learn_methods.flows(flow) for name, flow in learn_flow.FINDERS.items()}
+    methods["difference "] = learn_methods.differences
+    results = learn_methods.compute(methods, part, label="settings of flow and difference")
     merits = {
         name: merit(learn_scores.figures(maps, part, resamples=0))
-        for name, maps in seen.items()
+        for name, maps in results.items()
         if not name.endswith("_raw")
     }
     return dict(sorted(merits.items(), key=lambda item: -item[1]))
 
 
-def _chosen(merits: dict[str, float]) -> dict[str, str]:
-    """The best candidate of each kind, from merits in falling order."""
-    chosen = {}
-    for candidate in merits:
-        family = candidate.split()[0]
-        rest = next((rest for rest in learn_flow.RESTS if f" {rest}" in candidate), None)
-        chosen.setdefault(f"{family}_{rest}" if rest else family, candidate)
+def _best_of_each_kind(merits: dict[str, float]) -> dict[str, str]:
+    """Returns the first setting of each kind, from merits in falling order."""
+    best = {}
+    for setting in merits:
+        family = setting.split()[0]
+        rest = next((rest for rest in learn_flow.RESTS if f" {rest}" in setting), None)
+        best.setdefault(f"{family}_{rest}" if rest else family, setting)
         if rest:
-            chosen.setdefault("flow", candidate)
-    return chosen
+            best.setdefault("flow", setting)
+    return best
 
 
 def _shuffled(maps: np.ndarray, truth: Truth) -> Figures:
-    """Figures of `SHUFFLES` deals, after their mean, where `figures` has those of resamples."""
+    """Returns the mean figures of `SHUFFLES` shuffles, and each, in the place of the resamples."""
     rng = np.random.default_rng(0)
-    deals = [learn_scores.figures(maps, truth.shuffled(rng), resamples=0) for _ in range(SHUFFLES)]
-    columns = {name: np.array([deal[name][0] for deal in deals]) for name in deals[0]}
+    runs = [learn_scores.figures(maps, truth.shuffled(rng), resamples=0) for _ in range(SHUFFLES)]
+    columns = {name: np.array([run[name][0] for run in runs]) for name in runs[0]}
     return {name: np.concatenate([[np.mean(x)], x]) for name, x in columns.items()}

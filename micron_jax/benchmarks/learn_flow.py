@@ -1,9 +1,9 @@
-"""The rivals that know nothing of faces: pixel differences, and optical flow at its best.
+"""Pixel differences and optical flow, the methods without learning.
 
-A way to see motion here is a function of two frames, uint8 [224, 224, 3] each, to a map, float32
-[28, 28], larger where more moved; the second frame registered onto the first and in its light.
-Flow goes both ways, forwards and negated backwards, which halves what it makes up; then the median
-vector, or a robust affine motion, is taken off, since a head that moves is no expression.
+Each takes two frames, uint8 [224, 224, 3], the second registered onto the first and in its light,
+and returns a map, float32 [28, 28], larger where more moved. Flow is the mean of both directions,
+which halves its noise, less the median vector or a robust affine motion, because a moving head is
+no expression.
 """
 
 import functools
@@ -22,11 +22,11 @@ Finder = Callable[[np.ndarray, np.ndarray], np.ndarray]  # gray frames -> [224, 
 
 
 def difference_maps(onset: np.ndarray, apex: np.ndarray) -> dict[str, np.ndarray]:
-    """Mean absolute difference of the gray levels, smoothed by 1 px, in each patch.
+    """Returns the mean absolute difference of smoothed gray levels in each patch.
 
     Returns:
-      {"plain"; "relative", see there; "graded", over 6 and the mean gradient in gray levels a px,
-      since the same motion changes strong edges more}; float32 [28, 28] each.
+      {"plain", "relative": see `relative`, "graded": divided by 6 plus the mean gradient in gray
+      levels a px, because the same motion changes strong edges more}; float32 [28, 28] each.
     """
     gray, other = (
         cv2.GaussianBlur(_gray(x).astype(np.float32), (0, 0), 1.0) for x in (onset, apex)
@@ -39,14 +39,14 @@ def difference_maps(onset: np.ndarray, apex: np.ndarray) -> dict[str, np.ndarray
 
 
 def farneback(gray: np.ndarray, other: np.ndarray, *, window: int, poly: int) -> np.ndarray:
-    """Farnebäck's flow, with Gaussian windows."""
+    """Returns Farnebäck's flow, with Gaussian windows."""
     spread = {5: 1.1, 7: 1.5}[poly]  # as OpenCV advises
     flags = cv2.OPTFLOW_FARNEBACK_GAUSSIAN
     return cv2.calcOpticalFlowFarneback(gray, other, None, 0.5, 4, window, 5, poly, spread, flags)
 
 
 def dis(gray: np.ndarray, other: np.ndarray, *, preset: str, patch: int = 8) -> np.ndarray:
-    """Dense inverse search, down to the finest scale."""
+    """Returns the flow of dense inverse search, down to the finest scale."""
     finder = cv2.DISOpticalFlow.create(getattr(cv2, f"DISOPTICAL_FLOW_PRESET_{preset}"))
     finder.setFinestScale(0)
     finder.setPatchSize(patch)
@@ -55,7 +55,7 @@ def dis(gray: np.ndarray, other: np.ndarray, *, preset: str, patch: int = 8) -> 
 
 
 def enlarged(finder: Finder, factor: int) -> Finder:
-    """The same of frames `factor` times as large; still in px of the frames given."""
+    """Returns a finder that works on larger frames; its flow is in px of the original ones."""
 
     def find(gray: np.ndarray, other: np.ndarray) -> np.ndarray:
         large = [
@@ -68,7 +68,7 @@ def enlarged(finder: Finder, factor: int) -> Finder:
 
 
 def together(*finders: Finder) -> Finder:
-    """The mean of several flows: where they err, they err apart."""
+    """Returns a finder of the mean of several flows, whose errors differ."""
     return lambda gray, other: sum(find(gray, other) for find in finders) / len(finders)
 
 
@@ -94,21 +94,20 @@ FINDERS: dict[str, Finder] = {
 
 
 def motion(finder: Finder, onset: np.ndarray, apex: np.ndarray) -> np.ndarray:
-    """Mean vector of each patch, px: float32 [28, 28, 2] of two frames uint8 [224, 224, 3]."""
+    """Returns each patch's mean vector, px: two frames uint8 [224, 224, 3] -> [28, 28, 2]."""
     first, second = _gray(onset), _gray(apex)
     return _cells((finder(first, second) - finder(second, first)) / 2)
 
 
 def less_median(vectors: np.ndarray) -> np.ndarray:
-    """Vectors [28, 28, 2] without their median."""
+    """Returns vectors [28, 28, 2] less their median."""
     return vectors - np.median(vectors.reshape(-1, 2), axis=0)
 
 
 def less_affine(vectors: np.ndarray) -> np.ndarray:
-    """Vectors [28, 28, 2] without the affine motion of most of them.
+    """Returns vectors [28, 28, 2] less their robust affine part.
 
-    Least squares with biweight-like weights, found anew 15 times: what an expression moves is far
-    off, and has no say.
+    Least squares, reweighted 15 times: the patches of an expression are outliers.
     """
     values = vectors.reshape(-1, 2).astype(np.float64)
     plane = np.zeros((3, 2))
@@ -124,18 +123,20 @@ RESTS = {"median": less_median, "affine": less_affine}
 
 
 def relative(values: np.ndarray, floor: float) -> np.ndarray:
-    """A map [28, 28] over its own median: in units of the clip's noise, as most patches are still.
+    """Divides a map [28, 28] by its median, the clip's noise, because most patches are still.
 
     Args:
-      floor: added to the median, in the map's unit, so that frames without noise are not blown up.
+      values: the map.
+      floor: added to the median, in the map's unit, for frames without noise.
     """
     return values / (np.median(values) + np.float32(floor))
 
 
 def flow_maps(finder: Finder, onset: np.ndarray, apex: np.ndarray) -> dict[str, np.ndarray]:
-    """What is left of the flow: {"median", "affine", "median relative", "affine relative"}.
+    """Returns lengths of the residual flow, float32 [28, 28] each.
 
-    The first two are lengths in px, the others `relative` ones; float32 [28, 28] each.
+    Returns:
+      {"median", "affine": px, "median relative", "affine relative": see `relative`}.
     """
     vectors, maps = motion(finder, onset, apex), {}
     for name, rest in RESTS.items():

@@ -1,9 +1,9 @@
-"""Ways to see motion, each a function of a batch of pairs to maps: read-outs, controls, rivals."""
+"""Methods of the motion benchmark: read-outs, controls, flow; each turns pairs into maps."""
 
 import concurrent.futures
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -30,74 +30,78 @@ class Pairs:
     registered: np.ndarray
 
 
-Way = Callable[[Pairs], dict[str, np.ndarray]]  # -> name -> float32 [B, 28, 28]
+Method = Callable[[Pairs], dict[str, np.ndarray]]  # returns name -> float32 [B, 28, 28]
 
 
-def see(ways: dict[str, Way], truth: Truth, *, label: str) -> dict[str, np.ndarray]:
-    """All maps of all clips: name -> float32 [C, 28, 28]; a way named `x` gives `x` + its names."""
-    found: dict[str, list[np.ndarray]] = {}
-    for pairs in tqdm(list(_numbers(len(truth))), desc=label, unit=" batches", leave=False):
-        batch = _read(truth, pairs)
-        for prefix, way in ways.items():
-            for name, maps in way(batch).items():
-                found.setdefault(prefix + name, []).append(np.asarray(maps, np.float32))
-    return {name: np.concatenate(maps) for name, maps in found.items()}
+def compute(methods: dict[str, Method], truth: Truth, *, label: str) -> dict[str, np.ndarray]:
+    """Computes the maps of all clips, float32 [C, 28, 28] each.
+
+    A map's name is that of the method and the name that the method gives it, joined.
+    """
+    parts: dict[str, list[np.ndarray]] = {}
+    batches = [range(n, min(n + BATCH, len(truth))) for n in range(0, len(truth), BATCH)]
+    for numbers in tqdm(batches, desc=label, unit=" batches", leave=False):
+        pairs = _read(truth, numbers)
+        for prefix, method in methods.items():
+            for name, maps in method(pairs).items():
+                parts.setdefault(prefix + name, []).append(np.asarray(maps, np.float32))
+    return {name: np.concatenate(maps) for name, maps in parts.items()}
 
 
-def read_out(model: MicronBert) -> Way:
-    """Each heat of a checkpoint: `KIND` of registered frames, `KIND_raw` of frames as they are.
+def read_out(model: MicronBert) -> Method:
+    """Returns the maps of a checkpoint: `KIND` of registered frames, `KIND_raw` of raw frames.
 
-    And `same_frame`, `release_same_frame`, the default heat and the release's of each onset
-    against itself: no motion at all.
+    `same_frame` and `release_same_frame` are its default map and the release's of each onset
+    against itself, without any motion.
     """
     size = model.config.img_size
 
-    def see_pairs(pairs: Pairs) -> dict[str, np.ndarray]:
+    def method(pairs: Pairs) -> dict[str, np.ndarray]:
         onset, apex, registered = (
             _resized(x, size) for x in (pairs.onset, pairs.apex, pairs.registered)
         )
         maps = {}
         for kind in model.map_kinds:
-            maps[kind] = _heat(model, kind, onset, registered)
-            maps[f"{kind}_raw"] = _heat(model, kind, onset, apex)
-        maps["same_frame"] = _heat(model, model.map_kinds[0], onset, onset)
-        maps["release_same_frame"] = _heat(model, "release", onset, onset)
+            maps[kind] = _map(model, kind, onset, registered)
+            maps[f"{kind}_raw"] = _map(model, kind, onset, apex)
+        maps["same_frame"] = _map(model, model.map_kinds[0], onset, onset)
+        maps["release_same_frame"] = _map(model, "release", onset, onset)
         return maps
 
-    return see_pairs
+    return method
 
 
-def one_heat(model: MicronBert, kind: str) -> Way:
-    """One heat of registered frames, named with nothing."""
+def one_map(model: MicronBert, kind: str) -> Method:
+    """Returns one map of registered frames, with an empty name."""
     size = model.config.img_size
 
-    def see_pairs(pairs: Pairs) -> dict[str, np.ndarray]:
+    def method(pairs: Pairs) -> dict[str, np.ndarray]:
         frames = _resized(pairs.onset, size), _resized(pairs.registered, size)
-        return {"": _heat(model, kind, *frames)}
+        return {"": _map(model, kind, *frames)}
 
-    return see_pairs
+    return method
 
 
 def random_model(model: MicronBert, seed: int) -> MicronBert:
-    """The same network before any training."""
-    drawn = jax.jit(init_params, static_argnums=0)(model.config, jax.random.key(seed))
-    return MicronBert(Weights(model.config, drawn, {}, np.zeros((1, 0), np.float32), model.info))
+    """Returns the same network before any training."""
+    params = jax.jit(init_params, static_argnums=0)(model.config, jax.random.key(seed))
+    return MicronBert(Weights(model.config, params, {}, np.zeros((1, 0), np.float32), model.info))
 
 
-def flows(finder: learn_flow.Finder) -> Way:
-    """Optical flow of registered frames: `median`, `affine` and so on; see `flow_maps`."""
+def flows(finder: learn_flow.Finder) -> Method:
+    """Returns optical flow of registered frames; see `flow_maps` for the names."""
     return functools.partial(_of_each, functools.partial(learn_flow.flow_maps, finder))
 
 
 def differences(pairs: Pairs) -> dict[str, np.ndarray]:
-    """Pixel differences of registered frames, and `_raw` of frames as they are."""
+    """Returns pixel differences of registered frames, and `_raw` of frames as they are."""
     maps = _of_each(learn_flow.difference_maps, pairs)
     raw = Pairs(pairs.onset, pairs.apex, pairs.apex)
     return maps | {f"{k}_raw": v for k, v in _of_each(learn_flow.difference_maps, raw).items()}
 
 
 def to_grid(maps: np.ndarray) -> np.ndarray:
-    """Maps [B, h, w] of a network's own patches -> float32 [B, 28, 28]."""
+    """Resizes maps [B, h, w] of a network's own patches to float32 [B, 28, 28]."""
     grid = learn_flow.GRID
     if maps.shape[1:] == (grid, grid):
         return np.asarray(maps, np.float32)
@@ -105,11 +109,11 @@ def to_grid(maps: np.ndarray) -> np.ndarray:
     return np.stack([cv2.resize(np.float32(x), (grid, grid), interpolation=smooth) for x in maps])
 
 
-def _heat(model: MicronBert, kind: str, frames: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    # The release divides by the largest value of all that it is given at once.
+def _map(model: MicronBert, kind: str, frames: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    # The release divides by the largest value of its batch.
     step = 1 if kind == "release" else BATCH
     count = len(frames)
-    short = -count % step  # the last batch is filled up: another shape would compile once more
+    short = -count % step  # fill up the last batch: another shape would compile again
     frames, reference = (np.concatenate([x, x[:1].repeat(short, 0)]) for x in (frames, reference))
     parts = [
         model.motion_map(frames[n : n + step], reference[n : n + step], kind=kind)
@@ -120,13 +124,8 @@ def _heat(model: MicronBert, kind: str, frames: np.ndarray, reference: np.ndarra
 
 def _of_each(make, pairs: Pairs) -> dict[str, np.ndarray]:
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        made = list(pool.map(make, pairs.onset, pairs.registered))
-    return {name: np.stack([maps[name] for maps in made]) for name in made[0]}
-
-
-def _numbers(count: int) -> Iterator[range]:
-    for first in range(0, count, BATCH):
-        yield range(first, min(first + BATCH, count))
+        results = list(pool.map(make, pairs.onset, pairs.registered))
+    return {name: np.stack([maps[name] for maps in results]) for name in results[0]}
 
 
 def _read(truth: Truth, numbers: range) -> Pairs:

@@ -1,15 +1,15 @@
-"""How well maps tell where a face moved: figures that neither habit nor place can raise.
+"""Scores of motion maps.
 
-- *auc*: of each clip with an expression, the area under the ROC curve of its moved against its
-  unmoved patches; the mean over clips. A map that knows where faces mostly move does well here.
-- *stratified*: at each patch's place, clips that moved there against clips that did not
-  (motionless ones and others of that amplitude): the share of all such pairs in which the moved
-  one has the larger value. Whoever looks at places alone has 0.5.
-- *false positives*: of the patches of motionless clips, the share at or above the threshold that
+- *auc*: the area under the ROC curve of a clip's moved against its unmoved patches; the mean over
+  clips with an expression. A prior of the places where faces mostly move does well here.
+- *stratified*: at each place, clips that moved there against clips that did not (motionless ones
+  and others of that amplitude): the share of these pairs in which the moved one has the larger
+  value. A prior of places has 0.5.
+- *false positives*: the share of the patches of motionless clips at or above the threshold that
   finds 70 % of the moved patches, one threshold for all clips.
 
-Intervals (95 %) come from a bootstrap over people, all clips of each: a resample that has a person
-k times counts his clips k times, in pairs with another's as often as both occur.
+Intervals (95 %) are a bootstrap over people: a resample that has a person k times counts all clips
+of this person k times, in pairs as well.
 """
 
 import numpy as np
@@ -20,28 +20,28 @@ from micron_jax.evaluation.significance import draw_subjects, percentiles
 
 RECALL = 0.7
 RESAMPLES = 1000
-_THRESHOLDS = 4000  # tried at most: recall is exact to 1/4000
+_THRESHOLDS = 4000  # at most: recall is exact to 1/4000
 
 Figures = dict[str, np.ndarray]  # name -> [1 + resamples]; the first is of the people as they are
 
 
 def evaluate(maps: np.ndarray, truth: Truth, *, resamples: int = RESAMPLES) -> dict:
-    """All figures of a way to see motion.
+    """Returns all scores of a method's maps.
 
     Args:
       maps: larger where more moved, float [C, 28, 28]; or [S, C, 28, 28] of S seeds, whose figures
-        are averaged, in the intervals too.
+        are averaged, also in the intervals.
       truth: of the C clips.
+      resamples: of the bootstrap.
 
     Returns:
       {"0.5" | "1" | "2": {"auc", "auc_low", "auc_high", "stratified", "low", "high" (of
       `stratified`), "clips", "seen": {"auc", "stratified", "low", "high", "clips"}, "unseen"},
       "false_positives", "false_positives_low", "false_positives_high", "false_positives_at":
       {"0.5": ...} at thresholds of one amplitude, "calm": {"0.5" | ...: {"auc", "stratified",
-      "low", "high", "clips"}, "false_positives"} of the patches alone that no blink and no turn of
-      the head moves, "disturbed": the same of all patches of the clips with a blink or a turn}.
-      Blinks and turns are no expression: what takes them for one is wrong.
-      None: there are no such clips, or no interval from fewer than two people.
+      "low", "high", "clips"}, "false_positives"} without the patches that a blink or a turn of the
+      head moves, "disturbed": the same of the clips with a blink or a turn}. A value is None if
+      there are no such clips, or, of an interval, fewer than two people.
 
     Raises:
       ValueError: maps of another shape, or not finite.
@@ -50,7 +50,7 @@ def evaluate(maps: np.ndarray, truth: Truth, *, resamples: int = RESAMPLES) -> d
 
 
 def figures(maps: np.ndarray, truth: Truth, *, resamples: int = RESAMPLES) -> Figures:
-    """The figures in each resample; the same resamples for every map of the same people."""
+    """Returns the figures in each resample; all maps of the same people have the same resamples."""
     maps = np.asarray(maps, np.float32)
     expected = (len(truth), *truth.moved.shape[1:])
     if maps.ndim not in (3, 4) or maps.shape[-3:] != expected:
@@ -62,49 +62,46 @@ def figures(maps: np.ndarray, truth: Truth, *, resamples: int = RESAMPLES) -> Fi
     if people > 1:
         times = np.concatenate([times, draw_subjects(np.zeros(people, int), resamples)])
     seeds = maps if maps.ndim == 4 else maps[None]
-    every = [_of_one_seed(one.reshape(len(truth), -1), truth, times) for one in seeds]
+    every = [_of_one_seed(values.reshape(len(truth), -1), truth, times) for values in seeds]
     return {name: np.mean([one[name] for one in every], axis=0) for name in every[0]}
 
 
-def summary(found: Figures, truth: Truth) -> dict:
-    """What `evaluate` returns, from what `figures` returned."""
+def summary(figures: Figures, truth: Truth) -> dict:
+    """Returns the scores of `evaluate` from the figures of `figures`."""
 
     def group(name: str, clips: np.ndarray) -> dict:
-        low, high = _interval(found[f"{name} stratified"])
-        told = {
-            "auc": _value(found[f"{name} auc"]),
-            "stratified": _value(found[f"{name} stratified"]),
-        }
-        return told | {"low": low, "high": high, "clips": int(clips.sum())}
+        low, high = _interval(figures[f"{name} stratified"])
+        values = {kind: _value(figures[f"{name} {kind}"]) for kind in ("auc", "stratified")}
+        return values | {"low": low, "high": high, "clips": int(clips.sum())}
 
     def part(name: str, clips: np.ndarray) -> dict:
-        told = {
+        groups = {
             f"{amplitude:g}": group(f"{name} {amplitude:g}", clips & (truth.amplitude == amplitude))
             for amplitude in AMPLITUDES
         }
-        return told | {"false_positives": _value(found[f"{name} false_positives"])}
+        return groups | {"false_positives": _value(figures[f"{name} false_positives"])}
 
-    told = {}
+    scores = {}
     for amplitude in AMPLITUDES:
-        name, of = f"{amplitude:g}", truth.amplitude == amplitude
-        told[name] = group(name, of)
-        told[name]["auc_low"], told[name]["auc_high"] = _interval(found[f"{name} auc"])
-        told[name]["seen"] = group(f"{name} seen", of & truth.seen)
-        told[name]["unseen"] = group(f"{name} unseen", of & truth.unseen)
-    low, high = _interval(found["false_positives"])
+        name, clips = f"{amplitude:g}", truth.amplitude == amplitude
+        scores[name] = group(name, clips)
+        scores[name]["auc_low"], scores[name]["auc_high"] = _interval(figures[f"{name} auc"])
+        scores[name]["seen"] = group(f"{name} seen", clips & truth.seen)
+        scores[name]["unseen"] = group(f"{name} unseen", clips & truth.unseen)
+    low, high = _interval(figures["false_positives"])
     names = [f"{amplitude:g}" for amplitude in AMPLITUDES]
-    return told | {
-        "false_positives": _value(found["false_positives"]),
+    return scores | {
+        "false_positives": _value(figures["false_positives"]),
         "false_positives_low": low,
         "false_positives_high": high,
-        "false_positives_at": {name: _value(found[f"{name} false_positives"]) for name in names},
+        "false_positives_at": {name: _value(figures[f"{name} false_positives"]) for name in names},
         "calm": part("calm", np.ones(len(truth), bool)),
         "disturbed": part("disturbed", _disturbed(truth)),
     }
 
 
-def difference(found: Figures, other: Figures) -> dict:
-    """By how much one way's `stratified` is above another's, person by person the same resamples.
+def difference(figures: Figures, other: Figures) -> dict:
+    """Returns the difference of two methods' `stratified`, in the same resamples of people.
 
     Returns:
       {"0.5" | "1" | "2": {"difference", "low", "high"}, "false_positives": the same, "calm": all
@@ -112,13 +109,13 @@ def difference(found: Figures, other: Figures) -> dict:
     """
 
     def apart(name: str) -> dict:
-        values = found[name] - other[name]
+        values = figures[name] - other[name]
         low, high = _interval(values)
         return {"difference": _value(values), "low": low, "high": high}
 
     def every(prefix: str) -> dict:
-        told = {f"{a:g}": apart(f"{prefix}{a:g} stratified") for a in AMPLITUDES}
-        return told | {"false_positives": apart(f"{prefix}false_positives")}
+        values = {f"{a:g}": apart(f"{prefix}{a:g} stratified") for a in AMPLITUDES}
+        return values | {"false_positives": apart(f"{prefix}false_positives")}
 
     return every("") | {"calm": every("calm ")}
 
@@ -133,10 +130,10 @@ def _of_one_seed(values: np.ndarray, truth: Truth, times: np.ndarray) -> Figures
         "calm": (calm, np.ones(len(truth), bool)),
         "disturbed": (everything, _disturbed(truth)),
     }
-    found: Figures = {}
+    figures: Figures = {}
 
     def ratios(name: str, parts: dict) -> None:
-        found.update({f"{name} {kind}": _ratio(*part, times) for kind, part in parts.items()})
+        figures.update({f"{name} {kind}": _ratio(*part, times) for kind, part in parts.items()})
 
     for amplitude in AMPLITUDES:
         name, of = f"{amplitude:g}", truth.amplitude == amplitude
@@ -150,26 +147,26 @@ def _of_one_seed(values: np.ndarray, truth: Truth, times: np.ndarray) -> Figures
         for which, (patches, rows) in parts_of.items():
             parts = _parts(values, *patches, of & rows, (of | still) & rows, truth.person)
             ratios(f"{which} {name}", parts)
-        found[f"{name} false_positives"] = _false_positives(
+        figures[f"{name} false_positives"] = _false_positives(
             values, moved & of[:, None], unmoved & still[:, None], truth.person, times
         )
-    found["false_positives"] = _false_positives(
+    figures["false_positives"] = _false_positives(
         values, moved, unmoved & still[:, None], truth.person, times
     )
     for which, (patches, rows) in parts_of.items():  # at the same threshold
-        found[f"{which} false_positives"] = _false_positives(
+        figures[f"{which} false_positives"] = _false_positives(
             values, moved, patches[1] & (still & rows)[:, None], truth.person, times
         )
-    return found
+    return figures
 
 
 def _disturbed(truth: Truth) -> np.ndarray:
-    """Clips in which a blink or a turn moves something, bool [C]."""
+    """bool [C]: a blink or a turn moves something in the clip."""
     return truth.distracted.any(axis=(1, 2))
 
 
 def _parts(values, moved, unmoved, group, pool, person) -> dict[str, tuple]:
-    """Sums over the clips of `group`, and for `stratified` their pairs with those of `pool`."""
+    """Returns sums over the clips of `group`, and for `stratified` over their pairs with `pool`."""
     own = _per_clip(values[group], moved[group], unmoved[group], person[group], person.max() + 1)
     others = values[pool], unmoved[pool], person[pool]
     pairs = _pairs((values[group], moved[group], person[group]), others, person.max() + 1)
@@ -177,7 +174,7 @@ def _parts(values, moved, unmoved, group, pool, person) -> dict[str, tuple]:
 
 
 def _per_clip(values, moved, unmoved, person, people: int) -> tuple[np.ndarray, np.ndarray]:
-    """Per person: the sum of the clips' areas, and the number of clips, [P] each."""
+    """Returns each person's sum of areas and number of clips, [P] each."""
     total, clips = np.zeros(people), np.zeros(people)
     for n in np.flatnonzero(moved.any(axis=1) & unmoved.any(axis=1)):
         total[person[n]] += auc(values[n, moved[n]], values[n, unmoved[n]])
@@ -214,7 +211,7 @@ def _pairs(moved, unmoved, people: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _false_positives(values, hits, others, person, times: np.ndarray) -> np.ndarray:
-    """The share of `others` at or above the threshold that `RECALL` of `hits` reach, [R]."""
+    """Returns the share of `others` that reaches the threshold of `RECALL` of the `hits`, [R]."""
     if not hits.any() or not others.any():
         return np.full(len(times), np.nan)
     thresholds = np.unique(values[hits])
@@ -223,7 +220,7 @@ def _false_positives(values, hits, others, person, times: np.ndarray) -> np.ndar
         thresholds = thresholds[at]
 
     def reach(chosen: np.ndarray) -> np.ndarray:
-        """The share that reaches each threshold in each resample, [R, thresholds]."""
+        """Returns the share that reaches each threshold in each resample, [R, thresholds]."""
         rows, _ = np.nonzero(chosen)
         which, owner = values[chosen], person[rows]
         above = np.zeros((times.shape[1], len(thresholds)))
@@ -234,13 +231,13 @@ def _false_positives(values, hits, others, person, times: np.ndarray) -> np.ndar
         with np.errstate(invalid="ignore", divide="ignore"):
             return (times @ above) / (times @ totals)[:, None]
 
-    # The highest threshold that enough reach; the lowest is reached by all.
+    # The highest threshold that enough hits reach; all reach the lowest.
     best = np.maximum((reach(hits) >= RECALL).sum(axis=1) - 1, 0)
     return np.take_along_axis(reach(others), best[:, None], axis=1)[:, 0]
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """In each resample, of sums per person [P] or per pair of people [P, P]: [R]."""
+    """Returns the ratio in each resample [R], of sums per person [P] or pair of people [P, P]."""
     if part.ndim == 1:
         above, below = times @ part, times @ whole
     else:
@@ -254,5 +251,5 @@ def _value(values: np.ndarray) -> float | None:
 
 
 def _interval(values: np.ndarray) -> tuple[float | None, float | None]:
-    drawn = values[1:][np.isfinite(values[1:])]
-    return percentiles(drawn) if len(drawn) and np.isfinite(values[0]) else (None, None)
+    finite = values[1:][np.isfinite(values[1:])]
+    return percentiles(finite) if len(finite) and np.isfinite(values[0]) else (None, None)

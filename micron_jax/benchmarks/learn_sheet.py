@@ -1,4 +1,4 @@
-"""A sheet of example maps: a row a clip, its frames, the truth, and what each way saw."""
+"""A picture of example maps: a row a clip with its frames, the truth and the maps."""
 
 from collections.abc import Sequence
 
@@ -14,10 +14,11 @@ _EACH = 2  # clips of each amplitude, and as many motionless ones
 
 
 def png(truth: Truth, maps: dict[str, np.ndarray]) -> bytes:
-    """The sheet; each way has one scale for all rows, the 99th percentile of what is shown.
+    """Draws the picture; each map's scale is its 99th percentile over all rows.
 
     Args:
-      maps: [S, C, 28, 28] by name; of several seeds, the first is shown.
+      truth: of the C clips.
+      maps: [S, C, 28, 28] by name; the picture shows the first of S seeds.
     """
     clips = examples(truth)
     shown = [name for name in SHOWN if name in maps]
@@ -27,21 +28,21 @@ def png(truth: Truth, maps: dict[str, np.ndarray]) -> bytes:
         onset, apex = (
             cv2.resize(x, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for x in read_pair(truth, n)
         )
-        # A blink or a turn is dark where no expression moves.
-        known = np.where(truth.moved[n], 1.0, 0.35 * truth.distracted[n])
+        # Blinks and turns are dark.
+        moved = np.where(truth.moved[n], 1.0, 0.35 * truth.distracted[n])
         amplitude = truth.amplitude[n]
-        told = f"{amplitude:g} px, {truth.family[n]}" if amplitude else "motionless"
-        tiles = [_tile(onset, f"onset: {told}"), _tile(apex, "apex")]
-        tiles.append(_tile(overlay(onset, known, 1.0), "truth (dark: head, lids)"))
+        title = f"{amplitude:g} px, {truth.family[n]}" if amplitude else "motionless"
+        tiles = [_tile(onset, f"onset: {title}"), _tile(apex, "apex")]
+        tiles.append(_tile(overlay(onset, moved, 1.0), "truth (dark: head, lids)"))
         for name in shown:
-            heat = np.maximum(maps[name][0][n], 0)
-            tiles.append(_tile(overlay(onset, heat, tops[name]), name))
+            values = np.maximum(maps[name][0][n], 0)
+            tiles.append(_tile(overlay(onset, values, tops[name]), name))
         rows.append(np.hstack(tiles))
     return cv2.imencode(".png", np.vstack(rows)[..., ::-1])[1].tobytes()
 
 
 def examples(truth: Truth) -> Sequence[int]:
-    """Clips of as many people as there are: of each amplitude, and motionless ones."""
+    """Chooses clips of each amplitude and motionless ones, of as many people as possible."""
     chosen: list[int] = []
     for amplitude in (*sorted(AMPLITUDES, reverse=True), 0.0):
         free = np.flatnonzero(truth.amplitude == amplitude)
@@ -54,6 +55,6 @@ def examples(truth: Truth) -> Sequence[int]:
 
 
 def _tile(image: np.ndarray, name: str) -> np.ndarray:
-    """A square with its name above, on white: uint8 [SIDE, SIDE, 3] -> with margins."""
+    """Adds white margins and a name to a square, uint8 [SIDE, SIDE, 3]."""
     tile = cv2.copyMakeBorder(image, LABEL, GAP, GAP, 0, cv2.BORDER_CONSTANT, value=(255,) * 3)
     return cv2.putText(tile, name, (GAP, LABEL - 5), FONT, SCALE, (0, 0, 0), 1, cv2.LINE_AA)

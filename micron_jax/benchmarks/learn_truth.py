@@ -1,9 +1,9 @@
-"""What moved, of every patch of the clips of synthetic sets, as the benchmark counts it.
+"""The truth of synthetic clips: which patches the expression moved.
 
-A patch counts as *moved* where all of it moved by the expression, as *unmoved* where none of it
-did, and is left out where part of it did. A blink and a turn of the head are motion, too, but not
-the expression's: patches that they move by more than `STILL` still count as the expression has
-them, and are known, so that figures can be told without them, too.
+A patch is *moved* if the expression moved all of it, *unmoved* if it moved none of it, and left out
+otherwise. Blinks and turns of the head are motion, but not the expression's: a patch that they move
+by more than `STILL` counts as the expression has it, and is marked as distracted, so that figures
+without such patches are possible, too.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ INDEX = "truth.json"
 
 @dataclasses.dataclass(frozen=True)
 class Truth:
-    """Of C clips.
+    """The truth of C clips.
 
     Attributes:
       moved, unmoved: bool [C, 28, 28], by the expression alone.
@@ -48,16 +48,16 @@ class Truth:
 
     @property
     def seen(self) -> np.ndarray:
-        """Whether a clip's warp is of a family that training may know, bool [C]."""
+        """bool [C]: the clip's warp is of a family that training may use."""
         return np.isin(self.family, list(SEEN))
 
     @property
     def unseen(self) -> np.ndarray:
-        """Whether it is of another family, bool [C]; a motionless clip is of neither."""
+        """bool [C]: the clip's warp is of another family; a motionless clip has neither."""
         return (self.amplitude > 0) & ~self.seen
 
     def clips(self, chosen: np.ndarray) -> "Truth":
-        """The clips of an index or a mask."""
+        """Returns the clips of an index or a mask."""
         numbers = np.arange(len(self))[chosen]
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         frames = fields.pop("frames")
@@ -65,13 +65,13 @@ class Truth:
         return Truth(**arrays, frames=tuple(frames[n] for n in numbers))
 
     def shuffled(self, rng: np.random.Generator) -> "Truth":
-        """What moved, dealt out to the clips by chance: nothing can be right about it."""
-        dealt = self.clips(rng.permutation(len(self)))
-        return dataclasses.replace(dealt, person=self.person, frames=self.frames)
+        """Returns the same clips, each with the truth of a random other one."""
+        permuted = self.clips(rng.permutation(len(self)))
+        return dataclasses.replace(permuted, person=self.person, frames=self.frames)
 
 
 def load(folders: Sequence[Path], split: str) -> Truth:
-    """The truth of the clips of one split in sets that `micron-jax data synth` made.
+    """Reads the truth of one split of sets that `micron-jax data synth` made.
 
     Raises:
       UserError: a folder is no such set, is damaged, or no clip is of the split.
@@ -89,7 +89,7 @@ def load(folders: Sequence[Path], split: str) -> Truth:
     if not entries:
         raise UserError(
             f"{' '.join(map(str, folders))}: no clip of the split {split!r}; "
-            "`micron-jax data synth --split` puts people there"
+            "`micron-jax data synth` takes the split of its people"
         )
     moved, unmoved, distracted = (np.stack(x) for x in zip(*arrays, strict=True))
     return Truth(
@@ -104,14 +104,14 @@ def load(folders: Sequence[Path], split: str) -> Truth:
 
 
 def nearest(amplitude: float) -> float:
-    """Of `AMPLITUDES`, the nearest in ratio; 0 stays 0."""
+    """Returns the nearest of `AMPLITUDES`, in ratio; 0 stays 0."""
     if amplitude <= 0:
         return 0.0
-    return float(min(AMPLITUDES, key=lambda known: abs(np.log(amplitude / known))))
+    return float(min(AMPLITUDES, key=lambda level: abs(np.log(amplitude / level))))
 
 
 def read_pair(truth: Truth, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """Onset and apex of a clip, uint8 [224, 224, 3] each.
+    """Reads onset and apex of a clip, uint8 [224, 224, 3] each.
 
     Raises:
       UserError: a frame is gone or damaged.

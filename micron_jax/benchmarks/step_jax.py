@@ -1,4 +1,4 @@
-"""Run as a module, in a process of its own: our train step or our features, step by step."""
+"""Worker process: our train step or our features, step by step."""
 
 import dataclasses
 import importlib.metadata
@@ -8,7 +8,7 @@ import time
 import jax
 import numpy as np
 
-from micron_jax.benchmarks.worker import peak_resident_bytes, serve
+from micron_jax.benchmarks.worker import Side, serve
 from micron_jax.checkpoints.weights import Weights
 from micron_jax.config import build
 from micron_jax.pretrained import MicronBert
@@ -20,8 +20,8 @@ from micron_jax.training.state import init_params
 from micron_jax.training.workdir import release_compiler_memory
 
 
-class _OnDevice:
-    """What is the same of both: one device, frames drawn at random, memory."""
+class _OnDevice(Side):
+    """The common part: one device, random frames, peak memory."""
 
     def __init__(self, request: dict):
         self.config = build(PretrainConfig, request["config"])
@@ -41,16 +41,13 @@ class _OnDevice:
             "versions": {name: importlib.metadata.version(name) for name in ("jax", "flax")},
         }
 
-    def begin(self) -> None:
-        pass
-
     def peak_bytes(self) -> int:
         stats = self.device.memory_stats() or {}
-        return stats.get("peak_bytes_in_use") or peak_resident_bytes()
+        return stats.get("peak_bytes_in_use") or super().peak_bytes()
 
 
 class Train(_OnDevice):
-    """The train step as `micron-jax pretrain` runs it: from uint8 pairs, with their views."""
+    """The train step of `micron-jax pretrain`, from uint8 pairs and with their views."""
 
     def __init__(self, request: dict):
         super().__init__(request)
@@ -58,9 +55,9 @@ class Train(_OnDevice):
         functions = jit_functions(self.config, mesh, steps_per_epoch=1000, total_steps=100_000)
         self.state = functions.init()
         self.frames = [jax.device_put(x, functions.batch_sharding) for x in self.frames]
-        begun = time.perf_counter()
+        begin = time.perf_counter()
         self.compiled = functions.train.lower(functions.state, *self.frames).compile()
-        self.facts["compile_seconds"] = time.perf_counter() - begun
+        self.facts["compile_seconds"] = time.perf_counter() - begin
         release_compiler_memory()  # as `pretrain` does
 
     def step(self) -> None:
@@ -69,7 +66,7 @@ class Train(_OnDevice):
 
 
 class Extract(_OnDevice):
-    """`MicronBert.features`, whose memory and time are those of `micron-jax extract`."""
+    """`MicronBert.features`, as `micron-jax extract` calls it."""
 
     def __init__(self, request: dict):
         super().__init__(request)
@@ -78,20 +75,20 @@ class Extract(_OnDevice):
         encoder = {"encoder": params["encoder"]}
         self.model = MicronBert(Weights(self.config.model, encoder, {}, nothing, {}))
         self.frames = jax.device_put(self.frames[0], self.device)
-        begun = time.perf_counter()
+        begin = time.perf_counter()
         self.step()
-        self.facts["compile_seconds"] = time.perf_counter() - begun
+        self.facts["compile_seconds"] = time.perf_counter() - begin
 
     def step(self) -> None:
         jax.block_until_ready(self.model.features(self.frames))
 
 
 def prepare(request: dict) -> Train | Extract:
-    """The side that a request asks for.
+    """Makes the side of a request.
 
     Args:
       request: {"kind": `train` or `extract`, "config": a `PretrainConfig` as nested dicts, "dtype":
-        None for the config's, or the pair (elsewhere, on a CPU)}.
+        None for the config's, or a pair (on accelerators, on a CPU)}.
     """
     return {"train": Train, "extract": Extract}[request["kind"]](request)
 

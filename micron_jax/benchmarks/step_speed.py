@@ -1,4 +1,4 @@
-"""Ours beside the PyTorch release: the same step, batch and device, in turns."""
+"""Speed of a step beside the PyTorch release's, with the same batch and device, in turns."""
 
 import contextlib
 import dataclasses
@@ -22,7 +22,7 @@ WAYS = {
     "compile": "under torch.compile, float32",
     "compile-autocast": "under torch.compile and bfloat16 autocast",
 }
-# What jax takes of a GPU beforehand the other sides would miss.
+# JAX must leave the GPU's memory to the other sides.
 _ENVIRON = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
 
@@ -36,30 +36,28 @@ def measure(
     rounds: int,
     seconds: float,
 ) -> dict:
-    """Times ours and, given a checkout, the release, each in a process of its own.
+    """Measures ours and, given a checkout, the release, each in a process of its own.
 
     Args:
       kind: `train`, a whole step, or `extract`, the encoder's tokens of frames.
       config: architecture, batch size and, for `train`, the rest.
-      dtype: ours' (elsewhere, on a CPU); None is the config's.
+      dtype: of ours: (on accelerators, on a CPU); None: the config's.
       checkout: of the release.
-      ways: some of `WAYS`; the first is the one that ours is measured by, the others are told
-        besides, as far as they work.
-      rounds, seconds: see `turns.measure`.
+      ways: some of `WAYS`; the ratios are to the first, the others are measured if they work.
+      rounds, seconds: see `alternate.measure`.
 
     Returns:
-      {"ours", "theirs", "ratio", "memory_ratio", "mfu": ours', "others": by way, and what was
-      measured: "kind", "way" of theirs, "batch", "size", "dtype" of ours, "flops_per_sample",
-      "device", "rounds", "date"}. `theirs` and the ratios are None without a checkout, an `mfu` is
-      None where the device's peak is not known. A side has what `turns.measure` says and
-      "flops_per_second", "mfu", "compile_seconds" and "versions"; one of "others" that does not
-      work has "failed" alone.
+      {"ours", "theirs": the first way, "ratio", "memory_ratio", "mfu": of ours, "others": way ->
+      side, "kind", "way", "batch", "size", "dtype" of ours, "flops_per_sample", "device",
+      "rounds", "date"}. A side has the figures of `alternate.measure`, "flops_per_second", "mfu",
+      "compile_seconds" and "versions", or "failed" alone. `theirs` and the ratios are None without
+      a checkout, an `mfu` is None if the device's peak is unknown.
 
     Raises:
-      UserError: no torch, no checkout, a setting that the release does not have, or memory does
-        not suffice.
+      UserError: no torch, no checkout, a setting that the release does not have, or not enough
+        memory.
     """
-    asked = _release_request(kind, config, checkout) if checkout else None
+    of_release = _release_request(kind, config, checkout) if checkout else None
     environ = _ENVIRON | {"CUDA_VISIBLE_DEVICES": _first_gpu()}
     request = {"kind": kind, "config": dataclasses.asdict(config), "dtype": dtype}
     failed = {}
@@ -73,27 +71,29 @@ def measure(
         except Failed as error:
             raise UserError(f"ours: {error}") from error
         facts = workers["ours"].facts
-        if asked and facts["platform"] not in ("cpu", "gpu"):
-            raise UserError(f"--release: the release does not run on a {facts['platform']}")
-        for way in ways if asked else ():
+        if of_release and facts["platform"] not in ("cpu", "gpu"):
+            raise UserError(f"{checkout}: the release does not run on a {facts['platform']}")
+        for way in ways if of_release else ():
             try:
                 workers[way] = start(
-                    way, "step_torch", asked | {"way": way, "platform": facts["platform"]}
+                    way, "step_torch", of_release | {"way": way, "platform": facts["platform"]}
                 )
             except Failed as error:
                 if way == ways[0]:
                     raise UserError(f"{checkout}, {way}: {error}") from error
                 failed[way] = {"failed": str(error)}
         try:
-            found = alternate.measure(
+            results = alternate.measure(
                 list(workers.values()), samples=config.batch_size, rounds=rounds, seconds=seconds
             )
         except Failed as error:
             raise UserError(f"a side broke off: {error}") from error
     flops = _flops(kind, config)
     sides = {
-        name: told | _efficiency(told, flops, facts["peak_flops"]) | _about(worker.facts)
-        for (name, worker), told in zip(workers.items(), found, strict=True)
+        name: figures
+        | _efficiency(figures, flops, facts["peak_flops"])
+        | _compilation(worker.facts)
+        for (name, worker), figures in zip(workers.items(), results, strict=True)
     }
     ours = sides.pop("ours")
     for side in sides.values():
@@ -108,7 +108,7 @@ def measure(
         "mfu": ours["mfu"],
         "others": sides | failed,
         "kind": kind,
-        "way": ways[0] if asked else None,
+        "way": ways[0] if of_release else None,
         "batch": config.batch_size,
         "size": config.model.img_size,
         "dtype": facts["dtype"],
@@ -120,31 +120,35 @@ def measure(
 
 
 def device(facts: dict) -> str:
-    """In words, from what a side said of it."""
+    """Returns the name of the device, from a side's facts."""
     if facts["platform"] != "cpu":
         return facts["device"]
     try:
-        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+        model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     except OSError:
-        found = None
-    return f"{len(os.sched_getaffinity(0))} cores of {found[1] if found else 'a CPU'}"
+        model = None
+    return f"{len(os.sched_getaffinity(0))} cores of {model[1] if model else 'a CPU'}"
 
 
 def _first_gpu() -> str:
-    """Of several the sides share one."""
+    """Returns the one GPU that all sides use."""
     return os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
 
 
 def _release_request(kind: str, config: PretrainConfig, checkout: Path) -> dict:
-    """What `theirs.prepare` gets, but for the way; refuses what the release does not have."""
+    """Returns the request of `step_torch.prepare` without the way.
+
+    Raises:
+      UserError: the release has no such setting.
+    """
     check_checkout(checkout)
     model, views = config.model, config.views
     if kind == "train":
         if config.objective.agreement == "mse":
-            raise UserError("--release: config.objective.agreement='mse': the release has no such")
+            raise UserError("config.objective.agreement='mse': the release has no such agreement")
         lacks = [*differences(model), *(["It has no motion branch."] if model.band else [])]
         if lacks:
-            raise UserError(f"--release: not the release's model. {lacks[0]}")
+            raise UserError(f"config.model: not the release's model. {lacks[0]}")
     parts = {"encoder": {}, "decoder": {}}
     arguments = class_arguments(Weights(model, parts, {}, None, {}))
     arguments |= {
@@ -170,12 +174,12 @@ def _flops(kind: str, config: PretrainConfig) -> float:
     return encode_flops(config.model, config.model.img_size)
 
 
-def _efficiency(told: dict, flops: float, peak: float | None) -> dict:
-    done = flops * told["samples_per_second"]
-    return {"flops_per_second": done, "mfu": done / peak if peak else None}
+def _efficiency(figures: dict, flops: float, peak: float | None) -> dict:
+    rate = flops * figures["samples_per_second"]
+    return {"flops_per_second": rate, "mfu": rate / peak if peak else None}
 
 
-def _about(facts: dict) -> dict:
-    """Theirs compile in their first step, if at all."""
+def _compilation(facts: dict) -> dict:
+    # PyTorch compiles, if at all, in the first step.
     compile_seconds = facts.get("compile_seconds", facts["first_seconds"] - facts["step_seconds"])
     return {"compile_seconds": max(compile_seconds, 0.0), "versions": facts["versions"]}

@@ -1,21 +1,21 @@
-"""Run as a module, in a process of its own: the PyTorch release's own model, step by step.
+"""Worker process: the PyTorch release's own model, step by step.
 
-Forward and backward pass are the release's, called as its class means them to be; the release has
-no training loop, so that AdamW, the clipping and the order of a step are PyTorch's and DINO's usual
-ones. Its teacher is frozen, as in DINO's own script: the release's class leaves its parameters
-asking for gradients, which costs memory and gives none. Views are made beforehand and do not count.
+Forward and backward pass are the release's. It has no training loop, so AdamW, clipping and the
+order of a step are the usual ones of PyTorch and DINO. The teacher is frozen, as in DINO's own
+script: the release's class keeps its gradients, which costs memory and has no use. Views are made
+beforehand and do not count.
 """
 
 import contextlib
 import functools
 import sys
 
-from micron_jax.benchmarks.worker import Failed, peak_resident_bytes, serve
+from micron_jax.benchmarks.worker import Failed, Side, serve
 from micron_jax.parity import torch_process
 
 
-class _OnDevice:
-    """What is the same of both: the release's class with random weights, on a device, in a way."""
+class _OnDevice(Side):
+    """The common part: the release's class with random weights, on a device, run in one way."""
 
     def __init__(self, request: dict):
         try:
@@ -38,9 +38,6 @@ class _OnDevice:
         )
         self.facts = {"versions": {"torch": torch.__version__}}
 
-    def begin(self) -> None:
-        pass
-
     def images(self, batch: int, side: int):
         return self.torch.randn(batch, 3, side, side, device=self.device)
 
@@ -51,11 +48,11 @@ class _OnDevice:
     def peak_bytes(self) -> int:
         if self.device == "cuda":
             return self.torch.cuda.max_memory_allocated()
-        return peak_resident_bytes()
+        return super().peak_bytes()
 
 
 class Train(_OnDevice):
-    """Losses, gradients, clipping, AdamW, the teacher's average."""
+    """A training step: losses, gradients, clipping, AdamW, the teacher's average."""
 
     def __init__(self, request: dict):
         super().__init__(request)
@@ -97,7 +94,7 @@ class Train(_OnDevice):
 
 
 class Extract(_OnDevice):
-    """Its `extract_features`."""
+    """The release's `extract_features`."""
 
     def __init__(self, request: dict):
         super().__init__(request)
@@ -112,11 +109,11 @@ class Extract(_OnDevice):
 
 
 def prepare(request: dict) -> Train | Extract:
-    """The side that a request asks for.
+    """Makes the side of a request.
 
     Args:
-      request: {"kind": `train` or `extract`, "checkout", "platform": jax's name of it, "way": one
-        of `speed.WAYS`, "batch", "arguments": of the release's class, "optimizer": an
+      request: {"kind": `train` or `extract`, "checkout", "platform": JAX's name, "way": one of
+        `step_speed.WAYS`, "batch", "arguments": of the release's class, "optimizer": an
         `OptimizerConfig` as a dict, "local_size", "teacher_momentum"}.
     """
     return {"train": Train, "extract": Extract}[request["kind"]](request)

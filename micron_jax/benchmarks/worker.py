@@ -1,8 +1,8 @@
-"""A process that one side of a comparison has to itself, and how it is talked to.
+"""A process for each side of a comparison, with requests and answers in lines of JSON.
 
-Requests and answers are lines of JSON over its standard input and output. The first request says
-what to make ready, each later one for how long to take steps: while one side works the others
-wait, and no side's memory is counted as another's. Neither side's libraries are imported here.
+The first request prepares the side, each later one asks for steps during some seconds. One side
+works while the others wait, and each has its own memory. This module imports neither side's
+libraries.
 """
 
 import contextlib
@@ -16,56 +16,75 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 from micron_jax.errors import UserError
 
 _PATIENCE = 5.0  # seconds: a step under way may take minutes
 
 
-class Side(Protocol):
-    """What a worker measures.
+class Side:
+    """One side of a comparison; a subclass gives `step`.
 
     Attributes:
-      facts: what `Worker.facts` becomes; JSON.
+      facts: becomes part of `Worker.facts`; JSON.
     """
 
     facts: dict
 
     def begin(self) -> None:
-        """Before each turn; does not count."""
+        """Prepares a turn; does not count."""
 
     def step(self) -> None:
-        """One step, to its very end: nothing of it is still under way on a device."""
+        """Does one step and waits until the device has finished it."""
+        raise NotImplementedError
 
     def peak_bytes(self) -> int:
-        """The most memory that it has had; see `peak_resident_bytes` for one without a device."""
+        """Returns the peak memory, of the device or of this process."""
+        return peak_resident_bytes()
+
+
+class ReadAhead(Side):
+    """A side that takes batches from a reader, which goes on reading between the turns.
+
+    Attributes:
+      batches: the reader, an iterator.
+      ahead: number of batches that it may hold ready.
+    """
+
+    def begin(self) -> None:
+        """Drops the batches that were read during the other side's turn."""
+        for _ in range(self.ahead):
+            next(self.batches)
+
+    def step(self) -> None:
+        """Takes a batch."""
+        next(self.batches)
 
 
 class Failed(Exception):
-    """A side cannot be measured; the message is one line that says why."""
+    """A side cannot be measured; the message is one line with the reason."""
 
 
 def serve(prepare: Callable[[dict], Side]) -> int:
-    """What a worker's `main` does: answers until its standard input ends.
+    """Runs a worker: answers requests until its standard input ends.
 
     Args:
-      prepare: the first request -> the side. It may raise `Failed` or `UserError`.
+      prepare: makes the side from the first request; may raise `Failed` or `UserError`.
     """
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what libraries print is no answer
+    os.dup2(2, 1)  # libraries print, too
     side = None
     for line in sys.stdin:
         request = json.loads(line)
         try:
             if side is None:
                 side = prepare(request)
-                begun = time.perf_counter()
-                side.step()  # compiles, where that was not done yet
-                first = time.perf_counter() - begun
-                begun = time.perf_counter()
+                begin = time.perf_counter()
+                side.step()  # compiles, if nothing has been compiled yet
+                first = time.perf_counter() - begin
+                begin = time.perf_counter()
                 side.step()
-                seconds = time.perf_counter() - begun
+                seconds = time.perf_counter() - begin
                 answer = {"first_seconds": first, "step_seconds": seconds} | side.facts
                 forget_peak()
             else:
@@ -80,31 +99,31 @@ def serve(prepare: Callable[[dict], Side]) -> int:
 
 
 def _turn(side: Side, seconds: float) -> dict:
-    begun, steps, taken = time.perf_counter(), 0, 0.0
-    while not steps or taken < seconds:
+    begin, steps, elapsed = time.perf_counter(), 0, 0.0
+    while not steps or elapsed < seconds:
         side.step()
-        steps, taken = steps + 1, time.perf_counter() - begun
-    return {"steps": steps, "seconds": taken}
+        steps, elapsed = steps + 1, time.perf_counter() - begin
+    return {"steps": steps, "seconds": elapsed}
 
 
 def _reason(error: Exception) -> str:
-    said = " ".join(str(error).split())
+    message = " ".join(str(error).split())
     if isinstance(error, Failed | UserError):
-        return said
+        return message
     memory = ("RESOURCE_EXHAUSTED", "out of memory", "not enough memory", "can't allocate memory")
-    if isinstance(error, MemoryError) or any(words in said for words in memory):
-        return "memory does not suffice: lower --batch"
-    return f"{type(error).__name__}: {said}"[:300]
+    if isinstance(error, MemoryError) or any(words in message for words in memory):
+        return "there is not enough memory: use a smaller batch"
+    return f"{type(error).__name__}: {message}"[:300]
 
 
 def forget_peak() -> None:
-    """What memory this process needed until now no longer counts as its peak, where Linux lets."""
+    """Resets the peak memory of this process, if Linux allows it."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_resident_bytes() -> int:
-    """The most main memory that this process has held, since `forget_peak`."""
+    """Returns the peak of this process's main memory since `forget_peak`."""
     try:
         status = Path("/proc/self/status").read_text()
         return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])
@@ -116,31 +135,31 @@ def peak_resident_bytes() -> int:
 
 
 class Worker:
-    """The parent's end; a context that ends the process.
+    """The parent's end of a worker; a context that ends the process.
 
     Attributes:
-      facts: what the side said of itself once it was ready, with `first_seconds` (of its first
-        step) and `step_seconds`.
+      facts: of the side when it is ready, with `first_seconds` (of its first step) and
+        `step_seconds`.
     """
 
     def __init__(self, name: str, module: str, request: dict, *, environ: dict | None = None):
-        """Starts it and waits until it is ready, warmed up.
+        """Starts the process and waits until it has warmed up.
 
         Args:
-          name: what messages call the side.
+          name: of the side, for messages.
           module: its program, below `micron_jax.benchmarks`.
-          request: what `prepare` gets.
+          request: the argument of `prepare`.
           environ: variables besides this process's own.
 
         Raises:
-          Failed: it cannot be measured.
+          Failed: the side cannot be measured.
         """
-        self.name, self._said = name, tempfile.TemporaryFile("w+")  # noqa: SIM115 (open as long as it)
+        self.name, self._errors = name, tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, "-m", f"micron_jax.benchmarks.{module}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._said,
+            stderr=self._errors,
             text=True,
             env=os.environ | (environ or {}),
         )
@@ -157,24 +176,24 @@ class Worker:
         self.close()
 
     def run(self, seconds: float) -> dict:
-        """Takes steps for so long, one at least -> {"steps", "seconds" they took, "peak_bytes"}.
+        """Does steps, one at least, and returns {"steps", "seconds", "peak_bytes"}.
 
         Raises:
-          Failed: it cannot.
+          Failed: the side broke off.
         """
         return self._ask({"seconds": seconds})
 
     def close(self) -> None:
-        """Lets it end by itself, with processes of its own if it has any, or else kills it."""
+        """Lets the process end by itself, and its own processes with it, or kills it."""
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
         try:
             self._process.wait(timeout=_PATIENCE)
         except subprocess.TimeoutExpired:
-            self._process.kill()  # it holds nothing that would be lost
+            self._process.kill()
             self._process.wait()
         self._process.stdout.close()
-        self._said.close()
+        self._errors.close()
 
     def _ask(self, request: dict) -> dict:
         line = ""
@@ -185,16 +204,16 @@ class Worker:
         except BrokenPipeError:
             pass
         if not line:
-            raise Failed(self._last_words())
+            raise Failed(self._exit_reason())
         answer = json.loads(line)
         if "failed" in answer:
             raise Failed(answer["failed"])
         return answer
 
-    def _last_words(self) -> str:
+    def _exit_reason(self) -> str:
         status = self._process.wait()
         if status == -9:
-            return "it was killed, for want of memory most likely: lower --batch"
-        self._said.seek(0)
-        last = (self._said.read().strip().splitlines() or ["no message"])[-1]
+            return "it was killed, probably for lack of memory: use a smaller batch"
+        self._errors.seek(0)
+        last = (self._errors.read().strip().splitlines() or ["no message"])[-1]
         return f"it ended with {status} ({last[:300]})"

@@ -31,7 +31,7 @@ def test_shipped_rows_add_up():
 
 @pytest.mark.parametrize("config", [{}, {"pretrain": {}, "finetune": {"classifier": {}}}])
 def test_another_recipe_is_refused(config):
-    with pytest.raises(UserError, match="no ablation's"):
+    with pytest.raises(UserError, match="not of an ablation"):
         rows_of(config)
 
 

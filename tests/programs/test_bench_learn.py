@@ -87,7 +87,7 @@ def test_defaults_are_candidates():
     candidates = {f"{name} {rest}" for name, maps in seen.items() for rest in maps}
     assert set(learn.DEFAULTS.values()) <= candidates
     best_first = [learn.DEFAULTS["flow"], *learn.DEFAULTS.values()]
-    assert learn._chosen(dict.fromkeys(best_first, 0.5)) == learn.DEFAULTS
+    assert learn._best_of_each_kind(dict.fromkeys(best_first, 0.5)) == learn.DEFAULTS
 
 
 @pytest.mark.parametrize(
