@@ -9,7 +9,7 @@ _NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?")
 
 
 def is_name(text: str) -> bool:
-    """Whether `text` could be OWNER/NAME or OWNER/NAME@REVISION, and no file's name."""
+    """Tests if `text` could be OWNER/NAME or OWNER/NAME@REVISION, and no file's name."""
     return bool(_NAME.fullmatch(text)) and not text.endswith((".pth", ".safetensors", ".npz"))
 
 
@@ -35,7 +35,7 @@ def fetch(name: str) -> Path:
     repository, _, revision = name.partition("@")
     wanted = ["config.json", "model.safetensors", "classifier.json", "classifier.safetensors"]
     try:
-        found = huggingface_hub.snapshot_download(
+        folder = huggingface_hub.snapshot_download(
             repository, revision=revision or None, allow_patterns=wanted
         )
     except errors.GatedRepoError as error:
@@ -51,4 +51,4 @@ def fetch(name: str) -> Path:
     except (OSError, ValueError, errors.HfHubHTTPError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{name}: cannot be fetched from the Hub ({reason})") from error
-    return Path(found)
+    return Path(folder)

@@ -23,7 +23,7 @@ import numpy as np
 
 from micron_jax.errors import UserError
 
-_KINDS = (  # torch's storage, torch's dtype, ours
+_KINDS = (  # torch's storage, torch's dtype, numpy's dtype
     ("DoubleStorage", "float64", "<f8"),
     ("FloatStorage", "float32", "<f4"),
     ("HalfStorage", "float16", "<f2"),
@@ -35,9 +35,9 @@ _KINDS = (  # torch's storage, torch's dtype, ours
     ("ByteStorage", "uint8", "u1"),
     ("BoolStorage", "bool", "?"),
 )
-_STORAGES = {f"torch.{storage}": np.dtype(ours) for storage, _, ours in _KINDS}
-_DTYPES = {f"torch.{dtype}": np.dtype(ours) for _, dtype, ours in _KINDS}
-STORAGE_OF = {np.dtype(ours): storage for storage, _, ours in _KINDS}
+_STORAGES = {f"torch.{storage}": np.dtype(kind) for storage, _, kind in _KINDS}
+_DTYPES = {f"torch.{dtype}": np.dtype(kind) for _, dtype, kind in _KINDS}
+STORAGE_OF = {np.dtype(kind): storage for storage, _, kind in _KINDS}
 _BUILDERS = (
     "collections.OrderedDict",
     "argparse.Namespace",
@@ -245,7 +245,7 @@ def _set_state(target: Any, state: Any) -> None:
 
 
 def _named(module: Any, attribute: Any) -> Any:
-    """What stands for a global: a numpy dtype, or the name itself where it is allowed."""
+    """The value that stands for a global: a numpy dtype, or the name itself if it is allowed."""
     _expect(type(module) is type(attribute) is str, "a global without a name")
     name = f"{module}.{attribute}"
     if name not in _STORAGES and name not in _BUILDERS and name not in _DTYPES:
@@ -257,7 +257,7 @@ def _named(module: Any, attribute: Any) -> Any:
 
 
 def _construct(name: Any, args: Any) -> Any:
-    """All that a pickle can have made beyond dict, list and tuple."""
+    """Makes an object of a pickle: these are all kinds beyond dict, list and tuple."""
     _expect(type(name) is _Name and type(args) is tuple, "a call of what is no name")
     match str(name), args:
         case "collections.OrderedDict", ():

@@ -100,7 +100,7 @@ def from_release(path: str, array: np.ndarray) -> np.ndarray:
 def read_checkpoint(path: Path) -> Weights:
     """Reads a checkpoint of the release: `model`, `args` and `epoch`, `module.` prefix or not.
 
-    One that `encode_checkpoint` gave becomes again what it was made from.
+    The inverse of `encode_checkpoint` for its own files.
 
     Raises:
       UserError: it is damaged, would run code, or is not a checkpoint of Micron-BERT.
@@ -133,8 +133,8 @@ def read_checkpoint(path: Path) -> Weights:
         raise UserError(f"{path}: {error}") from error
     mend = "save the whole model as the release does"
     check_arrays(path, state, shapes, asker="Micron-BERT", mend=mend)
-    paths = shapes_of(config, **parts)
-    arrays = {ours: from_release(ours, state[release_name(ours)]) for ours in paths}
+    names = {name: release_name(name) for name in shapes_of(config, **parts)}
+    arrays = {name: from_release(name, state[there]) for name, there in names.items()}
     return Weights.from_flat(config, arrays, _plain(path, info))
 
 

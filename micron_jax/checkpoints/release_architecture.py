@@ -9,7 +9,7 @@ from micron_jax.models.config import SIZES, ModelConfig
 
 RELEASE_MODEL = "mae_vit_small_patch8"  # the one size that the release names (models/mae.py)
 _RELEASE_HEAD = {"projection_hidden": 2048, "projection_bottleneck": 256}
-# What the release computes whatever its args say; another value of ours it cannot express.
+# The release computes with these values whatever its args say, and with no others.
 _RELEASE_DMA = {
     "dma_query": "rep", "dma_key": "ref", "dma_scaled": True, "dma_tied": False, "poi": "none",
 }  # fmt: skip
@@ -80,7 +80,7 @@ def infer_config(path: Path, state: dict, args: dict) -> ModelConfig:
 
 
 def is_release_size(config: ModelConfig) -> bool:
-    """Whether the release's `get_model` builds this size: patch 8, `small`, MLP 4."""
+    """Tests if the release's `get_model` builds this size: patch 8, `small`, MLP 4."""
     wanted = SIZES["small"] | {"patch_size": 8, "mlp_ratio": 4.0}
     return all(getattr(config, field) == value for field, value in wanted.items())
 
@@ -119,7 +119,7 @@ def release_args(weights: Weights) -> dict:
 
 
 def class_arguments(weights: Weights) -> dict:
-    """How the release's `MaskedAutoencoderViT` is called for these weights.
+    """The arguments of the release's `MaskedAutoencoderViT` for these weights.
 
     `norm_layer` is missing: it must be `partial(nn.LayerNorm, eps=1e-6)`.
     """
@@ -138,19 +138,19 @@ def class_arguments(weights: Weights) -> dict:
 
 
 def differences(config: ModelConfig) -> list[str]:
-    """What the release's class cannot do with a model of ours; a sentence each, often none."""
-    found = []
+    """A sentence about each part of a model that the release's class does not compute."""
+    sentences = []
     if dma := _unlike(config, _RELEASE_DMA):
-        found.append(
+        sentences.append(
             f"Its micro-attention is not the release's ({dma}): there the encoder's features are "
             "the same, and what follows them is not."
         )
     if config.projection_dim and (head := _unlike(config, _RELEASE_HEAD)):
-        found.append(
+        sentences.append(
             f"Its projection head ({head}) is not the release's 2048 and 256: the release's class "
             "loads the rest with strict=False and without the head."
         )
-    return found
+    return sentences
 
 
 def _unlike(config: ModelConfig, fixed: dict) -> str:

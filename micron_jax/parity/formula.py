@@ -1,4 +1,4 @@
-"""Recordings whose weights and images a formula makes: trainings of the release, made again.
+"""Recordings whose weights and images a formula makes: trainings of the release, repeated.
 
 Such a recording holds the settings, the formula's salt and the results, so that nothing of the
 release is needed to compare with it.

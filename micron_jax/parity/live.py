@@ -1,4 +1,4 @@
-"""A checkpoint in a checkout of the PyTorch release, compared with ours layer by layer.
+"""A checkpoint in a checkout of the PyTorch release, beside micron_jax, layer by layer.
 
 The release runs in a process of its own (`torch_process.py`) and answers with arrays: the output
 of each layer, the losses, the gradients, and a checksum of each weight.
@@ -52,7 +52,7 @@ def record(weights: Weights, checkpoint: Path, checkout: Path, views: dict) -> R
     """Runs the release's own code in another process.
 
     Args:
-      weights: of the checkpoint, as ours reads it; of a model without `differences`.
+      weights: of the checkpoint, as `load.read` gives them; of a model without `differences`.
       checkpoint: a `.pth`, which torch reads.
       checkout: the folder of the release that holds `models/mae.py`.
       views: see `inputs.make_views`.
@@ -92,7 +92,7 @@ def record(weights: Weights, checkpoint: Path, checkout: Path, views: dict) -> R
 
 
 def compare(weights: Weights, recording: Recording) -> Iterator[Check]:
-    """Compares ours with a recording, in order of depth: layers, losses, gradients.
+    """Compares micron_jax with a recording, in order of depth: layers, losses, gradients.
 
     A gradient is compared over all weights of a layer together: the true gradient of some, such as
     a key's bias, is zero, and what is left of it is the rounding of the two sides.

@@ -1,4 +1,4 @@
-"""How the error of a comparison grows with depth, drawn."""
+"""A plot of the error of a comparison by depth."""
 
 import io
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ def draw(checks: Sequence[Check], path: Path) -> None:
     axes.set_xlim(-0.7, len(checks) - 0.3)
     axes.set_xticks(x, [check.name for check in checks], rotation=60, ha="right", fontsize=8,
                     rotation_mode="anchor")  # fmt: skip
-    axes.set_ylabel("max |ours − theirs| / max |theirs|")
+    axes.set_ylabel("max |JAX − release| / max |release|")
     failed = [check.name for check in checks if not check.ok]
     verdict = f"first to differ: {failed[0]}" if failed else "all within their bounds"
     axes.set_title(f"Error by depth, {len(checks)} checks: {verdict}", fontsize=10)

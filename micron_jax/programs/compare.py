@@ -24,7 +24,7 @@ def main(argv: list[str]) -> int:
         "micron-jax compare",
         "Run a checkpoint through a checkout of the PyTorch release and through ours, "
         "and compare each layer, the losses and the gradients; or compare with a recording of such "
-        "a run. The error is max |ours - release's| / max |release's|. Ends with 1 where a check "
+        "a run. The error is max |JAX - release| / max |release|. Ends with 1 where a check "
         "fails.",
         EXAMPLES,
         usage="micron-jax compare --checkpoint CKPT --release CHECKOUT [--input IMAGES ...] "
@@ -93,7 +93,7 @@ def _live(arguments) -> Iterable:
     frames = inputs.read_images(images, side) if images else inputs.draw_images(side)
     views = inputs.make_views(frames, weights.config)
     with tempfile.TemporaryDirectory() as scratch:
-        # The release reads a .pth; the user's own is given as it is.
+        # The release reads a .pth; the user's own is passed on as it is.
         if not checkpoint.is_file() or checkpoint.suffix == ".safetensors":
             checkpoint = Path(scratch, "checkpoint.pth")
             files.save(weights, checkpoint)
