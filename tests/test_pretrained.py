@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import re
 import shutil
 from pathlib import Path
@@ -94,6 +95,23 @@ def test_a_run_without_a_checkpoint(run, tmp_path):
     )
     with pytest.raises(UserError, match="holds no checkpoint yet"):
         micron_jax.load(tmp_path / "run")
+
+
+def test_a_run_with_words_of_an_earlier_version_loads(run, model, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    settings = json.loads(path.read_text())
+    settings["model"]["blocks"] = "auto"
+    settings["views"]["swap_with"] = "grey"
+    path.write_text(json.dumps(settings))
+    assert micron_jax.load(tmp_path / "run").config == model.config
+
+
+def test_the_package_names_what_it_hands_out():
+    names = dir(micron_jax)
+    assert {"MicronBert", "load", "__version__", "models", "spotting", "checkpoints"} <= {*names}
+    with pytest.raises(AttributeError, match="no attribute 'lod'"):
+        _ = micron_jax.lod
 
 
 def test_a_damaged_checkpoint_is_named(run, tmp_path):
