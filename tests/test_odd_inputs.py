@@ -84,7 +84,7 @@ def test_what_is_odd_gives_the_features_of_what_is_not(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["no_face.mp4"], "no_face.mp4: no face; crop='whole' takes frames as they are"),
+        (["no_face.mp4"], "no_face.mp4: no face; whole frames need none (crop=whole)"),
         (["half.mp4"], "half.mp4: no frame can be decoded"),
         (["noise.mp4"], "noise.mp4: no frame can be decoded"),
         (["empty.mp4"], "empty.mp4: no frame can be decoded"),
@@ -105,7 +105,7 @@ def test_what_cannot_be_read_is_one_line(command, given, message, tmp_path, caps
     ("given", "message"),
     [
         (["one.mp4"], "one.mp4: one frame only, and nothing to compare it with"),
-        (["speck.png", "color.png"], "speck.png: no face; crop='whole'"),
+        (["speck.png", "color.png"], "speck.png: no face; whole frames need none"),
     ],
 )
 def test_what_cannot_be_compared_is_one_line(given, message, tmp_path, capsys):

@@ -111,7 +111,7 @@ def _no_rows(skipped: list[dict], clips: int) -> str:
     if clips > 1:
         reasons = f"none of the {clips} inputs can be used ({reasons})"
     faceless = any(skip["reason"] == crops.NO_FACE for skip in skipped)
-    return f"{reasons}; crop='whole' takes frames as they are" if faceless else reasons
+    return f"{reasons}; whole frames need none (crop=whole)" if faceless else reasons
 
 
 def _write(
