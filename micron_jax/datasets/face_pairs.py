@@ -1,4 +1,4 @@
-"""Onset and apex of each micro-expression as two crops of a face, one in place of the other."""
+"""Onset and apex of each micro-expression, as two crops of a face."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -20,10 +20,10 @@ from micron_jax.video.image_files import Unreadable, decode_jpeg
 
 @dataclasses.dataclass(frozen=True)
 class PairsConfig:
-    """The benchmark's frames and how they become the network's.
+    """Settings of the benchmark's frames, from its sets to the network.
 
     Attributes:
-      data_dir: where `micron-jax data build` put the protocol's sets.
+      data_dir: folder of the built sets of the protocol.
       crop: one of `faces.crop.KINDS`; `whole` serves frames that were cropped by their vendor.
       size: side of the frames, pixels; 0 is the network's own.
       registered: move the apex onto the onset and match its light (`faces.registration`).
@@ -41,13 +41,19 @@ class PairsConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Opened:
-    """The sets of a protocol: all `samples`, `records[i]` of each, the sheets they are from, and of
-    these, set by set, the rows that could not be used when it was built."""
+    """The sets of a protocol.
+
+    Attributes:
+      samples: of all sets.
+      records: (source, index in it) of each sample.
+      sheets: of each set, {"file", "sha256"}.
+      skipped: of each set, [{"clip", "row", "reason"}] of the rows that its build left out.
+    """
 
     samples: list[Sample]
-    records: list[tuple[Any, int]]  # (source, index in it)
+    records: list[tuple[Any, int]]
     sheets: dict[str, dict]
-    skipped: dict[str, list[dict]]  # {"clip", "row", "reason"}
+    skipped: dict[str, list[dict]]
 
     def record(self, number: int) -> Mapping[str, Any]:
         source, index = self.records[number]
@@ -62,12 +68,12 @@ def open_protocol(data_dir: str | Path, protocol: Protocol) -> Opened:
     """
     samples, records, sheets, skipped = [], [], {}, {}
     for name in protocol.sets:
-        source, own = open_clips(data_dir, name)
-        samples += own
-        records += [(source, index) for index in range(len(own))]
-        told = describe_clips(data_dir, name)
-        sheets[name] = {key: told["sheet"][key] for key in ("file", "sha256")}
-        skipped[name] = told["skipped"]
+        source, set_samples = open_clips(data_dir, name)
+        samples += set_samples
+        records += [(source, index) for index in range(len(set_samples))]
+        about = describe_clips(data_dir, name)
+        sheets[name] = {key: about["sheet"][key] for key in ("file", "sha256")}
+        skipped[name] = about["skipped"]
     return Opened(samples, records, sheets, skipped)
 
 
@@ -80,11 +86,11 @@ def read_pairs(
     registered: bool,
     progress=lambda numbers: numbers,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Onset and apex of some samples, uint8 [n, size, size, 3] each.
+    """Reads onset and apex of some samples, uint8 [n, size, size, 3] each.
 
     Args:
       opened: the sets.
-      numbers: which of `opened.samples`, in this order.
+      numbers: places in `opened.samples`, in this order.
       size: side, pixels.
       crop, registered: see `PairsConfig`.
       progress: wraps the numbers, as `tqdm` does.
@@ -115,7 +121,7 @@ def one_pair(
     crop: str,
     detect: Detector | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Onset and apex of a record of `open_clips`, uint8 [size, size, 3].
+    """Crops onset and apex of a record of `open_clips`, uint8 [size, size, 3].
 
     Where a clip lacks a frame, the nearest one there is stands for it.
 
@@ -139,6 +145,6 @@ def one_pair(
             raise
         raise Unreadable(
             "no face found in its first frames; if its frames are faces already, use "
-            "--config.data.crop=whole"
+            "config.data.crop=whole"
         ) from None
     return cut(onset), cut(apex)

@@ -1,4 +1,4 @@
-"""A contact sheet: one picture of what was cropped, a tile a clip with its name."""
+"""Contact sheets: one picture of all crops, a tile a clip with its name."""
 
 import math
 import os
@@ -16,12 +16,12 @@ FONT, SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.4
 
 
 def spread(count: int, most: int) -> list[int]:
-    """At most `most` of the numbers 0 .. count - 1, evenly apart."""
+    """Returns at most `most` of the numbers 0 .. count - 1, evenly apart."""
     return sorted({int(n) for n in np.linspace(0, count - 1, min(count, most)).round()})
 
 
 def tile(crop: np.ndarray, aspect: float) -> np.ndarray:
-    """uint8 [S, S, 3] -> uint8 [SIDE, SIDE, 3] on white, its width `aspect` times its height."""
+    """Fits a crop into uint8 [SIDE, SIDE, 3] on white, its width `aspect` times its height."""
     width, height = min(1, aspect) * SIDE, min(1, 1 / aspect) * SIDE
     size = (max(1, round(width)), max(1, round(height)))
     filtered = cv2.INTER_AREA if crop.shape[0] > SIDE else cv2.INTER_CUBIC
@@ -33,20 +33,20 @@ def tile(crop: np.ndarray, aspect: float) -> np.ndarray:
 
 
 def shorten(name: str) -> str:
-    """A name as far as it fits below a tile: its end, which tells clips apart."""
+    """Cuts a name to what fits below a tile: its end, which tells clips apart."""
     text = name.encode("ascii", "replace").decode()  # OpenCV writes nothing else
-    kept = text
-    while cv2.getTextSize(kept, FONT, SCALE, 1)[0][0] > SIDE - 4:
+    short = text
+    while cv2.getTextSize(short, FONT, SCALE, 1)[0][0] > SIDE - 4:
         text = text[1:]
-        kept = f"..{text}"
-    return kept
+        short = f"..{text}"
+    return short
 
 
 def png(folder: Path, entries: Sequence[dict]) -> bytes:
-    """The contact sheet as a PNG.
+    """Draws the contact sheet as a PNG.
 
     Args:
-      folder: where the crops lie, JPEGs in `folder / entry["folder"]`.
+      folder: of the crops, JPEGs in `folder / entry["folder"]`.
       entries: of the clips, as in `crops.json`; the middle frame of each of at most `TILES` of
         them is shown. A whole frame that was made square gets its aspect back.
     """

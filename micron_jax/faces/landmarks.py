@@ -1,11 +1,10 @@
-"""Faces: one similarity transform a clip, from five landmarks to a canonical square.
+"""Five landmarks of a face: finding them, and the canonical square that they are aligned to.
 
-The canonical layout is ours: "brow to chin". It is ArcFace's five-point template at 0.85 of its
-size with the eyes at 0.36 of the height, so that in a 224 px crop the pupils are 60 px apart and
-forehead, cheeks and (of an open mouth, too) the chin lie inside. ArcFace's own cuts the chin;
-portraits as in FFHQ spend half of the patches on hair and wall. Alignment per frame would add
-jitter as large as the signal, so the transform is fitted on a clip's first frames and held for
-all of them.
+The canonical layout, "brow to chin", is ArcFace's five-point template at 0.85 of its size with the
+eyes at 0.36 of the height: in a 224 px crop the pupils are 60 px apart, and forehead, cheeks and
+chin lie inside, even of an open mouth. ArcFace's own cuts the chin; portraits as in FFHQ spend half
+of the patches on hair and wall. Alignment per frame would add jitter as large as the signal: the
+transform is fitted to a clip's first frames and held for all of them.
 """
 
 import importlib.util
@@ -29,13 +28,13 @@ CANONICAL = (_ARCFACE - (56.0, 51.6)) / 112.0 * 0.85 + (0.5, 0.36)
 # RGB uint8 [H, W, 3] -> landmarks [N, 5, 2] in pixels of all N faces, largest first.
 Detector = Callable[[np.ndarray], np.ndarray]
 
-# From one look to the next the same face moves by less than this part of its crop's side (1.5
+# Between two frames that are searched, a face moves by less than this part of its crop's side (1.5
 # pupil distances); two people's faces, side by side, are farther apart.
 STRAYED = 0.4
 
 
 def similarity(points: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The rotation, scale and shift (no mirror) that takes `points` to `target` best.
+    """Returns the rotation, scale and shift (no mirror) that best takes `points` to `target`.
 
     Args:
       points, target: (x, y) in pixels, [N, 2], N at least 2.
@@ -51,7 +50,7 @@ def similarity(points: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def canonical_transform(landmarks: np.ndarray, size: int) -> np.ndarray:
-    """Five landmarks [5, 2] in pixels of a frame -> its [2, 3] transform to a crop of `size` px."""
+    """Returns [2, 3], from a frame with these landmarks [5, 2], px, to a crop of `size` px."""
     # Pixel centers lie at whole numbers: the crop spans -0.5 .. size - 0.5.
     return similarity(landmarks, CANONICAL * size - 0.5)
 
@@ -59,11 +58,11 @@ def canonical_transform(landmarks: np.ndarray, size: int) -> np.ndarray:
 def find_landmarks(
     frames: Iterable[np.ndarray], detect: Detector, *, wanted: int = 5, patience: int = 1000
 ) -> np.ndarray | None:
-    """The median of one person's landmarks in a clip's first frames that show that face.
+    """Returns the median of one person's landmarks in a clip's first frames that show that face.
 
-    The first 10 frames are all looked at, then every 10th, until a face was seen in `wanted` of
+    The first 10 frames are all searched, then every 10th, until a face was found in `wanted` of
     them or `patience` frames have gone by. Faces are followed from frame to frame, so that two
-    people are never averaged; of those seen about equally often it is the one whom `detect`
+    people are never averaged; of those found about equally often it is the one whom `detect`
     puts first, as the largest, on average.
 
     Returns:
@@ -76,7 +75,7 @@ def find_landmarks(
         _follow(tracks, detect(frame))
         if max(map(len, tracks), default=0) == wanted:
             break
-    # Half as often as the most seen: a passer-by, or a pattern taken for a face once, is none.
+    # A passer-by, or a pattern that is once taken for a face, is found less than half as often.
     often = max(map(len, tracks), default=0) / 2
     steady = [tuple(zip(*track, strict=True)) for track in tracks if len(track) >= often]
     if not steady:
@@ -85,29 +84,29 @@ def find_landmarks(
     return np.median(landmarks, axis=0)
 
 
-def _follow(tracks: list[list[tuple[int, np.ndarray]]], found: np.ndarray) -> None:
+def _follow(tracks: list[list[tuple[int, np.ndarray]]], faces: np.ndarray) -> None:
     """Adds faces [N, 5, 2] to the tracks whose last one is nearest; a new track for others."""
     gaps = [
         (np.linalg.norm(face - last, axis=1).mean() / _side(last), t, f)
-        for f, face in enumerate(found)
+        for f, face in enumerate(faces)
         for t, last in enumerate(track[-1][1] for track in tracks)
     ]
-    taken_tracks, placed = set(), set()
+    used_tracks, placed = set(), set()
     for gap, t, f in sorted(gaps):
-        if gap <= STRAYED and t not in taken_tracks and f not in placed:
-            tracks[t].append((f, found[f]))
-            taken_tracks.add(t)
+        if gap <= STRAYED and t not in used_tracks and f not in placed:
+            tracks[t].append((f, faces[f]))
+            used_tracks.add(t)
             placed.add(f)
-    tracks.extend([(f, face)] for f, face in enumerate(found) if f not in placed)
+    tracks.extend([(f, face)] for f, face in enumerate(faces) if f not in placed)
 
 
 def _side(landmarks: np.ndarray) -> float:
-    """The side, in pixels of the frame, of the crop that a face would have."""
+    """Returns the side, in pixels of the frame, of the crop that a face would have."""
     return 1 / math.hypot(*canonical_transform(landmarks, 1)[:, 0])
 
 
 def all_faces_detector(*, score: float = 0.7, side: int = 640) -> Detector:
-    """YuNet as a function: RGB uint8 [H, W, 3] -> landmarks [N, 5, 2] in pixels, largest first.
+    """Returns YuNet as a function, RGB uint8 [H, W, 3] -> landmarks [N, 5, 2] in px, largest first.
 
     Args:
       score: confidence below which nothing is a face.

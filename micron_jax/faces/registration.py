@@ -1,4 +1,4 @@
-"""Registration of a pair: what the head and the light did is taken off, the expression stays.
+"""Registration of a pair of frames: it removes the motion of the head and the change of light.
 
 Between the two frames of a micro-expression the head moves about as far as the face does, and the
 light changes. Points are tracked all over the frame (pyramidal Lucas-Kanade) and one affine
@@ -21,14 +21,14 @@ SMOOTH = 1.5  # px, standard deviation: matches are judged without noise, which 
 
 @dataclasses.dataclass(frozen=True)
 class Registration:
-    """What was done to the moving frame.
+    """The transform and the light that a registration found.
 
     Attributes:
       transform: [2, 3] float64, from pixels (x, y) of the reference to those of the moving frame.
       gain, offset: gray levels of the registered frame are gain · level + offset.
       before, after: mean absolute difference from the reference in gray levels, of the half of
         the smoothed pixels that differ least.
-      refused: why the transform is the identity; empty where one was found.
+      refused: the reason why the transform is the identity; empty where it is not.
     """
 
     transform: np.ndarray
@@ -51,7 +51,7 @@ def register(moving: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, Reg
 
     Returns:
       The moving frame in the reference's place and light, uint8 [H, W, 3] (beyond its border that
-      goes on), and what was done to it. Frames that need nothing come back as they were.
+      goes on), and the registration. Frames that need nothing come back as they were.
 
     Raises:
       ValueError: not two uint8 frames of one size.
@@ -83,7 +83,7 @@ def register(moving: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, Reg
 
 
 def estimate_affine(moving: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray | None, str]:
-    """The affine motion of the majority of points between two frames, uint8 [H, W, 3].
+    """Estimates the affine motion of the majority of points between two frames, uint8 [H, W, 3].
 
     Returns:
       ([2, 3] float64, from pixels of the reference to those of the moving frame, ""), or (None,
@@ -99,9 +99,9 @@ def estimate_affine(moving: np.ndarray, reference: np.ndarray) -> tuple[np.ndarr
         maxLevel=3,
         criteria=(cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, 0.003),
     )
-    there, seen, _ = cv2.calcOpticalFlowPyrLK(gray, gray_moving, points, None, **settings)
-    back, seen_back, _ = cv2.calcOpticalFlowPyrLK(gray_moving, gray, there, None, **settings)
-    steady = (np.linalg.norm(back - points, axis=-1) < BACK) & (seen == 1) & (seen_back == 1)
+    there, tracked, _ = cv2.calcOpticalFlowPyrLK(gray, gray_moving, points, None, **settings)
+    back, tracked_back, _ = cv2.calcOpticalFlowPyrLK(gray_moving, gray, there, None, **settings)
+    steady = (np.linalg.norm(back - points, axis=-1) < BACK) & (tracked == 1) & (tracked_back == 1)
     points, there = points[steady], there[steady]
     if len(points) < ENOUGH:
         return None, "too few points could be tracked"
@@ -121,7 +121,7 @@ def estimate_affine(moving: np.ndarray, reference: np.ndarray) -> tuple[np.ndarr
 
 
 def warp_back(moving: np.ndarray, transform: np.ndarray) -> np.ndarray:
-    """The moving frame seen in the reference's place: uint8 [H, W, 3], transform [2, 3]."""
+    """Returns the moving frame in the reference's place: uint8 [H, W, 3], transform [2, 3]."""
     return cv2.warpAffine(
         moving,
         transform,
@@ -132,7 +132,7 @@ def warp_back(moving: np.ndarray, transform: np.ndarray) -> np.ndarray:
 
 
 def match_light(moving: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
-    """(gain, offset) that take gray levels of one frame to the other's, float32 [H, W] twice.
+    """Returns (gain, offset) from gray levels of one frame to the other's, float32 [H, W] twice.
 
     Least squares over the three quarters of pixels that fit best, found anew three times; (1, 0)
     where the fit makes no sense.
@@ -153,7 +153,7 @@ def match_light(moving: np.ndarray, reference: np.ndarray) -> tuple[float, float
 
 
 def difference(moving: np.ndarray, reference: np.ndarray) -> float:
-    """Mean absolute difference of the half of the pixels that differ least, float32 [H, W]."""
+    """Returns the mean absolute difference of the half of the pixels that differ least."""
     apart = np.abs(moving - reference).ravel()
     half = (apart.size + 1) // 2
     return float(np.partition(apart, half - 1)[:half].mean())

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 
 from micron_jax.data.warps import CANVAS, MARGIN, SIZE, SUPER
-from micron_jax.faces import landmarks as faces
 from micron_jax.faces.crop import warp
+from micron_jax.faces.landmarks import canonical_transform
 
 PATCH = 8
 _CENTER = (SIZE - 1) / 2
@@ -70,7 +70,7 @@ class Camera:
 
 def face_canvas(image: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Cuts a face: -> (uint8 [512, 512, 3], the landmarks [5, 2] in px of the 224 px crop)."""
-    transform = faces.canonical_transform(landmarks, SIZE)
+    transform = canonical_transform(landmarks, SIZE)
     in_crop = landmarks @ transform[:, :2].T + transform[:, 2]
     large = transform * SUPER
     large[:, 2] += SUPER * (MARGIN + 0.5) - 0.5

@@ -10,8 +10,7 @@ from micron_jax.datasets.building import group, sole_builder
 from micron_jax.datasets.frames import describe, open_frames, plan
 from micron_jax.datasets.frames.builder import build
 from micron_jax.errors import UserError
-from micron_jax.faces import crop
-from micron_jax.faces import landmarks as faces
+from micron_jax.faces import crop, landmarks
 from micron_jax.video import image_files
 
 SIZE = 32
@@ -27,13 +26,13 @@ def frame(level, marked=True):
 
 
 def stub_detector():
-    landmarks = (faces.CANONICAL * 48 + (8, 0))[None]
-    return lambda image: landmarks if image[2, 2].min() > 200 else landmarks[:0]
+    face = (landmarks.CANONICAL * 48 + (8, 0))[None]
+    return lambda image: face if image[2, 2].min() > 200 else face[:0]
 
 
 @pytest.fixture(autouse=True)
 def _stub(monkeypatch):
-    monkeypatch.setattr(faces, "all_faces_detector", stub_detector)
+    monkeypatch.setattr(landmarks, "all_faces_detector", stub_detector)
 
 
 def write_folder(folder, levels):
@@ -86,7 +85,7 @@ def test_built_frames_can_be_read_in_order(source, tmp_path):
 def test_crops_are_the_clips_one_warp(source, tmp_path):
     build_small(source, tmp_path / "data", quality=100)
     records, _ = open_frames(tmp_path / "data")
-    matrix = faces.canonical_transform(stub_detector()(frame(0))[0], SIZE)
+    matrix = landmarks.canonical_transform(stub_detector()(frame(0))[0], SIZE)
     wanted = crop.warp(frame(90), matrix, SIZE)
     stored = image_files.decode_jpeg(records[5]["image"])
     assert np.abs(stored.astype(int) - wanted).max() < 8
@@ -237,7 +236,7 @@ def test_nothing_usable_leaves_nothing(tmp_path):
 
 def test_a_missing_detector_leaves_nothing(source, tmp_path, monkeypatch):
     monkeypatch.undo()
-    monkeypatch.setattr(faces.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(landmarks.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="micron-jax\\[faces\\]"):
         build_small(source, tmp_path / "data")
     assert not (tmp_path / "data").exists()

