@@ -1,13 +1,13 @@
-"""Run as a script, in a process of its own: what a checkout of the PyTorch release computes.
+"""A script that runs a checkout of the PyTorch release, in a process of its own.
 
     python torch_process.py CHECKOUT CHECKPOINT.pth REQUEST.npz ANSWER.npz
 
 The release was written for the torch, timm and numpy of its day, for a GPU and for a process group.
 Here it gets what it misses of them, none of its files is touched, and its public functions are
-called. REQUEST holds the images and how to build the model, ANSWER what each layer made of them;
-`live.py` tells of both. This file imports nothing of ours: it has torch in its process, not jax.
+called. REQUEST holds the images and the arguments of the model, ANSWER the output of each layer;
+see `live.py`. This file imports nothing of micron_jax: its process has torch and no jax.
 
-Ends with 0, or with 3 and a line on standard output that says what is wrong with what it was given.
+The exit status is 0, or 3 after a line on standard output that names what is wrong with its input.
 """
 
 import argparse
@@ -23,11 +23,11 @@ import numpy as np
 
 
 class Unusable(Exception):
-    """The checkout, the checkpoint or an installed package; the message is one line."""
+    """The checkout, the checkpoint or a package cannot be used; the message is one line."""
 
 
 class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Every module below a package that is missing or broken, of whatever names are asked for.
+    """An importer of empty modules in place of a missing or broken package and all below it.
 
     timm imports torchvision for its data loaders, which the release does not use; and a
     torchvision that was built for another torch fails when it is imported.
@@ -54,7 +54,7 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def prepare(checkout: str):
-    """torch, and the release's `models.mae`."""
+    """Imports torch and the release's `models.mae`, and returns both."""
     try:
         import torch
     except ImportError as error:
@@ -116,16 +116,16 @@ def build(torch, mae, checkpoint: str, settings: dict):
 
 
 def layers(torch, model, views: dict) -> dict:
-    """What every layer gives for the pair, both frames of it one after the other."""
-    seen: dict[str, list] = {}
+    """Returns the output of each layer for the pair, one frame after the other."""
+    outputs: dict[str, list] = {}
     hooks = []
 
     def watch(module, name, *, entering=False):
         def on_output(module, args, output):
-            seen.setdefault(name, []).append(output)
+            outputs.setdefault(name, []).append(output)
 
         def on_input(module, args):
-            seen.setdefault(name, []).append(args[0])
+            outputs.setdefault(name, []).append(args[0])
 
         register = module.register_forward_pre_hook if entering else module.register_forward_hook
         hooks.append(register(on_input if entering else on_output))
@@ -144,21 +144,21 @@ def layers(torch, model, views: dict) -> dict:
         watch(model.decoder_pred, "decoder/pred")
     with torch.no_grad():
         latent, attention, _ = model.forward_encoder(views["rep"], views["ref"])
-        seen |= {"dma/attention": [attention], "dma/output": [latent]}
+        outputs |= {"dma/attention": [attention], "dma/output": [latent]}
         if model.has_decoder:
             model.forward_decoder(latent)
         for hook in hooks:
             hook.remove()
-        seen["last_attention"] = [model.get_last_selfattention(views["rep"])]
+        outputs["last_attention"] = [model.get_last_selfattention(views["rep"])]
         pair = model.extract_features(views["rep"]), model.extract_features(views["ref"])
         patch = backbone.patch_embed.patch_size[0]
         if not model.diag_att:  # the release's fails on the diagonal alone
-            seen["heat/release"] = [model.get_attmap(*pair)[1][..., ::patch, ::patch]]
+            outputs["heat/release"] = [model.get_attmap(*pair)[1][..., ::patch, ::patch]]
         if model.enable_dino:
             crops = [views[f"crop{i}"] for i in range(sum(n.startswith("crop") for n in views))]
-            seen["projection/teacher"] = [model.teacher(crops[:2])]
-            seen["projection/student"] = [model.student(crops)]
-    return {name: torch.cat(parts).numpy() for name, parts in seen.items()}
+            outputs["projection/teacher"] = [model.teacher(crops[:2])]
+            outputs["projection/student"] = [model.student(crops)]
+    return {name: torch.cat(parts).numpy() for name, parts in outputs.items()}
 
 
 def training(model, views: dict) -> dict:
@@ -170,28 +170,28 @@ def training(model, views: dict) -> dict:
     result = model.train()(batch, 0)
     result["loss"].backward()
     names = {"rec_loss": "reconstruction", "dino_loss": "agreement", "loss": "total"}
-    found = {f"loss/{n}": result[k].detach().numpy() for k, n in names.items() if k in result}
+    losses = {f"loss/{n}": result[k].detach().numpy() for k, n in names.items() if k in result}
     gradients = {n: p.grad.numpy() for n, p in model.named_parameters() if p.grad is not None}
-    return found | {f"gradient/{name}": gradient for name, gradient in gradients.items()}
+    return losses | {f"gradient/{name}": gradient for name, gradient in gradients.items()}
 
 
 def main(checkout: str, checkpoint: str, request: str, answer: str) -> int:
     try:
         torch, mae = prepare(checkout)
-        with np.load(request) as given:
-            settings = json.loads(str(given["settings"]))
-            views = {n: torch.from_numpy(given[n]) for n in given.files if n != "settings"}
+        with np.load(request) as file:
+            settings = json.loads(str(file["settings"]))
+            views = {n: torch.from_numpy(file[n]) for n in file.files if n != "settings"}
         model = build(torch, mae, checkpoint, settings).eval()
         weights = {n: zlib.crc32(x.numpy().tobytes()) for n, x in model.state_dict().items()}
         try:
-            found = layers(torch, model, views) | training(model, views)
+            results = layers(torch, model, views) | training(model, views)
         except (AttributeError, TypeError, ValueError, KeyError, RuntimeError) as error:
             why = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             raise Unusable(f"it fails as the public release does not ({why}): patched?") from error
     except Unusable as error:
         print(" ".join(str(error).split()))
         return 3
-    np.savez(answer, weights=json.dumps(weights), **found)
+    np.savez(answer, weights=json.dumps(weights), **results)
     return 0
 
 
