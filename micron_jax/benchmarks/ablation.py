@@ -99,11 +99,11 @@ def run(
         for row in rows
         for seed in range(seeds)
     ]
-    frames = open_frames(corpus)
+    unlabeled = open_frames(corpus)
     for number, (row, seed, learning, _) in enumerate(jobs, 1):
         print(f"{number}/{len(jobs)} {row.name}, seed {seed}", flush=True)
         folder = _folder(workdir, row, seed) / "pretrained"
-        if signal := pretrain(learning, folder, frames, notify=print).signal:
+        if signal := pretrain(learning, folder, unlabeled, notify=print).signal:
             return 128 + signal
     for row, seed, _, judging in jobs:
         folder = _folder(workdir, row, seed)

@@ -1,6 +1,7 @@
 """`micron-jax bench ablation`: the words of the command, and its table."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from micron_jax.programs.arguments import add_command
@@ -64,6 +65,7 @@ def run(options: argparse.Namespace) -> int:
         seeds=options.seeds,
     )
     if isinstance(report, int):
+        print("stopped; the same command goes on", file=sys.stderr)
         return report
     print_report(table(report, options.seeds), report, options.json)
     return 0
