@@ -1,8 +1,13 @@
+"""The folder of a run: its settings, and its compiled programs."""
+
+import json
+
 import jax
 import jax.numpy as jnp
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
+from micron_jax.errors import UserError
 from micron_jax.training import workdir
 
 
@@ -30,3 +35,16 @@ def test_what_the_user_named_stays(cache, tmp_path):
     jax.config.update("jax_compilation_cache_dir", str(tmp_path / "mine"))
     workdir.cache_compiled(tmp_path / "run")
     assert jax.config.jax_compilation_cache_dir == str(tmp_path / "mine")
+
+
+def test_settings_of_an_earlier_version_are_recognized(tmp_path):
+    before = {"model": {"blocks": "auto"}, "views": {"swap_with": "grey"}}
+    (tmp_path / workdir.CONFIG_FILE).write_text(json.dumps(before))
+    now = {"model": {"blocks": "unrolled"}, "views": {"swap_with": "gray"}}
+    workdir.claim_workdir(tmp_path, now, free={"model.blocks"})
+    assert json.loads((tmp_path / workdir.CONFIG_FILE).read_text()) == now
+    now["views"]["swap_with"] = "ref"
+    with pytest.raises(
+        UserError, match=r"\(views.swap_with='gray', now 'ref'\); use a new workdir"
+    ):
+        workdir.claim_workdir(tmp_path, now, free=set())
