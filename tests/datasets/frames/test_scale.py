@@ -1,6 +1,6 @@
 """200,000 frames: bounded memory, killed half-way, the same bytes, pairs read back.
 
-python -m pytest tests/datasets/test_frames_scale.py -m slow -s
+python -m pytest tests/datasets/frames/test_scale.py -m slow -s
 """
 
 import os
