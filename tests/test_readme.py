@@ -136,7 +136,7 @@ NOT_RUN = {
     "time bash launch/quickstart.sh": "the same",
     "bash launch/test.sh": "these very tests",
     'python -m pytest -n 2 --dist loadfile -m "not slow"': "these very tests",
-    "python -m pytest tests/datasets/test_frames_scale.py -m slow -s": "slow, and a test itself",
+    "python -m pytest tests/datasets/frames/test_scale.py -m slow -s": "slow, and a test itself",
     "python tests/helpers/readme_picture.py": "minutes; what it runs: tests/visualization",
     "pip install '.[faces]'": "network",
     "pip install '.[app]'": "network",

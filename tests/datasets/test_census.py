@@ -1,11 +1,13 @@
-"""Sets of full size, of tiny frames: from sheets and trees to the composite of the field."""
+"""Counts of samples and subjects, of imitated sets and of sets built from sheets and frames."""
 
 import collections
+import dataclasses
 
 import pytest
 from helpers import vendor_trees as trees
-from helpers.benchmarks import imitate
+from helpers.benchmarks import imitate, sample
 
+from micron_jax.datasets import protocols
 from micron_jax.datasets.catalog import clip_set
 from micron_jax.datasets.census import compare, compare_set
 from micron_jax.datasets.clips import describe_clips, open_clips
@@ -60,3 +62,76 @@ def test_the_composite_of_built_sets(data_dir):
     parts = collections.Counter(sample.dataset for sample, _ in labeled)
     assert parts == {"casme2": 145, "samm": 133, "smic_hs": 164}
     assert compare(COMPOSITE, samples).ok
+
+
+@pytest.fixture(scope="module")
+def composed():
+    return [sample for name in COMPOSITE.sets for sample in imitate(name)]
+
+
+def test_a_sample_too_few_is_told(composed):
+    short = [s for s in composed if s.emotion != "Sadness" or s.clip.endswith(("0", "2", "4"))]
+    lost = len(composed) - len(short)
+    assert lost
+    lines = compare(COMPOSITE, short).differences
+    assert lines[:2] == [
+        f"samm: negative {92 - lost}, expected 92",
+        f"  sadness {6 - lost}, in a complete set 6",
+    ]
+    assert compare_set("samm", [s for s in short if s.dataset == "samm"])[0] == (
+        f"samm: sadness {6 - lost}, expected 6"
+    )
+
+
+def test_a_sample_too_many_is_told_and_named_among_few():
+    more = [*imitate("casme2"), sample("casme2", "sub02/new", "02", "Fear")]
+    assert compare(protocols.find("casme2_5"), more).ok  # fear is left out there
+    assert compare_set("casme2", more) == ["casme2: fear 3, expected 2"]
+    more = [*imitate("samm"), sample("samm", "009/new", "009", "contempt ")]
+    lines = compare(protocols.find("samm_5"), more).differences
+    assert lines == ["samm: contempt 13, expected 12"]  # too many to name
+    more = [*imitate("samm"), sample("samm", "009/new", "009", "sadness")]
+    lines = compare(protocols.find("samm_3"), more).differences
+    assert lines[0] == "samm: negative 93, expected 92"
+    assert lines[1].startswith("  sadness 7, in a complete set 6: ")
+    assert lines[1].endswith(", 009/new")
+
+
+def test_a_left_out_sample_under_another_name_is_told():
+    samples = [
+        dataclasses.replace(s, clip=s.clip.replace("EP12_01f", "EP12_1f"))
+        for s in imitate("casme2")
+    ]
+    assert compare(protocols.find("casme2_3"), samples).differences == [
+        "casme2: negative 89, expected 88",
+        "  sub04/EP12_01f, which the protocol leaves out, is not found under that name",
+    ]
+
+
+def test_missing_sets_and_subjects_are_told(composed):
+    lines = compare(COMPOSITE, [s for s in composed if s.dataset != "smic_hs"]).differences
+    assert lines == ["smic_hs: no samples, expected 164"]
+    few = [s for s in imitate("casme2") if s.subject != "10"]
+    assert "casme2: 25 subjects, expected 26" in compare_set("casme2", few)
+    assert compare_set("casme2", few)[-1] == "casme2: the set has no subject 10"
+    moved = [
+        dataclasses.replace(s, emotion="happiness") if s.subject == "10" else s
+        for s in imitate("casme2")
+    ]
+    lines = compare(protocols.find("casme2_3"), moved).differences
+    assert lines[-2:] == [
+        "casme2: 25 subjects, expected 24",
+        "  in the set, without a sample here: 18",
+    ]
+
+
+def test_repeated_clips_and_subjects_are_told():
+    samples = imitate("smic_hs")
+    twice = [*samples[:-1], samples[-2]]
+    assert f"smic_hs: {samples[-2].clip} is listed 2 times" in compare_set("smic_hs", twice)
+    renamed = [dataclasses.replace(samples[0], subject="018"), *samples[1:]]
+    assert compare_set("smic_hs", renamed) == [
+        "smic_hs: 17 subjects, expected 16",
+        "smic_hs: subjects 018, 18 look like the same one",
+    ]
+    assert compare_set("mmew", samples) == []

@@ -6,15 +6,11 @@ import numpy as np
 import pytest
 from helpers.benchmarks import imitate, sample
 
-from micron_jax.cli import main
 from micron_jax.data.pairs import Clip
-from micron_jax.datasets import check, frames, leakage
 from micron_jax.datasets.check import check_clips, check_frames, lines
-from micron_jax.datasets.frames.builder import build
 from micron_jax.datasets.protocols import PROTOCOLS
-from micron_jax.datasets.survey import draw_sample, images_in, numbers_in, shared
+from micron_jax.datasets.survey import draw_sample
 from micron_jax.errors import UserError
-from micron_jax.faces import landmarks
 
 
 def png(level, size=8):
@@ -79,27 +75,6 @@ def test_records_and_samples_must_be_as_many(small):
         check_clips("samm", small[0], small[1][:3])
 
 
-def test_the_images_of_a_record():
-    blob = BLOBS[0]
-    assert images_in({"image": blob, "clip": blob}) == [blob]
-    assert images_in({"frames": np.array([blob, b"broken"], object)}) == [blob, b"broken"]
-    record = {"frames": {"image": [blob, blob], "number": [46, 47]}, "apex": 1}
-    assert images_in(record) == [blob, blob]
-    assert numbers_in(record, 2) == [46, 47]
-    assert numbers_in({"frames": [blob]}, 1) == [0]
-    assert images_in({"video": (blob,), "clip": b"sub01", "frame": 7}) == [blob]
-    assert images_in({"frames": [], "clip": blob}) == []
-    assert images_in({"frames": np.array([4, 5]), "jpegs": [blob]}) == [blob]
-    assert images_in({"clip": b"sub01", "onset": 7}) == []
-
-
-def test_shared_frames():
-    digests = np.array([5, 5, 5, 9, 9, 7], np.uint64)
-    owners = np.array([2, 0, 2, 1, 1, 3])
-    assert shared(digests, owners) == {(0, 2): 2}
-    assert shared(digests[:0], owners[:0]) == {}
-
-
 def test_protocols_of_complete_sets(tmp_path):
     samples = imitate("casme2")
     fitting = [PROTOCOLS[name] for name in ("composite", "casme2_3", "casme2_5")]
@@ -122,41 +97,6 @@ def test_protocols_of_complete_sets(tmp_path):
     assert f"casme2 {samples[7].clip}: emotion 'joy'" in report["protocols"][0]["differences"][0]
     assert "protocol casme2_3: DIFFERS" in lines(report)
     assert "casme2: joy 1, expected 0" in report["differences"]
-
-
-@pytest.mark.parametrize(
-    ("dataset", "subjects", "source", "clips", "found"),
-    [
-        (
-            "casme3",
-            ["1", "12", "120"],
-            "corpora/part_A",
-            ["spNO.12/a/color", "spNO.12/b/color", "spNO.120/a/color", "spNO.2/a", "spNO.112/a"],
-            {"12": [0, 1], "120": [2]},
-        ),
-        ("casme3", ["12", "13"], "part_A/spNO.12", ["a/color", "."], {"12": [0, 1]}),
-        (
-            "casme2",
-            ["01", "sub05", "26"],
-            "",
-            ["sub05/EP01_1", "x/SUB1/EP02.avi", "sub010/EP1", "subject26", "mysub26"],
-            {"01": [1], "sub05": [0]},
-        ),
-        (
-            "samm",
-            ["006", "007"],
-            "/data/SAMM",
-            ["006/006_1_2", "007_3_1.avi", "clip006", "0067/a", "6/a", "1007/b"],
-            {"006": [0], "007": [1]},
-        ),
-        ("smic_hs", ["1", "s18"], "", ["s18/micro/a", "s01_n.avi", "g1"], {"1": [1], "s18": [0]}),
-        ("mmew", ["S13", "2"], "", ["anger/S13-07-1", "s02-01-1", "S3-1"], {"2": [1], "S13": [0]}),
-        ("fourdme", ["p1", "3"], "", ["gray/P1/a", "clip3/b", "3/c.mp4"], {"3": [2], "p1": [0]}),
-    ],
-)  # fmt: skip
-def test_subjects_are_found_in_paths(dataset, subjects, source, clips, found):
-    wanted = {subject: [clips[i] for i in numbers] for subject, numbers in found.items()}
-    assert leakage.subjects_in(dataset, subjects, clips, source) == wanted
 
 
 def test_a_corpus_that_holds_subjects(small):
@@ -182,7 +122,7 @@ def test_a_corpus_that_holds_subjects(small):
 
 
 class Records(list):
-    """What TFDS gives: `__getitems__` reads several."""
+    """A source of TFDS: `__getitems__` reads several."""
 
     def __getitems__(self, numbers):
         return [self[number] for number in numbers]
@@ -231,92 +171,3 @@ def test_a_sample_of_a_corpus():
     assert len(set(draw_sample(index, 2)) & {0, 30, 32}) == 2
     numbers = [entry["frame"] for entry in report["unreadable"] if entry["clip"] == "c"]
     assert all(0 <= number < 8 for number in numbers)
-
-
-# The command.
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    """A data_dir with a corpus of two clips, one of subject 12 of CAS(ME)3."""
-    folder = tmp_path_factory.mktemp("check")
-    for clip in ("spNO.12/a", "talk"):
-        (folder / "source" / clip).mkdir(parents=True)
-        for number in range(4):
-            path = folder / "source" / clip / f"{number}.png"
-            cv2.imwrite(str(path), np.full((40, 40, 3), 9 * number + len(clip), np.uint8))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            landmarks, "all_faces_detector", lambda: lambda image: landmarks.CANONICAL[None] * 40
-        )
-        build(folder / "source", folder / "data", size=32)
-    return folder / "data"
-
-
-@pytest.fixture
-def clips(monkeypatch):
-    """Stands for the built sets: casme3 alone."""
-
-    def open_clips(data_dir, name):
-        if name != "casme3":
-            raise UserError(f"no data set `{name}` in {data_dir}")
-        return records(imitate(name)), imitate(name)
-
-    def describe_clips(data_dir, name):
-        return {"skipped": [{"clip": "spNO.1/z", "row": 9, "reason": "no folder"}]}
-
-    monkeypatch.setattr(check, "open_clips", open_clips)
-    monkeypatch.setattr(check, "describe_clips", describe_clips)
-
-
-def test_check_frames_by_command(built, tmp_path, capsys):
-    out = tmp_path / "report.json"
-    assert main(["data", "check", "frames", "--data-dir", str(built), "--json", str(out)]) == 0
-    assert "frames: clips: 2, frames: 8" in capsys.readouterr().out
-    assert main(["data", "check", "frames", "--data-dir", str(built), "--sample", "3"]) == 0
-    assert "frame sizes: 32x32 3" in capsys.readouterr().out
-    report = json.loads(out.read_text())
-    assert report["frame_sizes"] == {"32x32": 8}
-    assert report["unreadable"] == report["misplaced"] == report["duplicates"] == []
-    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
-
-
-def test_check_a_benchmark_by_command(built, clips, tmp_path, capsys):
-    out = tmp_path / "report.json"
-    more = ["--json", str(out), "--protocol", "casme3_4", "--corpus", str(built)]
-    assert main(["data", "check", "casme3", "--data-dir", str(tmp_path), *more]) == 0
-    report = json.loads(out.read_text())
-    assert (report["clips"], report["subjects"]) == (860, 94)
-    assert report["emotions"]["disgust"] == 250
-    assert [(fit["name"], fit["ok"]) for fit in report["protocols"]] == [("casme3_4", True)]
-    assert report["corpus"]["subjects"] == {"12": 1}
-    assert report["corpus"]["leave_out"] == ["spNO.12/a"]
-    assert report["skipped"] == [{"clip": "spNO.1/z", "row": 9, "reason": "no folder"}]
-    text = capsys.readouterr().out
-    assert "  spNO.12/a" in text
-    assert "skipped when built: 1\n  spNO.1/z: no folder" in text
-    assert frames.describe(built)["clips"] == 2
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["frames"], "micron-jax data build frames"),
-        (["casme2"], "no data set `casme2`"),
-        (["casme3", "--protocol", "samm_5"], "those that do: casme3_3, casme3_4, casme3_7"),
-        (["casme3", "--protocol", "seven"], "no protocol 'seven'; choose one of composite"),
-        (["casme3", "--corpus", "nowhere"], "no data set `frames` in nowhere"),
-        (["frames", "--protocol", "casme3_4"], "protocol is for benchmarks"),
-        (["frames", "--sample", "0"], "--sample: '0': needed is 1 or more, or `all`"),
-        (["frames", "--sample", "some"], "--sample: 'some': needed is"),
-        (["casme3", "--json", "gone/out.json"], "--json gone/out.json: name a file"),
-    ],
-)
-def test_bad_input_is_one_line(arguments, words, clips, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert main(["data", "check", *arguments, "--data-dir", "."]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    (line,) = err.splitlines()
-    assert words in line
-    assert list(tmp_path.iterdir()) == []
