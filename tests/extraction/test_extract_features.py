@@ -1,16 +1,13 @@
 import json
 
 import cv2
-import jax
 import numpy as np
 import pytest
 import safetensors.numpy
 from array_record.python import array_record_module
 from helpers import drawn, tiny
+from helpers.drawn_weights import draw_weights
 
-from micron_jax import checkpoints
-from micron_jax.checkpoints.weights import Weights
-from micron_jax.cli import main
 from micron_jax.data.views import normalize
 from micron_jax.errors import UserError
 from micron_jax.extraction import extract_features
@@ -19,8 +16,6 @@ from micron_jax.faces import landmarks
 from micron_jax.faces.crop import place_crop
 from micron_jax.models.micron_bert import bound
 from micron_jax.pretrained import MicronBert
-from micron_jax.training.state import init_params
-from micron_jax.video.image_files import read_image
 from micron_jax.video.inputs import find_inputs
 
 ALL = ("tokens", "cls", "pooled", "dma")
@@ -28,11 +23,8 @@ ALL = ("tokens", "cls", "pooled", "dma")
 
 @pytest.fixture(scope="module")
 def weights():
-    """Of a network of chance: what is asked is which numbers come where."""
-    rng = np.random.default_rng(0)
-    shapes = jax.eval_shape(lambda: init_params(tiny.PAPER, jax.random.key(0)))
-    params = jax.tree.map(lambda leaf: 0.1 * rng.normal(size=leaf.shape).astype("f4"), shapes)
-    return Weights(tiny.PAPER, params, {}, np.zeros((1, 0), np.float32), {})
+    """Random ones: the tests ask where the numbers come, not for their values."""
+    return draw_weights(tiny.PAPER)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +53,7 @@ def extract(weights, clips, output, **settings):
 
 @pytest.fixture(scope="module")
 def whole(weights, clips, tmp_path_factory):
-    """What an extraction in one go gives."""
+    """The file of an extraction in one go."""
     path = tmp_path_factory.mktemp("whole") / "out.npz"
     about = extract(weights, clips, path)
     assert (about["rows"], about["fresh"]) == (18, 18)
@@ -69,29 +61,29 @@ def whole(weights, clips, tmp_path_factory):
 
 
 def test_rows_are_the_model_s_own(weights, clips, whole):
-    with np.load(whole) as held:
-        held = dict(held)
-    assert list(held["clip_name"]) == [clip.name for clip in clips]
-    assert list(held["clip"]) == [0] + 10 * [1] + 7 * [2]
-    assert list(held["frame"]) == [0, 8, 9, 10, 11, 13, 14, 15, 16, 17, 18, *range(8, 15)]
-    np.testing.assert_array_equal(held["clip_fps"], [np.nan, 50, 50])
-    np.testing.assert_allclose(held["seconds"][[1, 5, 11]], [0, 5 / 50, 0])
-    assert np.isnan(held["seconds"][0])
+    with np.load(whole) as features:
+        features = dict(features)
+    assert list(features["clip_name"]) == [clip.name for clip in clips]
+    assert list(features["clip"]) == [0] + 10 * [1] + 7 * [2]
+    assert list(features["frame"]) == [0, 8, 9, 10, 11, 13, 14, 15, 16, 17, 18, *range(8, 15)]
+    np.testing.assert_array_equal(features["clip_fps"], [np.nan, 50, 50])
+    np.testing.assert_allclose(features["seconds"][[1, 5, 11]], [0, 5 / 50, 0])
+    assert np.isnan(features["seconds"][0])
 
     model = MicronBert(weights)
     cuts = [place_crop(clip.frames(), "whole", 32, None) for clip in clips]
     crops = [cut(frame) for clip, cut in zip(clips, cuts, strict=True) for frame in clip.readable()]
     tokens = model.features(np.stack(crops))
-    np.testing.assert_allclose(held["tokens"], tokens, atol=2e-5)
-    np.testing.assert_allclose(held["pooled"], held["tokens"].mean(axis=1), atol=1e-6)
+    np.testing.assert_allclose(features["tokens"], tokens, atol=2e-5)
+    np.testing.assert_allclose(features["pooled"], features["tokens"].mean(axis=1), atol=1e-6)
     encoded = bound(weights.config, weights.params).encode(normalize(np.stack(crops[:1])))
-    np.testing.assert_allclose(held["cls"][0], encoded[0, 0], atol=2e-5)
+    np.testing.assert_allclose(features["cls"][0], encoded[0, 0], atol=2e-5)
 
 
 def test_pairs_stay_in_their_clip_and_span_no_gap(weights, whole):
-    with np.load(whole) as held:
-        rows, dma, tokens, cls = (held[name] for name in ("dma_rows", "dma", "tokens", "cls"))
-        clip, frame = held["clip"][rows], held["frame"][rows]
+    with np.load(whole) as features:
+        rows, dma, tokens, cls = (features[name] for name in ("dma_rows", "dma", "tokens", "cls"))
+        clip, frame = features["clip"][rows], features["frame"][rows]
     assert (clip[:, 0] == clip[:, 1]).all()
     assert (frame[:, 1] - frame[:, 0] == 3).all()
     # Of the frames 8-11 and 13-18: 8 and 13-15; of 8-14: 8-11.
@@ -152,12 +144,12 @@ def test_array_records_hold_the_same(weights, clips, whole, tmp_path, monkeypatc
     for shard in shards:
         reader = array_record_module.ArrayRecordReader(str(shard))
         records += [safetensors.numpy.load(record) for record in reader.read_all()]
-    with np.load(whole) as held:
+    with np.load(whole) as features:
         for name in ("tokens", "cls", "pooled", "clip", "frame"):
-            np.testing.assert_allclose([r[name] for r in records], held[name], atol=1e-6)
+            np.testing.assert_allclose([r[name] for r in records], features[name], atol=1e-6)
         pairs = [record for record in records if "dma" in record]
-        np.testing.assert_allclose([r["dma"] for r in pairs], held["dma"], atol=1e-6)
-        np.testing.assert_array_equal([r["dma_rows"] for r in pairs], held["dma_rows"])
+        np.testing.assert_allclose([r["dma"] for r in pairs], features["dma"], atol=1e-6)
+        np.testing.assert_array_equal([r["dma_rows"] for r in pairs], features["dma_rows"])
     assert extract(weights, clips, output)["fresh"] == 0
 
 
@@ -177,7 +169,7 @@ def test_bfloat16_is_near(weights, clips, whole, tmp_path):
         (dict(crop="ears"), "crop='ears'"),
         (dict(output="out.zip"), "name a file"),
         (dict(output="other.npz"), "holds no features"),
-        (dict(crop="face"), "none of the 3 inputs can be used .*no face.*crop='whole'"),
+        (dict(crop="face"), "none of the 3 inputs can be used .*no face.*crop=whole"),
     ],
 )
 def test_bad_settings(weights, clips, tmp_path, monkeypatch, settings, message):
@@ -186,55 +178,3 @@ def test_bad_settings(weights, clips, tmp_path, monkeypatch, settings, message):
     with pytest.raises(UserError, match=message):
         extract(weights, clips, tmp_path / settings.pop("output", "out.npz"), **settings)
     assert [path.name for path in tmp_path.iterdir()] == ["other.npz"]
-
-
-def test_the_command(weights, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(landmarks, "all_faces_detector", drawn.all_faces_detector)
-    checkpoints.save(weights, tmp_path / "ckpt")
-    drawn.write(tmp_path / "photos" / "one.png", 1)
-    cv2.imwrite(str(tmp_path / "photos" / "sixteen.png"), np.full((9, 9), 700, np.uint16))
-    cv2.imwrite(str(tmp_path / "photos" / "speck.png"), np.zeros((1, 1, 4), np.uint8))
-    command = ["extract", "--checkpoint", str(tmp_path / "ckpt"), "--output"]
-    command += [str(tmp_path / "out.npz"), "--input", str(tmp_path / "photos"), "--stills"]
-    assert main(command) == 0
-    out, bar = capsys.readouterr()
-    assert out.splitlines() == [
-        f"features: {tmp_path}/out.npz",
-        "clips: 1, frames: 1 (of these just now: 1)",
-        "skipped: 2",
-        f"  {tmp_path}/photos/sixteen.png: no face",
-        f"  {tmp_path}/photos/speck.png: no face",
-    ]
-    assert "frames/s" in bar
-    with np.load(tmp_path / "out.npz") as held:
-        assert sorted(held.files)[-3:] == ["frame", "pooled", "seconds"]
-        assert held["cls"].shape == (1, 32)
-    image = read_image(tmp_path / "photos" / "sixteen.png")
-    assert image.shape == (9, 9, 3)
-    assert image.dtype == np.uint8
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ([], "give --input PATH ..., or --set NAME"),
-        (["--input", "x.png", "--set", "casme2"], "give --input PATH ..., or --set NAME"),
-        (["--input", "gone.mp4"], "gone.mp4: no such file"),
-        (["--input", "notes.txt"], "notes.txt: neither a video nor an image"),
-        (["--input", "x.png", "x.png"], "x.png: given twice"),
-        (["--input", "x.png", "--data-dir", "d"], "--data-dir goes with --set"),
-        (["--input", "x.png", "--fps", "0"], "--fps: 0: must be at least 1"),
-        (["--set", "casme2"], "--set goes with --data-dir"),
-        (["--set", "casme2", "--data-dir", "d"], "no data set `casme2`"),
-        (["--input", "x.png"], "ckpt: no such file or folder"),
-    ],
-)
-def test_bad_words_are_one_line(tmp_path, monkeypatch, capsys, arguments, message):
-    monkeypatch.chdir(tmp_path)
-    for name in ("x.png", "notes.txt"):
-        (tmp_path / name).write_bytes(b"")
-    assert main(["extract", "--checkpoint", "ckpt", "--output", "out.npz", *arguments]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    (line,) = err.splitlines()
-    assert message in line

@@ -87,8 +87,8 @@ def test_check_a_benchmark_by_command(built, clips, tmp_path, capsys):
         (["casme3", "--protocol", "seven"], "no protocol 'seven'; choose one of composite"),
         (["casme3", "--corpus", "nowhere"], "no data set `frames` in nowhere"),
         (["frames", "--protocol", "casme3_4"], "protocol is for benchmarks"),
-        (["frames", "--sample", "0"], "--sample: '0': needed is 1 or more, or `all`"),
-        (["frames", "--sample", "some"], "--sample: 'some': needed is"),
+        (["frames", "--sample", "0"], "--sample: '0': give 1 or more, or all"),
+        (["frames", "--sample", "some"], "--sample: 'some': give 1 or more, or all"),
         (["casme3", "--json", "gone/out.json"], "--json gone/out.json: name a file"),
     ],
 )
