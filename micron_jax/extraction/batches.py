@@ -14,7 +14,7 @@ from micron_jax.video.inputs import InputClip
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """How far the batches have come: the next row is the first after these.
+    """The place that batches have come to: the next row is the first after it.
 
     Attributes:
       source: which of the inputs the last row is of; how many there are, at the very end.

@@ -42,7 +42,7 @@ def crop_all(
 
     Args:
       source: folder of films and image folders; see `find_clips`.
-      output: folder to be made, or gone on with.
+      output: folder to be made, or continued.
       size: side of the crops, in pixels.
       kind: one of `crop.KINDS`.
       sheet: make a contact sheet, too.

@@ -17,7 +17,7 @@ from micron_jax.video.image_files import Unreadable
 
 @dataclass(frozen=True)
 class Header:
-    """What a film file says of itself, which may be wrong.
+    """The header of a film file, which may be wrong.
 
     Attributes:
       fps: frames per second; None: unknown.
@@ -32,7 +32,7 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """Reads what a film says of itself; no frame is decoded."""
+    """Reads the header of a film; no frame is decoded."""
     film = cv2.VideoCapture(str(path))
     fps, count = film.get(cv2.CAP_PROP_FPS), film.get(cv2.CAP_PROP_FRAME_COUNT)
     width, height = film.get(cv2.CAP_PROP_FRAME_WIDTH), film.get(cv2.CAP_PROP_FRAME_HEIGHT)

@@ -36,7 +36,7 @@ def pair(truth, *, gain=1.0, offset=0.0, noise=0.0, seed=0):
 
 
 def error(info, truth):
-    """How far the found motion is from the true one, px, mean over the frame."""
+    """Returns the mean distance of the estimated motion from the true one, px."""
     found = GRID @ info.transform[:, :2].T + info.transform[:, 2]
     return np.linalg.norm(found - (GRID @ truth[:, :2].T + truth[:, 2]), axis=-1).mean()
 

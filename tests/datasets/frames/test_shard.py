@@ -51,7 +51,7 @@ def contents(data_dir):
 
 @pytest.fixture
 def whole(source, tmp_path):
-    """What an uninterrupted build by one process makes."""
+    """The files of an uninterrupted build by one process."""
     build_crops(source, tmp_path / "whole")
     return contents(tmp_path / "whole")
 

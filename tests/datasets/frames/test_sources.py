@@ -1,4 +1,4 @@
-"""What a corpus is made of: lists of clips, trees with depth maps, clips left out."""
+"""Sources of a corpus: lists of clips, trees with depth maps, clips left out."""
 
 import json
 
