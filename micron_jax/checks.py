@@ -47,3 +47,9 @@ def within(section: str, config: Any, **bounds: tuple[float, float]) -> None:
     for field, (low, high) in bounds.items():
         if not low <= (value := getattr(config, field)) <= high:
             raise UserError(f"{section}.{field}={value!r}: must lie in {low}..{high}")
+
+
+def require(valid: bool, section: str, config: Any, field: str, mend: str) -> None:
+    """Raises a `UserError` that names a field, its value and the mend, unless it is `valid`."""
+    if not valid:
+        raise UserError(f"{section}.{field}={getattr(config, field)!r}: {mend}")

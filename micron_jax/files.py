@@ -52,6 +52,15 @@ def write_npz(path: Path, *, compressed: bool = False, **arrays) -> None:
     write_whole(path, data.getvalue())
 
 
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raises a `UserError` that names `path` for an `OSError` within: it cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
 def lock(handle: int, *, busy: str) -> None:
     """Holds an open folder for this process until `handle` is closed, however the process ends.
 
