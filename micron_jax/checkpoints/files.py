@@ -44,7 +44,10 @@ def save(weights: Weights, target: Path, classifier: Classifier | None = None) -
     text = card.text(weights, target.name, classifier).encode()
     settings = json.dumps(weights.described(), indent=None if alone else 2)
     if target.suffix == ".pth":
-        contents = {places[0].name: text, target.name: release.encode_checkpoint(weights)}
+        try:
+            contents = {places[0].name: text, target.name: release.encode_checkpoint(weights)}
+        except UserError as error:
+            raise UserError(f"{target}: {error}") from error
     elif alone:
         contents = {places[0].name: text, target.name: _encode(weights, {SETTINGS: settings})}
     else:

@@ -1,7 +1,7 @@
 """Checkpoints of the PyTorch release: its names and layouts, and ours, both ways."""
 
-import functools
 import json
+import math
 import re
 from argparse import Namespace
 from collections import OrderedDict
@@ -20,32 +20,30 @@ from micron_jax.models.config import ModelConfig
 
 DESCRIPTION = "micron_jax"  # a checkpoint's entry that the release passes over
 
-# Our path -> the release's name; the first pattern that fits is followed, then the last part of
-# the name is set by `_LEAVES`. Trees are {"params", "teacher", "center"}, as in `Weights`.
-_MODULES = (
+# Our path -> the release's name: the first pattern of `_PARTS` that fits, then all of `_LEAVES`.
+# Trees are {"params", "teacher", "center"}, as in `Weights`.
+_PARTS = (
     (r"^center$", "dino_loss_fn.center"),
-    (r"^params/encoder/block_(\d+)/", r"backbone.blocks.\1."),
-    (r"^params/encoder/patch_embed/", "backbone.patch_embed.proj."),
     (r"^params/encoder/", "backbone."),
-    (r"^teacher/encoder/block_(\d+)/", r"teacher.backbone.blocks.\1."),
-    (r"^teacher/encoder/patch_embed/", "teacher.backbone.patch_embed.proj."),
-    (r"^teacher/encoder/", "teacher.backbone."),
     (r"^params/dma/", "att."),
-    (r"^params/decoder/block_(\d+)/", r"decoder_blocks.\1."),
     (r"^params/decoder/", "decoder_"),
     (r"^params/head/", "student.head."),
-    (r"^teacher/head/", "teacher.head."),
     (r"^params/aux_cls/", "fc."),
+    (r"^teacher/encoder/", "teacher.backbone."),
+    (r"^teacher/head/", "teacher.head."),
 )
 _LEAVES = (
-    (r"head\.fc1/", "head.mlp.0/"),
-    (r"head\.fc2/", "head.mlp.2/"),
-    (r"head\.fc3/", "head.mlp.4/"),
+    (r"block_(\d+)/", r"blocks.\1."),
+    (r"patch_embed/", "patch_embed.proj."),
+    (r"head\.fc1/", "head.mlp.0."),
+    (r"head\.fc2/", "head.mlp.2."),
+    (r"head\.fc3/", "head.mlp.4."),
     (r"directions$", "last_layer.weight_v"),
     (r"gain$", "last_layer.weight_g"),
-    (r"/(kernel|scale)$|(?<=\.)(kernel|scale)$", ".weight"),
+    (r"\b(kernel|scale)$", "weight"),
     (r"positions$", "pos_embed"),
     (r"(?<=backbone\.)cls$", "cls_token"),
+    (r"/", "."),
 )
 
 
@@ -53,39 +51,29 @@ def release_name(path: str) -> str:
     """`params/encoder/block_0/attn/qkv/kernel` -> `backbone.blocks.0.attn.qkv.weight`.
 
     Raises:
-      KeyError: no parameter of ours.
+      UserError: the release has no such part, as the motion branch.
     """
-    for pattern, replacement in _MODULES:
+    for pattern, replacement in _PARTS:
         name, count = re.subn(pattern, replacement, path)
         if count:
             for leaf, leaf_name in _LEAVES:
                 name = re.sub(leaf, leaf_name, name)
-            return name.replace("/", ".").replace("..", ".")
-    raise KeyError(f"no name in the release for {path!r}")
+            return name
+    part = path.split("/")[1]
+    raise UserError(
+        f"the release has no {part} branch, so no .pth can hold these weights: convert them to a "
+        "folder or to NEW.safetensors"
+    )
 
 
-def to_release(path: str, array: np.ndarray, *, patch_size: int) -> np.ndarray:
+def to_release(path: str, array: np.ndarray) -> np.ndarray:
     """Our array in the release's layout: linear weights are [out, in], patches a convolution."""
     if path.endswith("patch_embed/kernel"):
-        pixels = array.reshape(patch_size, patch_size, -1, array.shape[-1])
-        return pixels.transpose(3, 2, 0, 1)
+        side = math.isqrt(array.shape[0] // 3)
+        return array.reshape(side, side, 3, -1).transpose(3, 2, 0, 1)
     if path.endswith(("/kernel", "/directions")):
         return array.T
     return array[:, None] if path.endswith("/gain") else array
-
-
-def release_arrays(arrays: Mapping, *, patch_size: int) -> dict:
-    """Our arrays by path -> the release's by name, in its layout."""
-    return {
-        release_name(path): to_release(path, array, patch_size=patch_size)
-        for path, array in arrays.items()
-    }
-
-
-def release_shapes(config: ModelConfig, **parts: bool) -> dict[str, jax.ShapeDtypeStruct]:
-    """Name in the release -> shape there; `parts` as `shapes_of` takes them."""
-    layout = functools.partial(release_arrays, patch_size=config.patch_size)
-    return jax.eval_shape(layout, shapes_of(config, **parts))
 
 
 def from_release(path: str, array: np.ndarray) -> np.ndarray:
@@ -95,6 +83,16 @@ def from_release(path: str, array: np.ndarray) -> np.ndarray:
     if path.endswith(("/kernel", "/directions")):
         return np.ascontiguousarray(array.T)
     return array[:, 0] if path.endswith("/gain") and array.ndim == 2 else array
+
+
+def release_arrays(arrays: Mapping) -> dict:
+    """Our arrays by path -> the release's by name, in its layout."""
+    return {release_name(path): to_release(path, array) for path, array in arrays.items()}
+
+
+def release_shapes(config: ModelConfig, **parts: bool) -> dict[str, jax.ShapeDtypeStruct]:
+    """Name in the release -> shape there; `parts` as `shapes_of` takes them."""
+    return jax.eval_shape(release_arrays, shapes_of(config, **parts))
 
 
 def read_checkpoint(path: Path) -> Weights:
@@ -144,7 +142,7 @@ def state_dict(weights: Weights) -> dict[str, np.ndarray]:
     `student.backbone` is `backbone` itself, and of tied queries and keys (ours) both are written:
     such arrays stand twice, and share their storage in a file.
     """
-    state = release_arrays(weights.flat(), patch_size=weights.config.patch_size)
+    state = release_arrays(weights.flat())
     if weights.config.dma_tied:
         state |= {name.replace("to_q", "to_k"): x for name, x in state.items() if ".to_q." in name}
     if weights.config.projection_dim:

@@ -11,7 +11,8 @@ RELEASE_MODEL = "mae_vit_small_patch8"  # the one size that the release names (m
 _RELEASE_HEAD = {"projection_hidden": 2048, "projection_bottleneck": 256}
 # The release computes with these values whatever its args say, and with no others.
 _RELEASE_DMA = {
-    "dma_query": "rep", "dma_key": "ref", "dma_scaled": True, "dma_tied": False, "poi": "none",
+    "dma_query": "rep", "dma_key": "ref", "dma_scaled": True, "dma_tied": False,
+    "dma_gated": True, "poi": "none",
 }  # fmt: skip
 
 
@@ -150,6 +151,8 @@ def differences(config: ModelConfig) -> list[str]:
             f"Its projection head ({head}) is not the release's 2048 and 256: the release's class "
             "loads the rest with strict=False and without the head."
         )
+    if config.band:
+        sentences.append("It has a motion branch, which the release has not and no .pth can hold.")
     return sentences
 
 

@@ -201,7 +201,7 @@ def _training(settings: dict, weights: Weights, views: dict, named: dict) -> _Re
 def _summaries(config: ModelConfig, tree: dict, names: list, prefix: str, kind: str) -> _Results:
     """Norm and first element of each named array of the release."""
     flat = {path: np.asarray(x, np.float64) for path, x in flatten_dict(tree, sep="/").items()}
-    arrays = release_arrays(flat, patch_size=config.patch_size)
+    arrays = release_arrays(flat)
     if unknown := [name for name in names if name not in arrays]:
         raise UserError(f"{prefix}_names holds {unknown[0]}, unknown to this model")
     yield f"{prefix}_norms", np.array([np.linalg.norm(arrays[name]) for name in names]), kind

@@ -87,6 +87,5 @@ def training(weights: Weights, views: dict) -> dict[str, np.ndarray]:
     names = {"reconstruction": "reconstruction", "agreement": "agreement", "total": "loss"}
     named = {f"loss/{n}": parts[k] for n, k in names.items() if dino or n != "agreement"}
     flat = flatten_dict({"params": jax.device_get(gradients)}, sep="/")
-    flat = release_arrays(flat, patch_size=config.patch_size)
-    named |= {f"gradient/{name}": value for name, value in flat.items()}
+    named |= {f"gradient/{name}": value for name, value in release_arrays(flat).items()}
     return {name: np.asarray(value) for name, value in named.items()}

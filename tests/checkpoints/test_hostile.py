@@ -100,7 +100,7 @@ def test_a_block_less_than_the_release_has(monkeypatch, tmp_path):
     state = {}
     for path, leaf in shapes_of(small).items():
         blank = np.broadcast_to(np.float32(0), leaf.shape)
-        state[release.release_name(path)] = release.to_release(path, blank, patch_size=8)
+        state[release.release_name(path)] = release.to_release(path, blank)
     kept = {n: x for n, x in state.items() if not n.startswith("backbone.blocks.3.")}
     checkpoint = {"model": kept, "args": {"model_name": "mae_vit_small_patch8"}}
     monkeypatch.setattr(release.pth, "read", lambda path: checkpoint)

@@ -32,7 +32,7 @@ def state(settings):
     state = {}
     for path, leaf in shapes_of(config).items():
         blank = np.broadcast_to(np.float32(0), leaf.shape)
-        shape = to_release(path, blank, patch_size=config.patch_size).shape
+        shape = to_release(path, blank).shape
         state[release_name(path)] = formula_weight(settings, release_name(path), shape)
     twins = {f"student.{n}": a for n, a in state.items() if n.startswith("backbone.")}
     return state | twins
@@ -58,10 +58,10 @@ def test_layouts_go_both_ways():
     rng = np.random.default_rng(0)
     for path, leaf in shapes_of(config).items():
         ours = rng.normal(size=leaf.shape)
-        theirs = to_release(path, ours, patch_size=config.patch_size)
+        theirs = to_release(path, ours)
         np.testing.assert_array_equal(release.from_release(path, theirs), ours)
     kernel = rng.normal(size=(8 * 8 * 3, 16))
-    theirs = to_release("params/encoder/patch_embed/kernel", kernel, patch_size=8)
+    theirs = to_release("params/encoder/patch_embed/kernel", kernel)
     assert theirs.shape == (16, 3, 8, 8)
     assert theirs[5, 2, 3, 4] == kernel[(3 * 8 + 4) * 3 + 2, 5]
 

@@ -122,6 +122,25 @@ def test_no_teacher_and_no_such_choice(tmp_path, capsys):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["paper"]
 
 
+def test_a_motion_branch_fits_no_pth(tmp_path, capsys):
+    target = tmp_path / "x.pth"
+    assert main(["convert", "micron-tiny", str(target)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"micron-jax: {target}: the release has no motion branch")
+    assert line.endswith("convert them to a folder or to NEW.safetensors")
+    assert list(tmp_path.iterdir()) == []
+    assert main(["compare", "--checkpoint", "micron-tiny", "--release", str(tmp_path)]) == 2
+    assert "no model that the release can run" in capsys.readouterr().err
+    assert main(["convert", "micron-tiny", str(tmp_path / "folder")]) == 0
+    described = json.loads((tmp_path / "folder" / "config.json").read_text())
+    path = write_pth(tmp_path / "y.pth", {}, args={}, micron_jax=described)
+    with pytest.raises(UserError, match=r"y\.pth: the release has no motion branch"):
+        load.read(path)
+    card_text = (tmp_path / "folder" / "README.md").read_text()
+    assert "It has a motion branch" in card_text
+    assert "It cannot become a `.pth`" in card_text
+
+
 def test_one_file_is_loaded_and_read_by_anyone(tmp_path):
     weights = draw_weights(tiny.RELEASE, info=INFO)
     files.save(weights, tmp_path / "both")

@@ -31,7 +31,7 @@ def test_every_parameter_has_a_rule_and_it_is_the_release_s(size):
         name = release_name(path)
         # Recorded: what has more than one axis there and is no bias is decayed.
         blank = np.broadcast_to(np.float32(0), leaf.shape)
-        axes = to_release(path, blank, patch_size=config.patch_size).ndim
+        axes = to_release(path, blank).ndim
         if "pos_embed" in name or name.endswith("weight_g"):
             assert how == "frozen", name
         else:
