@@ -1,8 +1,8 @@
 import http.client
 import json
+import queue
 import tempfile
 import threading
-import time
 import zipfile
 
 import cv2
@@ -10,14 +10,14 @@ import jax
 import numpy as np
 import pytest
 from helpers import drawn, tiny
+from helpers.drawn_weights import draw_weights
+from helpers.refusals import refusal
 
 from micron_jax import checkpoints
 from micron_jax.checkpoints.classifier import Classifier, Pairs
-from micron_jax.checkpoints.weights import Weights
 from micron_jax.cli import main
 from micron_jax.faces import landmarks
 from micron_jax.models.classifier import ClassifierConfig
-from micron_jax.training.state import init_params
 
 uvicorn = pytest.importorskip("uvicorn", reason="the extra `app` is not installed")
 pytest.importorskip("python_multipart", reason="the extra `app` is not installed")
@@ -39,12 +39,9 @@ def temporary(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def port(temporary, tmp_path_factory):
-    """Of a `micron-jax app` that takes 1 MB and 1 second, with an encoder and a head of chance."""
+    """The port of a `micron-jax app` that takes 1 MB and 1 second; its weights are random."""
     rng = np.random.default_rng(0)
-    shapes = jax.eval_shape(lambda: init_params(tiny.PAPER, jax.random.key(0)))
-    params = jax.tree.map(lambda leaf: 0.1 * rng.normal(size=leaf.shape).astype("f4"), shapes)
-    del params["decoder"]  # not needed, and long to compile
-    checkpoint = tmp_path_factory.mktemp("weights") / "chance"
+    checkpoint = tmp_path_factory.mktemp("weights") / "random"
     head = {"classes": {"kernel": rng.normal(size=(32, 3)), "bias": np.zeros(3)}}
     head = {"head": head, "mean": np.zeros(32), "deviation": np.ones(32)}
     head = jax.tree.map(lambda leaf: leaf.astype("f4"), head)
@@ -54,37 +51,34 @@ def port(temporary, tmp_path_factory):
     evidence |= {"per_class": dict.fromkeys(CLASSES, figures)}
     pairs = Pairs(size=32, crop="face", registered=True)
     classifier = Classifier(ClassifierConfig(features="difference"), CLASSES, pairs, head, evidence)
-    weights = Weights(tiny.PAPER, params, {}, np.zeros((1, 0), np.float32), {})
-    checkpoints.save(weights, checkpoint, classifier)
-    servers, status = [], []
+    # A decoder is not needed, and long to compile.
+    checkpoints.save(draw_weights(tiny.PAPER, decoder=False), checkpoint, classifier)
+    events = queue.Queue()  # the server, as soon as it listens; then the command's status
 
-    class Kept(uvicorn.Server):
-        def __init__(self, config):
-            super().__init__(config)
-            servers.append(self)
+    class ReportingServer(uvicorn.Server):
+        async def startup(self, sockets=None):
+            await super().startup(sockets)
+            events.put(self)
 
     with pytest.MonkeyPatch.context() as patch:
         jax.config.update("jax_disable_most_optimizations", True)  # compiles sooner
-        patch.setattr(uvicorn, "Server", Kept)
+        patch.setattr(uvicorn, "Server", ReportingServer)
         patch.setattr(landmarks, "all_faces_detector", drawn.all_faces_detector)
         command = ["app", "--checkpoint", str(checkpoint), "--port", "0"]
         command += ["--max-mb", "1", "--max-seconds", "1"]
-        thread = threading.Thread(target=lambda: status.append(main(command)), daemon=True)
-        thread.start()
-        while not (servers and servers[0].started):
-            assert thread.is_alive()
-            time.sleep(0.02)
-        yield servers[0].servers[0].sockets[0].getsockname()[1]
-        servers[0].should_exit = True
-        thread.join(60)
+        threading.Thread(target=lambda: events.put(main(command)), daemon=True).start()
+        running = events.get(timeout=300)
+        assert isinstance(running, ReportingServer)
+        yield running.servers[0].sockets[0].getsockname()[1]
+        running.should_exit = True
+        assert events.get(timeout=60) == 0
     jax.config.update("jax_disable_most_optimizations", False)
-    assert status == [0]
     assert list(temporary.iterdir()) == []
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Two faces of which one opens its mouth, the video of it, and what cannot be used."""
+    """Pictures of a face with its mouth shut and open, their video, and unusable files."""
     path = tmp_path_factory.mktemp("files")
     code = cv2.VideoWriter_fourcc(*"MJPG")
     video = cv2.VideoWriter(str(path / "clip.avi"), code, 30, (320, 320))
@@ -148,7 +142,7 @@ def post(port, files, names, headers=(), **fields):
         (["0.png", "9.png", "noise.png"], {}, "Too many files"),
     ],
 )
-def test_what_cannot_be_used_is_one_line(port, files, temporary, names, fields, line):
+def test_unusable_files_are_one_line(port, files, temporary, names, fields, line):
     _, lines = post(port, files, names, **fields)
     assert [*lines[-1]] == ["error"]
     error = lines[-1]["error"]
@@ -172,13 +166,13 @@ def test_what_cannot_be_used_is_one_line(port, files, temporary, names, fields, 
         ({}, 400),
     ],
 )
-def test_other_pages_are_kept_out(port, files, headers, status):
+def test_requests_of_other_pages_are_refused(port, files, headers, status):
     headers = {name: value.format(port=port) for name, value in headers.items()}
     assert post(port, files, [], headers)[0] == status
 
 
-def test_one_computes_at_a_time_and_few_wait(port, files, temporary, monkeypatch):
-    go, together, counts, answers = threading.Event(), [], [], []
+def test_one_request_computes_and_few_wait(port, files, temporary, monkeypatch):
+    go, together, counts, answers = threading.Event(), [], [], queue.Queue()
 
     def slow(model, paths, output, *, report, **settings):
         together.append(paths)
@@ -190,35 +184,40 @@ def test_one_computes_at_a_time_and_few_wait(port, files, temporary, monkeypatch
 
     monkeypatch.setattr(job, "visualize_files", slow)
     threads = [
-        threading.Thread(target=lambda: answers.append(post(port, files, ["9.png", "0.png"])))
+        threading.Thread(target=lambda: answers.put(post(port, files, ["9.png", "0.png"])))
         for _ in range(server.MOST_UNFINISHED + 1)
     ]
     for thread in threads:
         thread.start()
-    while not answers:  # the one that is refused
-        time.sleep(0.01)
+    refused = answers.get(timeout=60)
     go.set()
     for thread in threads:
         thread.join()
-    assert answers[0] == (503, [{"error": "busy with other files; try again in a minute"}])
+    finished = [answers.get() for _ in range(server.MOST_UNFINISHED)]
+    assert refused == (503, [{"error": "busy with other files; try again in a minute"}])
     assert counts == [1] * server.MOST_UNFINISHED
-    assert all(lines[-1] == {"result": {"names": ["9.png", "0.png"]}} for _, lines in answers[1:])
-    assert sum(lines[0]["doing"].startswith("waiting") for _, lines in answers[1:]) == 3
+    assert all(lines[-1] == {"result": {"names": ["9.png", "0.png"]}} for _, lines in finished)
+    assert sum(lines[0]["doing"].startswith("waiting") for _, lines in finished) == 3
     assert list(temporary.iterdir()) == []
 
 
-def test_who_leaves_is_not_computed_for(port, files, temporary, monkeypatch):
-    ended = threading.Event()
+def test_work_ends_when_the_client_leaves(port, files, temporary, monkeypatch):
+    ended, closed = threading.Event(), threading.Event()
+    close = job.Job.close
 
     def endless(model, paths, output, *, report, **settings):
         try:
-            while True:
+            while not ended.wait(0.01):
                 report("drawing", 1, 2)
-                time.sleep(0.01)
         finally:
             ended.set()
 
+    def reporting_close(self):
+        close(self)
+        closed.set()
+
     monkeypatch.setattr(job, "visualize_files", endless)
+    monkeypatch.setattr(job.Job, "close", reporting_close)
     body, kind = form(files, ["9.png", "0.png"])
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("POST", "/visualize", body, kind)
@@ -226,12 +225,12 @@ def test_who_leaves_is_not_computed_for(port, files, temporary, monkeypatch):
     assert json.loads(answer.readline())["doing"] == "drawing"
     answer.close()
     connection.close()
-    assert ended.wait(60)
-    while [*temporary.iterdir()]:
-        time.sleep(0.01)
+    assert closed.wait(60)
+    assert ended.is_set()
+    assert list(temporary.iterdir()) == []
 
 
-def test_our_fault_is_one_line_too(port, files, temporary, monkeypatch, capfd):
+def test_an_internal_error_is_one_line(port, files, temporary, monkeypatch, capfd):
     def broken(*_, **__):
         raise ZeroDivisionError("of a secret file")
 
@@ -267,34 +266,30 @@ def test_an_upload_that_breaks_off_leaves_nothing(port, files, temporary):
 def test_bad_options_are_one_line(port, options, line, monkeypatch, capsys):
     monkeypatch.setattr(landmarks, "all_faces_detector", drawn.all_faces_detector)
     options = [option.format(port=port) for option in options]
-    assert main(["app", "--checkpoint", "nothing", *options]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert len(err.splitlines()) == 1
-    assert line.format(port=port) in err
+    assert line.format(port=port) in refusal(["app", "--checkpoint", "nothing", *options], capsys)
 
 
 @pytest.fixture
 def page(browser, port):
-    """The page, opened; what it asks for from elsewhere, or complains of, fails the test."""
+    """The open page; a request to another host or a message in its console fails the test."""
     opened = browser.new_page(viewport={"width": 1280, "height": 900})
-    asked, complaints = [], []
-    opened.on("request", lambda request: asked.append(request.url))
-    opened.on("console", lambda message: complaints.append(message.text))
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    urls, messages = [], []
+    opened.on("request", lambda request: urls.append(request.url))
+    opened.on("console", lambda message: messages.append(message.text))
+    opened.on("pageerror", lambda error: messages.append(str(error)))
     opened.goto(f"http://127.0.0.1:{port}")
     yield opened
     opened.close()
-    elsewhere = [url for url in asked if not url.startswith((f"http://127.0.0.1:{port}/", "data:"))]
-    assert elsewhere == complaints == []
-    assert len(asked) >= 4
+    elsewhere = [url for url in urls if not url.startswith((f"http://127.0.0.1:{port}/", "data:"))]
+    assert elsewhere == messages == []
+    assert len(urls) >= 4
 
 
-def give(page, files, *names):
+def choose_files(page, files, *names):
     page.set_input_files("#files", [files / name for name in names])
 
 
-def sticks_out(page, width):
+def overhang(page, width):
     """Pixels of the page beyond the right border of a window."""
     page.set_viewport_size({"width": width, "height": 900})
     root = "document.documentElement"
@@ -302,7 +297,7 @@ def sticks_out(page, width):
 
 
 def classes_shown(page):
-    """The table of classes, once it has been looked at: probabilities in percent, likely class."""
+    """Checks the table of classes; returns (probabilities in percent, the likely class)."""
     assert page.locator("#rows th").all_inner_texts() == [*CLASSES]
     cells = page.locator("#rows td").all_inner_texts()
     assert cells[1::3] == ["50 %"] * 3
@@ -321,7 +316,7 @@ def test_a_video_in_a_browser(page, files, temporary):
     def wait_for_time(seconds):
         page.wait_for_selector(f'#time:text-is("{seconds} s")')
 
-    give(page, files, "clip.avi")
+    choose_files(page, files, "clip.avi")
     page.click("#go")
     page.wait_for_selector("#result")
     wait_for_time("0.30")  # the apex
@@ -340,7 +335,7 @@ def test_a_video_in_a_browser(page, files, temporary):
     wait_for_time("0.30")
     page.click("#play")
     wait_for_time("0.57")
-    assert sticks_out(page, 390) == 0
+    assert overhang(page, 390) == 0
     with page.expect_download() as download:
         page.click("#archive")
     names = zipfile.ZipFile(download.value.path()).namelist()
@@ -350,9 +345,9 @@ def test_a_video_in_a_browser(page, files, temporary):
 
 def test_two_pictures_in_a_browser(page, files, temporary, tmp_path):
     page.wait_for_selector("text=at most 1 MB; videos up to 1 s")
-    give(page, files, "9.png")
+    choose_files(page, files, "9.png")
     assert page.is_disabled("#go")  # a second one is missing
-    give(page, files, "0.png")
+    choose_files(page, files, "0.png")
     assert page.locator("#chosen li").all_inner_texts()[1].startswith("compared with: 0.png")
     page.select_option("#kind", "cosine")
     page.click("#go")
@@ -369,15 +364,15 @@ def test_two_pictures_in_a_browser(page, files, temporary, tmp_path):
     page.click("#go")
     page.wait_for_selector('#title:text-is("0.png and 9.png")')
     assert classes_shown(page) != (shares, likely)
-    assert sticks_out(page, 1280) == sticks_out(page, 390) == 0
+    assert overhang(page, 1280) == overhang(page, 390) == 0
     page.screenshot(path=tmp_path / "phone.png", full_page=True)
     assert cv2.imread(str(tmp_path / "phone.png")).std() > 20
     assert list(temporary.iterdir()) == []
 
 
-def test_the_page_says_what_cannot_be_used(page, files):
+def test_the_page_shows_errors(page, files):
     page.wait_for_selector("text=at most 1 MB")
-    give(page, files, "large.png", "0.png")
+    choose_files(page, files, "large.png", "0.png")
     assert page.inner_text("#error").startswith("files of 1.")
     assert page.is_disabled("#go")
     dropped = page.evaluate_handle("""() => {

@@ -4,10 +4,11 @@ import os
 import shutil
 import signal
 
-import jax
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
+from helpers.drawn_weights import draw_weights
+from helpers.refusals import refusal
 from helpers.tiny import PAPER
 from helpers.vendor_trees import casme2_row, write_casme2
 
@@ -16,23 +17,17 @@ from micron_jax import checkpoints, finetuning
 from micron_jax import config as configs
 from micron_jax.checkpoints.classifier import Pairs
 from micron_jax.checkpoints.load import read
-from micron_jax.checkpoints.weights import Weights
 from micron_jax.cli import main
 from micron_jax.datasets.casme2 import CASME2
 from micron_jax.datasets.clips_builder import build_clips
 from micron_jax.evaluation.report import HTML
 from micron_jax.finetuning import fold_files
 from micron_jax.finetuning.config import parse
-from micron_jax.training.state import init_params
 
 EMOTIONS = ("disgust", "happiness", "surprise")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _compiles_sooner():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+pytestmark = pytest.mark.usefixtures("quickly")
 
 
 @pytest.fixture(scope="module")
@@ -74,28 +69,28 @@ def get_config():
     return path
 
 
-def finetune(recipe, workdir, *settings):
-    words = ["--config", str(recipe), "--workdir", str(workdir)]
-    return main(["finetune", *words, *(f"--config.{setting}" for setting in settings)])
+def command(recipe, workdir, *settings):
+    paths = ["--config", str(recipe), "--workdir", str(workdir)]
+    return ["finetune", *paths, *(f"--config.{setting}" for setting in settings)]
+
+
+def finetune(*arguments):
+    return main(command(*arguments))
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def pretrained(tmp_path_factory):
     """A converted folder with a tiny network."""
-    folder_ = tmp_path_factory.mktemp("weights") / "tiny"
-    params = jax.jit(init_params, static_argnums=0)(PAPER, jax.random.key(0))
-    params = jax.tree.map(np.asarray, params)
-    checkpoints.save(
-        Weights(PAPER, params, {}, np.zeros((1, 0), np.float32), {"source": "drawn"}), folder_
-    )
-    return folder_
+    folder = tmp_path_factory.mktemp("weights") / "tiny"
+    checkpoints.save(draw_weights(PAPER, info={"source": "drawn"}), folder)
+    return folder
 
 
 @pytest.fixture(scope="module")
-def finished(recipe, run, tmp_path_factory):
+def finished(recipe, pretrained, tmp_path_factory):
     """The workdir of a fine-tuning from it."""
     workdir = tmp_path_factory.mktemp("tuned") / "run"
-    assert finetune(recipe, workdir, f"checkpoint={run}", "report_leaky=True") == 0
+    assert finetune(recipe, workdir, f"checkpoint={pretrained}", "report_leaky=True") == 0
     return workdir
 
 
@@ -104,7 +99,7 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
-def test_everything_is_written(finished, run):
+def test_everything_is_written(finished, pretrained):
     rows = rows_of(finished / "predictions.csv")
     assert len(rows) == 2 * 16
     assert set(rows[0]) == {
@@ -123,10 +118,10 @@ def test_everything_is_written(finished, run):
     assert protocol["classes"] == ["negative", "positive", "surprise"]
     assert protocol["found"]["casme2"]["subjects"] == 4
     assert sum(protocol["found"]["casme2"]["samples"].values()) == 16
-    told = json.loads((finished / "provenance.json").read_text())
-    assert told["checkpoint"]["source"].startswith(f"{run} (drawn)")
-    assert len(told["checkpoint"]["sha256"]) == 64
-    assert told["sheets"]["casme2"]["file"].startswith("CASME2-coding")
+    provenance = json.loads((finished / "provenance.json").read_text())
+    assert provenance["checkpoint"]["source"].startswith(f"{pretrained} (drawn)")
+    assert len(provenance["checkpoint"]["sha256"]) == 64
+    assert provenance["sheets"]["casme2"]["file"].startswith("CASME2-coding")
     leaky = json.loads((finished / "leaky.json").read_text())
     assert "LEAKY" in leaky["label"]
     assert 0 <= leaky["uf1"] <= 1
@@ -137,58 +132,63 @@ def test_everything_is_written(finished, run):
     assert (finished / HTML).is_file()
 
 
-def test_it_tells_flat_frames_apart(finished):
+def test_flat_frames_are_classified(finished):
     rows = rows_of(finished / "predictions.csv")
     assert np.mean([row["label"] == row["prediction"] for row in rows]) > 0.5  # chance is 1/3
 
 
-def test_a_restart_trains_what_is_missing_to_the_same_bits(recipe, run, finished, tmp_path, capsys):
+def test_a_restart_trains_missing_folds_to_the_same_bits(
+    recipe, pretrained, finished, tmp_path, capsys
+):
     """Two folds are lost; the rest is not touched."""
     before = (finished / "predictions.csv").read_bytes()
     lost = [fold_files.path_of(finished, 0, 1), fold_files.path_of(finished, 1, 3)]
-    kept = fold_files.path_of(finished, 0, 2)
-    stamp = kept.stat().st_mtime_ns
+    untouched = fold_files.path_of(finished, 0, 2)
+    stamp = untouched.stat().st_mtime_ns
     for path in lost:
         path.unlink()
-    assert finetune(recipe, finished, f"checkpoint={run}", "report_leaky=True") == 0
+    assert finetune(recipe, finished, f"checkpoint={pretrained}", "report_leaky=True") == 0
     assert (finished / "predictions.csv").read_bytes() == before
     assert all(path.is_file() for path in lost)
-    assert kept.stat().st_mtime_ns == stamp
+    assert untouched.stat().st_mtime_ns == stamp
     out = capsys.readouterr().out
     assert "UF1 " in out
     assert "LEAKY" in out
     assert str(finished / HTML) in out
 
 
-def test_another_checkpoint_does_not_go_on(recipe, run, finished, tmp_path, capsys):
-    other = shutil.copytree(run, tmp_path / "other")
-    assert finetune(recipe, finished, f"checkpoint={other}", "report_leaky=True") == 2
-    assert "was started with another config (" in capsys.readouterr().err
+def test_a_restart_from_another_checkpoint_is_refused(
+    recipe, pretrained, finished, tmp_path, capsys
+):
+    other = shutil.copytree(pretrained, tmp_path / "other")
+    settings = [f"checkpoint={other}", "report_leaky=True"]
+    line = refusal(command(recipe, finished, *settings), capsys)
+    assert "was started with another config (" in line
 
 
-def test_the_classifier_is_kept(finished, run):
-    """By hand what it says of a pair; learned from everyone, stated with what the folds showed."""
+def test_the_classifier_is_saved(finished, pretrained):
+    """It learns from all subjects; its evidence is the accuracy of the folds."""
     model = micron_jax.load(finished)
-    kept = model.classifier
-    assert kept.classes == ("negative", "positive", "surprise")
-    assert kept.pairs == Pairs(size=32, crop="whole", registered=False)
+    classifier = model.classifier
+    assert classifier.classes == ("negative", "positive", "surprise")
+    assert classifier.pairs == Pairs(size=32, crop="whole", registered=False)
     with np.load(finished / "cache/pairs.npz") as file:
-        found = model.classify(file["onset"], file["apex"])
+        probabilities = model.classify(file["onset"], file["apex"])
     with np.load(finished / "cache/features.npz") as file:
         features = file["features"]
     everyone = features.mean((0, 1, 2))
-    np.testing.assert_allclose(kept.params["mean"], everyone, rtol=1e-4, atol=1e-5)
-    x = (features[:, 0, 0] - everyone) / kept.params["deviation"]
-    last = kept.params["head"]["classes"]
+    np.testing.assert_allclose(classifier.params["mean"], everyone, rtol=1e-4, atol=1e-5)
+    x = (features[:, 0, 0] - everyone) / classifier.params["deviation"]
+    last = classifier.params["head"]["classes"]
     logits = np.exp(x @ last["kernel"] + last["bias"])
-    np.testing.assert_allclose(found, logits / logits.sum(1, keepdims=True), rtol=1e-3)
-    start = micron_jax.load(run)
+    np.testing.assert_allclose(probabilities, logits / logits.sum(1, keepdims=True), rtol=1e-3)
+    start = micron_jax.load(pretrained)
     frames = np.zeros((1, 32, 32, 3), np.uint8)
     np.testing.assert_array_equal(model.features(frames), start.features(frames))
     rows = rows_of(finished / "predictions.csv")
     right = np.mean([row["label"] == row["prediction"] for row in rows])
-    assert kept.evidence["accuracy"] == pytest.approx(right)
-    assert kept.evidence["protocol"] == "synthetic"
+    assert classifier.evidence["accuracy"] == pytest.approx(right)
+    assert classifier.evidence["protocol"] == "synthetic"
     with pytest.raises(ValueError, match=r"the classifier's are 32 px"):
         model.classify(*np.zeros((2, 1, 40, 40, 3), np.uint8))
     with pytest.raises(ValueError, match="this checkpoint has no classifier"):
@@ -204,21 +204,21 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize(("tuning", "lower"), SETTINGS)
-def test_the_backbone_learns(recipe, run, tmp_path, tuning, lower):
+def test_the_backbone_learns(recipe, pretrained, tmp_path, tuning, lower):
     settings = [f"tuning.{one}" for one in [*tuning, "epochs=2"]]
     settings += ["split.selection=inner", "split.inner_share=0.4", "seeds=1", "hardest=0"]
     workdir = tmp_path / "run"
-    assert finetune(recipe, workdir, f"checkpoint={run}", *settings) == 0
+    assert finetune(recipe, workdir, f"checkpoint={pretrained}", *settings) == 0
     assert len(rows_of(workdir / "predictions.csv")) == 16
     losses = [float(row["validation_loss"]) for row in rows_of(workdir / "curves.csv")]
     assert len(losses) == 4 * 2
     assert np.isfinite(losses).all()
-    before, after = (flatten_dict(read(path).params["encoder"]) for path in (run, workdir))
+    before, after = (flatten_dict(read(path).params["encoder"]) for path in (pretrained, workdir))
     moved = {path[0] for path in before if not np.array_equal(before[path], after[path])}
     assert moved == {"block_0", "norm", *lower}
 
 
-def test_a_signal_keeps_what_is_done(recipe, tmp_path, monkeypatch, capsys):
+def test_finished_folds_outlast_a_signal(recipe, tmp_path, monkeypatch, capsys):
     original, sent = fold_files.save, []
 
     def save(path, result):
@@ -235,7 +235,7 @@ def test_a_signal_keeps_what_is_done(recipe, tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "run" / "predictions.csv").exists()
 
 
-def test_python_gets_the_results(recipe, tmp_path, capsys):
+def test_finetune_returns_its_results(recipe, tmp_path, capsys):
     settings = ["baseline=frame_difference", "data.size=16", "seeds=1"]
     config = parse(configs.override(configs.load(str(recipe)), settings))
     lines = []
@@ -265,18 +265,15 @@ def test_python_gets_the_results(recipe, tmp_path, capsys):
         (["split.kind=sets"], "has one set only (casme2)"),
     ],
 )
-def test_bad_input_is_one_line_and_leaves_nothing(recipe, run, tmp_path, capsys, settings, words):
-    settings = [setting.replace("RUN", str(run)) for setting in settings]
-    assert finetune(recipe, tmp_path / "out", *settings) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    (line,) = err.splitlines()
-    assert words in line
+def test_bad_input_is_one_line_and_leaves_nothing(
+    recipe, pretrained, tmp_path, capsys, settings, words
+):
+    settings = [setting.replace("RUN", str(pretrained)) for setting in settings]
+    assert words in refusal(command(recipe, tmp_path / "out", *settings), capsys)
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", ["finetune_loso", "finetune_cross", "finetune_demo"])
-def test_shipped_recipes_can_be_read(name):
+def test_packaged_recipes_are_valid(name):
     values = configs.override(configs.load(name), ["data.data_dir=x"])
     assert parse(values).data.data_dir == "x"
-    assert jax.device_count() == 8

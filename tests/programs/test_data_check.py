@@ -89,7 +89,7 @@ def test_check_a_benchmark_by_command(built, clips, tmp_path, capsys):
         (["frames", "--protocol", "casme3_4"], "protocol is for benchmarks"),
         (["frames", "--sample", "0"], "--sample: '0': give 1 or more, or all"),
         (["frames", "--sample", "some"], "--sample: 'some': give 1 or more, or all"),
-        (["casme3", "--json", "gone/out.json"], "--json gone/out.json: name a file"),
+        (["casme3", "--json", "gone/out.json"], "--json: gone/out.json: name a file"),
     ],
 )
 def test_bad_input_is_one_line(arguments, words, clips, tmp_path, monkeypatch, capsys):
