@@ -20,7 +20,7 @@ FIXTURES = Path(__file__).parent / "fixtures"
 
 @pytest.fixture(scope="session", autouse=True)
 def _compiled_once(tmp_path_factory):
-    """What one process has compiled the others read, those that tests start among them.
+    """One process compiles; the others read it from a cache, those that tests start among them.
 
     JAX_COMPILATION_CACHE_DIR, where it is set, keeps it from one run of the tests to the next.
     """
@@ -131,7 +131,7 @@ def run(run_config, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def chromium_path() -> str:
-    """Where Chromium is; a test that wants it is skipped, and says so, where there is none."""
+    """The path of Chromium; without one the test is skipped with a warning."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     program = next(filter(None, map(shutil.which, names)), None)
     if program is None:
@@ -148,6 +148,6 @@ def browser(chromium_path):
     options = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
     options += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
     with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=chromium_path, args=options)
-        yield started
-        started.close()
+        chromium = driver.chromium.launch(executable_path=chromium_path, args=options)
+        yield chromium
+        chromium.close()

@@ -2,6 +2,7 @@ import dataclasses
 import json
 
 import pytest
+from helpers.commands import recipe_of
 
 from micron_jax import config
 from micron_jax.errors import UserError
@@ -10,13 +11,10 @@ from micron_jax.training.config import PretrainConfig, parse
 from micron_jax.training.workdir import CONFIG_FILE, claim_workdir
 
 
-@pytest.mark.parametrize(
-    "name", ["pretrain_demo", "pretrain_paper", "pretrain_pod", "pretrain_release"]
-)
-def test_packaged_recipes_are_whole(name):
+@pytest.mark.parametrize("name", [n for n in config.recipes() if n.startswith(("pre", "fine"))])
+def test_packaged_recipes_are_valid(name):
     values = config.override(config.load(name), ["data.data_dir=d"])
-    parsed = parse(values)
-    assert parsed.data.data_dir == "d"
+    assert recipe_of(name)(values).data.data_dir == "d"
     assert config.load(str(config.recipes()[name])) == config.load(name)
 
 

@@ -10,8 +10,8 @@ from micron_jax.benchmarks import learn_flow
 PLACES = np.stack(np.meshgrid(np.arange(224), np.arange(224)), -1).astype(np.float32)
 
 
-def moved(image, field):
-    """What lies at x comes to x + field (small and smooth: the inverse is x - field)."""
+def displace(image, field):
+    """Returns the image moved by `field`, px (small and smooth: the inverse is x - field)."""
     x, y = np.moveaxis((PLACES - field).astype(np.float32), -1, 0)
     return cv2.remap(image, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
@@ -22,11 +22,11 @@ def pair():
     onset = cv2.resize(drawn.texture(3, (320, 320)), (224, 224), interpolation=cv2.INTER_AREA)
     spot = np.exp(-(((PLACES - (99.5, 83.5)) / 24) ** 2).sum(-1))[..., None]
     head = np.float32((0.4, -0.3)) + 0.004 * (PLACES - 112)
-    return onset, moved(onset, head + spot * np.float32((0.6, 0.8))), spot
+    return onset, displace(onset, head + spot * np.float32((0.6, 0.8))), spot
 
 
 @pytest.mark.parametrize("name", learn_flow.FINDERS)
-def test_flow_sees_the_spot_and_not_the_head(pair, name):
+def test_flow_maps_show_the_spot_and_not_the_head(pair, name):
     onset, apex, spot = pair
     maps = learn_flow.flow_maps(learn_flow.FINDERS[name], onset, apex)
     length = maps["affine"]
@@ -42,7 +42,7 @@ def test_flow_sees_the_spot_and_not_the_head(pair, name):
     )
 
 
-def test_robust_affine_part_is_that_of_most():
+def test_the_affine_part_ignores_outliers():
     y, x = np.mgrid[:28, :28] * 8 + 3.5
     head = np.stack([0.5 + 0.01 * x - 0.004 * y, -0.2 + 0.003 * x], -1)
     vectors = head.copy()
@@ -51,7 +51,7 @@ def test_robust_affine_part_is_that_of_most():
     np.testing.assert_allclose(rest, vectors - head, atol=0.02)
 
 
-def test_nothing_moves(pair):
+def test_maps_of_equal_frames_are_zero(pair):
     onset, *_ = pair
     for maps in (
         learn_flow.flow_maps(learn_flow.FINDERS["farneback 25"], onset, onset),

@@ -57,7 +57,7 @@ def test_two_sets(tmp_path):
     assert (onset.mean(), apex.mean()) == (30, 70)
 
 
-def test_shuffling_deals_the_truth_out_and_leaves_the_clips(tmp_path):
+def test_shuffling_permutes_the_truth_and_leaves_the_clips(tmp_path):
     truth = load([write_set(tmp_path / "set")], "test")
     dealt = truth.shuffled(np.random.default_rng(2))
     assert sorted(dealt.amplitude) == sorted(truth.amplitude)

@@ -31,21 +31,21 @@ def crops(tmp_path):
     return tmp_path / "crops"
 
 
-def test_the_corpus_goes_on_when_there_is_room(disk, crops, monkeypatch):
+def test_a_corpus_build_continues_when_there_is_room(disk, crops, monkeypatch):
     monkeypatch.setattr(plan, "SMALLEST", 20)
     with pytest.raises(UserError, match=r".*no space left on its disk; make room"):
         build(crops, disk / "data", size=64, crop="whole")
     folder = disk / "data" / "frames" / "1.0.0"
-    (kept,) = folder.glob("*array_record*")
-    then = kept.stat().st_mtime_ns
+    (shard,) = folder.glob("*array_record*")
+    then = shard.stat().st_mtime_ns
     assert not list(folder.glob(".build/*.incomplete"))
     assert mount("-o", "remount,size=9m", disk)
     build(crops, disk / "data", size=64, crop="whole")
     assert describe(disk / "data")["frames"] == 60
-    assert kept.stat().st_mtime_ns == then
+    assert shard.stat().st_mtime_ns == then
 
 
-def test_a_benchmark_leaves_nothing(disk, crops, tmp_path):
+def test_a_benchmark_build_leaves_nothing_on_a_full_disk(disk, crops, tmp_path):
     rows = [vendor_trees.casme2_row("01", "EP01_01", 1, 2, 60)]
     tree = vendor_trees.write_casme2(tmp_path / "source", rows)
     for number, noise in enumerate(crops.rglob("*.png"), 1):
@@ -56,7 +56,7 @@ def test_a_benchmark_leaves_nothing(disk, crops, tmp_path):
     assert list(disk.iterdir()) == []
 
 
-def test_a_disk_that_cannot_be_written(disk, crops, tmp_path):
+def test_a_read_only_disk_is_named(disk, crops, tmp_path):
     assert mount("-o", "remount,ro", disk)
     tree = vendor_trees.write_casme2(tmp_path / "source")
     words = r".*disk/data.*Read-only file system"

@@ -10,9 +10,9 @@ from micron_jax.datasets.clips import describe_clips, open_clips
 from micron_jax.datasets.clips_builder import build_clips
 
 
-def build(name, root, tmp_path, **changed):
+def build(name, root, tmp_path, **settings):
     """(records, samples, description)"""
-    assert build_clips(clip_set(name), root, tmp_path / "data", **changed)
+    assert build_clips(clip_set(name), root, tmp_path / "data", **settings)
     source, samples = open_clips(tmp_path / "data", name)
     assert len(source) == len(samples)
     return source, samples, describe_clips(tmp_path / "data", name)
@@ -105,7 +105,7 @@ def test_smic_hs(root, tmp_path):
     assert source[0]["frames"]["image"][0][:2] == b"BM"  # as on disk
 
 
-def test_smic_names_one_surprise_negative(root, tmp_path):
+def test_smic_has_one_surprise_labeled_negative(root, tmp_path):
     trees.write_smic(root, suffix=".xlsx")
     _, samples, about = build("smic_hs", root, tmp_path)
     assert samples[2].emotion == "surprise"
@@ -114,7 +114,7 @@ def test_smic_names_one_surprise_negative(root, tmp_path):
     assert (mended["was"], mended["now"]) == ("negative", "surprise")
 
 
-def test_smic_whose_middle_is_missing_takes_the_nearest(root, tmp_path):
+def test_smic_takes_the_frame_nearest_to_a_missing_middle(root, tmp_path):
     trees.write_smic(root, suffix=".xlsx")
     folder = root / "SMIC_all_cropped" / "HS" / "s1" / "micro" / "negative" / "s1_ne_01"
     (folder / "reg_image102.bmp").unlink()
@@ -124,7 +124,7 @@ def test_smic_whose_middle_is_missing_takes_the_nearest(root, tmp_path):
     assert about["skipped"] == []
 
 
-def test_smic_modalities_are_kept_apart(root, tmp_path):
+def test_smic_modalities_are_separate_sets(root, tmp_path):
     trees.write_smic(root, suffix=".xlsx")
     rows = [[1, 11, "s11_ne_01", 4, 9, "negative"]]
     trees.write_smic(root, "VIS", rows, suffix=".xlsx")
@@ -183,8 +183,8 @@ def test_casme3_has_five_rows_out_of_order(root, tmp_path):
     ]
     _, samples, about = build("casme3", trees.write_casme3(root, rows), tmp_path)
     assert [times(s) for s in samples] == [(3, 5, 8), (1, 1, 6), (7, 9, 9)]
-    told = [(m["row"], m["field"], m["was"], m["now"]) for m in about["mended"]]
-    assert told == [
+    changes = [(m["row"], m["field"], m["was"], m["now"]) for m in about["mended"]]
+    assert changes == [
         (2, "apex", "9", "5"),
         (3, "onset", "0", "1"),
         (3, "apex", "0", "1"),
@@ -233,8 +233,8 @@ def test_mmew_has_rows_with_a_bad_apex_or_offset(root, tmp_path, keep):
     ]
     _, samples, about = build("mmew", trees.write_mmew(root, rows), tmp_path, keep=keep)
     assert [times(s) for s in samples] == [(1, 4, 8), (1, 5, 9), (1, 4, 9)]
-    told = [(m["row"], m["field"], m["was"], m["now"]) for m in about["mended"]]
-    assert told == [(2, "apex", "/", "4"), (3, "offset", "75", "9"), (3, "apex", "40", "5")]
+    changes = [(m["row"], m["field"], m["was"], m["now"]) for m in about["mended"]]
+    assert changes == [(2, "apex", "/", "4"), (3, "offset", "75", "9"), (3, "apex", "40", "5")]
     assert [skip["row"] for skip in about["skipped"]] == [4]
 
 

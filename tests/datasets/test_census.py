@@ -69,21 +69,21 @@ def composed():
     return [sample for name in COMPOSITE.sets for sample in imitate(name)]
 
 
-def test_a_sample_too_few_is_told(composed):
+def test_a_missing_sample_is_reported(composed):
     short = [s for s in composed if s.emotion != "Sadness" or s.clip.endswith(("0", "2", "4"))]
-    lost = len(composed) - len(short)
-    assert lost
+    missing = len(composed) - len(short)
+    assert missing
     lines = compare(COMPOSITE, short).differences
     assert lines[:2] == [
-        f"samm: negative {92 - lost}, expected 92",
-        f"  sadness {6 - lost}, in a complete set 6",
+        f"samm: negative {92 - missing}, expected 92",
+        f"  sadness {6 - missing}, in a complete set 6",
     ]
     assert compare_set("samm", [s for s in short if s.dataset == "samm"])[0] == (
-        f"samm: sadness {6 - lost}, expected 6"
+        f"samm: sadness {6 - missing}, expected 6"
     )
 
 
-def test_a_sample_too_many_is_told_and_named_among_few():
+def test_an_extra_sample_is_reported():
     more = [*imitate("casme2"), sample("casme2", "sub02/new", "02", "Fear")]
     assert compare(protocols.find("casme2_5"), more).ok  # fear is left out there
     assert compare_set("casme2", more) == ["casme2: fear 3, expected 2"]
@@ -97,7 +97,7 @@ def test_a_sample_too_many_is_told_and_named_among_few():
     assert lines[1].endswith(", 009/new")
 
 
-def test_a_left_out_sample_under_another_name_is_told():
+def test_a_renamed_excluded_sample_is_reported():
     samples = [
         dataclasses.replace(s, clip=s.clip.replace("EP12_01f", "EP12_1f"))
         for s in imitate("casme2")
@@ -108,24 +108,24 @@ def test_a_left_out_sample_under_another_name_is_told():
     ]
 
 
-def test_missing_sets_and_subjects_are_told(composed):
+def test_missing_sets_and_subjects_are_reported(composed):
     lines = compare(COMPOSITE, [s for s in composed if s.dataset != "smic_hs"]).differences
     assert lines == ["smic_hs: no samples, expected 164"]
     few = [s for s in imitate("casme2") if s.subject != "10"]
     assert "casme2: 25 subjects, expected 26" in compare_set("casme2", few)
     assert compare_set("casme2", few)[-1] == "casme2: the set has no subject 10"
-    moved = [
+    relabeled = [
         dataclasses.replace(s, emotion="happiness") if s.subject == "10" else s
         for s in imitate("casme2")
     ]
-    lines = compare(protocols.find("casme2_3"), moved).differences
+    lines = compare(protocols.find("casme2_3"), relabeled).differences
     assert lines[-2:] == [
         "casme2: 25 subjects, expected 24",
         "  in the set, without a sample here: 18",
     ]
 
 
-def test_repeated_clips_and_subjects_are_told():
+def test_repeated_clips_and_subjects_are_reported():
     samples = imitate("smic_hs")
     twice = [*samples[:-1], samples[-2]]
     assert f"smic_hs: {samples[-2].clip} is listed 2 times" in compare_set("smic_hs", twice)

@@ -47,7 +47,7 @@ def small():
     return source, samples
 
 
-def test_the_facts_of_a_set(small):
+def test_the_report_of_a_set(small):
     report = check_clips("samm", *small)
     assert (report["clips"], report["subjects"], report["frames"]) == (4, 3, 9)
     assert report["emotions"] == {"Anger": 2, "Other": 1, "Fear": 1}
@@ -70,7 +70,7 @@ def test_the_facts_of_a_set(small):
     assert "  008/008_1: no frames" in text
 
 
-def test_records_and_samples_must_be_as_many(small):
+def test_records_and_samples_of_unequal_number_are_refused(small):
     with pytest.raises(UserError, match="samm: 4 records, but 3 samples: build the set again"):
         check_clips("samm", small[0], small[1][:3])
 
@@ -101,10 +101,10 @@ def test_protocols_of_complete_sets(tmp_path):
 
 def test_a_corpus_that_holds_subjects(small):
     source, samples = small
-    held = ["006/a.mp4", "006/a.mp4#2", "street/b.mp4", "renamed.mp4"]
+    names = ["006/a.mp4", "006/a.mp4#2", "street/b.mp4", "renamed.mp4"]
     blobs = [BLOBS[30], BLOBS[31], BLOBS[32], BLOBS[0]]
-    corpus = [{"image": b, "clip": n.encode()} for n, b in zip(held, blobs, strict=True)]
-    index = [Clip(name, i, 1, 30.0) for i, name in enumerate(held)]
+    corpus = [{"image": b, "clip": n.encode()} for n, b in zip(names, blobs, strict=True)]
+    index = [Clip(name, i, 1, 30.0) for i, name in enumerate(names)]
     described = {"folder": "data/frames", "recipe": {"source": "/videos"}}
     report = check_clips("samm", source, samples, corpus=(described, Records(corpus), index))
     assert report["corpus"] == {
@@ -147,7 +147,7 @@ def test_a_corpus_with_faults():
     assert "  gone.mp4: no face" in text
 
 
-def test_a_sample_of_a_corpus():
+def test_a_report_on_a_sample_of_a_corpus():
     index = [Clip("a", 0, 30, 30.0), Clip("b", 30, 2, 30.0), Clip("c", 32, 8, 30.0)]
     records = Records(
         {"image": b"%d" % i + BLOBS[i], "clip": clip.name.encode()}
@@ -161,13 +161,13 @@ def test_a_sample_of_a_corpus():
     assert sum(report["frame_sizes"].values()) + len(report["unreadable"]) == 10
     assert report["duplicates"] == [{"clips": ["a", "c"], "frames": 1}]
     assert "looked at 10 of the frames, the first of each clip" in "\n".join(lines(report))
-    whole = check_frames(records, index, described, sample=40)
-    assert whole["looked_at"] == 40
-    assert "looked at" not in "\n".join(lines(whole))
-    chosen = draw_sample(index, 10)
-    assert {0, 30, 32} < set(chosen.tolist())
-    assert len(set(chosen.tolist())) == 10
-    np.testing.assert_array_equal(chosen, draw_sample(index, 10))
+    complete = check_frames(records, index, described, sample=40)
+    assert complete["looked_at"] == 40
+    assert "looked at" not in "\n".join(lines(complete))
+    places = draw_sample(index, 10)
+    assert {0, 30, 32} < set(places.tolist())
+    assert len(set(places.tolist())) == 10
+    np.testing.assert_array_equal(places, draw_sample(index, 10))
     assert len(set(draw_sample(index, 2)) & {0, 30, 32}) == 2
     numbers = [entry["frame"] for entry in report["unreadable"] if entry["clip"] == "c"]
     assert all(0 <= number < 8 for number in numbers)

@@ -1,4 +1,4 @@
-"""What all benchmarks' builders share: bad input, questions, strictness, whole or not at all."""
+"""Builders of all benchmarks: bad input, questions, strictness, whole or not at all."""
 
 import shutil
 import sys
@@ -25,14 +25,14 @@ def data(tmp_path):
     return tmp_path / "data"
 
 
-def build(root, data, name="casme2", **changed):
-    return build_clips(clip_set(name), root, data, others=SETS.values(), **changed)
+def build(root, data, name="casme2", **settings):
+    return build_clips(clip_set(name), root, data, others=SETS.values(), **settings)
 
 
-def refused(words, root, data, name="casme2", **changed):
+def refusal_of(words, root, data, name="casme2", **settings):
     """Builds, expects one line with these words and nothing written; returns the line."""
     with pytest.raises(UserError) as error:
-        build(root, data, name, **changed)
+        build(root, data, name, **settings)
     line = str(error.value)
     for word in [words] if isinstance(words, str) else words:
         assert word in line
@@ -41,7 +41,7 @@ def refused(words, root, data, name="casme2", **changed):
     return line
 
 
-def test_no_tensorflow_and_nothing_else_is_written(root, data, tmp_path):
+def test_a_build_needs_no_tensorflow_and_writes_the_set_alone(root, data, tmp_path):
     trees.write_casme2(root)
     before = sorted(root.rglob("*"))
     build(root, data)
@@ -61,23 +61,23 @@ def test_many_shards_read_as_one(root, data, monkeypatch):
 
 
 def test_a_missing_source(root, data):
-    refused(["does not exist", "source must name the folder"], root, data)
+    refusal_of(["does not exist", "source must name the folder"], root, data)
 
 
 def test_a_root_without_sheet_names_the_nearest(root, data):
     trees.write_casme2(root)
     (root / "CASME2-coding-20190701.xlsx").rename(root / "CASME2coding.xlsx")
     words = ["no sheet of casme2", "casme2-coding-*.xls*", "nearest match: CASME2coding.xlsx"]
-    refused(words, root, data)
+    refusal_of(words, root, data)
     assert build(root, data, sheet=root / "CASME2coding.xlsx")
 
 
-def test_a_root_without_frames_names_what_is_expected_and_the_nearest(root, data):
+def test_a_root_without_frames_names_the_expected_and_the_nearest_folder(root, data):
     trees.write_casme2(root)
     for folder in (root / "CASME2-RAW").iterdir():
         folder.rename(folder.with_name(folder.name.replace("sub", "subject")))
     words = ["expected a folder such as sub01/EP02_01f", "CASME2-RAW/subject01/EP02_01f)"]
-    refused(words, root, data)
+    refusal_of(words, root, data)
 
 
 def test_the_sheet_of_another_set_is_named(root, data):
@@ -85,7 +85,7 @@ def test_the_sheet_of_another_set_is_named(root, data):
     trees.write_samm(root / "samm")
     sheet = root / "samm" / "SAMM_Micro_FACS_Codes_v2.xlsx"
     words = ["reads like the sheet of samm, not of casme2", "no column 'OnsetFrame'"]
-    refused(words, root, data, sheet=sheet)
+    refusal_of(words, root, data, sheet=sheet)
 
 
 def test_a_missing_column_is_named(root, data):
@@ -94,16 +94,16 @@ def test_a_missing_column_is_named(root, data):
     path = root / "CASME2-coding-20190701.xlsx"
     path.unlink()
     trees.write_sheet(path, header, trees.CASME2_ROWS)
-    refused(["no column 'ApexFrame'", "its header reads: Subject, Filename", "Peak"], root, data)
+    refusal_of(["no column 'ApexFrame'", "its header reads: Subject, Filename", "Peak"], root, data)
 
 
-def test_a_column_that_stands_there_twice(root, data):
+def test_a_column_that_occurs_twice_is_named(root, data):
     trees.write_casme2(root)
     path = root / "CASME2-coding-20190701.xlsx"
     path.unlink()
     rows = [[*row, 5] for row in trees.CASME2_ROWS]
     trees.write_sheet(path, [*trees.CASME2_HEADER, "apexframe"], rows)
-    refused([path.name, "two columns 'ApexFrame'"], root, data)
+    refusal_of([path.name, "two columns 'ApexFrame'"], root, data)
 
 
 def test_linked_folders_are_followed(root, data, tmp_path):
@@ -139,7 +139,7 @@ def test_old_xls_is_read(root, data):
 def test_a_broken_workbook(root, data):
     trees.write_casme2(root)
     (root / "CASME2-coding-20190701.xlsx").write_bytes(b"<html>")
-    refused("cannot be read as a spreadsheet", root, data)
+    refusal_of("cannot be read as a spreadsheet", root, data)
 
 
 def test_an_empty_sheet(root, data):
@@ -147,7 +147,7 @@ def test_an_empty_sheet(root, data):
     path = root / "CASME2-coding-20190701.xlsx"
     path.unlink()
     trees.write_sheet(path, trees.CASME2_HEADER, [])
-    refused("no line below its header", root, data)
+    refusal_of("no line below its header", root, data)
 
 
 def test_a_workbook_without_the_sheet(root, data):
@@ -155,15 +155,15 @@ def test_a_workbook_without_the_sheet(root, data):
     path = root / "SAMM_Micro_FACS_Codes_v2.xlsx"
     path.unlink()
     trees.write_sheet(path, trees.SAMM_HEADER, trees.SAMM_ROWS, "ALL")
-    refused(["has no sheet MICRO_ONLY; it has: ALL"], root, data, "samm")
+    refusal_of(["has no sheet MICRO_ONLY; it has: ALL"], root, data, "samm")
 
 
-def test_two_sheets_are_a_question(root, data):
+def test_two_sheets_need_a_choice(root, data):
     trees.write_casme2(root)
     old = trees.write_sheet(
         root / "CASME2-coding-20140508.xlsx", trees.CASME2_HEADER, trees.CASME2_ROWS[:1]
     )
-    refused(["two sheets fit", "20140508.xlsx", "20190701.xlsx", "by sheet"], root, data)
+    refusal_of(["two sheets fit", "20140508.xlsx", "20190701.xlsx", "by sheet"], root, data)
     build(root, data, sheet=old)
     assert describe_clips(data, "casme2")["sheet"]["file"] == old.name
     # A copy of the same file is no question.
@@ -172,22 +172,22 @@ def test_two_sheets_are_a_question(root, data):
     assert build(root, data.with_name("more"))
 
 
-def test_raw_and_cropped_are_a_question(root, data):
+def test_raw_and_cropped_frames_need_a_choice(root, data):
     trees.write_casme2(root)
     trees.write_casme2(root / "x", frames="Cropped")
     (root / "x" / "Cropped").rename(root / "Cropped")
     shutil.rmtree(root / "x")
-    refused(
+    refusal_of(
         ["two folders of frames fit", "/CASME2-RAW (3 clips)", "/Cropped", "by frames"], root, data
     )
-    refused("Nowhere is no folder below", root, data, frames="Nowhere")
+    refusal_of("Nowhere is no folder below", root, data, frames="Nowhere")
     build(root, data, frames="Cropped")
     source, _ = open_clips(data, "casme2")
-    wanted = root / "Cropped" / "sub01" / "EP02_01f" / "reg_img46.jpg"
-    assert source[0]["frames"]["image"][0] == wanted.read_bytes()
+    frame = root / "Cropped" / "sub01" / "EP02_01f" / "reg_img46.jpg"
+    assert source[0]["frames"]["image"][0] == frame.read_bytes()
 
 
-def test_rows_that_cannot_be_are_told_one_by_one(root, data):
+def test_impossible_rows_are_skipped_with_their_reason(root, data):
     rows = [
         ROW("02", "EP01_02", 5, 9, 7),
         ROW("02", "EP01_03", 5, 6, 7, "boredom"),
@@ -212,7 +212,7 @@ def test_rows_that_cannot_be_are_told_one_by_one(root, data):
     }
     assert about["clips"] == 1
     shutil.rmtree(data)
-    refused(["strict: 6 rows", "row 3, sub02/EP01_02: apex 9 outside"], root, data, strict=True)
+    refusal_of(["strict: 6 rows", "row 3, sub02/EP01_02: apex 9 outside"], root, data, strict=True)
 
 
 def test_missing_frames(root, data):
@@ -239,7 +239,7 @@ def test_missing_frames(root, data):
     build(root, data, keep="pair")  # does not need the frame between
     assert describe_clips(data, "casme2", "pair")["gaps"] == []
     shutil.rmtree(data)
-    refused("strict: 4 rows", root, data, strict=True)
+    refusal_of("strict: 4 rows", root, data, strict=True)
 
 
 @pytest.mark.parametrize("cut", [0, 100])
@@ -248,7 +248,7 @@ def test_truncated_frames(root, data, cut):
     path = root / "CASME2-RAW" / "sub02" / "EP01_02" / "img6.jpg"
     path.write_bytes(path.read_bytes()[:cut])
     words = ["strict: row 3, sub02/EP01_02: img6.jpg: not a whole image"]
-    refused(words, root, data, strict=True)
+    refusal_of(words, root, data, strict=True)
     build(root, data)
     (note,) = describe_clips(data, "casme2")["skipped"]
     assert (note["row"], note["reason"]) == (3, "img6.jpg: not a whole image")
@@ -267,13 +267,13 @@ def test_two_files_of_one_number(root, data):
 
 def test_nothing_usable_leaves_nothing(root, data):
     trees.write_casme2(root, [ROW("02", "EP01_01", 5, 9, 7)])
-    refused(["none of the 1 samples of casme2", "row 2, sub02/EP01_01: apex 9"], root, data)
+    refusal_of(["none of the 1 samples of casme2", "row 2, sub02/EP01_01: apex 9"], root, data)
 
 
 def test_only_broken_frames_leave_nothing(root, data):
     trees.write_casme2(root, [ROW("02", "EP01_01", 5, 6, 7)])
     (root / "CASME2-RAW" / "sub02" / "EP01_01" / "img5.jpg").write_bytes(b"")
-    refused("no clip can be used (row 2: img5.jpg: not a whole image)", root, data)
+    refusal_of("no clip can be used (row 2: img5.jpg: not a whole image)", root, data)
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_a_full_or_read_only_disk(root, data, monkeypatch, error, words):
 
     trees.write_casme2(root)
     monkeypatch.setattr(clips_builder.ClipBuilder, "_shard", fail)
-    refused([f"{data}: ", words], root, data)
+    refusal_of([f"{data}: ", words], root, data)
 
 
 def test_a_data_dir_that_cannot_be_made(root, tmp_path):
@@ -311,7 +311,7 @@ def test_an_interrupted_build_leaves_nothing(root, data, monkeypatch):
     assert not data.exists()
 
 
-def test_the_same_again_is_left_alone_and_another_is_refused(root, data):
+def test_an_equal_build_is_left_alone_and_another_is_refused(root, data):
     trees.write_casme2(root)
     assert build(root, data) is True
     root.rename(root.with_name("moved"))
@@ -330,7 +330,7 @@ def test_pair_and_clip_can_stand_side_by_side(root, data):
     assert len(open_clips(data, "casme2", "pair")[0][0]["frames"]["number"]) == 2
 
 
-def test_what_is_not_built_comes_with_its_command(data):
+def test_a_missing_set_names_the_command(data):
     with pytest.raises(UserError) as error:
         open_clips(data, "samm")
     command = f"micron-jax data build samm --source FOLDER_AS_UNPACKED --data-dir {data}"
@@ -340,7 +340,7 @@ def test_what_is_not_built_comes_with_its_command(data):
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_each_set_says_how_to_get_it(name):
+def test_each_set_has_instructions_and_a_citation(name):
     spec = clip_set(name)
     builder = clips_builder.builder_class(spec)
     assert builder.name == name == spec.name

@@ -28,9 +28,9 @@ def face():
 def test_a_face_is_cut_out_of_both_frames_at_one_place(face):
     wide = np.full((drawn.SIDE, 2 * drawn.SIDE, 3), 90, np.uint8)
     wide[:, : drawn.SIDE] = face
-    moved = np.roll(wide, 3, axis=1)
+    shifted = np.roll(wide, 3, axis=1)
     detect = drawn.all_faces_detector()
-    frames = record({1: png(wide), 10: png(moved)})
+    frames = record({1: png(wide), 10: png(shifted)})
     onset, apex = one_pair(
         SAMPLE, frames, size=drawn.SIDE, crop="face", detect=lambda x: detect(x)[:1]
     )
@@ -39,7 +39,7 @@ def test_a_face_is_cut_out_of_both_frames_at_one_place(face):
     assert np.abs(apex[8:-8, 11:-8].astype(int) - onset[8:-8, 8:-11]).mean() < 1
 
 
-def test_whole_frames_and_gray_ones(face):
+def test_frames_can_be_whole_and_gray(face):
     gray = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)[:200]
     frames = record({1: cv2.imencode(".bmp", gray)[1].tobytes(), 10: png(face[:200])})
     onset, apex = one_pair(SAMPLE, frames, size=64, crop="whole", detect=None)
@@ -48,7 +48,7 @@ def test_whole_frames_and_gray_ones(face):
     assert abs(int(onset.mean()) - int(apex.mean())) < 15
 
 
-def test_the_nearest_frame_stands_for_a_missing_one(face):
+def test_the_nearest_frame_replaces_a_missing_one(face):
     dark = np.zeros_like(face)
     frames = record({1: png(dark), 8: png(dark), 11: png(face), 20: png(dark)})
     _, apex = one_pair(SAMPLE, frames, size=32, crop="whole", detect=None)
@@ -59,14 +59,14 @@ def test_pairs_are_registered_on_demand(face):
     large = cv2.GaussianBlur(face, (0, 0), 1.5)
     frames = record({1: png(large), 10: png(np.roll(large, 2, axis=0))})
     opened = Opened([SAMPLE], [([frames], 0)], {}, {})
-    apart = []
+    differences = []
     for registered in (False, True):
         onset, apex = read_pairs(opened, [0], size=160, crop="whole", registered=registered)
-        apart.append(np.abs(onset.astype(int) - apex)[:, 20:-20, 20:-20].mean())
-    assert apart[1] < apart[0] / 3
+        differences.append(np.abs(onset.astype(int) - apex)[:, 20:-20, 20:-20].mean())
+    assert differences[1] < differences[0] / 3
 
 
-def test_what_cannot_be_used_is_named(face, monkeypatch):
+def test_unusable_pairs_are_named(face, monkeypatch):
     small = record({1: png(face), 10: png(face[:100])})
     with pytest.raises(Unreadable, match="onset is"):
         one_pair(SAMPLE, small, size=32, crop="whole", detect=None)

@@ -46,6 +46,6 @@ def test_a_built_pair_is_one_step_apart(casme2, monkeypatch):
     assert (clip.count, clip.stride) == (2, 4)  # the frames 46 and 50
 
 
-def test_an_unknown_clip_is_told(casme2):
+def test_an_unknown_clip_is_named(casme2):
     with pytest.raises(UserError, match="--clip x: no such clip in casme2; it has sub01/EP01"):
         find_in_set("data", "casme2", "x")

@@ -34,5 +34,5 @@ from micron_jax.datasets import leakage
     ],
 )  # fmt: skip
 def test_paths_name_their_subjects(dataset, subjects, source, clips, numbers_of):
-    wanted = {subject: [clips[i] for i in numbers] for subject, numbers in numbers_of.items()}
-    assert leakage.subjects_in(dataset, subjects, clips, source) == wanted
+    expected = {subject: [clips[i] for i in numbers] for subject, numbers in numbers_of.items()}
+    assert leakage.subjects_in(dataset, subjects, clips, source) == expected

@@ -31,13 +31,13 @@ def test_the_composite_has_442_samples_of_68_subjects(composed):
     assert len(labeled) == 442
     assert classes(COMPOSITE, labeled) == [250, 109, 83]
     assert subjects(labeled) == 68
-    for name, wanted, people in (
+    for name, counts, people in (
         ("casme2", [88, 32, 25], 24),
         ("samm", [92, 26, 15], 28),
         ("smic_hs", [70, 51, 43], 16),
     ):
         part = [(sample, label) for sample, label in labeled if sample.dataset == name]
-        assert (classes(COMPOSITE, part), subjects(part)) == (wanted, people)
+        assert (classes(COMPOSITE, part), subjects(part)) == (counts, people)
     names = {sample.clip for sample, _ in labeled}
     assert not names & {"sub04/EP12_01f", "sub05/EP09_05f"}
     result = compare(COMPOSITE, composed)
@@ -46,7 +46,7 @@ def test_the_composite_has_442_samples_of_68_subjects(composed):
 
 
 @pytest.mark.parametrize(
-    ("name", "wanted", "people"),
+    ("name", "counts", "people"),
     [
         ("casme2_3", [88, 32, 25], 24),
         ("casme2_5", [32, 63, 27, 25, 99], 26),
@@ -58,11 +58,11 @@ def test_the_composite_has_442_samples_of_68_subjects(composed):
         ("casme3_7", [55, 64, 250, 86, 57, 187, 161], 94),
     ],
 )
-def test_a_protocol_of_one_set(name, wanted, people):
+def test_a_protocol_of_one_set(name, counts, people):
     protocol = protocols.find(name)
     samples = imitate(protocol.sets[0])
     labeled = apply(protocol, samples)
-    assert classes(protocol, labeled) == wanted
+    assert classes(protocol, labeled) == counts
     assert subjects(labeled) == people
     assert compare(protocol, samples).differences == []
     assert compare_set(protocol.sets[0], samples) == []
@@ -85,7 +85,7 @@ def test_the_tables_agree():
 ALL = PROTOCOLS.items()
 
 
-def test_the_order_is_kept_and_other_sets_are_passed_over(composed):
+def test_the_order_stays_and_other_sets_are_ignored(composed):
     labeled = apply(protocols.find("samm_5"), composed)
     assert {sample.dataset for sample, _ in labeled} == {"samm"}
     numbers = [composed.index(sample) for sample, _ in labeled]

@@ -18,7 +18,7 @@ LOG = (
 )
 
 
-def test_a_megc_log_is_read_by_our_names_and_goes_round(tmp_path):
+def test_a_megc_log_is_read_and_written(tmp_path):
     path = tmp_path / "log.txt"
     path.write_bytes(LOG.encode())
     table = read_predictions(path)

@@ -52,14 +52,14 @@ def test_pooled_over_folds_is_not_the_mean_of_folds():
 def test_an_absent_class_stays_if_the_protocol_has_it():
     confusion = confusion_matrix([0, 0, 1, 1], [0, 2, 1, 0], 3)
     # F1: class 0 TP 1 FP 1 FN 1, class 1 TP 1 FP 0 FN 1, class 2 FP 1 and no sample.
-    whole = scores(confusion)
-    np.testing.assert_allclose(whole.f1, [1 / 2, 2 / 3, 0])
-    assert whole.uf1 == pytest.approx((1 / 2 + 2 / 3) / 3)
-    assert whole.uar == pytest.approx((1 / 2 + 1 / 2) / 3)
-    left_out = scores(confusion, np.array([True, True, False]))
-    assert left_out.uf1 == pytest.approx((1 / 2 + 2 / 3) / 2)
-    assert left_out.uar == pytest.approx(1 / 2)
-    assert left_out.accuracy == whole.accuracy == 1 / 2
+    full = scores(confusion)
+    np.testing.assert_allclose(full.f1, [1 / 2, 2 / 3, 0])
+    assert full.uf1 == pytest.approx((1 / 2 + 2 / 3) / 3)
+    assert full.uar == pytest.approx((1 / 2 + 1 / 2) / 3)
+    partial = scores(confusion, np.array([True, True, False]))
+    assert partial.uf1 == pytest.approx((1 / 2 + 2 / 3) / 2)
+    assert partial.uar == pytest.approx(1 / 2)
+    assert partial.accuracy == full.accuracy == 1 / 2
     # Neither labeled nor predicted: 0 of 0 is 0, and counts.
     empty = scores(confusion_matrix([0, 1], [0, 1], 3))
     assert empty.uf1 == empty.uar == pytest.approx(2 / 3)
@@ -76,7 +76,7 @@ RECORDED = [
 
 
 @pytest.mark.parametrize(("samples", "classes", "f1", "balanced", "accuracy"), RECORDED)
-def test_scikit_learn_agrees_where_definitions_meet(samples, classes, f1, balanced, accuracy):
+def test_scores_equal_those_of_scikit_learn(samples, classes, f1, balanced, accuracy):
     i = np.arange(samples)
     labels = (i * i + 3 * i) % 17 % classes
     predictions = np.where(i % 3 == 0, (labels + i // 3) % classes, labels)
@@ -88,7 +88,7 @@ def test_scikit_learn_agrees_where_definitions_meet(samples, classes, f1, balanc
     assert scores(confusion).accuracy == pytest.approx(accuracy, rel=1e-14)
 
 
-def test_many_matrices_at_once():
+def test_scores_of_many_matrices():
     rng = np.random.default_rng(0)
     many = rng.integers(0, 9, (4, 2, 3, 3))
     result = scores(many)
@@ -126,7 +126,7 @@ def test_the_matrices_hold_every_clip():
     assert samm.people == tuple(person for person in confusions.people if person[0] == "samm")
 
 
-def test_which_classes_count():
+def test_classes_come_from_table_or_argument():
     rows = [Prediction("a", "1", "x", "x"), Prediction("b", "1", "y", "z")]
     assert count(rows).classes == ("x", "y", "z")
     assert count(rows).counted.tolist() == [True, True, False]

@@ -52,7 +52,7 @@ def test_a_curve_fills_its_axes():
     assert "nan" not in str(curve(one_epoch | {"title": "Loss", "ticks": [0, 2]}))
 
 
-def test_a_frame_is_in_its_address():
+def test_an_address_contains_the_frame():
     image = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
     kind, data = png_address(image).split(",")
     assert kind == "data:image/png;base64"
@@ -62,11 +62,11 @@ def test_a_frame_is_in_its_address():
     assert cv2.imdecode(np.frombuffer(base64.b64decode(large), np.uint8), 1).shape == (160, 80, 3)
 
 
-def test_motion_lies_where_it_was_and_nowhere_else():
+def test_maps_color_only_their_patches():
     image = np.full((8, 8, 3), 100, np.uint8)
     motion = np.array([[0, 4], [-3, np.nan]], np.float32)
-    shown = map_over(image, motion, top=4.0)
-    assert (shown[:4, :4] == 100).all()
-    assert (shown[4:] == 100).all()
-    assert (shown[:4, 4:] == shown[0, 4]).all()
-    assert shown[0, 4].tolist()[0] > 200  # inferno's top is pale yellow
+    picture = map_over(image, motion, top=4.0)
+    assert (picture[:4, :4] == 100).all()
+    assert (picture[4:] == 100).all()
+    assert (picture[:4, 4:] == picture[0, 4]).all()
+    assert picture[0, 4].tolist()[0] > 200  # inferno's top is pale yellow

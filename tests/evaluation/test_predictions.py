@@ -26,7 +26,7 @@ def table_of(seed=0):
     ]
 
 
-def test_our_csv_goes_round(tmp_path):
+def test_a_csv_is_written_and_read_back(tmp_path):
     table = [*table_of(), *table_of(seed=3)]
     write_csv(tmp_path / "predictions.csv", table)
     assert read_predictions(tmp_path / "predictions.csv") == table
@@ -44,7 +44,7 @@ def test_our_csv_goes_round(tmp_path):
         write_csv(tmp_path / "bare.csv", [*table_of(), *bare])
 
 
-def test_anyones_csv(tmp_path):
+def test_a_csv_of_a_spreadsheet_is_read(tmp_path):
     path = tmp_path / "sheet.csv"
     # As a spreadsheet may save it: a byte order mark, semicolons, other columns, other letters.
     text = 'Subject;note;Clip;Label;Prediction\n18;"a; b\nc";EP01 ;happy; sad\n\n18;;EP02;sad;sad\n'

@@ -106,7 +106,7 @@ def test_the_page_shows_all_content(workdir):
     assert f"95 % interval {low:.4f} to {high:.4f}" in text
 
 
-def test_the_markdown_beside_it(workdir):
+def test_the_markdown_report(workdir):
     text = (workdir / "report.md").read_text()
     assert text.startswith("# run &lt;b>\n\n442 clips of 68 subjects")
     assert "LEAKY" in text
@@ -120,7 +120,7 @@ def test_the_markdown_beside_it(workdir):
     ]
 
 
-def test_a_strip_puts_values_where_they_belong():
+def test_a_strip_places_its_values():
     figures = TEMPLATES.get_template("figures.html").module
     svg = str(figures.strip(0.5, (0.25, 0.75), [0.5], 1.0))
     assert '<circle class="value" cx="150.0"' in svg
@@ -131,7 +131,7 @@ def test_a_strip_puts_values_where_they_belong():
     assert not {"interval", "mark", "published"} & set(bare.split('"'))
 
 
-def test_bare_predictions_make_a_page_too(tmp_path):
+def test_a_table_alone_gives_a_page(tmp_path):
     table = [row for row in composite() if row.set == "samm"]
     summary = summarize(table, bootstrap=Bootstrap(200))
     assert summary["protocol"] is None
@@ -181,7 +181,7 @@ def chromium(chromium_path):
     return open_page
 
 
-def test_a_browser_shows_it_on_desktop_and_phone(workdir, chromium, tmp_path):
+def test_a_browser_shows_the_page_on_desktop_and_phone(workdir, chromium, tmp_path):
     text = (workdir / "report.html").read_text()
     (tmp_path / "probed.html").write_text(text.replace("</head>", f"{PROBE}</head>"))
     (tmp_path / "frames.html").write_text(FRAMES)
@@ -197,7 +197,7 @@ def test_a_browser_shows_it_on_desktop_and_phone(workdir, chromium, tmp_path):
         assert page["scripts"] == 1  # the probe
 
 
-def test_a_browser_paints_it(workdir, chromium, tmp_path):
+def test_a_browser_paints_the_page(workdir, chromium, tmp_path):
     picture = tmp_path / "page.png"
     page = workdir / "report.html"
     chromium(page, tmp_path / "profile", 400, f"--screenshot={picture}")

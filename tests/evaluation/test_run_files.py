@@ -14,7 +14,7 @@ def workdir(tmp_path):
     return make_workdir(tmp_path / "run", seeds=(0,))
 
 
-def test_all_of_it_is_read(workdir):
+def test_all_files_are_read(workdir):
     run = read_run(workdir)
     assert run.leaky == {"label": "best epoch on the test subject", "uf1": 0.91, "uar": 0.9}
     assert run.protocol["name"] == "composite"
@@ -30,7 +30,7 @@ def test_all_of_it_is_read(workdir):
     assert protocol.sets == COMPOSITE.sets
 
 
-def test_what_is_written_is_read_back(workdir, tmp_path):
+def test_written_files_are_read_back(workdir, tmp_path):
     run = read_run(workdir)
     copy = tmp_path / "copy"
     copy.mkdir()
@@ -49,15 +49,15 @@ def test_what_is_written_is_read_back(workdir, tmp_path):
     assert read_run(copy).curves == again.curves
 
 
-def test_none_of_it_need_be_there(tmp_path):
+def test_missing_files_are_no_error(tmp_path):
     assert read_run(tmp_path) == Run()
     assert read_run(tmp_path / "a.csv") == Run()
     assert protocol_of(tmp_path) is None
 
 
-def test_a_protocol_of_ones_own(workdir):
-    told = {"name": "synthetic", "classes": ["a", "b"], "expected": {}, "found": {"synth": {}}}
-    (workdir / "protocol.json").write_text(json.dumps(told))
+def test_a_protocol_of_another_name(workdir):
+    content = {"name": "synthetic", "classes": ["a", "b"], "expected": {}, "found": {"synth": {}}}
+    (workdir / "protocol.json").write_text(json.dumps(content))
     protocol = protocol_of(workdir)
     assert (protocol.name, protocol.classes, protocol.sets) == ("synthetic", ("a", "b"), ("synth",))
     assert protocol.expected == {}
@@ -82,8 +82,8 @@ def test_a_damaged_file_is_named(workdir, name, text, message):
 
 
 def test_damaged_counts_and_frames_are_named(workdir):
-    told = {"name": "x", "classes": ["a"], "expected": {"synth": 3}}
-    (workdir / "protocol.json").write_text(json.dumps(told))
+    content = {"name": "x", "classes": ["a"], "expected": {"synth": 3}}
+    (workdir / "protocol.json").write_text(json.dumps(content))
     with pytest.raises(UserError, match=r"protocol\.json: not a protocol"):
         protocol_of(workdir)
     with np.load(workdir / "hardest.npz") as stored:

@@ -45,10 +45,10 @@ def test_resamples_are_drawn_once():
 
 def test_resamples_are_scored_as_tables_are(table):
     confusions = count(table, THREE)
-    whole = resampled_metrics(confusions, np.ones((1, 68), np.int64))
+    metrics = resampled_metrics(confusions, np.ones((1, 68), np.int64))
     expected = scores(confusions.matrices.sum(1))
-    assert whole["uf1"][0] == pytest.approx(expected.uf1.mean(), rel=1e-14)
-    assert whole["accuracy"][0] == pytest.approx(expected.accuracy.mean(), rel=1e-14)
+    assert metrics["uf1"][0] == pytest.approx(expected.uf1.mean(), rel=1e-14)
+    assert metrics["accuracy"][0] == pytest.approx(expected.accuracy.mean(), rel=1e-14)
     # A resample is the table in which a subject's clips stand as often as the subject was drawn.
     times = draw_subjects(confusions.strata, 3)
     again = [
@@ -62,7 +62,7 @@ def test_resamples_are_scored_as_tables_are(table):
     assert resampled_metrics(lone, times)["uar"][2] == pytest.approx(float(by_hand.uar), rel=1e-14)
 
 
-def test_intervals_hold_the_value_and_are_repeatable(table):
+def test_intervals_contain_the_value_and_are_repeatable(table):
     confusions = count(table, THREE)
     bootstrap = Bootstrap(2000)
     bounds = bootstrap.intervals(confusions)
@@ -76,7 +76,7 @@ def test_intervals_hold_the_value_and_are_repeatable(table):
     assert Bootstrap().intervals(count([Prediction("a", "1", "x", "x")])) is None
 
 
-def test_intervals_cover_the_truth_although_clips_of_a_subject_go_together():
+def test_intervals_cover_the_truth_with_correlated_clips():
     """Subjects of all skills, 8 clips each; over clips the interval would cover 7 of 10 times."""
     rng = np.random.default_rng(0)
     covered = []
@@ -152,7 +152,7 @@ def test_several_seeds_are_compared_by_their_means():
     assert result["uf1"]["difference"] == pytest.approx(np.mean(alone))
 
 
-def test_equal_runs_are_seldom_found_to_differ():
+def test_equal_runs_seldom_differ_significantly():
     rng = np.random.default_rng(0)
     small = 0
     for n in range(100):
@@ -168,7 +168,7 @@ def test_equal_runs_are_seldom_found_to_differ():
     assert small <= 12
 
 
-def test_clips_under_other_peoples_names_are_match_clips():
+def test_clips_match_under_other_spellings():
     first = [
         Prediction("sub01/EP02_01f", "01", "x", "x", set="casme2"),
         Prediction("sub10/EP02_01f", "10", "x", "y", set="casme2"),

@@ -15,7 +15,7 @@ def one_seed():
     return summarize(composite(), COMPOSITE, bootstrap=Bootstrap(200))
 
 
-def test_the_keys_that_scripts_use(one_seed):
+def test_the_summary_has_its_keys(one_seed):
     assert (one_seed["samples"], one_seed["subjects"]) == (442, 68)
     assert one_seed["classes"] == ["negative", "positive", "surprise"]
     confusion, per_class = one_seed["confusion"], one_seed["per_class"]
@@ -67,11 +67,11 @@ def test_counts_are_compared_with_the_protocol(one_seed):
     }
     table = [row for row in composite() if row.set != "samm" and row.person != ("casme2", "08")]
     lines = summarize(table, COMPOSITE, bootstrap=Bootstrap(200))["protocol"]["differences"]
-    gone = [row.label for row in composite() if row.person == ("casme2", "08")]
+    labels = [row.label for row in composite() if row.person == ("casme2", "08")]
     assert lines == [
-        f"casme2: negative {88 - gone.count('negative')}, expected 88",
-        f"casme2: positive {32 - gone.count('positive')}, expected 32",
-        f"casme2: surprise {25 - gone.count('surprise')}, expected 25",
+        f"casme2: negative {88 - labels.count('negative')}, expected 88",
+        f"casme2: positive {32 - labels.count('positive')}, expected 32",
+        f"casme2: surprise {25 - labels.count('surprise')}, expected 25",
         "casme2: 23 subjects, expected 24",
         "samm: no samples, expected 133",
     ]
@@ -87,24 +87,24 @@ def test_a_class_without_clips_counts_if_the_protocol_has_it():
     assert bare["uf1"] == bare["uar"] == 1 / 2
     assert [row["counted"] for row in bare["per_class"].values()] == [True, True, False]
     assert bare["protocol"] is bare["published"] is None
-    whole = summarize(rows, protocols.find("casme2_5"))
-    assert whole["uf1"] == whole["uar"] == 1 / 5
-    assert whole["accuracy"] == bare["accuracy"] == 1 / 2
+    complete = summarize(rows, protocols.find("casme2_5"))
+    assert complete["uf1"] == complete["uar"] == 1 / 5
+    assert complete["accuracy"] == bare["accuracy"] == 1 / 2
 
 
-def test_a_class_that_one_set_lacks_counts_there_by_the_protocol_too():
+def test_a_class_that_one_set_lacks_counts_in_that_set():
     rows = [row for row in composite() if (row.set, row.label) != ("samm", "surprise")]
-    whole = summarize(rows, COMPOSITE, bootstrap=Bootstrap(200))["per_set"]["samm"]
+    complete = summarize(rows, COMPOSITE, bootstrap=Bootstrap(200))["per_set"]["samm"]
     rows = [dataclasses.replace(row, probabilities={}) for row in rows]
     bare = summarize(rows, bootstrap=Bootstrap(200))["per_set"]["samm"]
-    assert whole["uar"] == pytest.approx(bare["uar"] * 2 / 3)
-    assert whole["classes"]["surprise"] == 0
+    assert complete["uar"] == pytest.approx(bare["uar"] * 2 / 3)
+    assert complete["classes"]["surprise"] == 0
 
 
 def test_one_subject_has_no_interval():
     assert summarize([Prediction("a", "1", "x", "x")])["intervals"] is None
 
 
-def test_the_published_numbers_are_of_our_protocols():
+def test_published_numbers_belong_to_protocols():
     assert set(PUBLISHED) <= set(PROTOCOLS)
     assert PUBLISHED["casme3_7"] == (0.3264, 0.3254)

@@ -52,7 +52,7 @@ def extract(weights, clips, output, **settings):
 
 
 @pytest.fixture(scope="module")
-def whole(weights, clips, tmp_path_factory):
+def reference(weights, clips, tmp_path_factory):
     """The file of an extraction in one go."""
     path = tmp_path_factory.mktemp("whole") / "out.npz"
     about = extract(weights, clips, path)
@@ -60,8 +60,8 @@ def whole(weights, clips, tmp_path_factory):
     return path
 
 
-def test_rows_are_the_model_s_own(weights, clips, whole):
-    with np.load(whole) as features:
+def test_rows_equal_the_features_of_the_model(weights, clips, reference):
+    with np.load(reference) as features:
         features = dict(features)
     assert list(features["clip_name"]) == [clip.name for clip in clips]
     assert list(features["clip"]) == [0] + 10 * [1] + 7 * [2]
@@ -80,8 +80,8 @@ def test_rows_are_the_model_s_own(weights, clips, whole):
     np.testing.assert_allclose(features["cls"][0], encoded[0, 0], atol=2e-5)
 
 
-def test_pairs_stay_in_their_clip_and_span_no_gap(weights, whole):
-    with np.load(whole) as features:
+def test_pairs_stay_in_their_clip_and_span_no_gap(weights, reference):
+    with np.load(reference) as features:
         rows, dma, tokens, cls = (features[name] for name in ("dma_rows", "dma", "tokens", "cls"))
         clip, frame = features["clip"][rows], features["frame"][rows]
     assert (clip[:, 0] == clip[:, 1]).all()
@@ -95,16 +95,16 @@ def test_pairs_stay_in_their_clip_and_span_no_gap(weights, whole):
 
 
 @pytest.mark.parametrize("stop_at", [1, 2, 3])
-def test_a_stopped_extraction_goes_on_to_the_same_end(
-    weights, clips, whole, tmp_path, monkeypatch, stop_at
+def test_a_stopped_extraction_continues_to_the_same_file(
+    weights, clips, reference, tmp_path, monkeypatch, stop_at
 ):
     monkeypatch.setattr(extract_features, "PART_BYTES", 1)  # a part a batch
-    add, done = outputs.Output.add, []
+    add, batches = outputs.Output.add, []
 
     def stopping(self, *chunk):
-        if len(done) == stop_at - 1:
+        if len(batches) == stop_at - 1:
             raise KeyboardInterrupt
-        done.append(add(self, *chunk))
+        batches.append(add(self, *chunk))
 
     output = tmp_path / "deep" / "out.npz"
     with monkeypatch.context() as patch:
@@ -121,7 +121,7 @@ def test_a_stopped_extraction_goes_on_to_the_same_end(
     assert about["fresh"] == 18 - 8 * (stop_at - 1)
     assert [entry["frame"] for entry in about["dropped"]] == [12]
     assert [path.name for path in output.parent.iterdir()] == ["out.npz"]
-    with np.load(whole) as one, np.load(output) as other:
+    with np.load(reference) as one, np.load(output) as other:
         assert one.files == other.files
         assert json.loads(str(one["about"])) == json.loads(str(other["about"]))
         assert list(one["clip_name"]) == list(other["clip_name"])
@@ -132,7 +132,7 @@ def test_a_stopped_extraction_goes_on_to_the_same_end(
         extract(weights, clips, output, what=("cls",))
 
 
-def test_array_records_hold_the_same(weights, clips, whole, tmp_path, monkeypatch):
+def test_array_records_hold_the_same(weights, clips, reference, tmp_path, monkeypatch):
     monkeypatch.setattr(extract_features, "PART_BYTES", 1)
     output = tmp_path / "out.array_record"
     about = extract(weights, clips, output)
@@ -144,7 +144,7 @@ def test_array_records_hold_the_same(weights, clips, whole, tmp_path, monkeypatc
     for shard in shards:
         reader = array_record_module.ArrayRecordReader(str(shard))
         records += [safetensors.numpy.load(record) for record in reader.read_all()]
-    with np.load(whole) as features:
+    with np.load(reference) as features:
         for name in ("tokens", "cls", "pooled", "clip", "frame"):
             np.testing.assert_allclose([r[name] for r in records], features[name], atol=1e-6)
         pairs = [record for record in records if "dma" in record]
@@ -153,9 +153,9 @@ def test_array_records_hold_the_same(weights, clips, whole, tmp_path, monkeypatc
     assert extract(weights, clips, output)["fresh"] == 0
 
 
-def test_bfloat16_is_near(weights, clips, whole, tmp_path):
+def test_bfloat16_is_close_to_float32(weights, clips, reference, tmp_path):
     extract(weights, clips, tmp_path / "out.npz", what=("pooled",), dtype="bfloat16")
-    with np.load(whole) as one, np.load(tmp_path / "out.npz") as other:
+    with np.load(reference) as one, np.load(tmp_path / "out.npz") as other:
         assert other["pooled"].dtype == np.float32
         assert 0 < np.abs(one["pooled"] - other["pooled"]).max() < 0.05
 

@@ -16,7 +16,7 @@ def pair():
     return onset[None], apex[None]
 
 
-def test_both_find_the_cell_that_moved():
+def test_both_baselines_find_the_moved_cell():
     onset, apex = pair()
     still = baselines.features("frame_difference", onset, onset, 4)
     assert still.shape == (1, 1, 16)

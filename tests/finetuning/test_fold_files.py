@@ -20,7 +20,7 @@ def test_results_are_read_back(tmp_path):
     assert fold_files.read(path) is None
 
 
-def test_finished_folds_of_others_are_refused(tmp_path):
+def test_folds_of_another_origin_are_refused(tmp_path):
     origin = {"weights": "ab", "clips": ["casme2 a 0"]}
     fold_files.claim_origin(tmp_path, origin)
     fold_files.claim_origin(tmp_path, origin)
@@ -28,7 +28,7 @@ def test_finished_folds_of_others_are_refused(tmp_path):
         fold_files.claim_origin(tmp_path, origin | {"folds": [(0, 1)]})
 
 
-def test_as_many_folds_at_once_as_at_the_first_start(tmp_path):
+def test_a_restart_trains_as_many_folds_at_once(tmp_path):
     fold_files.claim_origin(tmp_path, {})
     assert fold_files.folds_at_once(tmp_path, lambda: 5) == 5
     assert fold_files.folds_at_once(tmp_path, lambda: 7) == 5

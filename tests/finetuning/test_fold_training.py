@@ -92,7 +92,7 @@ def train_alone(alone, fold, features, labels=LABELS):
         yield state, metrics
 
 
-def test_side_by_side_is_one_by_one():
+def test_folds_side_by_side_equal_folds_one_by_one():
     """Predictions of test subjects after each epoch change nothing."""
     _, folds, features, _, alone = compiled()
     functions = compiled(watch=True)[3]
@@ -168,7 +168,7 @@ def test_gradients_with_respect_to_test_samples_are_zero():
         assert (np.abs(grad[list(fold.train)]).max(axis=(1, 2, 3)) > 0).all()
 
 
-def test_a_backbone_that_learns_sees_no_test_frame(monkeypatch):
+def test_a_learning_backbone_sees_no_test_frame(monkeypatch):
     # The root of Adam's second moment has no derivative where a gradient is zero.
     monkeypatch.setattr(fold_training, "make_optimizer", lambda *_, **__: optax.sgd(0.1))
     training, folds, *_ = compiled()
@@ -206,7 +206,7 @@ def test_a_backbone_that_learns_sees_no_test_frame(monkeypatch):
         assert (np.abs(np.asarray(grad)[list(folds[1].train)]).max(axis=(1, 2, 3)) > 0).all()
 
 
-def test_inner_validation_keeps_the_best_epoch():
+def test_inner_validation_selects_the_best_epoch():
     _, folds, features, _, alone = compiled(selection="inner")
     fold = arrays_of(folds, [0], features)[0]
     states, metrics = zip(*train_alone(alone, fold, features), strict=True)

@@ -54,14 +54,14 @@ def test_sets(composite):
     (fold,) = split(composite, COMPOSITE, config, seed=0)
     assert (len(fold.train), len(fold.test)) == (145, 133 + 164)
     # The classifier that is kept never saw what its figures were tested on.
-    whole = everyone(composite, COMPOSITE, [fold], config, seed=0)
-    assert (whole.train, whole.validation, whole.test) == (fold.train, (), ())
+    final = everyone(composite, COMPOSITE, [fold], config, seed=0)
+    assert (final.train, final.validation, final.test) == (fold.train, (), ())
     assert len(everyone(composite, COMPOSITE, folds, SplitConfig(), seed=0).train) == 442
     inner = SplitConfig(selection="inner")
-    whole = everyone(composite, COMPOSITE, folds, inner, seed=0)
-    assert sorted(whole.train + whole.validation) == list(range(442))
-    assert not people(composite, whole.train) & people(composite, whole.validation)
-    assert 0.1 < len(whole.validation) / 442 < 0.3
+    final = everyone(composite, COMPOSITE, folds, inner, seed=0)
+    assert sorted(final.train + final.validation) == list(range(442))
+    assert not people(composite, final.train) & people(composite, final.validation)
+    assert 0.1 < len(final.validation) / 442 < 0.3
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_one_id_in_two_sets_is_two_people(composite):
     assert shared_ids(labeled) == ["7"]
 
 
-def test_one_set_cannot_be_left_out():
+def test_a_protocol_of_one_set_has_no_split_by_sets():
     protocol = protocols.find("samm_3")
     labeled = protocols.apply(protocol, imitate("samm"))
     with pytest.raises(UserError, match="has one set only"):

@@ -6,7 +6,7 @@ import pytest
 from micron_jax.finetuning.losses import class_loss, class_weights, mixup
 
 
-def test_weights_make_classes_count_the_same():
+def test_balanced_weights_give_classes_equal_sums():
     labels = np.array([0] * 6 + [1] * 3 + [2])
     weights = class_weights(labels, 3, "balanced")
     np.testing.assert_allclose(weights * [6, 3, 1], [10 / 3] * 3, rtol=1e-6)
@@ -25,7 +25,7 @@ def test_losses_by_hand():
 
 
 @pytest.mark.parametrize("focal", [0.5, 2.0])
-def test_focal_gradients_are_finite_where_a_class_is_certain(focal):
+def test_focal_gradients_are_finite_at_certainty(focal):
     grad = jax.grad(lambda x: class_loss(x, jnp.eye(2)[:1], jnp.ones(2), focal=focal).sum())
     assert np.isfinite(grad(jnp.array([[40.0, -40.0]]))).all()
 

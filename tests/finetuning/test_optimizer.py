@@ -42,7 +42,7 @@ def test_block_10_is_not_block_1():
     assert match(rules, f"{ENCODER}/block_10/mlp/fc1/kernel") > 0
 
 
-def test_parameters_are_parted_and_joined():
+def test_parameters_are_split_and_joined():
     shapes = jax.eval_shape(lambda: init_params(PAPER, jax.random.key(0)))
     params = {"backbone": {part: shapes[part] for part in ("encoder", "dma")}}
     for trainable in ("head", "last:1", "all"):
@@ -52,7 +52,7 @@ def test_parameters_are_parted_and_joined():
     assert list(frozen) == ["backbone/encoder/positions"]
 
 
-def test_the_optimizer_moves_each_at_its_rate():
+def test_the_optimizer_applies_the_rates():
     config = TuningConfig(
         trainable="all", backbone_rate=0.1, learning_rate=1e-2, warmup_epochs=0, weight_decay=0.0
     )

@@ -142,14 +142,14 @@ def test_a_restart_trains_missing_folds_to_the_same_bits(
 ):
     """Two folds are lost; the rest is not touched."""
     before = (finished / "predictions.csv").read_bytes()
-    lost = [fold_files.path_of(finished, 0, 1), fold_files.path_of(finished, 1, 3)]
+    missing = [fold_files.path_of(finished, 0, 1), fold_files.path_of(finished, 1, 3)]
     untouched = fold_files.path_of(finished, 0, 2)
     stamp = untouched.stat().st_mtime_ns
-    for path in lost:
+    for path in missing:
         path.unlink()
     assert finetune(recipe, finished, f"checkpoint={pretrained}", "report_leaky=True") == 0
     assert (finished / "predictions.csv").read_bytes() == before
-    assert all(path.is_file() for path in lost)
+    assert all(path.is_file() for path in missing)
     assert untouched.stat().st_mtime_ns == stamp
     out = capsys.readouterr().out
     assert "UF1 " in out
@@ -271,9 +271,3 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     settings = [setting.replace("RUN", str(pretrained)) for setting in settings]
     assert words in refusal(command(recipe, tmp_path / "out", *settings), capsys)
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("name", ["finetune_loso", "finetune_cross", "finetune_demo"])
-def test_packaged_recipes_are_valid(name):
-    values = configs.override(configs.load(name), ["data.data_dir=x"])
-    assert parse(values).data.data_dir == "x"

@@ -32,28 +32,28 @@ def make(checkpoint: str | None, path: Path = PICTURE) -> None:
     """Writes the picture, by the commands that a user has."""
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
-        checkpoint = checkpoint or write_chance(scratch / "chance")
+        checkpoint = checkpoint or write_random_weights(scratch / "chance")
         (scratch / "faces").mkdir()
         cv2.imwrite(str(scratch / "faces" / "drawn.png"), portrait.portrait()[..., ::-1])
-        made, looks = scratch / "synthetic", scratch / "looks"
+        synthetic, output = scratch / "synthetic", scratch / "looks"
         of_one = ("--amplitudes", "3", "--clips", 1, "--seed", SURPRISE)
-        run("data", "synth", "--faces", scratch / "faces", "--output", made, *of_one)
-        (clip,) = json.loads((made / "truth.json").read_text())["clips"]
-        source = made / "CASME2-RAW" / clip["clip"]
-        given = ("--input", source, "--fps", 200, "--output", looks)
-        run("visualize", "--checkpoint", checkpoint, *given)
-        join(looks / "moments.png", looks / "timeline.png", path)
+        command("data", "synth", "--faces", scratch / "faces", "--output", synthetic, *of_one)
+        (clip,) = json.loads((synthetic / "truth.json").read_text())["clips"]
+        source = synthetic / "CASME2-RAW" / clip["clip"]
+        options = ("--input", source, "--fps", 200, "--output", output)
+        command("visualize", "--checkpoint", checkpoint, *options)
+        join(output / "moments.png", output / "timeline.png", path)
 
 
-def write_chance(path: Path) -> Path:
-    given = ["data.data_dir=none"]
-    config = parse(configs.override(configs.load("pretrain_demo"), given)).model
+def write_random_weights(path: Path) -> Path:
+    settings = ["data.data_dir=none"]
+    config = parse(configs.override(configs.load("pretrain_demo"), settings)).model
     params = jax.tree.map(np.asarray, init_params(config, jax.random.key(0)))
     checkpoints.save(Weights(config, params, {}, np.zeros((1, 0), np.float32), {}), path)
     return path
 
 
-def run(*arguments) -> None:
+def command(*arguments) -> None:
     if status := main([*map(str, arguments)]):
         sys.exit(status)
 

@@ -11,11 +11,11 @@ from micron_jax.data.pipeline import PairIterator
 
 if __name__ == "__main__":
     file = open(f"{sys.argv[1]}.{os.getpid()}", "a", buffering=1)  # noqa: SIM115
-    read = PairIterator.__next__
+    read_batch = PairIterator.__next__
 
     def recorded(self):
         number = self.get_state()["batch"]
-        batch = read(self)
+        batch = read_batch(self)
         row = {"batch": number, "process": jax.process_index(), "index": batch["index"].tolist()}
         file.write(json.dumps(row) + "\n")
         return batch

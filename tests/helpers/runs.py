@@ -37,10 +37,10 @@ def start(config, workdir, *more, devices=8, processes=1, quick=False, record=No
     with socket.socket() as free:
         free.bind(("localhost", 0))
         where = f"localhost:{free.getsockname()[1]}"
-    started = []
+    children = []
     for i in range(processes):
         place = ["--coordinator", where, "--processes", str(processes), "--process", str(i)]
-        started.append(
+        children.append(
             subprocess.Popen(
                 command + (place if processes > 1 else []),
                 env=environment,
@@ -49,7 +49,7 @@ def start(config, workdir, *more, devices=8, processes=1, quick=False, record=No
                 text=True,
             )
         )
-    return started if processes > 1 else started[0]
+    return children if processes > 1 else children[0]
 
 
 def wait_for_step(process, workdir, step):

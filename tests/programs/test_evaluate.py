@@ -16,7 +16,7 @@ def sample(tmp_path):
     return path
 
 
-def test_anyones_csv(sample, tmp_path, capsys):
+def test_a_csv_of_a_spreadsheet_is_read(sample, tmp_path, capsys):
     out = tmp_path / "out.json"
     assert main(["evaluate", str(sample), "--json", str(out)]) == 0
     result = json.loads(out.read_text())

@@ -87,8 +87,8 @@ def test_a_passing_expression_is_found_and_shown(checkpoint, tmp_path, capsys):
     film = cv2.VideoCapture(str(out / "annotated.mp4"))
     assert film.get(cv2.CAP_PROP_FRAME_COUNT) == 24
     assert film.get(cv2.CAP_PROP_FPS) == 30
-    read, frame = film.read()
-    assert read
+    decoded, frame = film.read()
+    assert decoded
     assert frame[100:200, 100:200].std() > 5
     names = {path.name for path in out.iterdir()}
     assert names == {
@@ -101,9 +101,9 @@ def test_a_passing_expression_is_found_and_shown(checkpoint, tmp_path, capsys):
 
 
 def test_a_pair_is_registered_and_shown(checkpoint, weights, tmp_path, capsys):
-    still, moved = frames(2, apex=1)
+    still, apex_frame = frames(2, apex=1)
     shifted = np.roll(still, (1, 2), axis=(0, 1))
-    for name, image in (("a.png", moved), ("b.png", shifted)):
+    for name, image in (("a.png", apex_frame), ("b.png", shifted)):
         cv2.imwrite(str(tmp_path / name), image[..., ::-1])
     out = tmp_path / "pair"
     visualize(checkpoint, out, tmp_path / "a.png", tmp_path / "b.png")

@@ -43,7 +43,7 @@ def clip(tmp_path_factory):
 
 
 @pytest.mark.usefixtures("quickly")
-def test_the_top_interval_holds_the_apex_and_the_map_what_moved(clip, tmp_path, monkeypatch):
+def test_the_top_interval_contains_the_apex_and_the_map_the_motion(clip, tmp_path, monkeypatch):
     frames, apex, moved = clip
     monkeypatch.setattr(
         "micron_jax.faces.landmarks.all_faces_detector",

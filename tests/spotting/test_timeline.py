@@ -6,7 +6,7 @@ from micron_jax.spotting.timeline import energy_of, transient
 
 
 @pytest.mark.parametrize(("count", "delta"), [(9, 3), (9, 1), (3, 5), (2, 1), (4, 4)])
-def test_what_came_and_went_differs_from_both_sides(count, delta):
+def test_transient_is_the_smaller_difference_of_both_sides(count, delta):
     rng = np.random.default_rng(0)
     state = rng.normal(size=count)
     before = [abs(state[t] - state[max(0, t - delta)]) for t in range(count)]
@@ -23,7 +23,7 @@ def test_what_came_and_went_differs_from_both_sides(count, delta):
     np.testing.assert_allclose(transient(maps, count, delta)[:, 0, 0], expected)
 
 
-def test_a_lasting_change_leaves_nothing_and_a_passing_one_its_height():
+def test_a_passing_change_counts_and_a_lasting_one_does_not():
     delta = 5
     for state, expected in ((np.arange(30) >= 15, 0), (bump(30, 15, 4), 1)):
         state = state.astype(float)
@@ -33,7 +33,7 @@ def test_a_lasting_change_leaves_nothing_and_a_passing_one_its_height():
         assert transient(maps, 30, delta).max() == expected
 
 
-def test_energy_is_of_the_highest_twentieth_where_it_counts():
+def test_energy_is_the_mean_of_the_highest_twentieth():
     maps = np.zeros((2, 10, 10), np.float32)
     maps[0, 0, :5] = [1, 2, 3, 4, 5]
     everywhere = np.ones((10, 10), bool)

@@ -42,8 +42,8 @@ def pictures(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """(the folder of a data set of 4 people and 32 clips, what `make` returned)."""
+def data_set(tmp_path_factory):
+    """(the folder of a data set of 4 people and 32 clips, its index)."""
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
         stub(patch)
@@ -58,8 +58,8 @@ def contents(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-def test_layout_sheet_and_truth(made):
-    out, index = made
+def test_layout_sheet_and_truth(data_set):
+    out, index = data_set
     assert sorted(path.name for path in out.parent.parent.iterdir()) == ["deep", "faces"]
     assert [path.name for path in out.parent.iterdir()] == ["out"]
     assert sorted(path.name for path in out.iterdir()) == sorted(
@@ -109,16 +109,16 @@ def test_layout_sheet_and_truth(made):
     }
 
 
-def test_chosen_amplitudes_of_one_split_as_pairs(pictures, tmp_path, made):
+def test_amplitudes_and_split_can_be_chosen(pictures, tmp_path, data_set):
     """All that is drawn stays as it would be, but the amplitude."""
-    _, free = made
+    _, free = data_set
     out = tmp_path / "out"
     index = make_dataset(
         *(pictures, out), clips=8, seed=3, amplitudes=(0.5, 1, 2), split="train", pair_only=True
     )
     assert {person["split"] for person in index["people"]} == {"train"}
-    moved = [clip for clip in index["clips"] if clip["kind"] != "still"]
-    assert {clip["amplitude"] for clip in moved} == {0.5, 1, 2}
+    expressive = [clip for clip in index["clips"] if clip["kind"] != "still"]
+    assert {clip["amplitude"] for clip in expressive} == {0.5, 1, 2}
     for clip, other in zip(index["clips"], free["clips"], strict=True):
         assert {"onset": clip["onset"], "turn": clip["turn"], "kind": clip["kind"]}.items() <= (
             other.items()
@@ -126,13 +126,13 @@ def test_chosen_amplitudes_of_one_split_as_pairs(pictures, tmp_path, made):
         names = {path.name for path in (out / "CASME2-RAW" / clip["clip"]).iterdir()}
         assert names == {f"img{clip['onset']}.jpg", f"img{clip['apex']}.jpg"}
         assert clip["frames"] == 2
-    truth = np.load(out / "truth" / f"{moved[0]['clip']}.npz")
-    assert truth["highest"].max() == pytest.approx(moved[0]["amplitude"], rel=0.04)
+    truth = np.load(out / "truth" / f"{expressive[0]['clip']}.npz")
+    assert truth["highest"].max() == pytest.approx(expressive[0]["amplitude"], rel=0.04)
 
 
-def test_another_reader_reads_the_sheet(made):
+def test_calamine_reads_the_sheet(data_set):
     calamine = pytest.importorskip("python_calamine")
-    out, index = made
+    out, index = data_set
     book = calamine.CalamineWorkbook.from_path(out / dataset.SHEET)
     header, *rows = book.get_sheet_by_index(0).to_python()
     assert header[:2] == ["Subject", "Filename"]
@@ -140,8 +140,8 @@ def test_another_reader_reads_the_sheet(made):
     assert [row[4] for row in rows] == [clip["apex"] for clip in index["clips"]]
 
 
-def test_units_give_the_emotion(made):
-    _, index = made
+def test_units_give_the_emotion(data_set):
+    _, index = data_set
     allowed = {
         "happiness": {"12"},
         "disgust": {"9", "4+9", "7+9"},
@@ -168,15 +168,15 @@ def test_same_seed_same_bytes(pictures, tmp_path, monkeypatch):
     assert contents(tmp_path / "three") != one
 
 
-def test_the_sheet_tells_no_time():
+def test_the_sheet_contains_no_time():
     with zipfile.ZipFile(io.BytesIO(dataset.coding_sheet([]))) as archive:
         assert {entry.date_time for entry in archive.infolist()} == {(2000, 1, 1, 0, 0, 0)}
         core = archive.read("docProps/core.xml")
     assert core.count(b"2000-01-01T00:00:00Z") == 2
 
 
-def test_a_photographs_people_stay_together(made):
-    _, index = made
+def test_a_photographs_people_stay_together(data_set):
+    _, index = data_set
     split_of = {person["face"]: person["split"] for person in index["people"]}
     assert split_of["b.png"] == split_of["b.png#2"]
     assert set(split_of.values()) == {"train", "val", "test"}
@@ -185,9 +185,9 @@ def test_a_photographs_people_stay_together(made):
         assert clip["split"] == person["split"]
 
 
-def test_onset_and_apex_differ_where_it_moved(made):
+def test_onset_and_apex_differ_at_the_motion(data_set):
     """In the files as written, with light, noise and JPEG, after the head's motion is undone."""
-    out, index = made
+    out, index = data_set
     inside, outside = [], []
     for clip in index["clips"]:
         truth = np.load(out / "truth" / f"{clip['clip']}.npz")
@@ -228,7 +228,7 @@ def test_settings_out_of_range(pictures, tmp_path, setting, words):
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_there_is_left_alone(pictures, tmp_path):
+def test_existing_files_are_left_alone(pictures, tmp_path):
     (tmp_path / "out").mkdir()
     with pytest.raises(UserError, match="out exists; remove it"):
         make_dataset(pictures, tmp_path / "out")
@@ -244,7 +244,7 @@ def test_what_is_there_is_left_alone(pictures, tmp_path):
 def test_an_interrupted_run_leaves_nothing(pictures, tmp_path, monkeypatch, error):
     calls = []
 
-    def fail(drawn_):
+    def fail(_):
         calls.append(1)
         if len(calls) == 3:
             raise error
@@ -284,7 +284,7 @@ def test_two_runs_at_once_are_refused(pictures, tmp_path):
 
 
 @pytest.mark.slow
-def test_of_real_faces(tmp_path, monkeypatch):
+def test_real_faces(tmp_path, monkeypatch):
     """A data set of ten people, in whose frames the detector finds the face where it belongs."""
     monkeypatch.undo()
     samples.fetch(tmp_path / "stills", samples.STILLS)
@@ -293,7 +293,7 @@ def test_of_real_faces(tmp_path, monkeypatch):
     detect = landmarks.all_faces_detector()
     for clip in index["clips"]:
         path = tmp_path / "out" / "CASME2-RAW" / clip["clip"] / f"img{clip['onset']}.jpg"
-        found = detect(image_files.decode_jpeg(path.read_bytes()))[0]
-        misfit = landmarks.canonical_transform(found, 224) - np.eye(2, 3)
+        points = detect(image_files.decode_jpeg(path.read_bytes()))[0]
+        misfit = landmarks.canonical_transform(points, 224) - np.eye(2, 3)
         assert np.abs(misfit[:, :2]).max() < 0.15
         assert np.abs(misfit @ (112, 112, 1)).max() < 8

@@ -38,26 +38,25 @@ def optical_flow(onset, apex, enlarged=3):
 
 
 @pytest.mark.parametrize("number", range(7))
-def test_what_is_measured_is_the_truth(number):
+def test_optical_flow_measures_the_truth(number):
     """Dense optical flow between the frames, less the head's motion, is the field used."""
-    drawn_ = draw([*warps.EMOTIONS, "elsewhere", "still"][number], number)
+    clip = draw([*warps.EMOTIONS, "elsewhere", "still"][number], number)
     onset, apex = (
-        render.render(CANVAS, drawn_.motion, t, CLEAN, drawn_.noise)
-        for t in (drawn_.onset, drawn_.apex)
+        render.render(CANVAS, clip.motion, t, CLEAN, clip.noise) for t in (clip.onset, clip.apex)
     )
-    truth = render.flow(drawn_.motion, drawn_.onset, drawn_.apex)
+    truth = render.flow(clip.motion, clip.onset, clip.apex)
     local = optical_flow(onset, apex) - (render.apply(truth["head"], PIXELS) - PIXELS)
     moved = truth["displacement"] + truth["distraction"]
     inside = np.s_[8:-8, 8:-8]
     error = np.hypot(*np.moveaxis(local - moved, -1, 0))[inside]
     assert error.mean() < 0.06
     assert np.percentile(error, 99) < 0.25
-    if drawn_.label["amplitude"]:
+    if clip.label["amplitude"]:
         correlation = np.corrcoef(local[inside].ravel(), moved[inside].ravel())[0, 1]
-        assert correlation > (0.95 if drawn_.label["amplitude"] > 1 else 0.75)
+        assert correlation > (0.95 if clip.label["amplitude"] > 1 else 0.75)
 
 
-def test_the_apex_moves_as_far_as_it_says():
+def test_the_apex_moves_by_the_amplitude():
     for number, kind in enumerate((*warps.EMOTIONS, "elsewhere")):
         clip = draw(kind, number)
         truth = render.flow(clip.motion, clip.onset, clip.apex)
@@ -69,7 +68,7 @@ def test_the_apex_moves_as_far_as_it_says():
         np.testing.assert_allclose(at_onset["head"], np.eye(2, 3), atol=1e-9)
 
 
-def test_a_motionless_clip_has_all_but_the_motion():
+def test_a_still_clip_differs_by_the_expression_alone():
     """Times, head, light, noise, blinks and turns do not know of the expression."""
     for number in range(6):
         moved, still = draw("happiness", number), draw("still", number)
@@ -86,7 +85,7 @@ def test_a_motionless_clip_has_all_but_the_motion():
         assert moved.noise.bit_generator.state == still.noise.bit_generator.state
 
 
-def test_blur_does_not_tell_the_apex():
+def test_frames_are_equally_sharp_at_the_apex():
     """The energy of fine detail, where the skin moved and where not: the same in both frames."""
 
     def energy(frame, where):
@@ -123,7 +122,7 @@ def test_the_head_moves_by_fractions_of_a_pixel():
     assert max(far) < 2.5
 
 
-def test_distractors_come_with_and_without():
+def test_blinks_and_turns_occur_in_some_clips():
     labels = [draw("still", number).label for number in range(40)]
     for name in ("blink", "turn"):
         share = np.mean([label[name] > 0 for label in labels])
@@ -142,7 +141,7 @@ def test_families_of_the_test_people_are_in_no_other_split(monkeypatch):
     assert drawn_families("test") == set(warps.FAMILIES)
 
 
-def test_halves_of_a_face_differ_and_left_is_the_persons():
+def test_units_name_the_persons_side():
     sides = {}
     for number in range(24):
         clip = draw("happiness", number, "train")
@@ -176,7 +175,7 @@ def test_intensity():
     assert clip.offset < clip.frames - 1
 
 
-def test_nothing_folds_where_all_comes_together():
+def test_fields_never_fold():
     for number in range(40):
         clip = draw(("others", "disgust", "elsewhere", "happiness")[number % 4], number)
         assert warps.steepness(clip.motion.field(clip.apex)) < 0.85

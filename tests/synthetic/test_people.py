@@ -12,7 +12,7 @@ def _stub(monkeypatch):
     monkeypatch.setattr(landmarks, "all_faces_detector", drawn.all_faces_detector)
 
 
-def test_every_face_is_a_person_but_a_picture_twice(tmp_path):
+def test_every_face_is_a_person_and_copies_are_left_out(tmp_path):
     drawn.write(tmp_path / "b.png", 1, 2, 3)
     drawn.write(tmp_path / "a.jpg", 4)
     drawn.write(tmp_path / "copy.png", 4)
@@ -21,8 +21,8 @@ def test_every_face_is_a_person_but_a_picture_twice(tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     (tmp_path / "notes.txt").write_text("")
     drawn.write(tmp_path / ".hidden.png", 7)
-    found, left_out = people.find_people(tmp_path)
-    assert [(person.name, person.group) for person in found] == [
+    persons, left_out = people.find_people(tmp_path)
+    assert [(person.name, person.group) for person in persons] == [
         ("a.jpg", "a.jpg"),
         ("anna/1.png", "anna"),
         ("anna/2.png", "anna"),
@@ -36,7 +36,7 @@ def test_every_face_is_a_person_but_a_picture_twice(tmp_path):
     ]
 
 
-def test_unfit():
+def test_faces_are_unfit_for_a_reason():
     points, shape = landmarks.CANONICAL * 320, (320, 320)
     assert people.unfit(points, shape) is None
     assert people.unfit(points * 0.3, shape) == "too small"
@@ -46,7 +46,7 @@ def test_unfit():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_splits_part_no_group(seed):
+def test_splits_keep_groups_together(seed):
     groups = list("aaaabbcdefghij")
     splits = people.draw_splits(groups, np.random.default_rng(seed))
     for group in set(groups):
@@ -60,7 +60,7 @@ def test_splits_part_no_group(seed):
     assert min(counts[1:]) >= 2
 
 
-def test_no_split_is_empty_if_it_need_not_be():
+def test_splits_are_empty_only_without_enough_groups():
     for groups in (list("abc"), list("aaaaaaaabc"), list("abcd")):
         assert set(people.draw_splits(groups, np.random.default_rng(0))) == set(people.SPLITS)
     assert people.draw_splits(["a"] * 9, np.random.default_rng(0)) == ["train"] * 9
@@ -69,10 +69,10 @@ def test_no_split_is_empty_if_it_need_not_be():
 
 def test_too_few_people_names_both_counts(tmp_path):
     drawn.write(tmp_path / "a.png", 1, 2)
-    found, _ = people.find_people(tmp_path)
+    persons, _ = people.find_people(tmp_path)
     with pytest.raises(UserError, match=r"subjects=3: .* show 2 usable faces"):
-        people.draw_people(found, 3, np.random.default_rng(0))
-    assert len(people.draw_people(found, None, np.random.default_rng(0))) == 2
+        people.draw_people(persons, 3, np.random.default_rng(0))
+    assert len(people.draw_people(persons, None, np.random.default_rng(0))) == 2
 
 
 def test_useless_folders_are_named(tmp_path):
@@ -93,6 +93,6 @@ def test_useless_folders_are_named(tmp_path):
 def test_the_sample_stills_show_ten_people(tmp_path, monkeypatch):
     monkeypatch.undo()
     samples.fetch(tmp_path, samples.STILLS)
-    found, left_out = people.find_people(tmp_path)
-    assert (len(found), left_out) == (10, [])
-    assert [person.picture for person in found].count("multi_face.jpg") == 5
+    persons, left_out = people.find_people(tmp_path)
+    assert (len(persons), left_out) == (10, [])
+    assert [person.picture for person in persons].count("multi_face.jpg") == 5

@@ -43,15 +43,15 @@ def film(path, timeline):
     return path
 
 
-def test_a_browser_plays_it(timeline, browser, tmp_path):
+def test_a_browser_plays_the_video(timeline, browser, tmp_path):
     film(tmp_path / "annotated.mp4", timeline)
     (tmp_path / "page.html").write_text("<video src='annotated.mp4' muted autoplay></video>")
     page = browser.new_page()
     page.goto((tmp_path / "page.html").as_uri())
-    shown = "document.querySelector('video')"
-    page.wait_for_function(f"{shown}.ended", timeout=20_000)
+    element = "document.querySelector('video')"
+    page.wait_for_function(f"{element}.ended", timeout=20_000)
     state, height, seconds = page.evaluate(
-        f"[{shown}.readyState, {shown}.videoHeight, {shown}.duration]"
+        f"[{element}.readyState, {element}.videoHeight, {element}.duration]"
     )
     page.close()
     assert state >= 2
@@ -59,13 +59,11 @@ def test_a_browser_plays_it(timeline, browser, tmp_path):
     assert seconds == pytest.approx(24 / 30)
 
 
-def test_without_vp9_it_is_for_players_and_that_is_said(
-    timeline, codec, tmp_path, monkeypatch, capsys
-):
+def test_without_vp9_a_message_names_video_players(timeline, codec, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(video, "BROWSERS", "none")
     assert codec() == video.PLAYERS
-    read, frame = cv2.VideoCapture(str(film(tmp_path / "annotated.mp4", timeline))).read()
-    assert read
+    decoded, frame = cv2.VideoCapture(str(film(tmp_path / "annotated.mp4", timeline))).read()
+    assert decoded
     assert frame.std() > 20
     monkeypatch.setattr(micron_jax, "load", lambda checkpoint: None)
     monkeypatch.setattr(folder, "visualize", lambda *args, **settings: timeline)

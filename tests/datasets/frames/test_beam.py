@@ -52,7 +52,7 @@ def test_beam_builds_the_same(source, tmp_path, capfd, workers):
 
 
 @needs_beam
-def test_beam_goes_on_where_the_pool_stopped(source, tmp_path, monkeypatch):
+def test_beam_continues_a_build_of_the_pool(source, tmp_path, monkeypatch):
     build(source, tmp_path / "pool", size=SIZE, crop="whole")
     monkeypatch.setattr("micron_jax.datasets.frames.builder._finish", lambda *a: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -83,7 +83,7 @@ def test_bad_options_are_one_line(source, tmp_path, options, words):
 
 
 @pytest.mark.skipif(not needs_beam.args[0], reason="Apache Beam is installed")
-def test_without_beam_its_installation_is_told(source, tmp_path):
+def test_without_beam_a_message_names_the_extra(source, tmp_path):
     with pytest.raises(UserError, match=r"pip install 'micron-jax\[beam\]'"):
         build(source, tmp_path / "data", size=SIZE, crop="whole", beam="runner=DirectRunner")
     assert not (tmp_path / "data").exists()

@@ -63,8 +63,8 @@ def everything_below(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
-def build_small(source, data_dir, **changed):
-    return build(source, data_dir, **{"size": SIZE, **changed})
+def build_small(source, data_dir, **settings):
+    return build(source, data_dir, **{"size": SIZE, **settings})
 
 
 def test_built_frames_can_be_read_in_order(source, tmp_path):
@@ -82,13 +82,13 @@ def test_built_frames_can_be_read_in_order(source, tmp_path):
     assert "tensorflow" not in sys.modules
 
 
-def test_crops_are_the_clips_one_warp(source, tmp_path):
+def test_crops_are_warped_by_one_transform(source, tmp_path):
     build_small(source, tmp_path / "data", quality=100)
     records, _ = open_frames(tmp_path / "data")
     matrix = landmarks.canonical_transform(stub_detector()(frame(0))[0], SIZE)
-    wanted = crop.warp(frame(90), matrix, SIZE)
+    expected = crop.warp(frame(90), matrix, SIZE)
     stored = image_files.decode_jpeg(records[5]["image"])
-    assert np.abs(stored.astype(int) - wanted).max() < 8
+    assert np.abs(stored.astype(int) - expected).max() < 8
 
 
 def test_description(source, tmp_path):
@@ -103,7 +103,7 @@ def test_description(source, tmp_path):
     assert describe(tmp_path) is None
 
 
-def test_nothing_else_is_written(source, tmp_path, monkeypatch):
+def test_only_the_set_is_written(source, tmp_path, monkeypatch):
     scratch = tmp_path / "tmp"
     scratch.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
@@ -181,7 +181,7 @@ def test_the_same_again_is_left_alone(source, tmp_path):
     assert records.stat().st_mtime_ns == before.st_mtime_ns
 
 
-def test_something_else_is_refused(source, tmp_path):
+def test_another_recipe_or_source_is_refused(source, tmp_path):
     build_small(source, tmp_path / "data")
     with pytest.raises(UserError, match=r"was built with size 32; remove .*1\.0\.0 to build anew"):
         build_small(source, tmp_path / "data", size=48)
@@ -203,7 +203,7 @@ def test_a_set_of_another_version_is_refused(source, tmp_path):
         build_small(source, tmp_path / "data")
 
 
-def test_crops_of_an_earlier_version_serve_but_are_never_mixed(source, tmp_path, monkeypatch):
+def test_crops_of_an_earlier_version_are_read_and_never_mixed(source, tmp_path, monkeypatch):
     folder = tmp_path / "data" / "frames" / "1.0.0"
     with monkeypatch.context() as patch:
         patch.setitem(crop.VERSIONS, "whole", 1)
@@ -288,7 +288,7 @@ def test_settings_out_of_range(source, tmp_path, setting, words):
         build_small(source, tmp_path / "data", **setting)
 
 
-def test_open_frames_tells_how_to_build(tmp_path):
+def test_a_missing_corpus_names_the_command(tmp_path):
     command = f"micron-jax data build frames --source FOLDER_OF_VIDEOS --data-dir {tmp_path}"
     with pytest.raises(UserError) as error:
         open_frames(tmp_path)

@@ -56,7 +56,7 @@ def write_list(folder, prefix, *lines):
 LINES = ("/clip,a,,", "/talk.mp4,b,,", "/clip,c,2,3")
 
 
-def test_a_bucket_s_set_is_the_disk_s(bucket, tmp_path):
+def test_a_set_in_a_bucket_equals_one_on_disk(bucket, tmp_path):
     write_clips(bucket)
     there = write_list(tmp_path, "gs://bucket", *LINES)
     assert build(there, "gs://bucket/data", size=16, crop="whole") is True
@@ -64,15 +64,15 @@ def test_a_bucket_s_set_is_the_disk_s(bucket, tmp_path):
     here = write_list(bucket, "", *(line[1:] for line in LINES))
     build(here, tmp_path / "data", size=16, crop="whole")
     folders = bucket / "data" / "frames" / "1.0.0", tmp_path / "data" / "frames" / "1.0.0"
-    names, wanted = (sorted(path.name for path in folder.iterdir()) for folder in folders)
-    assert names == wanted
+    names, expected = (sorted(path.name for path in folder.iterdir()) for folder in folders)
+    assert names == expected
     shard = "frames-train.array_record-00000-of-00001"
     assert (folders[0] / shard).read_bytes() == (folders[1] / shard).read_bytes()
     assert describe("gs://bucket/data")["frames"] == 6 + 8 + 2
     assert str(describe("gs://bucket/data")["folder"]) == "gs://bucket/data/frames/1.0.0"
 
 
-def test_what_is_not_in_the_bucket_is_named(bucket, tmp_path):
+def test_a_file_missing_in_the_bucket_is_named(bucket, tmp_path):
     path = write_list(tmp_path, "gs://bucket", "/gone.mp4,a,,")
     with pytest.raises(
         UserError, match=r"row 2, path: gs://bucket/gone.mp4 is neither a video nor"

@@ -59,17 +59,17 @@ def command(tmp_path_factory):
     return [sys.executable, str(path)]
 
 
-def run(command, source, data_dir, workers):
+def timed_build(command, source, data_dir, workers):
     """-> (seconds, peak MB of the process, of its largest worker)."""
     start = time.perf_counter()
-    done = subprocess.run(
+    build = subprocess.run(
         [*command, source, data_dir, str(workers)], check=True, capture_output=True, text=True
     )
     seconds = time.perf_counter() - start
-    return seconds, *(int(line) for line in done.stdout.split())
+    return seconds, *(int(line) for line in build.stdout.split())
 
 
-def tell(capsys, frames, workers, seconds, peaks):
+def show(capsys, frames, workers, seconds, peaks):
     with capsys.disabled():
         print(
             f"\n{frames:,} frames in {seconds:,.0f} s, workers: {workers}, peak of the process "
@@ -89,11 +89,11 @@ def test_a_large_corpus(command, tmp_path, capsys):
     write_clips(tmp_path / "large", 400)
     peaks = {}
     for name, workers in (("small", 1), ("small", 2), ("large", 1)):
-        seconds, *peaks[name, workers] = run(
+        seconds, *peaks[name, workers] = timed_build(
             command, tmp_path / name, tmp_path / f"{name}{workers}", workers
         )
         frames = len(open_frames(tmp_path / f"{name}{workers}")[0])
-        tell(capsys, frames, workers, seconds, peaks[name, workers])
+        show(capsys, frames, workers, seconds, peaks[name, workers])
 
     killed = tmp_path / "killed"
     process = subprocess.Popen(
@@ -105,20 +105,20 @@ def test_a_large_corpus(command, tmp_path, capsys):
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    kept = {path: path.stat().st_mtime_ns for path in progress.parent.glob("*array_record*")}
-    seconds, *peaks["large", 2] = run(command, tmp_path / "large", killed, 2)
-    finished = sum(path.stat().st_mtime_ns == then for path, then in kept.items())
+    times = {path: path.stat().st_mtime_ns for path in progress.parent.glob("*array_record*")}
+    seconds, *peaks["large", 2] = timed_build(command, tmp_path / "large", killed, 2)
+    finished = sum(path.stat().st_mtime_ns == then for path, then in times.items())
     assert finished >= 32
-    whole = contents(tmp_path / "large1")
-    assert contents(killed) == whole
-    count = sum("array_record" in path.name for path in whole)
-    tell(capsys, 400 * CLIP - 40, 2, seconds, peaks["large", 2])
+    expected = contents(tmp_path / "large1")
+    assert contents(killed) == expected
+    count = sum("array_record" in path.name for path in expected)
+    show(capsys, 400 * CLIP - 40, 2, seconds, peaks["large", 2])
     with capsys.disabled():
         print(f"killed when it had {finished} of {count} shards; resumed, the same bytes")
     for workers in (1, 2):
-        ours, theirs = peaks["small", workers]
-        assert peaks["large", workers][0] < 1.1 * ours + 20
-        assert peaks["large", workers][1] < 1.1 * theirs + 20
+        peak, worker_peak = peaks["small", workers]
+        assert peaks["large", workers][0] < 1.1 * peak + 20
+        assert peaks["large", workers][1] < 1.1 * worker_peak + 20
 
     source, clips = open_frames(killed)
     assert len(source) == 400 * CLIP - 40

@@ -39,8 +39,8 @@ def source(tmp_path):
     return tmp_path / "source"
 
 
-def build_crops(source, data_dir, **changed):
-    return build(source, data_dir, **{"size": SIZE, "crop": "whole", **changed})
+def build_crops(source, data_dir, **settings):
+    return build(source, data_dir, **{"size": SIZE, "crop": "whole", **settings})
 
 
 def contents(data_dir):
@@ -50,13 +50,13 @@ def contents(data_dir):
 
 
 @pytest.fixture
-def whole(source, tmp_path):
+def uninterrupted(source, tmp_path):
     """The files of an uninterrupted build by one process."""
     build_crops(source, tmp_path / "whole")
     return contents(tmp_path / "whole")
 
 
-def test_parts_are_of_neighbors_and_depend_on_the_clips_alone(monkeypatch):
+def test_shards_hold_neighbors_and_depend_on_the_clips_alone(monkeypatch):
     monkeypatch.setattr(plan, "SMALLEST", 256)
     assert plan.part([100] * 5) == [range(0, 3), range(3, 5)]
     assert plan.part([20_000, 10, 10]) == [range(0, 1), range(1, 3)]
@@ -72,8 +72,8 @@ def test_whole_frames(source, tmp_path):
     assert len(records) == CLIPS * FRAMES - 1
     stored = cv2.imdecode(np.frombuffer(records[12]["image"], np.uint8), cv2.IMREAD_COLOR)
     picture = cv2.imread(str(source / "clip1" / "2.png"))
-    wanted = cv2.resize(picture, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
-    assert np.abs(stored.astype(int) - wanted).mean() < 8  # another frame: 60 and more
+    expected = cv2.resize(picture, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    assert np.abs(stored.astype(int) - expected).mean() < 8  # another frame: 60 and more
     assert describe(tmp_path / "data")["recipe"]["crop"] == "whole"
 
 
@@ -94,11 +94,11 @@ def kill_at(call, source, data_dir, workers=1):
         crop.warp = deadly
         build({str(source)!r}, {str(data_dir)!r}, size={SIZE}, crop="whole")
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)])
-    assert done.returncode == -signal.SIGKILL
+    process = subprocess.run([sys.executable, "-c", textwrap.dedent(script)])
+    assert process.returncode == -signal.SIGKILL
 
 
-def test_a_killed_build_goes_on_and_ends_the_same(source, whole, tmp_path, monkeypatch):
+def test_a_killed_build_continues_to_the_same_bytes(source, uninterrupted, tmp_path, monkeypatch):
     data_dir = tmp_path / "data"
     kill_at(4.5 * FRAMES, source, data_dir)
     half = contents(data_dir)
@@ -117,21 +117,21 @@ def test_a_killed_build_goes_on_and_ends_the_same(source, whole, tmp_path, monke
     monkeypatch.setattr(crop, "warp", lambda *a: crops.append(1) or warp(*a))
     assert build_crops(source, data_dir) is True
     assert len(crops) == 2 * FRAMES - 1  # the last shard's alone
-    assert contents(data_dir) == whole
+    assert contents(data_dir) == uninterrupted
     assert build_crops(source, data_dir) is False
 
 
-def test_a_build_killed_before_its_first_shard_binds_to_nothing(source, whole, tmp_path):
+def test_a_build_killed_before_its_first_shard_binds_to_nothing(source, uninterrupted, tmp_path):
     kill_at(5, source, tmp_path / "data")
     folder = tmp_path / "data" / "frames" / "1.0.0"
     assert (folder / ".build" / "plan.json").is_file()
     (folder / "frames-train.array_record-00000-of-00007").touch()  # and it had no report yet
     assert build_crops(source, tmp_path / "data", size=24) is True
     assert describe(tmp_path / "data")["recipe"]["size"] == 24
-    assert contents(tmp_path / "data").keys() == whole.keys()
+    assert contents(tmp_path / "data").keys() == uninterrupted.keys()
 
 
-def test_a_shard_that_is_cut_short_is_built_again(source, whole, tmp_path, monkeypatch):
+def test_a_shard_that_is_cut_short_is_built_again(source, uninterrupted, tmp_path, monkeypatch):
     data_dir = tmp_path / "data"
     monkeypatch.setattr("micron_jax.datasets.frames.builder._finish", lambda *a: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -141,25 +141,27 @@ def test_a_shard_that_is_cut_short_is_built_again(source, whole, tmp_path, monke
     first = data_dir / "frames" / "1.0.0" / "frames-train.array_record-00000-of-00003"
     first.write_bytes(first.read_bytes()[:1000])  # as when a machine loses its power
     build_crops(source, data_dir)
-    assert contents(data_dir) == whole
+    assert contents(data_dir) == uninterrupted
 
 
-def test_what_a_kill_at_the_very_end_leaves_is_cleared(source, whole, tmp_path):
+def test_leftovers_of_a_late_kill_are_removed(source, uninterrupted, tmp_path):
     build_crops(source, tmp_path / "data")
     progress = tmp_path / "data" / "frames" / "1.0.0" / ".build"
     progress.mkdir()
     (progress / "00000.json").write_text("{}")
     assert build_crops(source, tmp_path / "data") is False
-    assert contents(tmp_path / "data") == whole
+    assert contents(tmp_path / "data") == uninterrupted
 
 
-def test_processes_build_the_same(source, whole, tmp_path, capsys, monkeypatch):
+def test_processes_build_the_same(source, uninterrupted, tmp_path, capsys, monkeypatch):
     assert build_crops(source, tmp_path / "data", workers=2) is True
-    assert contents(tmp_path / "data") == whole
+    assert contents(tmp_path / "data") == uninterrupted
     assert f"{CLIPS * FRAMES}/{CLIPS * FRAMES}" in capsys.readouterr().err
 
 
-def test_a_dead_worker_is_told_and_the_rest_is_kept(source, whole, tmp_path, monkeypatch):
+def test_a_dead_worker_is_named_and_finished_shards_stay(
+    source, uninterrupted, tmp_path, monkeypatch
+):
     submitted = []
 
     class Pool(pool.concurrent.futures.ProcessPoolExecutor):
@@ -178,7 +180,7 @@ def test_a_dead_worker_is_told_and_the_rest_is_kept(source, whole, tmp_path, mon
     monkeypatch.setattr(plan, "SMALLEST", 2 * FRAMES)
     assert any(tmp_path.glob("data/frames/1.0.0/*00000-of-00003"))
     build_crops(source, tmp_path / "data")
-    assert contents(tmp_path / "data") == whole
+    assert contents(tmp_path / "data") == uninterrupted
 
 
 def test_workers_end_with_their_parent(source, tmp_path):
@@ -200,7 +202,7 @@ def test_workers_end_with_their_parent(source, tmp_path):
     path = tmp_path / "script.py"
     path.write_text(textwrap.dedent(script))
     # The pipe closes when the last process that writes to it has ended: else this never returns.
-    done = subprocess.run([sys.executable, str(path)], stdout=subprocess.PIPE, timeout=60)
-    assert done.returncode == -signal.SIGKILL
-    for pid in done.stdout.split():
+    process = subprocess.run([sys.executable, str(path)], stdout=subprocess.PIPE, timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    for pid in process.stdout.split():
         assert not os.path.exists(f"/proc/{int(pid)}")

@@ -66,7 +66,7 @@ def test_a_list_of_clips(folder):
     assert [records[i]["frame"] for i in (12, 16, 21, 28)] == [0, 4, 5, 19]
 
 
-def test_a_video_that_is_shorter_than_its_line_says(folder):
+def test_a_video_shorter_than_its_line_is_cut(folder):
     path = write_list(folder, "path,last", "talk.mp4,99")
     build_crops(path, folder / "data")
     assert describe(folder / "data")["dropped"] == [
@@ -111,13 +111,13 @@ def test_a_bad_line_is_named(folder, line, words):
         (b"path\n\xff\xfe\n", "it is no CSV text in UTF-8"),
     ],
 )
-def test_a_list_that_is_none(tmp_path, text, words):
+def test_an_invalid_list_is_refused(tmp_path, text, words):
     (tmp_path / "clips.csv").write_bytes(text)
     with pytest.raises(UserError, match=words):
         sources.find(tmp_path / "clips.csv")
 
 
-def test_a_file_that_is_no_list(folder):
+def test_a_file_of_another_kind_is_refused(folder):
     with pytest.raises(UserError, match=r"talk.mp4 is neither a folder nor a list of clips \(.csv"):
         sources.find(folder / "talk.mp4")
 
@@ -135,9 +135,9 @@ def test_casme3_without_its_depth_maps(tmp_path, capsys):
     assert f"{tmp_path}/without.txt: no clip is called nobody/*" in err
     names = [clip.name for clip in open_frames(tmp_path / "data")[1]]
     assert names == ["part_A/spNO.1/a/color", "part_A/spNO.2/b/color"]
-    told = json.loads(report.read_text())
-    assert told["excluded"] == ["part_A/spNO.1/a/depth", "part_A/spNO.2/b/depth"]
-    assert (told["clips"], told["frames"], told["skipped"]) == (2, 40, [])
+    facts = json.loads(report.read_text())
+    assert facts["excluded"] == ["part_A/spNO.1/a/depth", "part_A/spNO.2/b/depth"]
+    assert (facts["clips"], facts["frames"], facts["skipped"]) == (2, 40, [])
 
 
 def test_subjects_of_a_benchmark_are_left_out(folder):
@@ -152,9 +152,9 @@ def test_subjects_of_a_benchmark_are_left_out(folder):
 
 def test_names_and_patterns():
     clips = [clip_files.ClipFiles(name, None, 1, 1) for name in ("a/1", "a/2", "b[1]", "b1")]
-    kept, gone, idle = sources.leave_out(clips, ["b[1]", "a/?", "a/?", "A/1", "b"])
-    assert [clip.name for clip in kept] == ["b1"]
-    assert gone == ["a/1", "a/2", "b[1]"]
+    rest, excluded, idle = sources.leave_out(clips, ["b[1]", "a/?", "a/?", "A/1", "b"])
+    assert [clip.name for clip in rest] == ["b1"]
+    assert excluded == ["a/1", "a/2", "b[1]"]
     assert idle == ["A/1", "b"]
 
 
@@ -167,7 +167,7 @@ def test_names_and_patterns():
         (None, "No such file"),
     ],
 )
-def test_a_bad_list_of_what_to_leave_out(folder, text, words):
+def test_a_bad_list_of_excluded_clips_is_refused(folder, text, words):
     path = folder / "without.txt"
     if text is not None:
         path.write_text(text)
