@@ -7,8 +7,8 @@ import socket
 import threading
 
 from micron_jax.errors import UserError
-from micron_jax.programs.arguments import Arguments, number
-from micron_jax.programs.options import add_checkpoint
+from micron_jax.programs.arguments import Arguments
+from micron_jax.programs.options import SHARED, number
 
 EXAMPLES = """
   micron-jax app
@@ -29,28 +29,21 @@ def main(argv: list[str]) -> int:
         "face, the map and, of a video, the timeline with its candidates.",
         EXAMPLES,
     )
-    add_checkpoint(parser, more="; the workdir of a fine-tuning brings its classifier")
-    parser.option("--host", str, "HOST", "address to listen at", default="127.0.0.1")
+    checkpoint = SHARED["--checkpoint"]["help"]
     parser.option(
-        "--port",
-        number(int, at_least=0, at_most=65535),
-        "PORT",
-        "port to listen at; 0: any free one",
-        default=7860,
+        "--checkpoint", f"{checkpoint}; the workdir of a fine-tuning brings its classifier"
     )
+    parser.option("--host", "address to listen at", default="127.0.0.1")
+    port = number(int, at_least=0, at_most=65535)
+    parser.option("--port", "port to listen at; 0: any free one", type=port, default=7860)
     size = number(float, above=0, at_most=1e5)
-    parser.option(
-        "--max-mb", size, "MAX_MB", "largest size of the files of one request, in MB", default=200
-    )
-    parser.option("--max-seconds", size, "MAX_SECONDS", "longest video, in seconds", default=20)
+    text = "largest size of the files of one request, in MB"
+    parser.option("--max-mb", text, type=size, default=200)
+    parser.option("--max-seconds", "longest video, in seconds", type=size, default=20)
     options = parser.parse_args(argv)
-    missing = [
-        name
-        for name in ("starlette", "uvicorn", "python_multipart")
-        if importlib.util.find_spec(name) is None
-    ]
-    if missing:
-        raise UserError(f"{missing[0]} is not installed: pip install 'micron-jax[app]'")
+    for name in ("starlette", "uvicorn", "python_multipart"):
+        if importlib.util.find_spec(name) is None:
+            raise UserError(f"{name} is not installed: pip install 'micron-jax[app]'")
     with _listen(options.host, options.port) as listener:
         return _serve(listener, options)
 
@@ -60,9 +53,8 @@ def _listen(host: str, port: int) -> socket.socket:
         (family, _, _, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         return socket.create_server(address[:2], family=family)
     except OSError as error:
-        raise UserError(
-            f"--host {host} --port {port}: cannot listen there: {error.strerror}"
-        ) from None
+        where = f"--host {host} --port {port}"
+        raise UserError(f"{where}: cannot listen there: {error.strerror}") from None
 
 
 def _serve(listener: socket.socket, options: argparse.Namespace) -> int:

@@ -1,14 +1,13 @@
-"""The parser of all commands, and the types of its options."""
+"""The parser of all commands."""
 
 import argparse
-import math
 import textwrap
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from micron_jax.checks import did_you_mean
 from micron_jax.errors import UserError
+from micron_jax.programs.options import SHARED, number
 
 SETTING = "--config."
 
@@ -51,19 +50,17 @@ class Arguments(argparse.ArgumentParser):
         )
         self._takes_settings = takes_settings
 
-    def option(
-        self, name: str, kind: Callable[[str], Any], metavar: str, text: str, **more
-    ) -> None:
-        """Adds an option with a value, which `kind` reads."""
-        self.add_argument(name, type=kind, metavar=metavar, help=text, **more)
+    def option(self, name: str, text: str | None = None, **more) -> None:
+        """Adds an option with a value, or a positional; what is left out comes from `SHARED`."""
+        self.add_argument(name, **SHARED.get(name, {}) | ({"help": text} if text else {}) | more)
+
+    def count(self, name: str, default: int, text: str, at_least: int = 1) -> None:
+        """Adds an option that takes a whole number."""
+        self.option(name, text, type=number(int, at_least=at_least), metavar="N", default=default)
 
     def flag(self, name: str, text: str) -> None:
         """Adds an option without a value."""
         self.add_argument(name, action="store_true", help=text)
-
-    def choice(self, name: str, choices: Sequence[str], text: str, **more) -> None:
-        """Adds an option whose value is one of a few words."""
-        self.add_argument(name, choices=choices, help=text, **more)
 
     def parse_known_args(self, args: Sequence[str], namespace=None):
         """Parses a command; see `argparse`, and `settings` of the class."""
@@ -107,7 +104,7 @@ class Arguments(argparse.ArgumentParser):
             if name in self._option_string_actions or not name.startswith("-") or name == "-":
                 continue
             if not self._negative_number_matcher.match(word):
-                options = [known for known in self._option_string_actions if known[:2] == "--"]
+                options = [name for name in self._option_string_actions if name[:2] == "--"]
                 self.error(f"{name}: no such option; {did_you_mean(name, options)}")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
@@ -124,31 +121,3 @@ def add_command(
     parser = commands.add_parser(name, help=text, examples=examples, **more)
     parser.set_defaults(run=run)
     return parser
-
-
-def number(
-    kind: type, *, at_least: float = -math.inf, above: float = -math.inf, at_most: float = math.inf
-) -> Callable[[str], Any]:
-    """The `type=` of an option that takes a number between bounds."""
-
-    def parse(text: str):
-        try:
-            value = kind(text)
-        except ValueError:
-            whole = "whole " if kind is int else ""
-            raise argparse.ArgumentTypeError(f"{text!r} is no {whole}number") from None
-        if not (at_least <= value <= at_most and above < value):
-            low = f"more than {above:g}" if above > -math.inf else f"at least {at_least:g}"
-            high = f", and at most {at_most:g}" if at_most < math.inf else ""
-            raise argparse.ArgumentTypeError(f"{text}: must be {low}{high}")
-        return value
-
-    return parse
-
-
-def new_file(text: str) -> Path:
-    """The `type=` of an option that names a file to be written; its folder must be there."""
-    path = Path(text)
-    if path.is_dir() or not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"{text}: name a file in a folder that exists")
-    return path

@@ -5,7 +5,6 @@ import argparse
 from micron_jax.errors import UserError
 from micron_jax.programs import bench_ablation, bench_input, bench_learn, bench_speed
 from micron_jax.programs.arguments import Arguments, add_command
-from micron_jax.programs.options import add_count, add_json
 from micron_jax.programs.output import write_json
 
 
@@ -31,13 +30,13 @@ def _add_loso(kinds) -> None:
     text = "measure folds trained side by side against the same folds one by one (frozen backbone)"
     examples = "  micron-jax bench loso\n  micron-jax bench loso --epochs 5 --json loso.json"
     parser = add_command(kinds, "loso", text, examples, _loso)
-    add_count(parser, "--samples", 246, "samples of the data set")
-    add_count(parser, "--subjects", 26, "subjects; each is a fold", at_least=2)
-    add_count(parser, "--classes", 5, "classes", at_least=2)
-    add_count(parser, "--width", 512, "width of the features")
-    add_count(parser, "--epochs", 20, "epochs of each fold")
-    add_count(parser, "--repeats", 5, "turns, of which the medians are printed")
-    add_json(parser)
+    parser.count("--samples", 246, "samples of the data set")
+    parser.count("--subjects", 26, "subjects; each is a fold", at_least=2)
+    parser.count("--classes", 5, "classes", at_least=2)
+    parser.count("--width", 512, "width of the features")
+    parser.count("--epochs", 20, "epochs of each fold")
+    parser.count("--repeats", 5, "turns, of which the medians are printed")
+    parser.option("--json")
 
 
 def _loso(options: argparse.Namespace) -> int:

@@ -5,14 +5,7 @@ import sys
 from pathlib import Path
 
 from micron_jax.programs.arguments import add_command
-from micron_jax.programs.options import (
-    add_config,
-    add_count,
-    add_data_dir,
-    add_json,
-    add_workdir,
-    read_recipe,
-)
+from micron_jax.programs.options import read_recipe
 from micron_jax.programs.output import decimals, percent, print_report
 
 TEXT = "measure what each part of the network and its objective brings, row by row"
@@ -26,30 +19,17 @@ EXAMPLES = """
 def add(kinds) -> None:
     """Adds the command to those of `micron-jax bench`."""
     parser = add_command(kinds, "ablation", TEXT, EXAMPLES, run)
-    add_config(parser, "ablation")
-    add_workdir(parser, "folder where every row and seed is trained, or continued")
-    parser.option(
-        "--corpus",
-        Path,
-        "DIR",
-        "folder of the unlabeled corpus that `micron-jax data build frames` built",
-        required=True,
-    )
-    parser.option(
-        "--labeled-dir",
-        Path,
-        "DIR",
-        "folder where `micron-jax data build casme2` built a set of `micron-jax data synth`",
-        required=True,
-    )
-    add_data_dir(
-        parser,
-        "sets of `micron-jax data synth`; the motion of their test people is to be found",
-        nargs="+",
-        required=True,
-    )
-    add_count(parser, "--seeds", 3, "seeds of every row")
-    add_json(parser)
+    folder = dict(type=Path, metavar="DIR", required=True)
+    parser.option("--config", default="ablation", required=False)
+    parser.option("--workdir", "folder where every row and seed is trained, or continued")
+    text = "folder of the unlabeled corpus that `micron-jax data build frames` built"
+    parser.option("--corpus", text, **folder)
+    text = "folder where `micron-jax data build casme2` built a set of `micron-jax data synth`"
+    parser.option("--labeled-dir", text, **folder)
+    text = "sets of `micron-jax data synth`; the motion of their test people is to be found"
+    parser.option("--data-dir", text, nargs="+", required=True)
+    parser.count("--seeds", 3, "seeds of every row")
+    parser.option("--json")
 
 
 def run(options: argparse.Namespace) -> int:

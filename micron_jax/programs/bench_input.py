@@ -4,7 +4,6 @@ import argparse
 
 from micron_jax.errors import UserError
 from micron_jax.programs.arguments import add_command
-from micron_jax.programs.options import add_count, add_data_dir, add_json, add_seconds
 from micron_jax.programs.output import print_report
 
 TEXT = "measure pairs a second from disk, beside a PyTorch DataLoader that makes the ten crops"
@@ -14,15 +13,15 @@ def add(kinds) -> None:
     """Adds the command to those of `micron-jax bench`."""
     examples = "  micron-jax bench input\n  micron-jax bench input --data-dir DIR --alone"
     parser = add_command(kinds, "input", TEXT, examples, run)
-    add_data_dir(parser, "folder of a built corpus; without: a corpus is drawn")
-    add_count(parser, "--batch", 64, "pairs in a batch")
-    add_count(parser, "--size", 224, "side of drawn frames, in pixels, a multiple of 8", 16)
-    add_count(parser, "--threads", 4, "our threads that read ahead")
-    add_count(parser, "--workers", 0, "our processes that read ahead", at_least=0)
-    add_count(parser, "--rounds", 5, "rounds of turns, of which the medians are printed")
-    add_seconds(parser, 3.0)
+    parser.option("--data-dir", "folder of a built corpus; without: a corpus is drawn")
+    parser.count("--batch", 64, "pairs in a batch")
+    parser.count("--size", 224, "side of drawn frames, in pixels, a multiple of 8", at_least=16)
+    parser.count("--threads", 4, "our threads that read ahead")
+    parser.count("--workers", 0, "our processes that read ahead", at_least=0)
+    parser.count("--rounds", 5, "rounds of turns, of which the medians are printed")
+    parser.option("--seconds", default=3.0)
     parser.flag("--alone", "measure without the DataLoader")
-    add_json(parser)
+    parser.option("--json")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from micron_jax.errors import UserError
-from micron_jax.programs.arguments import add_command, new_file
-from micron_jax.programs.options import add_checkpoint, add_count, add_data_dir, add_json
+from micron_jax.programs.arguments import add_command
+from micron_jax.programs.options import SHARED, new_file
 from micron_jax.programs.output import decimals, percent, print_report
 
 TEXT = "measure how well a checkpoint finds the motion in clips with known truth"
@@ -20,27 +20,26 @@ EXAMPLES = """
 def add(kinds) -> None:
     """Adds the command to those of `micron-jax bench`."""
     parser = add_command(kinds, "learn", TEXT, EXAMPLES, run)
-    add_checkpoint(
-        parser,
-        default=None,
-        more="; several of one setting (its seeds) are averaged",
-        nargs="+",
-        required=True,
-    )
-    add_data_dir(parser, "sets that `micron-jax data synth` made", nargs="+", required=True)
+    several = dict(nargs="+", required=True)
+    text = f"{SHARED['--checkpoint']['help']}; several of one setting (its seeds) are averaged"
+    parser.option("--checkpoint", text, default=None, **several)
+    parser.option("--data-dir", "sets that `micron-jax data synth` made", **several)
     parser.option(
         "--choose-dir",
-        Path,
-        "DIR",
         "sets whose val (or train) people the rivals' settings are chosen on (default: those "
         "of --data-dir)",
+        type=Path,
+        metavar="DIR",
         nargs="+",
         default=(),
     )
-    parser.choice("--split", ("test", "val"), "split whose people are tested", default="test")
-    add_count(parser, "--seeds", 3, "seeds of the random weights that are compared with")
-    add_json(parser)
-    parser.option("--sheet", new_file, "OUT.png", "draw example maps there, with faces")
+    splits = ("test", "val")
+    parser.option("--split", "split whose people are tested", choices=splits, default="test")
+    parser.count("--seeds", 3, "seeds of the random weights that are compared with")
+    parser.option("--json")
+    parser.option(
+        "--sheet", "draw example maps there, with faces", type=new_file, metavar="OUT.png"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

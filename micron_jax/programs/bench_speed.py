@@ -5,13 +5,7 @@ from pathlib import Path
 
 from micron_jax.errors import UserError
 from micron_jax.programs.arguments import add_command
-from micron_jax.programs.options import (
-    add_config,
-    add_count,
-    add_json,
-    add_seconds,
-    read_recipe,
-)
+from micron_jax.programs.options import read_recipe
 from micron_jax.programs.output import percent, print_report
 
 TEXTS = {
@@ -38,26 +32,22 @@ def add(kinds) -> None:
             "the dtype is float32 unless it is given.",
             takes_settings=True,
         )
+        text = "folder of a checkout of the PyTorch release; without: only our speed"
+        parser.option("--release", text, type=Path, metavar="CHECKOUT")
         parser.option(
-            "--release",
-            Path,
-            "CHECKOUT",
-            "folder of a checkout of the PyTorch release; without: only our speed",
-        )
-        parser.choice(
             "--against",
-            _WAYS,
             f"ways to run the release, some of {', '.join(_WAYS)}; the ratio is to the first",
+            choices=_WAYS,
             nargs="+",
             metavar="WAY",
             default=["eager", "autocast", "compile"],
         )
-        add_config(parser, "pretrain_release")
-        add_count(parser, "--batch", {"train": 2, "extract": 4}[kind], "samples of a step")
-        add_count(parser, "--size", 224, "side of the frames, in pixels")
-        add_count(parser, "--rounds", 5, "rounds of turns, of which the medians are printed")
-        add_seconds(parser, 1.0)
-        add_json(parser)
+        parser.option("--config", default="pretrain_release", required=False)
+        parser.count("--batch", {"train": 2, "extract": 4}[kind], "samples of a step")
+        parser.count("--size", 224, "side of the frames, in pixels")
+        parser.count("--rounds", 5, "rounds of turns, of which the medians are printed")
+        parser.option("--seconds", default=1.0)
+        parser.option("--json")
         parser.set_defaults(kind=kind)
 
 

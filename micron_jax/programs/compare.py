@@ -5,8 +5,8 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from micron_jax.programs.arguments import Arguments, new_file
-from micron_jax.programs.options import add_checkpoint, add_json
+from micron_jax.programs.arguments import Arguments
+from micron_jax.programs.options import new_file
 from micron_jax.programs.output import write_json
 
 EXAMPLES = """
@@ -31,21 +31,17 @@ def main(argv: list[str]) -> int:
         "[--record OUT.npz] [--plot PNG] [--json OUT]\n       micron-jax compare --recording "
         "FILE.npz [--checkpoint CKPT] [--plot PNG] [--json OUT]",
     )
-    add_checkpoint(parser, default=None)
-    parser.option(
-        "--release", Path, "CHECKOUT", "folder of a checkout of the PyTorch release; needs torch"
-    )
-    parser.option("--recording", Path, "FILE.npz", "instead of --release: a recording")
-    parser.option(
-        "--input",
-        Path,
-        "IMAGES",
-        "images or folders of images, of which the first 5 are taken; without: drawn images",
-        nargs="+",
-    )
-    parser.option("--record", new_file, "OUT.npz", "write a recording of the release there")
-    add_json(parser)
-    parser.option("--plot", new_file, "PNG", "draw the error of each layer there")
+    parser.option("--checkpoint", default=None)
+    text = "folder of a checkout of the PyTorch release; needs torch"
+    parser.option("--release", text, type=Path, metavar="CHECKOUT")
+    text = "instead of --release: a recording"
+    parser.option("--recording", text, type=Path, metavar="FILE.npz")
+    text = "images or folders of images, of which the first 5 are taken; without: drawn images"
+    parser.option("--input", text, type=Path, metavar="IMAGES", nargs="+")
+    text = "write a recording of the release there"
+    parser.option("--record", text, type=new_file, metavar="OUT.npz")
+    parser.option("--json")
+    parser.option("--plot", "draw the error of each layer there", type=new_file, metavar="PNG")
     arguments = parser.parse_args(argv)
     if bool(arguments.release) == bool(arguments.recording):
         parser.error("give either --release, with --checkpoint, or --recording")

@@ -22,15 +22,14 @@ def main(argv: list[str]) -> int:
         EXAMPLES,
         usage="micron-jax convert [--weights student|teacher] SRC DST",
     )
-    parser.add_argument("source", metavar="SRC", help="what `micron_jax.load` takes")
-    parser.add_argument(
-        "target", type=Path, metavar="DST", help="a new folder, NEW.pth or NEW.safetensors"
-    )
-    parser.choice(
+    parser.option("source", "what `micron_jax.load` takes", metavar="SRC")
+    text = "a new folder, NEW.pth or NEW.safetensors"
+    parser.option("target", text, type=Path, metavar="DST")
+    parser.option(
         "--weights",
-        ("student", "teacher"),
         "whose encoder and head to write: the network that was trained (student, the "
         "default), or its moving average, where training was with DINO",
+        choices=("student", "teacher"),
         default="student",
     )
     arguments = parser.parse_args(argv)

@@ -9,7 +9,6 @@ from micron_jax.datasets.clips import KEEPS, built_keep, describe_clips
 from micron_jax.errors import UserError
 from micron_jax.programs import data_build, data_make
 from micron_jax.programs.arguments import Arguments, add_command
-from micron_jax.programs.options import add_data_dir, add_json
 from micron_jax.programs.output import counts, print_report
 
 CHECK = """
@@ -41,10 +40,9 @@ def _add_list(commands) -> None:
     text = "list the data sets that can be built, and those that are built"
     examples = "  micron-jax data list casme2\n  micron-jax data list --data-dir DIR"
     parser = add_command(commands, "list", text, examples, _list)
-    parser.add_argument(
-        "name", nargs="?", help="a benchmark: tell where to ask for it and where to put it"
-    )
-    add_data_dir(parser, "also list what is built in this folder")
+    text = "a benchmark: tell where to ask for it and where to put it"
+    parser.option("name", text, nargs="?")
+    parser.option("--data-dir", "also list what is built in this folder")
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -80,19 +78,14 @@ def _built_sets(data_dir: Path) -> list[str]:
 def _add_check(commands) -> None:
     text = "check what a built set holds, and tell what is wrong with it"
     parser = add_command(commands, "check", text, CHECK, _check)
-    parser.add_argument("name", help="a built set: frames, casme2, samm, smic_hs, casme3, ...")
-    add_data_dir(parser, required=True)
-    parser.option(
-        "--sample", _sample, "(N | all)", "of frames: how many frames to decode", default="200000"
-    )
-    add_json(parser)
-    parser.option("--protocol", str, "NAME", "compare with these counts only")
-    parser.option(
-        "--corpus",
-        Path,
-        "DIR",
-        "look for the benchmark's subjects in the unlabeled corpus (frames) built there",
-    )
+    parser.option("name", "a built set: frames, casme2, samm, smic_hs, casme3, ...")
+    parser.option("--data-dir", required=True)
+    text = "of frames: how many frames to decode"
+    parser.option("--sample", text, type=_sample, metavar="(N | all)", default="200000")
+    parser.option("--json")
+    parser.option("--protocol", "compare with these counts only", metavar="NAME")
+    text = "look for the benchmark's subjects in the unlabeled corpus (frames) built there"
+    parser.option("--corpus", text, type=Path, metavar="DIR")
 
 
 def _sample(text: str) -> int | None:

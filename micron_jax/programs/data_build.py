@@ -6,15 +6,8 @@ from pathlib import Path
 
 from micron_jax.datasets.catalog import SETS, clip_set
 from micron_jax.datasets.clips import KEEPS, describe_clips
-from micron_jax.programs.arguments import Arguments, add_command, number
-from micron_jax.programs.options import (
-    add_crop,
-    add_data_dir,
-    add_fps,
-    add_json,
-    add_size,
-    add_source,
-)
+from micron_jax.programs.arguments import Arguments, add_command
+from micron_jax.programs.options import number
 from micron_jax.programs.output import counts, print_reasons, write_json
 
 FRAMES = "unlabeled face video, to pretrain on: folders of videos or of images, or a list"
@@ -39,45 +32,34 @@ def add(commands) -> None:
 
 
 def _add_frames(parser: Arguments) -> None:
-    add_source(
-        parser,
+    parser.option(
+        "--source",
         "folder of videos or of folders of images; or a list of clips, a .csv with the column path "
         "and, if wanted, first, last, fps, name",
     )
     # A text, because it may be a bucket, gs://B/data.
-    add_data_dir(parser, required=True, type=str)
-    add_size(parser)
-    add_fps(parser, 30.0)
-    parser.option(
-        "--quality",
-        number(int, at_least=1, at_most=100),
-        "QUALITY",
-        "quality of the stored JPEGs",
-        default=95,
-    )
-    add_crop(parser)
+    parser.option("--data-dir", required=True, type=str)
+    parser.option("--size")
+    parser.option("--fps", default=30.0)
+    quality, workers = number(int, at_least=1, at_most=100), number(int, at_least=1, at_most=1024)
+    parser.option("--quality", "quality of the stored JPEGs", type=quality, default=95)
+    parser.option("--crop")
     parser.option(
         "--exclude",
-        Path,
-        "FILE",
         "clips to leave out: what `micron-jax data check NAME --corpus DIR --json` wrote, or "
         "a text with a clip or a pattern (*/depth) on each line",
+        type=Path,
+        metavar="FILE",
     )
-    parser.option(
-        "--workers",
-        number(int, at_least=1, at_most=1024),
-        "N",
-        "processes that build",
-        default=os.cpu_count(),
-    )
+    count = os.cpu_count()
+    parser.option("--workers", "processes that build", type=workers, metavar="N", default=count)
     parser.option(
         "--beam_pipeline_options",
-        str,
-        "OPTION=VALUE,...",
         "let Apache Beam build it: runner=DirectRunner, or "
         "runner=DataflowRunner,project=P,region=R,temp_location=gs://B/tmp, ...",
+        metavar="OPTION=VALUE,...",
     )
-    add_json(parser)
+    parser.option("--json")
 
 
 def _build_frames(options: argparse.Namespace) -> int:
@@ -107,11 +89,11 @@ def _build_frames(options: argparse.Namespace) -> int:
 
 
 def _add_clips(parser: Arguments, name: str) -> None:
-    add_source(parser, "the folder of the benchmark, as unpacked")
-    add_data_dir(parser, required=True)
-    parser.option("--sheet", Path, "SHEET", "the workbook, if there are several that fit")
-    parser.option("--frames", Path, "FRAMES", "the folder of frames, if several fit (raw, cropped)")
-    parser.choice("--keep", KEEPS, "clip: all frames; pair: onset and apex", default="clip")
+    parser.option("--source", "the folder of the benchmark, as unpacked")
+    parser.option("--data-dir", required=True)
+    parser.option("--sheet", "the workbook, if there are several that fit", type=Path)
+    parser.option("--frames", "the folder of frames, if several fit (raw, cropped)", type=Path)
+    parser.option("--keep", choices=KEEPS)
     parser.flag("--strict", "refuse rows that cannot be used")
     parser.set_defaults(name=name)
 

@@ -1,11 +1,9 @@
 """`micron-jax data faces | stills | synth`: crops, and micro-expressions with known truth."""
 
 import argparse
-from pathlib import Path
 
 from micron_jax.datasets.clips import KEEPS
-from micron_jax.programs.arguments import Arguments, add_command
-from micron_jax.programs.options import add_count, add_crop, add_output, add_size, add_source
+from micron_jax.programs.arguments import add_command
 from micron_jax.programs.output import print_reasons
 
 SYNTH = """
@@ -20,10 +18,10 @@ def add_faces(commands) -> None:
     text = "crop the face out of every clip, with one crop for a clip, into a folder of JPEGs"
     example = "  micron-jax data faces --source FOLDER --output faces --sheet"
     parser = add_command(commands, "faces", text, example, _faces)
-    add_source(parser, "folder of videos or of folders of images")
-    add_output(parser, "folder to make; a folder of an earlier call is continued")
-    add_size(parser)
-    add_crop(parser)
+    parser.option("--source", "folder of videos or of folders of images")
+    parser.option("--output", "folder to make; a folder of an earlier call is continued")
+    parser.option("--size")
+    parser.option("--crop")
     parser.flag("--sheet", "also draw contact_sheet.png")
 
 
@@ -58,9 +56,9 @@ def add_stills(commands) -> None:
     text = "crop every face of every picture: clips of one still, for a corpus without video"
     example = "  micron-jax data stills --faces FOLDER --output stills"
     parser = add_command(commands, "stills", text, example, _stills)
-    _add_faces_folder(parser)
-    add_output(parser)
-    add_size(parser, 448)
+    parser.option("--faces")
+    parser.option("--output")
+    parser.option("--size", default=448)
 
 
 def _stills(options: argparse.Namespace) -> int:
@@ -76,21 +74,22 @@ def add_synth(commands) -> None:
     """Adds `micron-jax data synth`."""
     text = "make a data set with known truth, laid out as CASME II's, from pictures of faces"
     parser = add_command(commands, "synth", text, SYNTH, _synth)
-    _add_faces_folder(parser)
-    add_output(parser)
-    add_count(parser, "--clips", 8, "clips of each person")
-    add_count(parser, "--seed", 0, "of everything random; the same seed gives the same bytes", 0)
-    parser.option("--subjects", int, "N", "people to make; without: all")
+    parser.option("--faces")
+    parser.option("--output")
+    parser.count("--clips", 8, "clips of each person")
+    text = "of everything random; the same seed gives the same bytes"
+    parser.count("--seed", 0, text, at_least=0)
+    parser.option("--subjects", "people to make; without: all", type=int, metavar="N")
     parser.option(
         "--amplitudes",
-        _amplitudes,
-        "PX,...",
         "largest displacements of an expression, of which each clip has one; without: any "
         "from 0.5 to 3 px",
+        type=_amplitudes,
+        metavar="PX,...",
         default=(),
     )
-    parser.choice("--split", SPLITS, "put everyone in this split; without: 60/20/20 %%")
-    parser.choice("--keep", KEEPS, "clip: all frames; pair: onset and apex", default="clip")
+    parser.option("--split", "put everyone in this split; without: 60/20/20 %%", choices=SPLITS)
+    parser.option("--keep", choices=KEEPS)
 
 
 def _amplitudes(text: str) -> tuple[float, ...]:
@@ -124,12 +123,6 @@ def _synth(options: argparse.Namespace) -> int:
         print("a split is empty: people of one picture or sub-folder are never parted")
     _print_left_out(report["left_out"])
     return 0
-
-
-def _add_faces_folder(parser: Arguments) -> None:
-    parser.option(
-        "--faces", Path, "FACES", "folder of pictures; each face becomes a person", required=True
-    )
 
 
 def _print_left_out(entries: list[dict]) -> None:

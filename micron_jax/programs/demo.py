@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from micron_jax.programs.arguments import Arguments
-from micron_jax.programs.options import add_workdir
 from micron_jax.programs.pretrain import run as pretrain
 
 # Below the workdir: micro-expressions with known truth, in CASME II's layout; the data_dir with the
@@ -23,7 +22,7 @@ def main(argv: list[str]) -> int:
         "it continues.",
         "  micron-jax demo --workdir runs/demo",
     )
-    add_workdir(parser, "folder for everything that the demo makes")
+    parser.option("--workdir", "folder for everything that the demo makes")
     workdir = parser.parse_args(argv).workdir
 
     from micron_jax.datasets.frames.builder import build

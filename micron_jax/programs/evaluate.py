@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from micron_jax.errors import UserError
-from micron_jax.programs.arguments import Arguments, new_file, number
-from micron_jax.programs.options import add_json
+from micron_jax.programs.arguments import Arguments
+from micron_jax.programs.options import new_file
 from micron_jax.programs.output import write_json
 
 EXAMPLES = """
@@ -71,38 +71,30 @@ def _arguments() -> Arguments:
         "are read as well.",
         EXAMPLES,
     )
-    parser.add_argument(
-        "predictions",
-        nargs="+",
-        type=Path,
-        metavar="PREDICTIONS",
-        help="CSV, log or workdir; several of them are seeds of one experiment",
-    )
-    parser.add_argument(
+    text = "CSV, log or workdir; several of them are seeds of one experiment"
+    parser.option("predictions", text, nargs="+", type=Path, metavar="PREDICTIONS")
+    parser.option(
         "--against",
+        "test the difference to these predictions on the same clips; may be repeated",
         action="append",
         default=[],
         type=Path,
         metavar="OTHER",
-        help="test the difference to these predictions on the same clips; may be repeated",
     )
     parser.option(
         "--protocol",
-        str,
-        "NAME",
         "check classes and counts against it: composite, casme2_3, casme2_5, samm_3, ... "
         "(a workdir brings its own)",
+        metavar="NAME",
     )
-    parser.option("--seed", int, "N", "take only this seed of several")
-    parser.option(
-        "--resamples", number(int, at_least=100), "N", "resamples of the bootstrap", default=10_000
-    )
-    add_json(parser)
-    parser.option(
-        "--report", Path, "DIR", "write report.html, one self-contained page, and report.md there"
-    )
-    parser.option("--csv", new_file, "OUT", "write the predictions there as CSV")
-    parser.option("--megc", new_file, "OUT", "write the predictions there as a log of MEGC2019")
+    parser.option("--seed", "take only this seed of several", type=int, metavar="N")
+    parser.count("--resamples", 10_000, "resamples of the bootstrap", at_least=100)
+    parser.option("--json")
+    text = "write report.html, one self-contained page, and report.md there"
+    parser.option("--report", text, type=Path, metavar="DIR")
+    output = dict(type=new_file, metavar="OUT")
+    parser.option("--csv", "write the predictions there as CSV", **output)
+    parser.option("--megc", "write the predictions there as a log of MEGC2019", **output)
     return parser
 
 

@@ -1,13 +1,7 @@
 """`micron-jax extract`: features of every frame, into one file."""
 
 from micron_jax.programs.arguments import Arguments
-from micron_jax.programs.options import (
-    add_checkpoint,
-    add_count,
-    add_inputs,
-    add_output,
-    read_inputs,
-)
+from micron_jax.programs.options import add_inputs, read_inputs
 from micron_jax.programs.output import print_reasons
 
 EXAMPLES = """
@@ -29,23 +23,21 @@ def main(argv: list[str]) -> int:
         "Features of images, folders, videos or a built set, frame by frame.",
         EXAMPLES,
     )
-    add_checkpoint(parser)
+    parser.option("--checkpoint")
     add_inputs(parser)
-    add_output(parser, "FILE.npz, or a folder NAME.array_record")
+    parser.option("--output", "FILE.npz, or a folder NAME.array_record")
     parser.option(
         "--what",
-        str,
-        "WHAT",
         "some of tokens, cls, pooled (the mean of the tokens) and dma (P_dma of the frames t "
         "and t + delta), with commas between",
         default="cls,pooled",
     )
-    add_count(parser, "--delta", 1, "of dma: the second frame of a pair comes N frames later")
-    add_count(parser, "--batch", 32, "frames in a batch, over all devices")
-    parser.choice(
+    parser.count("--delta", 1, "of dma: the second frame of a pair comes N frames later")
+    parser.count("--batch", 32, "frames in a batch, over all devices")
+    parser.option(
         "--dtype",
-        ("float32", "bfloat16"),
         "precision of the computation; what is written is float32",
+        choices=("float32", "bfloat16"),
         default="float32",
     )
     parser.flag(

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from micron_jax.programs.arguments import Arguments
-from micron_jax.programs.options import add_config, add_workdir, read_recipe
+from micron_jax.programs.options import read_recipe
 
 EXAMPLES = """
   micron-jax finetune --config finetune_loso --workdir runs/casme2_5 \\
@@ -25,8 +25,8 @@ def main(argv: list[str]) -> int:
         EXAMPLES,
         takes_settings=True,
     )
-    add_config(parser)
-    add_workdir(parser, "folder of the run: predictions, curves, report, classifier")
+    parser.option("--config")
+    parser.option("--workdir", "folder of the run: predictions, curves, report, classifier")
     options = parser.parse_args(argv)
 
     from micron_jax.finetuning.config import parse

@@ -1,12 +1,12 @@
-"""The options that several commands have, each declared once."""
+"""The options that several commands have, each declared once, and the types of options."""
 
 import argparse
+import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from micron_jax.errors import UserError
-from micron_jax.programs.arguments import Arguments, new_file, number
-
-CHECKPOINT = "micron-tiny"  # the weights that come with the package
 
 # Fields that the recipes of one command have and those of the others have not.
 OWN_FIELDS = {
@@ -16,97 +16,92 @@ OWN_FIELDS = {
 }
 
 
-def add_checkpoint(
-    parser: Arguments, *, default: str | None = CHECKPOINT, more: str = "", **settings
-) -> None:
-    """Adds `--checkpoint`, anything that `micron_jax.load` takes."""
-    parser.add_argument(
-        "--checkpoint",
+def number(
+    kind: type, *, at_least: float = -math.inf, above: float = -math.inf, at_most: float = math.inf
+) -> Callable[[str], Any]:
+    """The `type=` of an option that takes a number between bounds."""
+
+    def parse(text: str):
+        try:
+            value = kind(text)
+        except ValueError:
+            whole = "whole " if kind is int else ""
+            raise argparse.ArgumentTypeError(f"{text!r} is no {whole}number") from None
+        if not (at_least <= value <= at_most and above < value):
+            low = f"more than {above:g}" if above > -math.inf else f"at least {at_least:g}"
+            high = f", and at most {at_most:g}" if at_most < math.inf else ""
+            raise argparse.ArgumentTypeError(f"{text}: must be {low}{high}")
+        return value
+
+    return parse
+
+
+def new_file(text: str) -> Path:
+    """The `type=` of an option that names a file to be written; its folder must be there."""
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text}: name a file in a folder that exists")
+    return path
+
+
+# Settings of `add_argument`; a command may change some.
+SHARED: dict[str, dict[str, Any]] = {
+    "--checkpoint": dict(
         type=Path,
-        default=default,
+        default="micron-tiny",
         metavar="CKPT",
         help="micron-tiny (the weights that come with the package), the workdir of a run, what "
-        f"`micron-jax convert` wrote, or a .pth of the PyTorch release{more}",
-        **settings,
-    )
-
-
-def add_config(parser: Arguments, default: str | None = None) -> None:
-    """Adds `--config`, which is required without a default."""
-    text = "name of a recipe that comes with the package, or a config file (.py)"
-    parser.option("--config", str, "RECIPE", text, default=default, required=default is None)
-
-
-def add_workdir(parser: Arguments, text: str) -> None:
-    """Adds `--workdir`; the text tells what lies there in the end."""
-    parser.option("--workdir", Path, "DIR", text, required=True)
-
-
-def add_output(parser: Arguments, text: str = "folder to make") -> None:
-    """Adds `--output`."""
-    parser.option("--output", Path, "OUT", text, required=True)
-
-
-def add_data_dir(parser: Arguments, text: str = "folder of the built sets", **settings) -> None:
-    """Adds `--data-dir`."""
-    parser.option("--data-dir", settings.pop("type", Path), "DIR", text, **settings)
-
-
-def add_source(parser: Arguments, text: str) -> None:
-    """Adds `--source`."""
-    parser.option("--source", Path, "SOURCE", text, required=True)
-
-
-def add_json(parser: Arguments) -> None:
-    """Adds `--json`."""
-    parser.option("--json", new_file, "OUT", "also write the numbers there, as JSON")
-
-
-def add_crop(parser: Arguments) -> None:
-    """Adds `--crop`."""
-    parser.choice(
-        "--crop",
-        ("face", "whole", "release"),
-        "face: aligned, from brow to chin, one crop for a clip; a clip without a face is "
-        "skipped; whole: the whole frame, stretched to a square; release: the same without a "
-        "filter, as the PyTorch release reads it",
+        "`micron-jax convert` wrote, or a .pth of the PyTorch release",
+    ),
+    "--config": dict(
+        metavar="RECIPE",
+        help="name of a recipe that comes with the package, or a config file (.py)",
+        required=True,
+    ),
+    "--crop": dict(
+        choices=("face", "whole", "release"),
         type=lambda word: "face" if word == "ours" else word,  # an earlier word of `data faces`
         default="face",
-    )
+        help="face: aligned, from brow to chin, one crop for a clip; a clip without a face is "
+        "skipped; whole: the whole frame, stretched to a square; release: the same without a "
+        "filter, as the PyTorch release reads it",
+    ),
+    "--data-dir": dict(type=Path, metavar="DIR", help="folder of the built sets"),
+    "--faces": dict(
+        type=Path, help="folder of pictures; each face becomes a person", required=True
+    ),
+    "--fps": dict(
+        type=number(float, at_least=1, at_most=2000),
+        help="frames per second of folders of images",
+    ),
+    "--json": dict(type=new_file, metavar="OUT", help="also write the numbers there, as JSON"),
+    "--keep": dict(default="clip", help="clip: all frames; pair: onset and apex"),
+    "--output": dict(type=Path, metavar="OUT", help="folder to make", required=True),
+    "--seconds": dict(
+        type=number(float, above=0, at_most=1e6),
+        help="length of a turn in seconds, about; one step at least",
+    ),
+    "--size": dict(
+        type=number(int, at_least=16, at_most=4096),
+        metavar="N",
+        help="side of the crops, in pixels",
+        default=224,
+    ),
+    "--source": dict(type=Path, required=True),
+    "--workdir": dict(type=Path, metavar="DIR", required=True),
+}
 
 
-def add_fps(parser: Arguments, default: float | None = None) -> None:
-    """Adds `--fps`."""
-    rate = number(float, at_least=1, at_most=2000)
-    parser.option("--fps", rate, "FPS", "frames per second of folders of images", default=default)
-
-
-def add_size(parser: Arguments, default: int = 224) -> None:
-    """Adds `--size` of crops that are made."""
-    side = number(int, at_least=16, at_most=4096)
-    parser.option("--size", side, "N", "side of the crops, in pixels", default=default)
-
-
-def add_count(parser: Arguments, name: str, default: int, text: str, at_least: int = 1) -> None:
-    """Adds an option that takes a whole number."""
-    parser.option(name, number(int, at_least=at_least), "N", text, default=default)
-
-
-def add_seconds(parser: Arguments, default: float) -> None:
-    """Adds `--seconds` of a measurement."""
-    length = number(float, above=0, at_most=1e6)
-    text = "length of a turn in seconds, about; one step at least"
-    parser.option("--seconds", length, "SECONDS", text, default=default)
-
-
-def add_inputs(parser: Arguments) -> None:
+def add_inputs(parser) -> None:
     """Adds the options that say which clips are read: `--input`, `--set` and those beside them."""
-    parser.option("--input", Path, "PATH", "images, folders of images, videos", nargs="+")
-    parser.option("--set", str, "NAME", "instead of --input: a built set (casme2)")
-    add_data_dir(parser, "of --set: folder of the built sets")
-    parser.option("--clip", str, "CLIP", "of --set: one clip (sub01/EP02_01f)")
-    add_crop(parser)
-    add_fps(parser)
+    parser.option(
+        "--input", "images, folders of images, videos", type=Path, metavar="PATH", nargs="+"
+    )
+    parser.option("--set", "instead of --input: a built set (casme2)", metavar="NAME")
+    parser.option("--data-dir", "of --set: folder of the built sets")
+    parser.option("--clip", "of --set: one clip (sub01/EP02_01f)")
+    parser.option("--crop")
+    parser.option("--fps")
 
 
 def read_inputs(options: argparse.Namespace, *, stills: bool = False) -> list:

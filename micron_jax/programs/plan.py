@@ -4,8 +4,8 @@ import dataclasses
 import time
 
 from micron_jax.errors import UserError
-from micron_jax.programs.arguments import Arguments, number
-from micron_jax.programs.options import add_config, add_json, read_recipe
+from micron_jax.programs.arguments import Arguments
+from micron_jax.programs.options import number, read_recipe
 from micron_jax.programs.output import write_json
 
 EXAMPLES = """
@@ -22,28 +22,18 @@ def main(argv: list[str]) -> int:
         EXAMPLES,
         takes_settings=True,
     )
-    add_config(parser)
-    parser.option(
-        "--topology",
-        str,
-        "TOPOLOGY",
-        "chips: v5e:16x16, v6e:4x4, v4:2x2x2, v5p:4x4x4, h100:8, ...",
-        required=True,
-    )
-    parser.option(
-        "--frames",
-        number(float, at_least=1, at_most=1e15),
-        "FRAMES",
-        "frames of the corpus",
-        default=8e6,
-    )
+    parser.option("--config")
+    text = "chips: v5e:16x16, v6e:4x4, v4:2x2x2, v5p:4x4x4, h100:8, ..."
+    parser.option("--topology", text, required=True)
+    frames = number(float, at_least=1, at_most=1e15)
+    parser.option("--frames", "frames of the corpus", type=frames, default=8e6)
     parser.flag("--find-batch", "find the largest batch that fits on a device")
     parser.flag(
         "--tuned",
         "compile for a TPU with the compiler's whole effort, as a run does; it takes many "
         "minutes. Without it FLOPs and collectives are the same, memory and bytes nearly so",
     )
-    add_json(parser)
+    parser.option("--json")
     arguments = parser.parse_args(argv)
 
     from micron_jax.planning.chips import parse_topology

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from micron_jax.programs.arguments import Arguments
-from micron_jax.programs.options import add_config, add_workdir, read_recipe
+from micron_jax.programs.options import read_recipe
 
 EXAMPLES = """
   micron-jax pretrain --config pretrain_paper --workdir runs/paper --config.data.data_dir=DIR
@@ -23,8 +23,8 @@ def main(argv: list[str]) -> int:
         EXAMPLES,
         takes_settings=True,
     )
-    add_config(parser)
-    add_workdir(parser, "folder of the run: checkpoints, curves, pictures")
+    parser.option("--config")
+    parser.option("--workdir", "folder of the run: checkpoints, curves, pictures")
     several = parser.add_argument_group(
         "several processes",
         "Start the same command on each, with the same workdir. On a TPU pod, under srun\n"

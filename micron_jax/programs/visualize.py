@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from micron_jax.programs.arguments import Arguments
-from micron_jax.programs.options import add_checkpoint, add_inputs, add_output, read_inputs
+from micron_jax.programs.options import add_inputs, read_inputs
 from micron_jax.programs.output import print_reasons
 
 MAP_KINDS = ("motion", "symmetric", "cosine", "release")
@@ -29,16 +29,16 @@ def main(argv: list[str]) -> int:
         "clip with candidate micro-expressions marked. Frames are registered first.",
         EXAMPLES,
     )
-    add_checkpoint(parser)
+    parser.option("--checkpoint")
     add_inputs(parser)
-    add_output(parser)
-    parser.choice(
+    parser.option("--output")
+    parser.option(
         "--map",
-        MAP_KINDS,
         "kind of heat map (default: motion if the checkpoint was trained on known motion; "
         "otherwise symmetric for a pair, cosine for a clip)",
+        choices=MAP_KINDS,
     )
-    parser.choice("--heat", MAP_KINDS, argparse.SUPPRESS)
+    parser.option("--heat", argparse.SUPPRESS, choices=MAP_KINDS)
     options = parser.parse_args(argv)
     if options.heat:
         print("micron-jax: --heat is now --map; the old name goes away", file=sys.stderr)
