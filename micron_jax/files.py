@@ -92,7 +92,7 @@ def sole_writer(folder: Path, *, busy: str) -> Iterator[None]:
     finally:
         os.close(handle)
         with contextlib.suppress(OSError):  # the first that is not empty
-            for path in new:
+            for path in filter(Path.exists, new):
                 path.rmdir()
 
 
@@ -105,27 +105,13 @@ def whole_folder(output: Path) -> Iterator[Path]:
     """
     if os.path.lexists(output):
         raise UserError(f"{output} exists; remove it, or name another folder")
-    parents = [path for path in output.parents if not path.exists()]
     folder = output.with_name(f".{output.name}.incomplete")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise UserError(f"{output}: cannot be written: {error.strerror}") from None
-    owner = False
-    try:
-        lock(handle, busy=f"{output}: another run is writing it; wait")
-        owner = True
-        for debris in folder.iterdir():  # of a run that was killed
-            shutil.rmtree(debris) if debris.is_dir() else debris.unlink()
-        yield folder
-        folder.rename(output)
-    except OSError as error:
-        raise UserError(f"{output}: cannot be written: {error.strerror or error}") from None
-    finally:
-        os.close(handle)
-        if owner and folder.exists():
+    busy = f"{output}: another run is writing it; wait"
+    with writing(output), sole_writer(folder, busy=busy):
+        try:
+            for debris in folder.iterdir():  # of a run that was killed
+                shutil.rmtree(debris) if debris.is_dir() else debris.unlink()
+            yield folder
+            folder.rename(output)
+        finally:
             shutil.rmtree(folder, ignore_errors=True)
-            with contextlib.suppress(OSError):  # the first that is not empty
-                for path in parents:
-                    path.rmdir()

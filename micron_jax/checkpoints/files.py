@@ -19,6 +19,7 @@ from micron_jax.checkpoints import card, release
 from micron_jax.checkpoints.classifier import Classifier
 from micron_jax.checkpoints.weights import Weights, check_arrays, read_description, shapes_of
 from micron_jax.errors import UserError
+from micron_jax.files import writing
 
 CONFIG, ARRAYS = "config.json", "model.safetensors"
 SETTINGS = "micron_jax"  # the only metadata entry: the order of several would not be fixed
@@ -54,7 +55,7 @@ def save(weights: Weights, target: Path, classifier: Classifier | None = None) -
         contents = {"README.md": text, CONFIG: f"{settings}\n".encode(), ARRAYS: _encode(weights)}
         contents |= classifier.files() if classifier else {}
         contents = {f"{target.name}/{name}": data for name, data in contents.items()}
-    try:
+    with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch:
             for name, data in contents.items():
@@ -63,8 +64,6 @@ def save(weights: Weights, target: Path, classifier: Classifier | None = None) -
                 file.write_bytes(data)
             for place in places:
                 os.replace(Path(scratch, place.name), place)
-    except OSError as error:
-        raise UserError(f"{target}: cannot be written ({error.strerror})") from error
 
 
 def read_folder(folder: Path) -> Weights:

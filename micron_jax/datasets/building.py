@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 
 from micron_jax.errors import UserError
-from micron_jax.files import sole_writer
+from micron_jax.files import sole_writer, writing
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -43,10 +43,8 @@ def sole_builder(folder: Path) -> Iterator[None]:
     """
     busy = f"another build is writing to {folder}; wait for its end"
     with contextlib.ExitStack() as stack:
-        try:
+        with writing(folder):
             stack.enter_context(sole_writer(folder, busy=busy))
-        except OSError as error:
-            raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
         for debris in folder.glob("incomplete.*"):
             shutil.rmtree(debris)
         yield
@@ -60,7 +58,7 @@ def refusal(error: Exception, data_dir: str | Path) -> Exception:
             f"{data_dir}: no space left on its disk; make room and start the same command again"
         )
     if number in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return UserError(f"{data_dir}: cannot be written: {error.strerror}")
+        return UserError(f"{data_dir}: cannot be written ({error.strerror})")
     return error
 
 

@@ -261,11 +261,7 @@ def _clip_parts(source: Any, empty: list[int], bar: tqdm) -> Iterator[Part]:
 
 
 def _frame_parts(
-    source: Any,
-    clips: Sequence[Clip],
-    chosen: np.ndarray | None,
-    misplaced: list[dict],
-    bar: tqdm,
+    source: Any, clips: Sequence[Clip], chosen: np.ndarray | None, misplaced: list[dict], bar: tqdm
 ) -> Iterator[Part]:
     with bar:
         for number, clip in enumerate(clips):

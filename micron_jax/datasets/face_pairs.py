@@ -114,12 +114,7 @@ def read_pairs(
 
 
 def one_pair(
-    sample: Sample,
-    record: Mapping[str, Any],
-    *,
-    size: int,
-    crop: str,
-    detect: Detector | None,
+    sample: Sample, record: Mapping[str, Any], *, size: int, crop: str, detect: Detector | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Crops onset and apex of a record of `open_clips`, uint8 [size, size, 3].
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from micron_jax.errors import UserError
-from micron_jax.files import write_whole
+from micron_jax.files import write_whole, writing
 
 REQUIRED = ("clip", "subject", "label", "prediction")
 OPTIONAL = ("set", "seed", "fold")
@@ -89,10 +89,8 @@ def write_text(path: Path, text: str) -> None:
     Raises:
       UserError: the file cannot be written.
     """
-    try:
+    with writing(path):
         write_whole(path, text.encode())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def write_csv(path: Path, predictions: Sequence[Prediction]) -> None:

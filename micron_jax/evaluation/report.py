@@ -6,12 +6,12 @@ from typing import Any
 
 import jinja2
 
-from micron_jax.errors import UserError
 from micron_jax.evaluation.prediction import write_text
 from micron_jax.evaluation.predictions import combine_seeds, read_predictions
 from micron_jax.evaluation.report_content import Table, page_content, share, span, text_content
 from micron_jax.evaluation.run_files import Run, protocol_of, read_run
 from micron_jax.evaluation.summary import summarize
+from micron_jax.files import writing
 
 HTML, MARKDOWN = "report.html", "report.md"
 
@@ -50,10 +50,8 @@ def write_pages(folder: Path, summary: Mapping[str, Any], run: Run, *, title: st
     Raises:
       UserError: the report cannot be written.
     """
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be made ({error.strerror})") from error
     write_text(folder / MARKDOWN, report_text(summary, run, title))
     write_text(folder / HTML, _render(HTML, page_content(summary, run), title))
     return folder / HTML

@@ -87,11 +87,7 @@ def write_run(workdir: Path, run: Run) -> None:
     Raises:
       OSError: one cannot be written.
     """
-    for name, value in (
-        (PROTOCOL, run.protocol),
-        (PROVENANCE, run.provenance),
-        (LEAKY, run.leaky),
-    ):
+    for name, value in ((PROTOCOL, run.protocol), (PROVENANCE, run.provenance), (LEAKY, run.leaky)):
         if value is not None:
             write_json(workdir / name, value)
     if run.curves:

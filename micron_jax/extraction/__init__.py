@@ -1,15 +1,5 @@
 """Features of every frame of clips, written to one output."""
 
-__all__ = ["extract"]
+from micron_jax.lazy import public_names
 
-
-def __getattr__(name: str):
-    if name in __all__:  # jax takes a second to import
-        from micron_jax.extraction.extract_features import extract
-
-        return extract
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = public_names(__name__, extract_features="extract")

@@ -20,7 +20,7 @@ from micron_jax.errors import UserError
 from micron_jax.faces import contact_sheet
 from micron_jax.faces.crop import FORMER_KINDS, KINDS, detector, place_crop, settings
 from micron_jax.faces.landmarks import Detector
-from micron_jax.files import sole_writer, write_json, write_whole
+from micron_jax.files import sole_writer, write_json, write_whole, writing
 from micron_jax.video.clip_files import CROPS, SHEET, ClipFiles, find_clips
 from micron_jax.video.image_files import Unreadable, encode_jpeg
 from micron_jax.video.inputs import open_clip
@@ -63,23 +63,21 @@ def crop_all(
     if output.resolve().is_relative_to(source.resolve()):
         raise UserError(f"{output} lies in {source}: it would be taken for clips next time")
     shared, detect = settings(kind, size) | {"quality": QUALITY}, detector(kind)
-    try:
-        with sole_writer(output, busy=f"{output}: another run is writing it; wait"):
-            entries = _earlier_entries(output, shared)
-            # The settings are there before the first crop is, for the run after one that is killed.
-            write_json(output / CROPS, {**shared, "clips": [*entries.values()], "skipped": []})
-            fresh, skipped = _crop_each(clips, output, shared, detect, entries)
-            if not entries:
-                (output / CROPS).unlink()
-                reasons = "; ".join(f"{skip['clip']}: {skip['reason']}" for skip in skipped[:3])
-                raise UserError(f"{source}: none of {len(clips)} clips can be used ({reasons})")
-            ordered = [entries[name] for name in sorted(entries)]
-            report = {**shared, "clips": ordered, "skipped": skipped}
-            write_json(output / CROPS, report)
-            if sheet:
-                write_whole(output / SHEET, contact_sheet.png(output, ordered))
-    except OSError as error:
-        raise UserError(f"{output}: cannot write it: {error.strerror}") from None
+    busy = f"{output}: another run is writing it; wait"
+    with writing(output), sole_writer(output, busy=busy):
+        entries = _earlier_entries(output, shared)
+        # The settings are there before the first crop is, for the run after one that is killed.
+        write_json(output / CROPS, {**shared, "clips": [*entries.values()], "skipped": []})
+        fresh, skipped = _crop_each(clips, output, shared, detect, entries)
+        if not entries:
+            (output / CROPS).unlink()
+            reasons = "; ".join(f"{skip['clip']}: {skip['reason']}" for skip in skipped[:3])
+            raise UserError(f"{source}: none of {len(clips)} clips can be used ({reasons})")
+        ordered = [entries[name] for name in sorted(entries)]
+        report = {**shared, "clips": ordered, "skipped": skipped}
+        write_json(output / CROPS, report)
+        if sheet:
+            write_whole(output / SHEET, contact_sheet.png(output, ordered))
     return report | {"fresh": fresh}
 
 

@@ -1,16 +1,5 @@
 """Fine-tuning on a benchmark, with an evaluation that tests on unseen subjects only."""
 
-import importlib
+from micron_jax.lazy import public_names
 
-_HOMES = {"FinetuneConfig": "config", "finetune": "run"}
-__all__ = list(_HOMES)
-
-
-def __getattr__(name: str):
-    if name in _HOMES:  # jax takes a second to import
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = public_names(__name__, config="FinetuneConfig", run="finetune")

@@ -147,12 +147,7 @@ def report(prepared: Prepared, trained: TrainedFolds) -> Finetuned:
     summary = summarize(rows, prepared.protocol)
     page = write_report(workdir, summary)
     return Finetuned(
-        len(results),
-        len(results),
-        predictions=rows,
-        summary=summary,
-        leaky=run.leaky,
-        report=page,
+        len(results), len(results), predictions=rows, summary=summary, leaky=run.leaky, report=page
     )
 
 

@@ -8,8 +8,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from micron_jax.errors import UserError
-from micron_jax.files import write_whole
+from micron_jax.files import write_whole, writing
 from micron_jax.parity.recorded import Check
 
 _LEAST = 1e-9  # float32 has about 6e-8; no error at all is drawn here
@@ -48,7 +47,5 @@ def draw(checks: Sequence[Check], path: Path) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=120)
-    try:
+    with writing(path):
         write_whole(path, out.getvalue())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from micron_jax.errors import UserError
-from micron_jax.files import write_npz
+from micron_jax.files import write_npz, writing
 
 FORMAT = "micron_jax live 1"
 # The release's own float32 rounding is about 1e-6 on outputs and gradients and 5e-6 on curves.
@@ -103,10 +103,8 @@ def write(recording: Recording, path: Path) -> None:
     """
     arrays = {f"theirs/{name}": array for name, array in recording.results.items()}
     arrays |= {f"views/{name}": array for name, array in recording.views.items()}
-    try:
+    with writing(path):
         write_npz(path, format=FORMAT, weights=json.dumps(recording.checksums), **arrays)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def vectors(source: str, name: str, values, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,25 +1,11 @@
 """Needs of a pretraining on machines that are not here: memory, arithmetic, time."""
 
-import importlib
+from micron_jax.lazy import public_names
 
-_MODULES = {
-    "CHIPS": "chips",
-    "compile_step": "steps",
-    "devices_of": "steps",
-    "estimate_step": "steps",
-    "largest_batch": "batch",
-    "make_report": "report",
-    "parse_topology": "chips",
-    "prepare": "steps",
-}
-__all__ = list(_MODULES)
-
-
-def __getattr__(name: str):
-    if name in _MODULES:
-        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = public_names(
+    __name__,
+    chips="CHIPS parse_topology",
+    steps="compile_step devices_of estimate_step prepare",
+    batch="largest_batch",
+    report="make_report",
+)

@@ -127,9 +127,7 @@ def functions_for(
     mesh = make_mesh(config.mesh, devices=devices)
     # `auto` would settle for this machine.
     settled = attention.settle(
-        config.model.attention,
-        platform="tpu" if topology.is_tpu else "gpu",
-        devices=mesh.size,
+        config.model.attention, platform="tpu" if topology.is_tpu else "gpu", devices=mesh.size
     )
     model = dataclasses.replace(config.model, attention=settled)
     config = dataclasses.replace(config, model=model)

@@ -33,9 +33,7 @@ def run(options: argparse.Namespace) -> int:
 
     names = ("size", "batch", "threads", "workers", "rounds", "seconds")
     report = input_speed.measure(
-        options.data_dir,
-        peer=not options.alone,
-        **{name: getattr(options, name) for name in names},
+        options.data_dir, peer=not options.alone, **{name: getattr(options, name) for name in names}
     )
     print_report(table(report), report, options.json)
     return 0

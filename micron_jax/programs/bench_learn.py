@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-from micron_jax.errors import UserError
 from micron_jax.programs.arguments import add_command
 from micron_jax.programs.options import SHARED, new_file
 from micron_jax.programs.output import decimals, percent, print_report
@@ -45,7 +44,7 @@ def add(kinds) -> None:
 def run(options: argparse.Namespace) -> int:
     """Measures, prints the table, writes and draws; returns the exit status."""
     from micron_jax.benchmarks import learn, learn_sheet
-    from micron_jax.files import write_whole
+    from micron_jax.files import write_whole, writing
 
     report, truth, maps = learn.measure(
         options.checkpoint,
@@ -56,10 +55,8 @@ def run(options: argparse.Namespace) -> int:
     )
     print_report(table(report), report, options.json)
     if options.sheet:
-        try:
+        with writing(options.sheet):
             write_whole(options.sheet, learn_sheet.png(truth, maps))
-        except OSError as error:
-            raise UserError(f"--sheet {options.sheet}: cannot write ({error.strerror})") from error
         print(f"to look at: {options.sheet}")
     return 0
 

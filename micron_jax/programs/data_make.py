@@ -30,11 +30,7 @@ def _faces(options: argparse.Namespace) -> int:
     from micron_jax.video.clip_files import CROPS, SHEET
 
     report = crop_all(
-        options.source,
-        options.output,
-        size=options.size,
-        kind=options.crop,
-        sheet=options.sheet,
+        options.source, options.output, size=options.size, kind=options.crop, sheet=options.sheet
     )
     clips = report["clips"]
     print(f"crops: {options.output}")

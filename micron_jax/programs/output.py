@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from micron_jax import files
-from micron_jax.errors import UserError
 
 LINES = 10  # of reasons, before "and N more"
 
@@ -16,10 +15,8 @@ def write_json(path: Path, value: Any) -> None:
     Raises:
       UserError: the file cannot be written.
     """
-    try:
+    with files.writing(path):
         files.write_json(path, value)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def print_report(lines: Iterable[str], report: Any, path: Path | None) -> None:

@@ -97,10 +97,7 @@ class Checkpoints:
           SaveError: this save could not begin. An earlier one that fails in the background is
             reported by `check` or `wait`, which come first.
         """
-        items = {
-            "state": ocp.args.StandardSave(state),
-            "data": ocp.args.JsonSave(data.get_state()),
-        }
+        items = {"state": ocp.args.StandardSave(state), "data": ocp.args.JsonSave(data.get_state())}
         metrics = None if validation_loss is None else {_BEST: validation_loss}
         with self._reporting(step):
             self._manager.save(step, args=ocp.args.Composite(**items), metrics=metrics, force=True)

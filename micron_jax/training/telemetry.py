@@ -13,8 +13,7 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.summary import scalar
 
-from micron_jax.errors import UserError
-from micron_jax.files import write_whole
+from micron_jax.files import write_whole, writing
 
 METRICS_FILE, EVENTS_FOLDER = "metrics.jsonl", "tensorboard"
 _SECONDS = 60  # from flush to flush, and from an error to the next try
@@ -80,12 +79,10 @@ class Telemetry:
         if active:
             rows = [row for row in read_metrics(workdir) if row["step"] <= start]
             lines = "".join(json.dumps(row) + "\n" for row in rows)
-            try:
+            with writing(workdir):
                 write_whole(workdir / METRICS_FILE, lines.encode())
                 # Not buffered: of a line that fails, the rest can follow what was written.
                 self._lines = (workdir / METRICS_FILE).open("ab", buffering=0)
-            except OSError as error:
-                raise UserError(f"{workdir}: cannot be written ({error.strerror})") from error
             self._unwritten = b""
             self._events = EventFolder(workdir / EVENTS_FOLDER, first_step=start + 1)
 

@@ -11,7 +11,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from micron_jax.config import up_to_date
 from micron_jax.errors import UserError
-from micron_jax.files import write_json
+from micron_jax.files import write_json, writing
 
 CONFIG_FILE, CACHE_FOLDER = "config.json", "compiled"
 _cache_of_a_run: str | None = None  # the last that this process used
@@ -46,11 +46,9 @@ def claim_workdir(workdir: Path, settings: dict, *, free: set[str]) -> None:
                     f"{workdir}: was started with another config "
                     f"({name}={before.get(name)!r}, now {now.get(name)!r}); use a new workdir"
                 )
-    try:
+    with writing(workdir):
         workdir.mkdir(parents=True, exist_ok=True)
         write_json(path, settings)
-    except OSError as error:
-        raise UserError(f"{workdir}: cannot be written ({error.strerror})") from error
 
 
 def _plain(settings: dict) -> dict:

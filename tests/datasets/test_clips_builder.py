@@ -281,7 +281,7 @@ def test_only_broken_frames_leave_nothing(root, data):
     [
         (OSError(28, "No space left on device"), "no space left on its disk"),
         (RuntimeError("write() failed: No space left on device"), "no space left on its disk"),
-        (OSError(30, "Read-only file system"), "cannot be written: Read-only file system"),
+        (OSError(30, "Read-only file system"), "cannot be written (Read-only file system"),
     ],
 )
 def test_a_full_or_read_only_disk(root, data, monkeypatch, error, words):

@@ -142,7 +142,7 @@ def test_a_table_alone_gives_a_page(tmp_path):
     for word in ("published", "Training", "Hardest", "LEAKY", "Seeds"):
         assert word not in body
     assert "evaluated with" in text
-    with pytest.raises(UserError, match="cannot be made"):
+    with pytest.raises(UserError, match="cannot be written"):
         write_pages(path / "below", summary, Run(), title="x")
 
 

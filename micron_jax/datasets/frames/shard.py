@@ -35,9 +35,7 @@ def features(size: int) -> tfds.features.FeaturesDict:
 
 
 def build_shard(
-    shard: Shard,
-    detect: Detector | None,
-    tick: Callable[[int], None] = lambda frames: None,
+    shard: Shard, detect: Detector | None, tick: Callable[[int], None] = lambda frames: None
 ) -> None:
     """Writes a shard's file and then its report, each whole or not at all.
 
