@@ -104,19 +104,19 @@ def check_fields(kind: type, values: Iterable[str], *, section: str) -> None:
             raise UserError(f"{section}.{name}: no such field; {did_you_mean(name, fields)}")
 
 
-# Words of earlier versions that checkpoints and runs still hold, by field.
-_RENAMED_VALUES = {"blocks": {"auto": "unrolled"}, "swap_with": {"grey": "gray"}}
+# (field, word) of the last version, which checkpoints and runs still hold, and the word of today.
+_RENAMED_VALUES = {("swap_with", "grey"): "gray"}
 
 
 def up_to_date(values: dict) -> dict:
-    """Nested settings with the values that an earlier version wrote replaced by today's."""
-
-    def current(name: str, value):
+    """Nested settings with the words of the last version replaced by those of today."""
+    current = {}
+    for name, value in values.items():
         if isinstance(value, dict):
-            return up_to_date(value)
-        return _RENAMED_VALUES.get(name, {}).get(value, value) if isinstance(value, str) else value
-
-    return {name: current(name, value) for name, value in values.items()}
+            current[name] = up_to_date(value)
+        else:
+            current[name] = _RENAMED_VALUES.get((name, str(value)), value)
+    return current
 
 
 def build(kind: type, values: dict, *, section: str = "config"):

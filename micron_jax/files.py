@@ -30,20 +30,12 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes JSON, whole or not at all.
-
-    Raises:
-      OSError: see `write_whole`.
-    """
+    """Writes JSON as `write_whole` does."""
     write_whole(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def write_npz(path: Path, *, compressed: bool = False, **arrays) -> None:
-    """Writes named arrays as `.npz`, whole or not at all; makes its folder.
-
-    Raises:
-      OSError: see `write_whole`.
-    """
+    """Writes named arrays as `.npz`, as `write_whole` does; makes its folder."""
     import numpy as np  # here, for a help text should not wait for it
 
     data = io.BytesIO()
@@ -61,33 +53,26 @@ def writing(path: Path) -> Iterator[None]:
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
-def lock(handle: int, *, busy: str) -> None:
-    """Holds an open folder for this process until `handle` is closed, however the process ends.
-
-    Raises:
-      UserError: another process holds it; the message is `busy`.
-    """
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UserError(busy) from None
-    except OSError:
-        pass  # a network file system without locks
-
-
 @contextlib.contextmanager
 def sole_writer(folder: Path, *, busy: str) -> Iterator[None]:
-    """Makes and holds a folder; afterwards removes the folders that are new and still empty.
+    """Makes a folder and holds it for this process, however the process ends.
+
+    Afterwards removes the folders that are new and still empty.
 
     Raises:
       OSError: the folder cannot be written.
-      UserError: see `lock`.
+      UserError: another process holds it; the message is `busy`.
     """
     new = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
-        lock(handle, busy=busy)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(busy) from None
+        except OSError:
+            pass  # a network file system without locks
         yield
     finally:
         os.close(handle)
@@ -106,8 +91,7 @@ def whole_folder(output: Path) -> Iterator[Path]:
     if os.path.lexists(output):
         raise UserError(f"{output} exists; remove it, or name another folder")
     folder = output.with_name(f".{output.name}.incomplete")
-    busy = f"{output}: another run is writing it; wait"
-    with writing(output), sole_writer(folder, busy=busy):
+    with writing(output), sole_writer(folder, busy=f"{output}: another run is writing it; wait"):
         try:
             for debris in folder.iterdir():  # of a run that was killed
                 shutil.rmtree(debris) if debris.is_dir() else debris.unlink()

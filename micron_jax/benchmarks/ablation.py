@@ -4,7 +4,7 @@ Each row and seed has its own workdir, so that the same command goes on with the
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,14 @@ class Row:
         return "".join(c if c.isalnum() else "_" for c in self.name).strip("_")
 
 
+@dataclasses.dataclass(frozen=True)
+class Ablation:
+    """The end of an ablation; `signal` is the number of the signal that stopped it, or 0."""
+
+    report: dict[str, Any]
+    signal: int = 0
+
+
 def rows_of(config: Mapping[str, Any]) -> list[Row]:
     """Returns the rows of a config such as `configs/ablation.py`; each keeps the fields before it.
 
@@ -74,7 +82,8 @@ def run(
     folders: Sequence[Path],
     labeled: Path,
     seeds: int,
-) -> dict | int:
+    notify: Callable[[str], None] = lambda line: None,
+) -> Ablation:
     """Trains the missing rows, and reads all of them out.
 
     Args:
@@ -84,10 +93,11 @@ def run(
       folders: sets that `micron-jax data synth` made, with people of the split `test`.
       labeled: the data_dir in which one of them is built as `casme2`.
       seeds: number of each row's seeds, from 0.
+      notify: called with each line on the progress.
 
     Returns:
-      {"rows": [{"name", "features", "readouts": {kind: see `learn_scores.evaluate`}, "uf1", "uar",
-      "intervals", "seeds": [...]}], "steps", ...}; or the exit status of a run that was stopped.
+      The report {"rows": [{"name", "features", "readouts": {kind: see `learn_scores.evaluate`},
+      "uf1", "uar", "intervals", "seeds": [...]}], "steps", ...}; it is empty after a signal.
 
     Raises:
       UserError: a setting, a set or the workdir cannot be used.
@@ -101,19 +111,19 @@ def run(
     ]
     unlabeled = open_frames(corpus)
     for number, (row, seed, learning, _) in enumerate(jobs, 1):
-        print(f"{number}/{len(jobs)} {row.name}, seed {seed}", flush=True)
+        notify(f"{number}/{len(jobs)} {row.name}, seed {seed}")
         folder = _folder(workdir, row, seed) / "pretrained"
-        if signal := pretrain(learning, folder, unlabeled, notify=print).signal:
-            return 128 + signal
+        if signal := pretrain(learning, folder, unlabeled, notify=notify).signal:
+            return Ablation({}, signal)
     for row, seed, _, judging in jobs:
         folder = _folder(workdir, row, seed)
         judging = dataclasses.replace(judging, checkpoint=str(folder / "pretrained"))
-        result = finetune(judging, folder / "finetuned", notify=print)
+        result = finetune(judging, folder / "finetuned", notify=notify)
         if result.signal:
-            return 128 + result.signal
-        print(f"{row.name}, seed {seed}: UF1 {result.summary['uf1']:.3f}", flush=True)
+            return Ablation({}, result.signal)
+        notify(f"{row.name}, seed {seed}: UF1 {result.summary['uf1']:.3f}")
     maps = _maps(rows, seeds, workdir, truth)
-    return {
+    report = {
         "rows": [_result(row, seeds, workdir, maps, truth) for row in rows],
         "steps": config["steps"],
         "people": len(np.unique(truth.person)),
@@ -122,6 +132,7 @@ def run(
         "data": [str(folder) for folder in folders],
         "labelled": str(labeled),
     }
+    return Ablation(report)
 
 
 def _folder(workdir: Path, row: Row, seed: int) -> Path:

@@ -1,6 +1,7 @@
 """`micron-jax bench ablation`: the words of the command, and its table."""
 
 import argparse
+import functools
 import sys
 from pathlib import Path
 
@@ -36,18 +37,19 @@ def run(options: argparse.Namespace) -> int:
     """Trains and judges the rows; returns the exit status."""
     from micron_jax.benchmarks import ablation
 
-    report = ablation.run(
+    result = ablation.run(
         read_recipe(options, "bench ablation"),
         options.workdir,
         corpus=options.corpus,
         folders=options.data_dir,
         labeled=options.labeled_dir,
         seeds=options.seeds,
+        notify=functools.partial(print, flush=True),
     )
-    if isinstance(report, int):
+    if result.signal:
         print("stopped; the same command goes on", file=sys.stderr)
-        return report
-    print_report(table(report, options.seeds), report, options.json)
+        return 128 + result.signal
+    print_report(table(result.report, options.seeds), result.report, options.json)
     return 0
 
 

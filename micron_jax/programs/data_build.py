@@ -1,7 +1,9 @@
 """`micron-jax data build`: a corpus of unlabeled frames, or a benchmark's clips."""
 
 import argparse
+import functools
 import os
+import sys
 from pathlib import Path
 
 from micron_jax.datasets.catalog import SETS, clip_set
@@ -76,6 +78,7 @@ def _build_frames(options: argparse.Namespace) -> int:
         exclude=options.exclude,
         workers=options.workers,
         beam=options.beam_pipeline_options,
+        notify=functools.partial(print, file=sys.stderr),
     )
     corpus = describe(options.data_dir)
     _print_built(fresh, corpus)

@@ -4,6 +4,7 @@ import pytest
 from helpers import drawn
 
 from micron_jax import config as configs
+from micron_jax.benchmarks import ablation
 from micron_jax.benchmarks.ablation import rows_of
 from micron_jax.cli import main
 from micron_jax.errors import UserError
@@ -44,6 +45,13 @@ def test_table():
         "| a | motion | 0.750 | 0.750 | - | 10.0 % | 0.500 (0.400-0.625) |",
         "|  | cosine | 0.750 | 0.750 | - | 10.0 % |  |",
     ]
+
+
+def test_a_signal_gives_the_exit_status(monkeypatch, capsys):
+    monkeypatch.setattr(ablation, "run", lambda *_, **__: ablation.Ablation({}, signal=15))
+    words = ["--workdir", "w", "--corpus", "c", "--data-dir", "d", "--labeled-dir", "l"]
+    assert main(["bench", "ablation", *words]) == 128 + 15
+    assert capsys.readouterr() == ("", "stopped; the same command goes on\n")
 
 
 @pytest.mark.slow

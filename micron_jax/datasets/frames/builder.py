@@ -7,7 +7,6 @@ bytes as without the kill, whoever builds the shards.
 import contextlib
 import functools
 import json
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,6 +45,7 @@ def build(
     exclude: str | Path | None = None,
     workers: int = 1,
     beam: str | None = None,
+    notify: Callable[[str], None] = lambda line: None,
 ) -> bool:
     """Builds the set, or goes on with a build that was stopped; it is there once it is whole.
 
@@ -59,6 +59,7 @@ def build(
       exclude: file of clips to leave out; see `sources.read_patterns`.
       workers: processes; 1 is this one.
       beam: options of Apache Beam, which then builds the shards; see `beam.parse`.
+      notify: called with a line on each pattern of `exclude` that fits no clip.
 
     Returns:
       True if it was built, False if it was already there, of the same source and settings.
@@ -82,7 +83,7 @@ def build(
     all_clips = sources.find(Path(source))
     clips, excluded, idle = sources.leave_out(all_clips, patterns)
     for pattern in idle:
-        print(f"{exclude}: no clip is called {pattern}", file=sys.stderr)
+        notify(f"{exclude}: no clip is called {pattern}")
     if not clips:
         raise UserError(f"{exclude} leaves none of the {len(all_clips):,} clips")
     recipe = {
