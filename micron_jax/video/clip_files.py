@@ -38,9 +38,8 @@ class ClipFiles:
 
     def holds(self, number: int) -> bool:
         """Returns whether a frame of this number lies within the bounds."""
-        return (self.first is None or number >= self.first) and (
-            self.last is None or number <= self.last
-        )
+        above = self.first is None or number >= self.first
+        return above and (self.last is None or number <= self.last)
 
 
 def number_in(name: str) -> int:
@@ -56,9 +55,8 @@ def image_names(folder: Path) -> list[str]:
 
 def order_images(names: Iterable[str]) -> list[str]:
     """Returns those of a folder's names that are images, by the last integer in them."""
-    names = [name for name in names if not name.startswith(".")]
-    names = [name for name in names if Path(name).suffix.lower() in IMAGES]
-    return sorted(names, key=lambda name: (number_in(name), name))
+    images = (n for n in names if Path(n).suffix.lower() in IMAGES and not n.startswith("."))
+    return sorted(images, key=lambda name: (number_in(name), name))
 
 
 def find_clips(root: Path) -> list[ClipFiles]:
@@ -91,7 +89,7 @@ def clip_at(path: Path, name: str) -> ClipFiles | None:
 
 def _clips_among(names: list[str], folder: Path, root: Path) -> list[ClipFiles]:
     """Returns the films among a folder's entries, and the folder itself if there are images."""
-    clips, images, image_bytes = [], 0, 0
+    clips, image_sizes = [], []
     if CROPS in names and SHEET in names:  # of `data faces`: not a frame, whatever it shows
         names = [name for name in names if name != SHEET]
     for name in names:
@@ -102,12 +100,12 @@ def _clips_among(names: list[str], folder: Path, root: Path) -> list[ClipFiles]:
         if not os.path.isfile(path):
             continue
         if suffix in VIDEOS:
-            path = Path(path)
-            clips.append(ClipFiles(_name(path, root), path, 1, path.stat().st_size))
+            film = Path(path)
+            clips.append(ClipFiles(_name(film, root), film, 1, os.path.getsize(path)))
         else:
-            images, image_bytes = images + 1, image_bytes + os.path.getsize(path)
-    if images:
-        clips.append(ClipFiles(_name(folder, root), folder, images, image_bytes))
+            image_sizes.append(os.path.getsize(path))
+    if image_sizes:
+        clips.append(ClipFiles(_name(folder, root), folder, len(image_sizes), sum(image_sizes)))
     return clips
 
 

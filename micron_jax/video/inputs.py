@@ -11,8 +11,7 @@ import numpy as np
 from micron_jax.errors import UserError
 from micron_jax.video.clip_files import VIDEOS, ClipFiles, find_clips, image_names
 from micron_jax.video.image_files import IMAGES, Unreadable, read_image
-from micron_jax.video.reader import Frames, read_frames
-from micron_jax.video.timing import frame_numbers, rate_and_length
+from micron_jax.video.reader import Frames, frame_numbers, rate_and_length, read_frames
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,9 +23,8 @@ class InputClip:
       fps: frames per second; None: unknown, as of images.
       count: about how many frames.
       facts: what tells this clip from another of the same name.
-      read: () -> (number, seconds, frame RGB uint8 [H, W, 3]) of each frame, in order; the seconds
-        are None where unknown, and the frame is `Unreadable` where it cannot be decoded. Numbers
-        are those in the names of a folder's files, or count from 0.
+      read: yields (number, seconds, frame) as `read_frames`; but numbers are those in the names of
+        a folder's files, and seconds those of images, too, where their rate is known.
       stride: between the numbers of two frames that follow each other.
     """
 
@@ -90,7 +88,7 @@ def open_clip(files: ClipFiles, name: str, fps: float | None = None) -> InputCli
     facts = f"{files.files} {files.bytes}"
     if not files.path.is_dir():
         return InputClip(name, rate, count, facts, lambda: read_frames(files))
-    numbers = frame_numbers(files) or list(range(files.files))
+    numbers = frame_numbers(files)
     stride = min((b - a for a, b in itertools.pairwise(numbers)), default=1)
 
     def read() -> Frames:
@@ -102,7 +100,5 @@ def open_clip(files: ClipFiles, name: str, fps: float | None = None) -> InputCli
 
 
 def _still(path: Path) -> InputClip:
-    def read() -> Frames:
-        yield 0, None, read_image(path)
-
-    return InputClip(str(path), None, 1, str(path.stat().st_size), read)
+    size = str(path.stat().st_size)
+    return InputClip(str(path), None, 1, size, lambda: iter([(0, None, read_image(path))]))

@@ -1,11 +1,11 @@
-"""Frames of clips, one at a time: (number, seconds, frame)."""
+"""Frames of clips, one at a time: (number, seconds, frame); their rates and numbers."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
 from micron_jax.video.clip_files import ClipFiles, image_names, number_in
-from micron_jax.video.film import read_film
+from micron_jax.video.film import read_film, read_header
 from micron_jax.video.image_files import Unreadable, read_image
 
 Frames = Iterator[tuple[int, float | None, np.ndarray | Unreadable]]
@@ -37,6 +37,27 @@ def of_one_size(frames: Frames) -> Frames:
                 (h, w, _), (h0, w0, _) = frame.shape, size
                 frame = Unreadable(f"frame {number} is {w}x{h}, the first one {w0}x{h0}")
         yield number, seconds, frame
+
+
+def rate_and_length(clip: ClipFiles) -> tuple[float | None, int]:
+    """Returns (frames per second, None where the files do not say; about how many frames)."""
+    if clip.path.is_dir():
+        if clip.first is clip.last is None:
+            return clip.fps, clip.files
+        return clip.fps, sum(clip.holds(number_in(name)) for name in image_names(clip.path))
+    header = read_header(clip.path)
+    end = header.count if clip.last is None else min(header.count, clip.last + 1)
+    return clip.fps or header.fps, max(0, end - (clip.first or 0))
+
+
+def frame_numbers(folder: ClipFiles) -> list[int]:
+    """Returns the numbers in the names of a folder's images.
+
+    Images are counted from 0 where two of them have one number, or one has none.
+    """
+    numbers = [number_in(name) for name in image_names(folder.path)]
+    distinct = len(set(numbers)) == len(numbers) and min(numbers) >= 0
+    return numbers if distinct else list(range(folder.files))
 
 
 def _read_folder(clip: ClipFiles) -> Frames:

@@ -7,8 +7,7 @@ from helpers.films import gradient, only_clip, write_image, write_video
 
 from micron_jax.video import film
 from micron_jax.video.clip_files import find_clips
-from micron_jax.video.reader import read_frames
-from micron_jax.video.timing import rate_and_length
+from micron_jax.video.reader import rate_and_length, read_frames
 
 
 def test_folder_frames_come_in_natural_order_and_name_the_bad_ones(tmp_path):

@@ -16,7 +16,7 @@ from typing import Any
 from etils import epath
 
 from micron_jax.files import write_whole
-from micron_jax.video import clip_files, timing
+from micron_jax.video import clip_files, reader
 
 BYTES_PER_FRAME = 20_000  # of a compressed video, about: a clip is not fetched to be counted
 
@@ -59,7 +59,7 @@ def write_json(path: epath.Path, value: Any) -> None:
 def length(clip: clip_files.ClipFiles) -> int:
     """Returns about how many frames a clip has, wherever it lies."""
     if not is_remote(clip.path):
-        return timing.rate_and_length(clip)[1]
+        return reader.rate_and_length(clip)[1]
     if clip.last is not None:
         return clip.last - (clip.first or 0) + 1
     return max(clip.files, clip.bytes // BYTES_PER_FRAME)

@@ -19,8 +19,7 @@ from micron_jax.faces.crop import place_crop
 from micron_jax.faces.landmarks import Detector
 from micron_jax.video.clip_files import ClipFiles
 from micron_jax.video.image_files import Unreadable, encode_jpeg
-from micron_jax.video.reader import read_frames
-from micron_jax.video.timing import rate_and_length
+from micron_jax.video.reader import rate_and_length, read_frames
 
 
 def features(size: int) -> tfds.features.FeaturesDict:

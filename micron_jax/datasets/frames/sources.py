@@ -14,7 +14,7 @@ from pathlib import Path
 
 from micron_jax.datasets.frames import remote
 from micron_jax.errors import UserError
-from micron_jax.video import clip_files, timing
+from micron_jax.video import clip_files, reader
 
 COLUMNS = ("path", "first", "last", "fps", "name")
 
@@ -146,7 +146,7 @@ def _check_part(clip: clip_files.ClipFiles, first: int | None, last: int | None)
     else:
         # What a video says of its length may be a few frames off: only a start beyond it is
         # certainly wrong, and an end beyond it is told when the clip breaks off.
-        end, last = timing.rate_and_length(clip)[1] - 1, None
+        end, last = reader.rate_and_length(clip)[1] - 1, None
     for column, value in (("first", first), ("last", last)):
         if value is not None and value > end:
             raise ValueError(f"{column}: {value}, but the last frame of {clip.path} is {end}")
