@@ -221,13 +221,13 @@ def _motion_map(config: ModelConfig, params: dict, frames, reference, kind: str)
 
 @_jit()
 def _motion(config: ModelConfig, params: dict, frames, reference):
-    logit, displacement = bound(config, params).find_motion(normalize(frames), normalize(reference))
+    logit, displacement = bound(config, params).motion(normalize(frames), normalize(reference))
     return jax.nn.sigmoid(logit), displacement
 
 
 @_jit()
 def _cls_attention(config: ModelConfig, params: dict, frames):
-    attention = bound(config, params).last_attention(normalize(frames))
+    attention = bound(config, params).encoder.last_attention(normalize(frames))
     return attention[:, :, 0, 1:].astype(jnp.float32)
 
 

@@ -21,8 +21,7 @@ def align(moving, reference):
     """Moves a frame onto a reference of the same face, and matches its light.
 
     Args:
-      moving: levels 0..255, float32 [S, S, 3].
-      reference: likewise.
+      moving, reference: levels 0..255, float32 [S, S, 3].
 
     Returns:
       The moving frame in the reference's place and light, float32 [S, S, 3], with its border
@@ -31,9 +30,12 @@ def align(moving, reference):
     """
     identity = fitted = jnp.zeros(8)
     for side, steps in _STEPS:
-        small = [_small(frame, side) for frame in (moving, reference)]
+        gray = (frame @ jnp.array(_GRAY) for frame in (moving, reference))
+        small = [jax.image.resize(frame, (side, side), "linear") for frame in gray]
         fitted = jax.lax.fori_loop(0, steps, lambda _, now, of=small: _step(now, *of), fitted)
-    apart = [_apart(values, *small) for values in (identity, fitted)]
+    apart = [
+        jnp.median(jnp.abs(small[1] - _warped(values, small[0]))) for values in (identity, fitted)
+    ]
     transform, gain, offset = _parts(fitted)
     corners = jnp.array([(-1, -1, 1), (1, -1, 1), (-1, 1, 1), (1, 1, 1)], jnp.float32)
     farthest = jnp.linalg.norm(corners @ transform, axis=-1).max() / 2
@@ -77,11 +79,6 @@ def _parts(values):
     return values[:6].reshape(2, 3).T, jnp.exp(values[6]), values[7]
 
 
-def _small(frame, side: int):
-    gray = frame @ jnp.array(_GRAY)
-    return jax.image.resize(gray, (side, side), "linear")
-
-
 def _plane(side: int):
     """(x, y, 1) of the pixels of a frame, from -1 to 1: [side, side, 3]."""
     line = (jnp.arange(side) + 0.5) * 2 / side - 1
@@ -99,11 +96,6 @@ def _warped(values, moving):
     transform, gain, offset = _parts(values)
     levels = look_up(moving[..., None], _places(transform, len(moving)))[..., 0]
     return gain * levels + offset
-
-
-def _apart(values, moving, reference):
-    """The median difference of the frames, gray levels."""
-    return jnp.median(jnp.abs(reference - _warped(values, moving)))
 
 
 def _step(values, moving, reference):

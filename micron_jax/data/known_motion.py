@@ -95,11 +95,9 @@ def _toward(angle):
 
 
 def _place(key, size: int):
-    """The place of a window in the face.
+    """Functions of (pose, field) to the face's places, px, that a window's pixels show, and back.
 
-    Returns:
-      (a function of pose and field to the places in the face, px, of the window's pixels; a
-      function of points of the face and lengths there to those in the window, from its middle).
+    The second takes points of the face and lengths to those in the window, from its middle.
     """
     keys = jax.random.split(key, 4)
     zoom = _log_uniform(keys[0], ZOOM)

@@ -32,19 +32,11 @@ def deltas_at(fps: np.ndarray, delta: int) -> np.ndarray:
 def hold_out(
     clips: Sequence[Clip], share: float, *, delta_min: int, seed: int
 ) -> tuple[list[Clip], list[Clip]]:
-    """Splits the clips into those for training and those for validation.
+    """Splits the clips into (those for training, those for validation), in the order of `clips`.
 
-    The choice is a function of seed and names: every host makes the same one. Clips that share a
-    name stay together, and clips too short for a pair are for training.
-
-    Args:
-      clips: the data set's index.
-      share: of the names, 0 .. 1; rounded to whole ones, and never all.
-      delta_min: see `Pairs`.
-      seed: of the choice.
-
-    Returns:
-      (training clips, held-out clips), each in the order of `clips`.
+    The choice is a function of seed and names: every host makes the same one. `share`, 0 .. 1, is
+    that of the names, rounded to whole ones, and never all. Clips that share a name stay together,
+    and clips too short for a pair (see `Pairs`) are for training.
     """
     usable = {clip.name for clip in clips if clip.count > deltas_at(clip.fps, delta_min)}
     count = min(round(share * len(usable)), max(len(usable) - 1, 0))
@@ -59,9 +51,7 @@ def hold_out(
 class Pairs:
     """All frames t that have a partner in their clip, numbered 0 .. len - 1 in order of t.
 
-    Args:
-      clips: the data set's index.
-      delta_min, delta_max: smallest and largest distance of a partner, at 30 fps.
+    `delta_min` and `delta_max` are the smallest and largest distance of a partner, at 30 fps.
 
     Raises:
       UserError: the deltas are no range of whole numbers from 1, or no clip is long enough.
@@ -94,28 +84,19 @@ class Pairs:
         return int(self._before[-1])
 
     def partners(self, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The frame of each pair and the range of its deltas.
+        """The record of each pair's frame, and the smallest and largest delta that end in its clip.
 
-        Args:
-          pairs: numbers of pairs, integers of any shape.
-
-        Returns:
-          (t, nearest, farthest): the record of the frame, and the smallest and the largest delta
-          that end in its clip; int64, in frames of the clip, shaped as `pairs`.
+        `pairs` are numbers of pairs, integers of any shape, which the three results have, too.
         """
         clip = np.searchsorted(self._before, pairs, side="right") - 1
         t = self._first[clip] + pairs - self._before[clip]
         return t, self._nearest[clip], np.minimum(self._farthest[clip], self._end[clip] - 1 - t)
 
     def draw(self, pairs: np.ndarray, uniform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Chooses partners, uniformly over the deltas that end in the clip.
+        """Chooses partners by random numbers in [0, 1), uniformly over the deltas in the clip.
 
-        Args:
-          pairs: numbers of pairs, integers [b].
-          uniform: random numbers in [0, 1), [b].
-
-        Returns:
-          (t, delta), int64 [b] each; the partner is record t + delta.
+        `pairs` are numbers of pairs, integers [b]. Returns (t, delta), int64 [b] each; the partner
+        is record t + delta.
         """
         t, nearest, farthest = self.partners(pairs)
         return t, nearest + np.floor(uniform * (farthest - nearest + 1)).astype(np.int64)

@@ -28,12 +28,12 @@ def read_pairs(source: Any, index: np.ndarray, delta: np.ndarray) -> Batch:
 
     Args:
       source: `source.__getitems__([record, ...])` gives dicts with JPEG bytes in "image".
-      index: records of the frames t, int64 [b].
-      delta: distance of each partner in records, int32 [b].
+      index: records of the frames t, integers [b].
+      delta: distance of each partner in records, integers [b].
 
     Returns:
-      {"cur": uint8 [b, H, W, 3], "ref": uint8 [b, H, W, 3], "index": int64 [b], "delta": int32
-      [b]}; `cur` is the frame t and `ref` the frame t + delta.
+      {"cur": frames t, uint8 [b, H, W, 3], "ref": frames t + delta, likewise, "index": int64 [b],
+      "delta": int32 [b]}.
     """
     index, delta = np.asarray(index, np.int64), np.asarray(delta, np.int32)
     records = source.__getitems__([*index.tolist(), *(index + delta).tolist()])
@@ -50,11 +50,8 @@ class PairIterator(grain.DatasetIterator):
     """Iterator of batches, endless or of some epochs, with a state that grain's checkpoints save.
 
     The state is the number of the next batch and the settings that define it. It restores under
-    another number of threads, workers or hosts.
-
-    Attributes:
-      pairs: number of pairs in an epoch.
-      steps_per_epoch: number of whole batches in an epoch.
+    another number of threads, workers or hosts. `pairs` and `steps_per_epoch`, whole batches, count
+    an epoch.
     """
 
     def __init__(self, batches: grain.MapDataset, identity: dict, workers: int, threads: int):
@@ -104,9 +101,6 @@ class PairIterator(grain.DatasetIterator):
         self._ahead.close()
         self._start(state["batch"])
 
-    def start_prefetch(self) -> None:
-        self._ahead.start_prefetch()
-
     def close(self) -> None:
         if not self._closed and hasattr(self, "_ahead"):
             self._ahead.close()
@@ -141,8 +135,7 @@ def make_pairs(
       delta_min, delta_max: see `pairs.Pairs`.
       seed: of order and partners, 0 .. 2**32 - 1.
       process_index, process_count: p and P.
-      workers: processes that read ahead; 0 leaves it to threads, which suffice as JPEG decoding
-        does without the GIL.
+      workers: processes that read ahead; threads suffice, as JPEG decoding does without the GIL.
       threads: per process; each holds one batch.
       shuffle: False leaves the pairs in order of t.
       epochs: None repeats for ever.
@@ -171,14 +164,8 @@ def make_pairs(
     order = order.repeat(epochs)  # another order in each epoch
     read = _ReadBatch(source, pairs, order, batch_size, rows, seed)
     batches = grain.MapDataset.range(len(order) // batch_size).map(read)
-    identity = {
-        "pairs": len(pairs),
-        "batch_size": batch_size,
-        "delta_min": delta_min,
-        "delta_max": delta_max,
-        "seed": seed,
-        "shuffle": shuffle,
-    }
+    identity = dict(pairs=len(pairs), batch_size=batch_size, delta_min=delta_min)
+    identity |= dict(delta_max=delta_max, seed=seed, shuffle=shuffle)
     return PairIterator(batches, identity, workers, threads)
 
 

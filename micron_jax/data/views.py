@@ -11,9 +11,8 @@ from micron_jax.data import known_motion
 from micron_jax.data.alignment import align
 from micron_jax.errors import UserError
 
-# The release's micron_bert.py, line 9.
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+# Mean and standard deviation: the release's micron_bert.py, line 9.
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,21 +24,19 @@ class ViewsConfig:
         (paper: blockwise, as BEiT masks), `uniform` (the release's `random_replace`) or `none`.
       swap_with: `ref`, those of t+δ; or `gray`, nothing, as masked autoencoders do (for ablation).
       swap_ratio: share of the patches to replace; blocks stay as little below it as they can.
-      swap_min_patches: smallest block, patches (ours, as BEiT: 16 of 28 × 28).
-      swap_aspect: blocks are this to 1/this times as high as wide (ours, as BEiT).
-      global_crops: crops of frame t+δ at the network's size (release: 2; paper: 0).
-      global_scale: smallest and largest area of one over the frame's (ours).
-      local_crops: smaller crops (release: 8; paper: one random crop).
-      local_size: their side, pixels.
-      local_scale: their smallest and largest area (ours).
+      swap_min_patches, swap_aspect: smallest block, in patches, and its height over its width or
+        the inverse, at least (ours, as BEiT).
+      global_crops, global_scale: crops of frame t+δ at the network's size (release: 2; paper: 0);
+        smallest and largest area of one over the frame's (ours).
+      local_crops, local_size, local_scale: smaller crops (release: 8; paper: one random crop);
+        their side in pixels; their areas (ours).
       flip: mirror crops half of the time (ours).
-      registered: move frame t+δ onto frame t and match its light before anything else (ours, see
-        `alignment`).
+      registered: first move frame t+δ onto frame t and match its light (ours, see `alignment`).
       pair_every: only every so many pairs of a batch become the views above; all become the
         windows below, which cost a fraction of a whole pair (ours).
-      motion_crops: pairs of windows of frame t with known motion between them (ours).
-      motion_size: their side in pixels, of 224 that a whole face has.
-      motion_still: share of them in which nothing moves by itself.
+      motion_crops, motion_size, motion_still: pairs of windows of frame t with known motion between
+        them (ours); their side in pixels, of 224 that a whole face has; share of them in which
+        nothing moves by itself.
     """
 
     swap: str = "blocks"
@@ -79,13 +76,13 @@ class ViewsConfig:
 
 def normalize(frames):
     """uint8 RGB [..., 3] -> float32, less ImageNet's mean and over its deviation."""
-    mean, std = (jnp.asarray(x, jnp.float32) for x in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = (jnp.asarray(x, jnp.float32) for x in IMAGENET)
     return (frames.astype(jnp.float32) / 255 - mean) / std
 
 
 def denormalize(images):
     """The inverse of `normalize`, rounded and clipped: float [..., 3] -> uint8."""
-    mean, std = (jnp.asarray(x, jnp.float32) for x in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = (jnp.asarray(x, jnp.float32) for x in IMAGENET)
     return jnp.clip(jnp.round((images * std + mean) * 255), 0, 255).astype(jnp.uint8)
 
 
@@ -154,20 +151,12 @@ def random_crop(key, image, *, size: int, scale: tuple[float, float], flip: bool
     return jnp.where(flip & jax.random.bernoulli(flip_key), crop[:, ::-1], crop)
 
 
-def fit(images, size: int):
-    """Square images resized, bilinear and antialiased: [B, S, S, 3] -> [B, size, size, 3]."""
-    if images.shape[1:3] == (size, size):
-        return images
-    return jax.image.resize(images, (images.shape[0], size, size, 3), "linear")
-
-
 def make_views(key, cur, ref, *, config: ViewsConfig, img_size: int, patch_size: int) -> dict:
     """The views that `training.steps` learns from.
 
     Args:
       key: of this step; the same key gives the same views on any number of devices.
-      cur: frames t, uint8 [B, S, S, 3].
-      ref: frames t+δ, uint8 [B, S, S, 3].
+      cur, ref: frames t and t+δ, uint8 [B, S, S, 3].
       config: kinds and sizes of the views.
       img_size: side of the network's frames, pixels; frames of another size are resized.
       patch_size: side of a patch, pixels.
@@ -182,12 +171,18 @@ def make_views(key, cur, ref, *, config: ViewsConfig, img_size: int, patch_size:
     cur, ref = cur[:: config.pair_every], ref[:: config.pair_every]
     if config.registered:
         ref = jax.vmap(align)(*(x.astype(jnp.float32) for x in (ref, cur)))
-    cur, ref = (fit(normalize(frames), img_size) for frames in (cur, ref))
+    shape = len(cur), img_size, img_size, 3
+    cur, ref = (jax.image.resize(normalize(x), shape, "linear") for x in (cur, ref))
     swap_key, global_key, local_key = jax.random.split(key, 3)
     views = {"cur": cur, "ref": ref, "rep": cur}
     if config.swap != "none":
         views["rep"] = _swap(swap_key, cur, ref, config, patch_size)
-    crops = functools.partial(_crops, images=ref, flip=config.flip)
+
+    def crops(key, count: int, size: int, scale: tuple[float, float]):
+        crop = functools.partial(random_crop, size=size, scale=scale, flip=config.flip)
+        keys = jax.random.split(key, (len(ref), count))
+        return jax.vmap(jax.vmap(crop, (0, None)))(keys, ref)
+
     if config.global_crops:
         views["global"] = crops(global_key, config.global_crops, img_size, config.global_scale)
     if config.local_crops:
@@ -208,25 +203,10 @@ def make_views(key, cur, ref, *, config: ViewsConfig, img_size: int, patch_size:
 
 def _swap(key, cur, ref, config: ViewsConfig, patch_size: int):
     """Frames t with some patches replaced, a mask of its own for each."""
-    grid = cur.shape[1] // patch_size
-
-    def mask_of(key):
-        if config.swap == "uniform":
-            return uniform_mask(key, grid, config.swap_ratio)
-        return blocks_mask(
-            key, grid, config.swap_ratio, config.swap_min_patches, config.swap_aspect
-        )
-
-    mask = jax.vmap(mask_of)(jax.random.split(key, len(cur)))
+    arguments = cur.shape[1] // patch_size, config.swap_ratio
+    draw = uniform_mask
+    if config.swap == "blocks":
+        draw, arguments = blocks_mask, (*arguments, config.swap_min_patches, config.swap_aspect)
+    mask = jax.vmap(lambda key: draw(key, *arguments))(jax.random.split(key, len(cur)))
     pixels = jnp.repeat(jnp.repeat(mask, patch_size, 1), patch_size, 2)
     return jnp.where(pixels[..., None], ref if config.swap_with == "ref" else 0.0, cur)
-
-
-def _crops(key, count: int, size: int, scale: tuple[float, float], *, images, flip: bool):
-    """Random crops of each image, [B, count, size, size, 3]."""
-
-    def crop(key, image):
-        return random_crop(key, image, size=size, scale=scale, flip=flip)
-
-    keys = jax.random.split(key, (len(images), count))
-    return jax.vmap(jax.vmap(crop, (0, None)))(keys, images)

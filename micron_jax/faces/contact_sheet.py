@@ -26,10 +26,9 @@ def tile(crop: np.ndarray, aspect: float) -> np.ndarray:
     size = (max(1, round(width)), max(1, round(height)))
     filtered = cv2.INTER_AREA if crop.shape[0] > SIDE else cv2.INTER_CUBIC
     small = cv2.resize(crop, size, interpolation=filtered)
-    square = np.full((SIDE, SIDE, 3), 255, np.uint8)
-    top, left = (SIDE - size[1]) // 2, (SIDE - size[0]) // 2
-    square[top : top + size[1], left : left + size[0]] = small
-    return square
+    left, top = (SIDE - size[0]) // 2, (SIDE - size[1]) // 2
+    margins = top, SIDE - size[1] - top, left, SIDE - size[0] - left
+    return cv2.copyMakeBorder(small, *margins, cv2.BORDER_CONSTANT, value=(255, 255, 255))
 
 
 def shorten(name: str) -> str:

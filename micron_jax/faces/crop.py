@@ -78,12 +78,11 @@ def place_crop(
     size: int,
     detect: landmarks.Detector | None,
 ) -> Crop:
-    """Places the crop of a clip by its first frames.
+    """Places the crop of a clip by its first frames; see `Crop`.
 
     Args:
       frames: of the clip, in order, RGB uint8 [H, W, 3]; `Unreadable` ones are passed over.
-      kind: one of `KINDS`.
-      size: side of the crop, pixels.
+      kind, size: of the crop.
       detect: finds faces; only `face` needs it.
 
     Raises:
@@ -98,7 +97,9 @@ def place_crop(
         raise reason or Unreadable("no frame")
     height, width, _ = first.shape
     if kind != "face":
-        return Crop(kind, size, (width, height), whole_transform(width, height, size))
+        x, y = size / width, size / height
+        stretched = np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2]])
+        return Crop(kind, size, (width, height), stretched)
     others = (frame for frame in frames if not isinstance(frame, Unreadable))
     points = landmarks.find_landmarks(itertools.chain([first], others), detect)
     if points is None:
@@ -107,34 +108,15 @@ def place_crop(
     return Crop(kind, size, (width, height), transform, points)
 
 
-def whole_transform(width: int, height: int, size: int) -> np.ndarray:
-    """Returns [2, 3], from pixels of a frame to pixels of it stretched to a square of `size`."""
-    x, y = size / width, size / height
-    return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2]])
-
-
 def warp(frame: np.ndarray, transform: np.ndarray, size: int) -> np.ndarray:
-    """Draws a frame through a transform; outside the frame its border goes on.
+    """Draws a frame, uint8 [H, W, 3], through a transform to its pixels: uint8 [size, size, 3].
 
-    Where the frame shrinks it is drawn `factor` times too large and then averaged: OpenCV's warp
-    alone has no filter and would alias.
-
-    Args:
-      frame: uint8 [H, W, 3].
-      transform: [2, 3], from pixels of the frame to those of the result.
-      size: side of the result, pixels.
-
-    Returns:
-      uint8 [size, size, 3].
+    Outside the frame its border goes on. Where the frame shrinks it is drawn `factor` times too
+    large and then averaged: OpenCV's warp alone has no filter and would alias.
     """
-    scale = min(math.hypot(*transform[:, 0]), math.hypot(*transform[:, 1]))
+    scale = min(math.hypot(*column) for column in transform.T[:2])
     factor = max(1, math.ceil(1 / scale - 1e-6))
     shift = np.array([[0, 0, (factor - 1) / 2]] * 2)
-    large = cv2.warpAffine(
-        frame,
-        transform * factor + shift,
-        (size * factor, size * factor),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return cv2.resize(large, (size, size), interpolation=cv2.INTER_AREA) if factor > 1 else large
+    large, repeat = (size * factor, size * factor), cv2.BORDER_REPLICATE
+    image = cv2.warpAffine(frame, transform * factor + shift, large, borderMode=repeat)
+    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA) if factor > 1 else image

@@ -48,7 +48,7 @@ def crop_all(
       sheet: make a contact sheet, too.
 
     Returns:
-      What `crops.json` holds, and "fresh": how many clips were cropped just now.
+      The content of `crops.json`, and "fresh": how many clips were cropped just now.
 
     Raises:
       UserError: no clips, or none that can be used; a setting is out of range; `output` holds
@@ -82,10 +82,10 @@ def crop_all(
 
 
 def folders(names: list[str]) -> dict[str, str]:
-    """Returns where each clip's crops go, below the output.
+    """Returns the folder of each clip's crops, below the output: the clip's name.
 
-    It is the clip's name. A folder of images that has other clips below it gets a folder of its
-    own beside them, so that a clip's folder holds nothing but the clip.
+    A folder of images that has other clips below it gets a folder of its own beside them, so that
+    a clip's folder holds nothing but the clip.
     """
     parents = {str(parent) for name in names for parent in PurePosixPath(name).parents}
     taken, places = set(names) | parents, {}
@@ -107,11 +107,7 @@ def _crop_each(
     detect: Detector | None,
     entries: dict[str, dict],
 ) -> tuple[int, list[dict]]:
-    """Adds the entries of all clips, cropping those that are not finished.
-
-    Returns:
-      (how many clips were cropped, the clips that cannot be used).
-    """
+    """Adds missing entries; returns how many clips were cropped, and those that cannot be used."""
     shutil.rmtree(output / SCRATCH, ignore_errors=True)  # of a run that was killed
     places, skipped, todo = folders([clip.name for clip in clips]), [], []
     for files in clips:

@@ -11,26 +11,17 @@ from micron_jax.faces.registration import Registration, register, relight, warp_
 
 def shrink(frames: np.ndarray, size: int) -> np.ndarray:
     """Shrinks frames uint8 [B, V, V, 3] to [B, size, size, 3], size a divisor of V."""
-    if frames.shape[1] == size:
-        return frames
-    resized = [cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA) for frame in frames]
-    return np.stack(resized)
+    shape = size, size
+    return np.stack([cv2.resize(x, shape, interpolation=cv2.INTER_AREA) for x in frames])
 
 
 def register_crops(
     moving: np.ndarray, reference: np.ndarray, *, faces: bool = True
 ) -> tuple[np.ndarray, Registration]:
-    """Registers a crop onto another one by the box around the face alone.
+    """Registers two crops, uint8 [V, V, 3], as `register` does, by the box around the face alone.
 
     A wall behind a head stands still and has many corners: a fit to all of the crop would leave
-    the head's motion in.
-
-    Args:
-      moving, reference: uint8 [V, V, 3].
-      faces: the crops are aligned faces; False: all of a crop counts.
-
-    Returns:
-      As `registration.register`.
+    the head's motion in. Without `faces`, crops are no aligned faces, and all of them counts.
     """
     if not faces:
         return register(moving, reference)
@@ -46,15 +37,12 @@ def register_crops(
 
 
 def residual_flow(frame: np.ndarray, registered: np.ndarray, grid: int, size: int) -> np.ndarray:
-    """The length of the optical flow (Farnebäck) between two registered frames, a mean per patch.
+    """Returns mean lengths of the optical flow (Farnebäck) per patch, float32 [grid, grid].
 
     Args:
       frame, registered: uint8 [V, V, 3].
       grid: patches along a side.
       size: side of the network's input, px, the unit of the lengths.
-
-    Returns:
-      float32 [grid, grid].
     """
     gray, other = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (frame, registered))
     flow = cv2.calcOpticalFlowFarneback(gray, other, None, 0.5, 3, 15, 3, 7, 1.5, 0)

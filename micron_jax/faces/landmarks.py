@@ -36,11 +36,7 @@ STRAYED = 0.4
 def similarity(points: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Returns the rotation, scale and shift (no mirror) that best takes `points` to `target`.
 
-    Args:
-      points, target: (x, y) in pixels, [N, 2], N at least 2.
-
-    Returns:
-      [2, 3] float64, the least-squares solution; `target ~= A @ points + t`.
+    Both are (x, y) in pixels, [N, 2], N at least 2; the result is [2, 3] float64, by least squares.
     """
     x, y = np.asarray(points, np.float64).T
     one, zero = np.ones_like(x), np.zeros_like(x)

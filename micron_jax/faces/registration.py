@@ -26,8 +26,7 @@ class Registration:
     Attributes:
       transform: [2, 3] float64, from pixels (x, y) of the reference to those of the moving frame.
       gain, offset: gray levels of the registered frame are gain · level + offset.
-      before, after: mean absolute difference from the reference in gray levels, of the half of
-        the smoothed pixels that differ least.
+      before, after: `difference` of the smoothed frames, gray levels.
       refused: the reason why the transform is the identity; empty where it is not.
     """
 
@@ -46,8 +45,7 @@ def register(moving: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, Reg
     never farther from the reference, in the sense of `Registration.after`, than the frame was.
 
     Args:
-      moving: RGB uint8 [H, W, 3].
-      reference: RGB uint8 [H, W, 3].
+      moving, reference: RGB uint8 [H, W, 3].
 
     Returns:
       The moving frame in the reference's place and light, uint8 [H, W, 3] (beyond its border that
@@ -67,9 +65,7 @@ def register(moving: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, Reg
     before = difference(_smooth(moving), target)
     best = (before, identity, (1.0, 0.0), moving)
     transform, refused = estimate_affine(moving, reference)
-    for candidate in (identity, transform):
-        if candidate is None:
-            continue
+    for candidate in (identity,) if transform is None else (identity, transform):
         moved = moving if candidate is identity else warp_back(moving, candidate)
         for light in ((1.0, 0.0), match_light(_smooth(moved), target)):
             lit = moved if light == (1.0, 0.0) else relight(moved, *light)
@@ -86,19 +82,15 @@ def estimate_affine(moving: np.ndarray, reference: np.ndarray) -> tuple[np.ndarr
     """Estimates the affine motion of the majority of points between two frames, uint8 [H, W, 3].
 
     Returns:
-      ([2, 3] float64, from pixels of the reference to those of the moving frame, ""), or (None,
-      why there is none).
+      (`Registration.transform`, ""), or (None, why there is none).
     """
     gray, gray_moving = (cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in (reference, moving))
     side = max(gray.shape)
     points = cv2.goodFeaturesToTrack(gray, POINTS, 1e-3, max(3, side / 50))
     if points is None or len(points) < ENOUGH:
         return None, "too little texture to track"
-    settings = dict(
-        winSize=(2 * (side // 22) + 1,) * 2,
-        maxLevel=3,
-        criteria=(cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, 0.003),
-    )
+    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, 0.003)
+    settings = dict(winSize=(2 * (side // 22) + 1,) * 2, maxLevel=3, criteria=criteria)
     there, tracked, _ = cv2.calcOpticalFlowPyrLK(gray, gray_moving, points, None, **settings)
     back, tracked_back, _ = cv2.calcOpticalFlowPyrLK(gray_moving, gray, there, None, **settings)
     steady = (np.linalg.norm(back - points, axis=-1) < BACK) & (tracked == 1) & (tracked_back == 1)

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from micron_jax.models.config import ModelConfig
+
 # Of normalized RGB: the usual weights of gray, times the deviations that it was divided by.
 LUMA = (0.299 * 0.229, 0.587 * 0.224, 0.114 * 0.225)
 _CONTRAST = 8.0  # an eighth of the range becomes 1
@@ -102,20 +104,10 @@ def subtract_affine(vectors):
 class BandMatch(nn.Module):
     """Features of each patch from its distances to the other frame, and its displacement.
 
-    Attributes:
-      patch_size: side of a patch, px.
-      window: side of the windows that are compared, px: the patch and an even margin.
-      width, heads: of the projection; each head measures a distance of its own.
-      rings: distances of the band, px.
-      spreads: neighborhoods of the least squares, patches (standard deviations of Gaussians).
+    Each head measures a distance of its own.
     """
 
-    patch_size: int
-    window: int
-    width: int
-    heads: int
-    rings: tuple[int, ...]
-    spreads: tuple[int, ...]
+    config: ModelConfig
 
     @nn.compact
     def __call__(self, images, reference):
@@ -132,20 +124,21 @@ class BandMatch(nn.Module):
         Returns:
           (features [B, H / p, W / p, F], displacements (x, y) in px, [B, H / p, W / p, 2]).
         """
-        shifts = offsets(self.rings)
+        c = self.config
+        shifts = offsets(c.band)
         half = len(shifts) // 2
-        basis = jnp.asarray(cosine_basis(self.window, self.width))
-        metric = jnp.square(self.param("metric", _first_metric, self.width, self.heads))
+        basis = jnp.asarray(cosine_basis(c.band_window, c.band_width))
+        metric = jnp.square(self.param("metric", _first_metric, c.band_width, c.band_heads))
 
         def project(frames):
-            cut = windows(luma(frames), shifts, patch_size=self.patch_size, side=self.window)
+            cut = windows(luma(frames), shifts, patch_size=c.patch_size, side=c.band_window)
             return jax.lax.stop_gradient(cut @ basis)
 
         def distance(a, b):  # [B, S, N, width] twice -> [B, S, N, heads]
             return jnp.square(a - b) @ metric
 
         batch, height, width, _ = images.shape
-        grid = height // self.patch_size, width // self.patch_size
+        grid = height // c.patch_size, width // c.patch_size
 
         def spaced(values):  # [B, F, N, heads] -> [B, H, W, F * heads]
             values = jnp.moveaxis(values, 1, 2)
@@ -190,10 +183,11 @@ class BandMatch(nn.Module):
           eigenvalue, and the share of D(0) that d leaves; [B, H, W, 8] in parts. Without the
           head's part, d of the nearest ring and the second spread, [B, H, W, 2]).
         """
+        rings, spreads = self.config.band, self.config.band_spreads
         features, displacement = [], jnp.zeros((*here.shape[:3], 2))
-        for spread in self.spreads:
+        for spread in spreads:
             pushes, textures, rest = (pool(x, spread) for x in (push, texture, here))
-            for i, ring in enumerate(self.rings):
+            for i, ring in enumerate(rings):
                 p, t = (x[..., 4 * i : 4 * i + 4] for x in (pushes, textures))
                 right, down, ahead, back = jnp.moveaxis(t / 4, -1, 0)
                 cross = (ahead - back) / 4
@@ -215,7 +209,7 @@ class BandMatch(nn.Module):
                 length = jnp.sqrt(jnp.square(own).sum(-1) + 0.02**2)
                 noise = jnp.median(length, axis=(1, 2), keepdims=True)  # most patches are still
                 sizes = jnp.log(length), jnp.log(length / noise)
-                if ring == self.rings[0] and spread == self.spreads[:2][-1]:
+                if ring == rings[0] and spread == spreads[:2][-1]:
                     displacement = own
                 features += [d, own, *(x[..., None] for x in (*sizes, sure, left))]
         return features, displacement

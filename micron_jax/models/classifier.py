@@ -122,7 +122,7 @@ class PairFeatures(nn.Module):
         c = self.config
         grid = tuple(side // self.model.patch_size for side in onset.shape[1:3])
         if c.features == "motion":
-            logit, displacement = self.backbone.find_motion(apex, onset)
+            logit, displacement = self.backbone.motion(apex, onset)
             moves = jax.nn.sigmoid(logit)[..., None]
             features = jnp.concatenate([moves, moves * displacement], axis=-1)
             return self._pool(features, grid, weights=features[..., 0])
@@ -139,7 +139,7 @@ class PairFeatures(nn.Module):
         It is the probability that a patch moved, of models with a band, else the symmetric map.
         """
         if self.model.band:
-            return jax.nn.sigmoid(self.backbone.find_motion(apex, onset)[0])
+            return jax.nn.sigmoid(self.backbone.motion(apex, onset)[0])
         tokens = {"onset": self.backbone.encode(onset), "apex": self.backbone.encode(apex)}
         return self._map(tokens, "symmetric")
 

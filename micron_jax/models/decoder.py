@@ -6,9 +6,9 @@ import jax.numpy as jnp
 
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.layers import (
-    block_class,
     dense,
     layer_norm,
+    make_blocks,
     sincos_positions,
     through_blocks,
 )
@@ -30,12 +30,7 @@ class Decoder(nn.Module):
             "positions", lambda _: jnp.asarray(sincos_positions(c.decoder_width, c.grid))
         )
         x = x + jax.lax.stop_gradient(positions[:, 1:]).astype(x.dtype)
-        blocks = [
-            block_class(c.remat)(
-                c.decoder_heads, c.mlp_ratio, c.attention, dtype, name=f"block_{i}"
-            )
-            for i in range(c.decoder_depth)
-        ]
+        blocks = make_blocks(c, c.decoder_depth, c.decoder_heads)
         x = through_blocks(blocks, x, way=c.blocks)
         x = layer_norm("norm", dtype)(x)
         return dense(c.patch_size**2 * 3, "pred", dtype)(x).astype(jnp.float32)

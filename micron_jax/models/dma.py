@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from micron_jax.models.attention import attend, attention_weights
+from micron_jax.models.config import ModelConfig
 from micron_jax.models.layers import dense
 
 _BLOCK = 112  # queries whose logits exist at a time; divides 28², the patches of 224 px
@@ -58,49 +59,35 @@ def micro_attention(q, k, v, scores=None, *, scale: float):
 
 
 class MicroAttention(nn.Module):
-    """The release's one-headed `CrossAttention` (models/mae.py, line 17), with both its settings.
+    """The release's one-headed `CrossAttention` (models/mae.py, line 17), in both settings."""
 
-    Attributes:
-      width: D, of the tokens.
-      scaled, tied, diagonal, gated: the fields `dma_…` of `ModelConfig`.
-      attention: see `attention.attend`.
-      dtype: of the computation.
-    """
-
-    width: int
-    scaled: bool
-    tied: bool
-    diagonal: bool
-    gated: bool
-    attention: str
-    dtype: jnp.dtype
+    config: ModelConfig
 
     def setup(self):
-        self.to_q = dense(self.width, "to_q", self.dtype)
-        self.to_k = self.to_q if self.tied else dense(self.width, "to_k", self.dtype)
-        self.to_v = dense(self.width, "to_v", self.dtype)
-        self.proj = dense(self.width, "proj", self.dtype)
-
-    @property
-    def scale(self) -> float:
-        """The factor of the logits."""
-        return self.width**-0.5 if self.scaled else 1.0
+        c = self.config
+        dtype = jnp.dtype(c.dtype)
+        self.scale = c.width**-0.5 if c.dma_scaled else 1.0  # of the logits
+        self.to_q = dense(c.width, "to_q", dtype)
+        self.to_k = self.to_q if c.dma_tied else dense(c.width, "to_k", dtype)
+        self.to_v = dense(c.width, "to_v", dtype)
+        self.proj = dense(c.width, "proj", dtype)
 
     def __call__(self, query, key, value, scores=None):
         """Patch tokens of the frames in their roles, [B, N, D] each -> P_dma, [B, N, D].
 
         `scores`, [B, N], weigh the patches, where only the diagonal counts.
         """
+        c = self.config
         q, k, v = self.to_q(query), self.to_k(key), self.to_v(value)
-        if not self.gated:
+        if not c.dma_gated:
             return self.proj(v)
-        if self.diagonal:
+        if c.dma_diagonal:
             return self.proj(micro_attention(q, k, v, scores, scale=self.scale))
         # `attend` scales by 1/√width itself.
-        q = q * (self.scale * self.width**0.5)
+        q = q * (self.scale * c.width**0.5)
         one_head = (x[:, :, None] for x in (q, k, v))
         # cuDNN's fused kernel takes no head as wide as the whole width.
-        implementation = "xla" if self.attention == "cudnn" else self.attention
+        implementation = "xla" if c.attention == "cudnn" else c.attention
         return self.proj(attend(*one_head, implementation=implementation)[:, :, 0])
 
     def logit(self, query, key):

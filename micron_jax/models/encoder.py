@@ -6,9 +6,9 @@ import jax.numpy as jnp
 
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.layers import (
-    block_class,
     dense,
     layer_norm,
+    make_blocks,
     patchify,
     resize_positions,
     sincos_positions,
@@ -30,10 +30,7 @@ class Encoder(nn.Module):
         self.positions = self.param(
             "positions", lambda _: jnp.asarray(sincos_positions(c.width, c.grid))
         )
-        self.blocks = [
-            block_class(c.remat)(c.heads, c.mlp_ratio, c.attention, dtype, name=f"block_{i}")
-            for i in range(c.depth)
-        ]
+        self.blocks = make_blocks(c, c.depth, c.heads)
         self.norm = layer_norm("norm", dtype)
 
     def _embed(self, images):
@@ -58,18 +55,13 @@ class Encoder(nn.Module):
         Raises:
           ValueError: H or W is no multiple of the patch size, or there are not three channels.
         """
-        x = through_blocks(self.blocks, self._embed(images), way=self.config.blocks)
-        return self.norm(x)
+        return self.norm(through_blocks(self.blocks, self._embed(images), way=self.config.blocks))
 
     def views(self, images, whole: int):
-        """Encodes views of faces; of all but the first ones only the CLS token is computed.
+        """Encodes views, [B, V, H, W, 3]; of all but the first ones only the CLS token.
 
         For a CLS token alone the last block takes next to no arithmetic; see
         `attention.attend_from_first`.
-
-        Args:
-          images: normalized, [B, V, H, W, 3].
-          whole: number of views, the first ones, with all their tokens.
 
         Returns:
           (tokens of the first views [B, whole, 1 + N, D], CLS tokens of all [B, V, D]).

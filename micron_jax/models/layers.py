@@ -10,6 +10,7 @@ import numpy as np
 
 from micron_jax.models import cpu
 from micron_jax.models.attention import attend, attend_from_first, attention_weights, split_heads
+from micron_jax.models.config import ModelConfig
 
 LAYER_NORM_EPS = 1e-6  # the release's models/mae.py, line 93
 
@@ -104,13 +105,7 @@ def gelu(x):
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention (timm's `Attention`, which the release uses).
-
-    Attributes:
-      heads: how many; they divide D.
-      implementation: see `attention.attend`.
-      dtype: of the computation.
-    """
+    """Multi-head self-attention (timm's `Attention`, which the release uses)."""
 
     heads: int
     implementation: str
@@ -134,33 +129,22 @@ class SelfAttention(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Two linear layers with an exact GELU between them, [B, N, D] -> [B, N, D].
-
-    Attributes:
-      hidden: width between them.
-      dtype: of the computation.
-    """
+    """Two linear layers with an exact GELU between them, [B, N, D] -> [B, N, D]."""
 
     hidden: int
     dtype: jnp.dtype
 
     @nn.compact
     def __call__(self, x):
-        hidden = dense(self.hidden, "fc1", self.dtype)(x)
+        width = x.shape[-1]
+        x = dense(self.hidden, "fc1", self.dtype)(x)
         if cpu.is_target():  # one step: its gradient computes the GELU again
-            return dense(x.shape[-1], "fc2", self.dtype, dot_general=cpu.dot_general_of_gelu)(
-                hidden
-            )
-        return dense(x.shape[-1], "fc2", self.dtype)(gelu(hidden))
+            return dense(width, "fc2", self.dtype, dot_general=cpu.dot_general_of_gelu)(x)
+        return dense(width, "fc2", self.dtype)(gelu(x))
 
 
 class Block(nn.Module):
-    """A pre-norm transformer block (timm's `Block`, which the release uses).
-
-    Attributes:
-      heads, attention, dtype: of its `SelfAttention`.
-      mlp_ratio: hidden width of the MLP over D.
-    """
+    """A pre-norm transformer block (timm's `Block`, which the release uses)."""
 
     heads: int
     mlp_ratio: float
@@ -169,13 +153,10 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(self, x, result: str = "tokens"):
-        """Tokens, [B, N, D], or a part of the block's results.
+        """Tokens [B, N, D] to a result of the block; only `tokens` creates parameters.
 
-        Args:
-          x: the tokens.
-          result: `tokens`, [B, N, D]; `first`, the first of them, [B, 1, D], at a fraction of the
-            work; `weights`, those of attention, float32 [B, heads, N, N]. Only `tokens` creates
-            parameters.
+        Results are `tokens`, [B, N, D]; `first`, the first of them, [B, 1, D], at a fraction of the
+        work; `weights`, those of attention, float32 [B, heads, N, N].
         """
         attended = SelfAttention(self.heads, self.attention, self.dtype, name="attn")(
             layer_norm("norm1", self.dtype)(x), result
@@ -187,28 +168,24 @@ class Block(nn.Module):
         return x + Mlp(hidden, self.dtype, name="mlp")(layer_norm("norm2", self.dtype)(x))
 
 
-def block_class(remat: str) -> type[Block]:
-    """`Block`, whose gradient computes again what `ModelConfig.remat` names.
-
-    With `remat`, calls pass both arguments by position.
-    """
-    if remat == "none":
-        return Block
-    policies = jax.checkpoint_policies
-    dots = policies.save_from_both_policies(
-        policies.dots_with_no_batch_dims_saveable, policies.save_only_these_names(cpu.ATTENTION)
-    )
-    policy = dots if remat == "dots" else None
-    return nn.remat(Block, policy=policy, static_argnums=(2,))  # `result`, after self and x
+def make_blocks(config: ModelConfig, depth: int, heads: int) -> list[Block]:
+    """Blocks, whose gradients compute again what `remat` names; calls pass `result` by position."""
+    block = Block
+    if config.remat != "none":
+        policies = jax.checkpoint_policies
+        dots = policies.save_from_both_policies(
+            policies.dots_with_no_batch_dims_saveable, policies.save_only_these_names(cpu.ATTENTION)
+        )
+        policy = dots if config.remat == "dots" else None
+        block = nn.remat(Block, policy=policy, static_argnums=(2,))  # `result`, after self and x
+    settings = heads, config.mlp_ratio, config.attention, jnp.dtype(config.dtype)
+    return [block(*settings, name=f"block_{i}") for i in range(depth)]
 
 
 def through_blocks(blocks: Sequence[Block], x, *, way: str):
-    """Tokens through blocks of one shape, one after another: [B, N, D] -> [B, N, D].
+    """Tokens through bound blocks, one after another: [B, N, D] -> [B, N, D].
 
-    Args:
-      blocks: bound modules, with their parameters under names of their own.
-      way: `unrolled`, each in the program; `scanned`, one block in a loop over their stacked
-        weights: a smaller program.
+    `unrolled`, each is in the program; `scanned`, one is, in a loop over their stacked weights.
     """
     if way == "unrolled" or len(blocks) <= 1 or blocks[0].is_initializing():
         for block in blocks:

@@ -27,15 +27,7 @@ class MicronBertModule(nn.Module):
     def setup(self):
         c = self.config
         self.encoder = Encoder(c)
-        self.dma = MicroAttention(
-            width=c.width,
-            scaled=c.dma_scaled,
-            tied=c.dma_tied,
-            diagonal=c.dma_diagonal,
-            gated=c.dma_gated,
-            attention=c.attention,
-            dtype=jnp.dtype(c.dtype),
-        )
+        self.dma = MicroAttention(c)
         self.decoder = Decoder(c)
         if c.projection_dim:
             self.head = ProjectionHead(c)
@@ -48,7 +40,7 @@ class MicronBertModule(nn.Module):
         if self.config.projection_dim:
             self.project(ref)
         if self.config.band:
-            self.find_motion(ref, rep)
+            self.motion(ref, rep)
         return self.decode(self.attend(rep_tokens, ref_tokens))
 
     def encode(self, images):
@@ -78,19 +70,11 @@ class MicronBertModule(nn.Module):
 
     def project(self, images):
         """[B, H, W, 3] -> the projection head's output of the CLS token, float32 [B, K]."""
-        return self.project_cls(self.encode(images)[:, 0])
-
-    def project_cls(self, cls):
-        """CLS tokens, [..., D] -> the projection head's output, float32 [..., K]."""
-        return self.head(cls)
+        return self.head(self.encode(images)[:, 0])
 
     def diagonal(self, rep_tokens, ref_tokens):
         """diag(Â) of a pair: tokens [B, 1 + N, D] twice -> float32 [B, N] (paper, Eq. 8)."""
         return jax.nn.sigmoid(self.dma.logit(*self._query_key(rep_tokens, ref_tokens)))
-
-    def find_motion(self, images, reference):
-        """The motion of each patch of a reference until another frame; see `motion.Motion`."""
-        return self.motion(images, reference)
 
     def motion_map(self, tokens, reference, kind: str):
         """Maps of the motion of each patch against a reference frame; larger is more.
@@ -126,10 +110,6 @@ class MicronBertModule(nn.Module):
     def attention_map(self, rep_tokens, ref_tokens):
         """The whole attention of a pair in its roles, float32 [B, N, N]."""
         return self.dma.weights(*self._query_key(rep_tokens, ref_tokens))
-
-    def last_attention(self, images):
-        """Attention of the encoder's last block, [B, H, 1 + N, 1 + N]."""
-        return self.encoder.last_attention(images)
 
 
 def bound(config: ModelConfig, params: dict) -> MicronBertModule:

@@ -53,15 +53,7 @@ class Motion(nn.Module):
             for column in window_starts(grid[1], c.motion_window)
         ]
         frames = (_cut(x, corners, c.motion_window, c.patch_size) for x in (images, reference))
-        features, agreed = BandMatch(
-            patch_size=c.patch_size,
-            window=c.band_window,
-            width=c.band_width,
-            heads=c.band_heads,
-            rings=c.band,
-            spreads=c.band_spreads,
-            name="band",
-        )(*frames)
+        features, agreed = BandMatch(c, name="band")(*frames)
         x = nn.Dense(width, name="embed")(features)
         hidden = jax.nn.gelu(nn.Dense(width, name="fc1")(layer_norm("norm0", jnp.float32)(x)))
         x = x + nn.Dense(width, name="fc2")(hidden)

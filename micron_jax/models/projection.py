@@ -20,7 +20,7 @@ class ProjectionHead(nn.Module):
 
     @nn.compact
     def __call__(self, cls):
-        """CLS tokens, [B, D] -> float32 [B, projection_dim]."""
+        """CLS tokens, [..., D] -> float32 [..., projection_dim]."""
         c = self.config
         dtype = jnp.dtype(c.dtype)
         x = gelu(dense(c.projection_hidden, "fc1", dtype)(cls))

@@ -53,7 +53,7 @@ def _outputs(config: ModelConfig, params: dict, teacher: dict, views: dict) -> d
     for i in range(config.depth):
         named[f"block_{i}"] = layers[f"block_{i}"]["__call__"][0]
     named["norm"] = tokens
-    named["last_attention"] = network.last_attention(views["rep"])
+    named["last_attention"] = network.encoder.last_attention(views["rep"])
     rep, ref = jnp.split(tokens, 2)
     if config.dma_diagonal:
         named["dma/attention"] = network.diagonal(rep, ref)[:, None, :, None]

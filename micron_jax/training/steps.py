@@ -81,9 +81,9 @@ class Objective:
         network, teacher, config = self._network(params), self._network(teacher), self.config
         crops = [views[kind] for kind in ("global", "local") if kind in views]
         cls = jnp.concatenate([network.encode_views(x, 0)[1] for x in crops], axis=1)
-        teacher_out = teacher.project_cls(teacher.encode_views(views["global"], 0)[1])
+        teacher_out = teacher.head(teacher.encode_views(views["global"], 0)[1])
         agreement = losses.dino_agreement(
-            network.project_cls(cls),
+            network.head(cls),
             teacher_out,
             center,
             student_temperature=config.student_temperature,
@@ -99,7 +99,7 @@ class Objective:
             views[name].reshape(-1, *views[name].shape[2:])
             for name in ("after", "before", "displacement")
         )
-        logit, predicted = self._network(params).find_motion(images, reference)
+        logit, predicted = self._network(params).motion(images, reference)
         motion = losses.motion_loss(logit, predicted, displacement)
         return self.config.motion_weight * motion, {"motion": motion}
 

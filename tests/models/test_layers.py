@@ -9,7 +9,7 @@ from helpers import tiny
 
 from micron_jax.models.layers import (
     bicubic_matrix,
-    block_class,
+    make_blocks,
     patchify,
     resize_positions,
     sincos_positions,
@@ -66,7 +66,10 @@ def test_positions_of_the_own_grid_stay_as_they_are():
 @pytest.mark.parametrize("remat", ["dots", "blocks"])
 def test_blocks_that_are_computed_again_have_the_same_gradients(remat):
     x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 8)), jnp.float32)
-    plain, again = (block_class(how)(2, 2.0, "xla", jnp.float32) for how in ("none", remat))
+    config = dataclasses.replace(tiny.RELEASE, mlp_ratio=2.0, attention="xla")
+    (plain,), (again,) = (
+        make_blocks(dataclasses.replace(config, remat=how), 1, 2) for how in ("none", remat)
+    )
     params = plain.init(jax.random.key(0), x, "tokens")
     chex.assert_trees_all_equal_shapes(params, again.init(jax.random.key(0), x, "tokens"))
 

@@ -53,7 +53,7 @@ def test_the_band_reads_displacements(monkeypatch):
     halves = (large[:, :-1] + large[:, 1:]) / 2
     image = halves[4:132, 4:132]  # shows x + 1/2
     reference = (halves[4:132, 4:132] + halves[4:132, 5:133]) / 2  # shows x + 1
-    network = BandMatch(8, 12, 48, 1, (1,), (0, 1, 2))
+    network = BandMatch(ModelConfig(band=(1,), band_heads=1))
     pair = [normalize(x[None]) for x in (image + 9.0, reference)]
     found, agreed = network.apply(network.init(jax.random.key(0), *pair), *pair)
     assert found.shape == (1, 16, 16, 3 * 4 + 4 + 1 + 3 * 8)
@@ -85,13 +85,12 @@ def test_pooling_keeps_what_is_everywhere_the_same():
 
 def test_motion_is_of_each_patch_and_at_first_what_the_band_says(params):
     frames = jax.random.normal(jax.random.key(1), (2, 3, 32, 48, 3))
-    logit, displacement = bound(OURS, params).find_motion(*frames)
+    logit, displacement = bound(OURS, params).motion(*frames)
     assert logit.shape == (3, 24)
     assert displacement.shape == (3, 24, 2)
     assert not np.any(logit)
-    band_alone = band.BandMatch(8, 12, 12, 2, (1, 2), (0, 1, 2))
     own = {"params": params["motion"]["band"]}
-    agreed = band_alone.apply(own, *frames)[1]
+    agreed = BandMatch(OURS).apply(own, *frames)[1]
     np.testing.assert_allclose(displacement, agreed.reshape(3, 24, 2), atol=1e-5)
 
 
@@ -105,8 +104,8 @@ def test_larger_frames_are_put_together_of_windows(params):
     drawn = jax.tree.map(lambda x: rng.normal(0, 0.1, x.shape).astype(x.dtype), params)
     frames = jax.random.normal(jax.random.key(1), (2, 1, 48, 32, 3))
     network = bound(config, drawn)
-    whole = network.find_motion(*frames)[0].reshape(6, 4)
-    parts = [network.find_motion(*frames[:, :, y : y + 32])[0].reshape(4, 4) for y in (0, 16)]
+    whole = network.motion(*frames)[0].reshape(6, 4)
+    parts = [network.motion(*frames[:, :, y : y + 32])[0].reshape(4, 4) for y in (0, 16)]
     weight = np.hanning(6)[1:-1] + 0.02
     for row in range(6):
         shares = [weight[row - y] if 0 <= row - y < 4 else 0.0 for y in (0, 2)]
