@@ -137,7 +137,7 @@ NOT_RUN = {
     "bash launch/test.sh": "these very tests",
     'python -m pytest -n 2 --dist loadfile -m "not slow"': "these very tests",
     "python -m pytest tests/datasets/frames/test_scale.py -m slow -s": "slow, and a test itself",
-    "python tests/helpers/readme_picture.py": "minutes; what it runs: tests/visualization",
+    "python tests/helpers/readme_picture.py": "minutes: tests/programs/test_visualize.py",
     "pip install '.[faces]'": "network",
     "pip install '.[app]'": "network",
     "pip install '.[plan]'": "network",
@@ -151,7 +151,7 @@ NOT_RUN = {
     "micron-jax compare --recording tests/fixtures/release_full.npz": "minutes: "
     "tests/parity/test_recorded.py, marked slow",
     "micron-jax pretrain --config pretrain_paper --workdir runs/paper --config.data.data_dir=DIR": (
-        "hours; tests/training/test_pretraining.py trains a smaller one"
+        "hours; tests/programs/test_pretrain.py trains a smaller one"
     ),
     "micron-jax plan --config pretrain_pod --topology v5e:16x16": "minutes, and a TPU's compiler: "
     "tests/programs/test_plan.py",
@@ -167,7 +167,7 @@ NOT_RUN = {
             "extract --release Micron-BERT --batch 256 --against autocast compile-autocast",
         )
     },
-    "python -m pytest -m slow tests/training/test_processes.py": "slow, and tests themselves",
+    "python -m pytest -m slow tests/programs/test_pretrain_processes.py": "slow, tests themselves",
     "micron-jax bench ablation --corpus corpus --data-dir test --labeled-dir labeled "
     "--workdir runs/ablation --seeds 3": "an hour: tests/programs/test_bench_ablation.py",
     "micron-jax bench input": "minutes: tests/programs/test_bench_speed.py",

@@ -2,6 +2,7 @@ import importlib.util
 
 import numpy as np
 import pytest
+from helpers.transforms import apply, transform
 
 from micron_jax.errors import UserError
 from micron_jax.faces import landmarks
@@ -9,15 +10,6 @@ from micron_jax.synthetic import samples
 from micron_jax.video import clip_files, reader
 
 RNG = np.random.default_rng(0)
-
-
-def transform(scale, angle, shift):
-    a, b = scale * np.cos(angle), scale * np.sin(angle)
-    return np.array([[a, -b, shift[0]], [b, a, shift[1]]])
-
-
-def apply(matrix, points):
-    return points @ matrix[:, :2].T + matrix[:, 2]
 
 
 def test_similarity_is_recovered():
@@ -49,38 +41,38 @@ def a_face(x=0.0, y=0.0, side=100.0):
     return landmarks.CANONICAL * side + (x, y)
 
 
-def nobody():
+def no_face():
     return np.zeros((0, 5, 2))
 
 
 def test_find_landmarks_takes_the_median_of_the_first_faces():
-    looked = []
+    numbers = []
 
     def detect(frame):
-        looked.append(int(frame))
-        return a_face([1, 2, 3, 4, 30][len(looked) - 1])[None]
+        numbers.append(int(frame))
+        return a_face([1, 2, 3, 4, 30][len(numbers) - 1])[None]
 
-    found = landmarks.find_landmarks(iter(range(1000)), detect)
-    np.testing.assert_array_equal(found, a_face(3))
-    assert looked == [0, 1, 2, 3, 4]
+    points = landmarks.find_landmarks(iter(range(1000)), detect)
+    np.testing.assert_array_equal(points, a_face(3))
+    assert numbers == [0, 1, 2, 3, 4]
 
 
 def test_find_landmarks_keeps_looking_but_not_for_ever():
-    looked = []
+    numbers = []
 
     def detect(frame):
-        looked.append(frame)
-        return a_face(frame)[None] if frame >= 100 else nobody()
+        numbers.append(frame)
+        return a_face(frame)[None] if frame >= 100 else no_face()
 
-    found = landmarks.find_landmarks(iter(range(10**6)), detect)
-    np.testing.assert_array_equal(found, a_face(120))
-    assert looked[:12] == [*range(10), 10, 20]
-    assert landmarks.find_landmarks(iter(range(10**6)), lambda frame: nobody()) is None
+    points = landmarks.find_landmarks(iter(range(10**6)), detect)
+    np.testing.assert_array_equal(points, a_face(120))
+    assert numbers[:12] == [*range(10), 10, 20]
+    assert landmarks.find_landmarks(iter(range(10**6)), lambda frame: no_face()) is None
     assert landmarks.find_landmarks(iter(range(100)), detect) is None
 
 
-def largest_first(*found):
-    return np.stack(sorted(found, key=lambda face: -np.ptp(face)))
+def largest_first(*faces):
+    return np.stack(sorted(faces, key=lambda face: -np.ptp(face)))
 
 
 def test_two_people_are_never_averaged():
@@ -90,22 +82,22 @@ def test_two_people_are_never_averaged():
         left, right = (104, 96) if frame % 2 else (96, 100)
         return largest_first(a_face(0, side=left), a_face(150, side=right))
 
-    found = landmarks.find_landmarks(range(100), detect)
-    np.testing.assert_allclose(found, a_face(150, side=100))
+    points = landmarks.find_landmarks(range(100), detect)
+    np.testing.assert_allclose(points, a_face(150, side=100))
 
 
-def test_who_is_passed_over_by_the_detector_is_not_replaced():
-    """The largest face, missed in every third frame, while a bystander is always found."""
+def test_a_face_that_the_detector_misses_is_not_replaced():
+    """The largest face, missed in every third frame, while a bystander is always points."""
 
     def detect(frame):
         other = a_face(200, side=80)
         return np.stack([other]) if frame % 3 == 0 else np.stack([a_face(2 * frame), other])
 
-    found = landmarks.find_landmarks(range(100), detect)
-    np.testing.assert_allclose(found, a_face(4))  # of frames 1, 2, 4
+    points = landmarks.find_landmarks(range(100), detect)
+    np.testing.assert_allclose(points, a_face(4))  # of frames 1, 2, 4
 
 
-def test_a_face_seen_once_is_nobody():
+def test_a_face_seen_once_is_ignored():
     def detect(frame):
         person = a_face(10, side=50)
         return np.stack([a_face(100, side=200), person] if frame == 0 else [person])
@@ -121,8 +113,8 @@ def test_crossing_faces_keep_to_the_nearest():
         pair = [a_face(offsets[frame]), a_face(90 - offsets[frame])]
         return np.stack(pair if frame % 2 else pair[::-1])
 
-    found = landmarks.find_landmarks(range(5), detect)
-    assert any(np.allclose(found, a_face(x)) for x in (10, 80))
+    points = landmarks.find_landmarks(range(5), detect)
+    assert any(np.allclose(points, a_face(x)) for x in (10, 80))
 
 
 def test_missing_detector_names_the_extra(monkeypatch):

@@ -5,7 +5,6 @@ import os
 
 import pytest
 
-from micron_jax.benchmarks import alternate
 from micron_jax.benchmarks.worker import Failed, Worker
 from micron_jax.cli import main
 from micron_jax.programs import bench_input, bench_speed
@@ -104,24 +103,3 @@ def test_what_cannot_be_measured_is_one_line(words, message, tmp_path, capsys):
 def test_a_worker_that_dies_leaves_its_last_words():
     with pytest.raises(Failed, match=r"ended with 1 \(.*No module named"):
         Worker("it", "no_such_side", {})
-
-
-class Stub:
-    """A side that takes so many steps in its turns."""
-
-    def __init__(self, *steps):
-        self.steps, self.asked = iter(steps), []
-
-    def run(self, seconds):
-        self.asked.append(seconds)
-        return {"steps": next(self.steps), "seconds": seconds, "peak_bytes": len(self.asked)}
-
-
-def test_rates_are_those_of_the_turns_themselves():
-    slow, fast = Stub(1, 1, 2), Stub(2, 4, 8)
-    found = alternate.measure([slow, fast], samples=8, rounds=3, seconds=2.0)
-    assert [side["rates"] for side in found] == [[4, 4, 8], [8, 16, 32]]
-    assert [side["samples_per_second"] for side in found] == [4, 16]
-    assert [side["peak_bytes"] for side in found] == [3, 3]
-    assert alternate.ratio(*found) == 0.25
-    assert slow.asked == [2.0] * 3

@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
+from helpers.plans import recipe
 
 from micron_jax.data.views import ViewsConfig
 from micron_jax.models.config import ModelConfig
@@ -78,3 +79,10 @@ def test_peaks():
     assert peak_flops("TPU v5p") == 459e12
     assert peak_flops("NVIDIA H100 80GB HBM3") == 989e12
     assert peak_flops("cpu") is None
+
+
+@pytest.mark.parametrize(("name", "gflops"), [("pretrain_release", 455), ("pretrain_paper", 245)])
+def test_flops_of_a_sample(name, gflops):
+    config = recipe(name)
+    flops = train_flops(config.model, config.views, config.objective)
+    assert flops / 1e9 == pytest.approx(gflops, rel=0.02)

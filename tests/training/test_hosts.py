@@ -1,4 +1,4 @@
-"""Launchers and options of several processes; test_processes.py starts them."""
+"""Launchers and options of several processes; programs/test_pretrain_processes.py starts them."""
 
 import signal
 
