@@ -113,11 +113,16 @@ class Arguments(argparse.ArgumentParser):
             raise argparse.ArgumentError(action, f"{value!r} is unknown; {nearest}")
 
 
+def values_of(options: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """Options as keyword arguments of a function that gives them the same names."""
+    return {name: getattr(options, name) for name in names}
+
+
 def add_command(
     commands, name: str, text: str, examples: str, run: Callable[[argparse.Namespace], int], **more
 ) -> Arguments:
     """Adds a subcommand; `run` takes its options and returns the exit status."""
-    more = {"description": text} | more
-    parser = commands.add_parser(name, help=text, examples=examples, **more)
+    more = {"description": text, "examples": examples} | more
+    parser = commands.add_parser(name, help=text, **more)
     parser.set_defaults(run=run)
     return parser

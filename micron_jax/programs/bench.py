@@ -4,16 +4,13 @@ import argparse
 
 from micron_jax.errors import UserError
 from micron_jax.programs import bench_ablation, bench_input, bench_learn, bench_speed
-from micron_jax.programs.arguments import Arguments, add_command
+from micron_jax.programs.arguments import Arguments, add_command, values_of
 from micron_jax.programs.output import write_json
 
 
 def main(argv: list[str]) -> int:
-    parser = Arguments(
-        "micron-jax bench",
-        "Measurements on your own machine.",
-        "  micron-jax bench loso\n  micron-jax bench learn --help",
-    )
+    examples = "  micron-jax bench loso\n  micron-jax bench learn --help"
+    parser = Arguments("micron-jax bench", "Measurements on your own machine.", examples)
     kinds = parser.add_subparsers(
         required=True, metavar="(train | extract | input | loso | learn | ablation)"
     )
@@ -41,26 +38,23 @@ def _add_loso(kinds) -> None:
 
 def _loso(options: argparse.Namespace) -> int:
     if options.samples < options.subjects:
-        raise UserError(
-            f"--samples {options.samples}: must be at least {options.subjects}, one for "
-            "each subject"
-        )
+        least = f"{options.subjects}, one for each subject"
+        raise UserError(f"--samples {options.samples}: must be at least {least}")
     if options.width < options.classes:
         raise UserError(f"--width {options.width}: must be at least {options.classes}, the classes")
 
     from micron_jax.benchmarks.fold_speed import Numbers, measure
 
     names = ("samples", "subjects", "classes", "width", "epochs")
-    numbers = Numbers(**{name: getattr(options, name) for name in names})
+    numbers = Numbers(**values_of(options, *names))
     report = measure(numbers, repeats=options.repeats)
     print(f"{numbers.subjects} folds of {numbers.samples} samples, {report['device']}")
     for title, side in (("side by side", "ours"), ("one by one", "theirs")):
         rate = report[side]["samples_per_second"]
         print(f"{title:<13}{report[side]['seconds']:8.2f} s {rate:12,.0f} samples/s")
     same = "the same predictions" if report["identical"] else "PREDICTIONS DIFFER"
-    print(
-        f"{report['ratio']:.1f} times as fast; {same}, probabilities within {report['error']:.0e}"
-    )
+    speed = f"{report['ratio']:.1f} times as fast"
+    print(f"{speed}; {same}, probabilities within {report['error']:.0e}")
     if options.json:
         write_json(options.json, report)
     return 0 if report["identical"] else 1

@@ -19,7 +19,7 @@ EXAMPLES = """
 
 def add(kinds) -> None:
     """Adds the command to those of `micron-jax bench`."""
-    parser = add_command(kinds, "ablation", TEXT, EXAMPLES, run)
+    parser = add_command(kinds, "ablation", TEXT, EXAMPLES, _run)
     folder = dict(type=Path, metavar="DIR", required=True)
     parser.option("--config", default="ablation", required=False)
     parser.option("--workdir", "folder where every row and seed is trained, or continued")
@@ -33,8 +33,7 @@ def add(kinds) -> None:
     parser.option("--json")
 
 
-def run(options: argparse.Namespace) -> int:
-    """Trains and judges the rows; returns the exit status."""
+def _run(options: argparse.Namespace) -> int:
     from micron_jax.benchmarks import ablation
 
     result = ablation.run(

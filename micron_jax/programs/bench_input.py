@@ -3,7 +3,7 @@
 import argparse
 
 from micron_jax.errors import UserError
-from micron_jax.programs.arguments import add_command
+from micron_jax.programs.arguments import add_command, values_of
 from micron_jax.programs.output import print_report
 
 TEXT = "measure pairs a second from disk, beside a PyTorch DataLoader that makes the ten crops"
@@ -12,7 +12,7 @@ TEXT = "measure pairs a second from disk, beside a PyTorch DataLoader that makes
 def add(kinds) -> None:
     """Adds the command to those of `micron-jax bench`."""
     examples = "  micron-jax bench input\n  micron-jax bench input --data-dir DIR --alone"
-    parser = add_command(kinds, "input", TEXT, examples, run)
+    parser = add_command(kinds, "input", TEXT, examples, _run)
     parser.option("--data-dir", "folder of a built corpus; without: a corpus is drawn")
     parser.count("--batch", 64, "pairs in a batch")
     parser.count("--size", 224, "side of drawn frames, in pixels, a multiple of 8", at_least=16)
@@ -24,17 +24,15 @@ def add(kinds) -> None:
     parser.option("--json")
 
 
-def run(options: argparse.Namespace) -> int:
-    """Measures, prints the table, writes the JSON; returns the exit status."""
+def _run(options: argparse.Namespace) -> int:
     if options.size % 8:
         raise UserError(f"--size {options.size}: must be a multiple of 8")
 
     from micron_jax.benchmarks import input_speed
 
     names = ("size", "batch", "threads", "workers", "rounds", "seconds")
-    report = input_speed.measure(
-        options.data_dir, peer=not options.alone, **{name: getattr(options, name) for name in names}
-    )
+    numbers = values_of(options, *names)
+    report = input_speed.measure(options.data_dir, peer=not options.alone, **numbers)
     print_report(table(report), report, options.json)
     return 0
 

@@ -18,7 +18,7 @@ EXAMPLES = """
 
 def add(kinds) -> None:
     """Adds the command to those of `micron-jax bench`."""
-    parser = add_command(kinds, "learn", TEXT, EXAMPLES, run)
+    parser = add_command(kinds, "learn", TEXT, EXAMPLES, _run)
     several = dict(nargs="+", required=True)
     text = f"{SHARED['--checkpoint']['help']}; several of one setting (its seeds) are averaged"
     parser.option("--checkpoint", text, default=None, **several)
@@ -41,8 +41,7 @@ def add(kinds) -> None:
     )
 
 
-def run(options: argparse.Namespace) -> int:
-    """Measures, prints the table, writes and draws; returns the exit status."""
+def _run(options: argparse.Namespace) -> int:
     from micron_jax.benchmarks import learn, learn_sheet
     from micron_jax.files import write_whole, writing
 

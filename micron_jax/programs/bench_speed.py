@@ -27,7 +27,7 @@ def add(kinds) -> None:
             kind,
             text,
             EXAMPLES.format(kind=kind),
-            run,
+            _run,
             description=f"{text}: samples/s in turns, FLOP/s, peak memory, compile time. On a CPU "
             "the dtype is float32 unless it is given.",
             takes_settings=True,
@@ -51,8 +51,7 @@ def add(kinds) -> None:
         parser.set_defaults(kind=kind)
 
 
-def run(options: argparse.Namespace) -> int:
-    """Measures, prints the table, writes the JSON; returns the exit status."""
+def _run(options: argparse.Namespace) -> int:
     from micron_jax.training.config import parse
 
     chosen = any(setting.startswith("model.dtype=") for setting in options.settings)

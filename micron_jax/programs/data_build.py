@@ -8,7 +8,7 @@ from pathlib import Path
 
 from micron_jax.datasets.catalog import SETS, clip_set
 from micron_jax.datasets.clips import KEEPS, describe_clips
-from micron_jax.programs.arguments import Arguments, add_command
+from micron_jax.programs.arguments import Arguments, add_command, values_of
 from micron_jax.programs.options import number
 from micron_jax.programs.output import counts, print_reasons, write_json
 
@@ -71,12 +71,7 @@ def _build_frames(options: argparse.Namespace) -> int:
     fresh = build(
         options.source,
         options.data_dir,
-        size=options.size,
-        fps=options.fps,
-        quality=options.quality,
-        crop=options.crop,
-        exclude=options.exclude,
-        workers=options.workers,
+        **values_of(options, "size", "fps", "quality", "crop", "exclude", "workers"),
         beam=options.beam_pipeline_options,
         notify=functools.partial(print, file=sys.stderr),
     )
@@ -108,10 +103,7 @@ def _build_clips(options: argparse.Namespace) -> int:
         clip_set(options.name),
         options.source,
         options.data_dir,
-        keep=options.keep,
-        strict=options.strict,
-        sheet=options.sheet,
-        frames=options.frames,
+        **values_of(options, "keep", "strict", "sheet", "frames"),
         others=SETS.values(),
     )
     clips = describe_clips(options.data_dir, options.name, options.keep)
@@ -120,16 +112,16 @@ def _build_clips(options: argparse.Namespace) -> int:
     print(f"subjects: {clips['subjects']}, emotions: {emotions}")
     for note in clips["notes"]:
         print(f"note: {note}")
-    if clips["mended"]:
-        print(f"mended: {len(clips['mended']):,}")
-    for entry in clips["mended"]:
-        change = f"{entry['field']} {entry['was'] or '(empty)'} -> {entry['now']}"
-        print(f"  row {entry['row']}, {entry['clip']}: {change} ({entry['reason']})")
-    for title, entries in (("skipped", clips["skipped"]), ("kept with gaps", clips["gaps"])):
-        if entries:
-            print(f"{title}: {len(entries):,}")
-        for entry in entries:  # all: each is a sample that is missed
-            print(f"  row {entry['row']}, {entry['clip']}: {entry['reason']}")
+    for title, key in (("mended", "mended"), ("skipped", "skipped"), ("kept with gaps", "gaps")):
+        if clips[key]:
+            print(f"{title}: {len(clips[key]):,}")
+        for entry in clips[key]:  # all: each is a sample
+            reason = entry["reason"]
+            if key == "mended":
+                reason = (
+                    f"{entry['field']} {entry['was'] or '(empty)'} -> {entry['now']} ({reason})"
+                )
+            print(f"  row {entry['row']}, {entry['clip']}: {reason}")
     return 0
 
 

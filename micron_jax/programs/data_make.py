@@ -3,7 +3,7 @@
 import argparse
 
 from micron_jax.datasets.clips import KEEPS
-from micron_jax.programs.arguments import add_command
+from micron_jax.programs.arguments import add_command, values_of
 from micron_jax.programs.output import print_reasons
 
 SYNTH = """
@@ -34,10 +34,8 @@ def _faces(options: argparse.Namespace) -> int:
     )
     clips = report["clips"]
     print(f"crops: {options.output}")
-    print(
-        f"clips: {len(clips):,} (of these just now: {report['fresh']:,}), "
-        f"frames: {sum(clip['frames'] for clip in clips):,}"
-    )
+    frames = sum(clip["frames"] for clip in clips)
+    print(f"clips: {len(clips):,} (of these just now: {report['fresh']:,}), frames: {frames:,}")
     print(f"where the faces were: {options.output / CROPS}")
     if options.sheet:
         print(f"to look at: {options.output / SHEET}")
@@ -101,11 +99,7 @@ def _synth(options: argparse.Namespace) -> int:
     report = make_dataset(
         options.faces,
         options.output,
-        subjects=options.subjects,
-        clips=options.clips,
-        seed=options.seed,
-        amplitudes=options.amplitudes,
-        split=options.split,
+        **values_of(options, "subjects", "clips", "seed", "amplitudes", "split"),
         pair_only=options.keep == "pair",
     )
     clips = report["clips"]

@@ -1,6 +1,6 @@
 """`micron-jax extract`: features of every frame, into one file."""
 
-from micron_jax.programs.arguments import Arguments
+from micron_jax.programs.arguments import Arguments, values_of
 from micron_jax.programs.options import add_inputs, read_inputs
 from micron_jax.programs.output import print_reasons
 
@@ -55,10 +55,7 @@ def main(argv: list[str]) -> int:
         clips,
         options.output,
         what=tuple(options.what.split(",")),
-        delta=options.delta,
-        crop=options.crop,
-        dtype=options.dtype,
-        batch=options.batch,
+        **values_of(options, "delta", "crop", "dtype", "batch"),
     )
     print(f"features: {options.output}")
     print(f"clips: {len(about['clips']):,}, frames: {about['rows']:,}", end="")

@@ -3,11 +3,12 @@
 from micron_jax.cli import main
 
 
-def refusal(argv, capsys) -> str:
-    """Runs a command that must be refused; returns its one line."""
+def refusal(argv, capsys, *, begun=False) -> str:
+    """Runs a command that must be refused; returns its one line, the last if the work has begun."""
     assert main([*map(str, argv)]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    (line,) = err.splitlines()
+    *progress, line = [part for part in err.replace("\r", "\n").splitlines() if part.strip()]
+    assert begun or not progress
     assert line.startswith("micron-jax: ")
     return line

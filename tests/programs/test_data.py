@@ -1,9 +1,7 @@
-import subprocess
-import sys
-
 import cv2
 import numpy as np
 import pytest
+from helpers.refusals import refusal
 
 from micron_jax.cli import main
 from micron_jax.faces import landmarks
@@ -26,22 +24,15 @@ def _stub(monkeypatch):
     )
 
 
-def build(source, data_dir, *more):
+def command(source, data_dir, *more):
     paths = ["--source", str(source), "--data-dir", str(data_dir)]
-    return main(["data", "build", "frames", *paths, "--size", "32", *more])
-
-
-def complaint(capsys):
-    out, err = capsys.readouterr()
-    assert out == ""
-    (line,) = err.splitlines()
-    return line
+    return ["data", "build", "frames", *paths, "--size", "32", *more]
 
 
 def test_build_then_list(source, tmp_path, capsys):
     for number in range(13):
         (source / f"broken{number:02}.mp4").write_bytes(b"")
-    assert build(source, tmp_path / "data") == 0
+    assert main(command(source, tmp_path / "data")) == 0
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert lines[0] == f"built: {tmp_path}/data/frames/1.0.0"
@@ -56,7 +47,7 @@ def test_build_then_list(source, tmp_path, capsys):
     assert "16/16" in err
     assert "frames/s" in err
 
-    assert build(source, tmp_path / "data") == 0
+    assert main(command(source, tmp_path / "data")) == 0
     assert capsys.readouterr().out.startswith("already built: ")
 
     assert main(["data", "list", "--data-dir", str(tmp_path / "data")]) == 0
@@ -68,8 +59,8 @@ def test_list(tmp_path, capsys):
     assert capsys.readouterr().out.startswith("frames ")
     assert main(["data", "list", "--data-dir", str(tmp_path)]) == 0
     assert capsys.readouterr().out.endswith("nothing\n")
-    assert main(["data", "list", "--data-dir", str(tmp_path / "gone")]) == 2
-    assert "gone is not a folder" in complaint(capsys)
+    gone = ["data", "list", "--data-dir", tmp_path / "gone"]
+    assert "gone is not a folder" in refusal(gone, capsys)
 
 
 @pytest.mark.parametrize(
@@ -98,18 +89,14 @@ def test_list(tmp_path, capsys):
 )
 def test_bad_input_is_one_line(arguments, words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert main(["data", *arguments]) == 2
-    line = complaint(capsys)
-    assert line.startswith("micron-jax: ")
-    assert words in line
+    assert words in refusal(["data", *arguments], capsys)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_bad_settings_are_one_line(source, tmp_path, capsys):
-    assert build(source, tmp_path / "data", "--quality", "0") == 2
-    assert "--quality: 0: must be at least 1, and at most 100" in complaint(capsys)
-    assert build(source, tmp_path / "data", "--workers", "0") == 2
-    assert "--workers: 0: must be at least 1, and at most 1024" in complaint(capsys)
+    for option, most in (("--quality", 100), ("--workers", 1024)):
+        line = refusal(command(source, tmp_path / "data", option, "0"), capsys)
+        assert f"{option}: 0: must be at least 1, and at most {most}" in line
     assert not (tmp_path / "data").exists()
 
 
@@ -123,20 +110,3 @@ def test_help_tells_the_options_of_the_set(name, own, other, capsys):
     assert f"usage: micron-jax data build {name} " in out
     assert own in out
     assert other not in out
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["build", "--help"], ["list", "--help"]])
-def test_help_is_quick(arguments):
-    """It imports none of what makes a start slow."""
-    script = f"""if 1:
-        import sys
-        from micron_jax.programs.data import main
-        try:
-            main({arguments})
-        except SystemExit as end:
-            heavy = {{"cv2", "grain", "jax", "numpy", "tensorflow_datasets"}}
-            sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else end.code)
-    """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "usage: micron-jax data" in done.stdout

@@ -2,6 +2,7 @@ import json
 
 import pytest
 from helpers.evaluated import composite, make_workdir
+from helpers.refusals import refusal
 
 from micron_jax.cli import main
 from micron_jax.evaluation.predictions import read_predictions, write_csv
@@ -113,8 +114,6 @@ def test_differences_from_the_protocol_are_printed(tmp_path, capsys):
 )
 def test_bad_input_is_one_line_and_exit_2(sample, tmp_path, options, message, capsys):
     options = [one.format(sample=sample, folder=tmp_path) for one in options]
-    assert main(["evaluate", str(sample), *options]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert message in line
+    assert message in refusal(["evaluate", sample, *options], capsys)
     assert sample.read_text() == SAMPLE
     assert [path.name for path in tmp_path.iterdir()] == ["theirs.csv"]
