@@ -18,8 +18,7 @@ class Chip:
 
     Attributes:
       flops: peak of dense bfloat16 products, FLOP/s.
-      hbm_bytes: its memory.
-      hbm_bandwidth: bytes/s.
+      hbm_bytes, hbm_bandwidth: its memory, and bytes/s.
       link_bandwidth: to its neighbors, over all links together, bytes/s one way.
       dimensions: of a TPU's torus; 0 for a GPU.
       source: page of the figures.
@@ -73,18 +72,17 @@ def parse_topology(name: str) -> Topology:
             f"topology {name}: no such chip; give v5e:4x4 or v6e:16x16 (two sides), v4:2x2x2 or "
             "v5p:4x4x4 (three), a100:8, h100:8 or h200:8 (a count)"
         )
-    chip = CHIPS[kind]
-    if chip.dimensions == 0 and not re.fullmatch("[1-9][0-9]*", shape):
-        raise UserError(f"topology {name}: give the number of GPUs, such as {kind}:8")
-    if chip.dimensions == 2 and shape not in _FLAT:
-        raise UserError(f"topology {name}: {kind} comes as {', '.join(_FLAT)}")
-    # A host has 2x2x1 chips; the third side is 1 for a single host alone.
-    even = "[1-9]?[02468]"
-    if chip.dimensions == 3 and not re.fullmatch(
-        f"2x2x1|(?!0){even}x(?!0){even}x(?!0){even}", shape
-    ):
-        raise UserError(
-            f"topology {name}: {kind} comes as 2x2x1 and as AxBxC with even sides, "
-            f"such as {kind}:2x2x2 or {kind}:4x4x8"
-        )
-    return Topology(name, chip, math.prod(int(side) for side in shape.split("x")))
+    chip, even = CHIPS[kind], "(?!0)[1-9]?[02468]"
+    # A host of a torus of three dimensions has 2x2x1 chips; the third side is 1 for one alone.
+    shapes, hint = {
+        0: ("[1-9][0-9]*", f"give the number of GPUs, such as {kind}:8"),
+        2: ("|".join(_FLAT), f"{kind} comes as {', '.join(_FLAT)}"),
+        3: (
+            f"2x2x1|{even}x{even}x{even}",
+            f"{kind} comes as 2x2x1 and as AxBxC with even sides, such as {kind}:2x2x2 or "
+            f"{kind}:4x4x8",
+        ),
+    }[chip.dimensions]
+    if not re.fullmatch(shapes, shape):
+        raise UserError(f"topology {name}: {hint}")
+    return Topology(name, chip, math.prod(map(int, shape.split("x"))))

@@ -108,11 +108,9 @@ def _result_bytes(kind: str, op: str) -> int:
     parts = _split(kind[1:-1], ",") if kind.startswith("(") else [kind]
     if op in ("all-gather-start", "collective-permute-start"):
         parts = parts[1:2]  # (operand, result, contexts...)
-    bits = sum(
-        math.prod(int(side) for side in shape.split(",") if side) * _item_bits(dtype)
-        for part in parts
-        for dtype, shape in _ARRAY.findall(part)
-    )
+    arrays = _ARRAY.findall(" ".join(parts))
+    sizes = (math.prod(int(side) for side in shape.split(",") if side) for _, shape in arrays)
+    bits = sum(size * _item_bits(dtype) for size, (dtype, _) in zip(sizes, arrays, strict=True))
     return math.ceil(bits / 8)
 
 
@@ -145,6 +143,5 @@ def _trip_count(rest: str, computations: dict) -> int:
         if op == "constant" and re.match(r"[su]\d+\[\]", kind)
     ]
     # Scans and maps count from 0 in steps of 1.
-    if len(limits) == 1 and len(compares) == 1 and "direction=LT" in compares[0]:
-        return limits[0]
-    return 1
+    counts = len(limits) == 1 and len(compares) == 1 and "direction=LT" in compares[0]
+    return limits[0] if counts else 1

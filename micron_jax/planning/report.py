@@ -29,11 +29,8 @@ def make_report(
 ) -> dict:
     """The plan as plain values, times in seconds, sizes in bytes.
 
-    Of a step that the compiler could not place, most is None or left out.
-
-    Args:
-      config, topology, step: the pretraining, its devices and one of its steps.
-      frames: of the corpus; each is one pair an epoch.
+    Of a step that the compiler could not place, most is None or left out. Each of the corpus's
+    `frames` is one pair an epoch.
     """
     report = {
         "topology": topology.name,
@@ -52,10 +49,10 @@ def make_report(
     useful = config.batch_size * train_flops(config.model, config.views, config.objective)
     steps = frames * config.epochs / config.batch_size
     hours = steps * floor / 3600
-    totals: dict[str, list[int]] = collections.defaultdict(lambda: [0, 0])
+    counts, sizes = collections.Counter(), collections.Counter()
     for collective in step.collectives:
-        totals[collective.op][0] += collective.count
-        totals[collective.op][1] += collective.bytes
+        counts[collective.op] += collective.count
+        sizes[collective.op] += collective.bytes
     return report | {
         "method": "compiled" if step.compiled else "estimated",
         "memory": step.memory,
@@ -63,9 +60,7 @@ def make_report(
         "mesh": step.mesh,
         "flops": step.flops,
         "bytes": step.bytes,
-        "collectives": [
-            {"op": op, "count": count, "bytes": size} for op, (count, size) in totals.items()
-        ],
+        "collectives": [{"op": op, "count": n, "bytes": sizes[op]} for op, n in counts.items()],
         "floors": seconds,
         "floor_seconds": floor,
         "bound_by": max(seconds, key=seconds.get),

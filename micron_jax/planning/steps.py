@@ -41,7 +41,6 @@ class StepCost:
       parameters: of the student, in all.
       mesh: sizes of `data` and `fsdp`.
       memory: bytes by kind. Outputs that are aliased lie where their arguments lay.
-      needed: bytes of all kinds together, each counted once.
       available: bytes that a program can have.
       flops: of this device.
       bytes: read and written in memory, by the compiler's count, which takes operands of its
@@ -53,12 +52,16 @@ class StepCost:
     parameters: int
     mesh: dict[str, int]
     memory: dict[str, int]
-    needed: int
     available: int
     flops: float
     bytes: float
     collectives: list[hlo.Collective]
     compiled: bool
+
+    @property
+    def needed(self) -> int:
+        """Bytes of all kinds together, each counted once."""
+        return sum(self.memory.values()) - 2 * self.memory["aliased"]
 
     @property
     def fits(self) -> bool:
@@ -106,38 +109,27 @@ def devices_of(topology: Topology) -> list[jax.Device]:
         options["chip_config_name"] = "megacore"  # one device a chip, as v4 runs by default
     try:
         with _silent_stderr():
-            return topologies.get_topology_desc(
-                platform="tpu", topology_name=topology.name, **options
-            ).devices
+            return topologies.get_topology_desc(topology.name, "tpu", **options).devices
     except (jax.errors.JaxRuntimeError, ValueError) as error:
-        raise UserError(
-            f"topology {topology.name}: libtpu refuses it ({str(error).splitlines()[0]})"
-        ) from error
+        reason = str(error).splitlines()[0]
+        raise UserError(f"topology {topology.name}: libtpu refuses it ({reason})") from error
 
 
 def functions_for(
     config: PretrainConfig, topology: Topology, devices: list[jax.Device]
 ) -> tuple[PretrainConfig, TrainFunctions, tuple]:
-    """The functions of a run on its mesh.
-
-    Returns:
-      (config with `attention` settled for the topology, functions, (cur, ref) as
-      `ShapeDtypeStruct`s).
-    """
+    """(config with `attention` settled for the topology, functions, shapes of (cur, ref))."""
     mesh = make_mesh(config.mesh, devices=devices)
     # `auto` would settle for this machine.
-    settled = attention.settle(
-        config.model.attention, platform="tpu" if topology.is_tpu else "gpu", devices=mesh.size
-    )
+    platform = "tpu" if topology.is_tpu else "gpu"
+    settled = attention.settle(config.model.attention, platform=platform, devices=mesh.size)
     model = dataclasses.replace(config.model, attention=settled)
     config = dataclasses.replace(config, model=model)
     functions = jit_functions(
         config, mesh, steps_per_epoch=1000, total_steps=config.total_steps(1000)
     )
-    side = config.model.img_size
-    frames = jax.ShapeDtypeStruct(
-        (config.batch_size, side, side, 3), jnp.uint8, sharding=functions.batch_sharding
-    )
+    shape = (config.batch_size, model.img_size, model.img_size, 3)
+    frames = jax.ShapeDtypeStruct(shape, jnp.uint8, sharding=functions.batch_sharding)
     return config, functions, (frames, frames)
 
 
@@ -150,11 +142,9 @@ _UNTUNED = {"exec_time_optimization_effort": -1.0}
 def compile_step(
     config: PretrainConfig, topology: Topology, devices: list[jax.Device], *, tuned: bool = False
 ) -> StepCost | TooLarge:
-    """Compiles the train step of a run for a TPU topology.
+    """Compiles the train step of a run for the `devices_of` a TPU topology.
 
-    Args:
-      config, topology, devices: of the run, see `devices_of`.
-      tuned: with the compiler's whole effort, as a run does, which takes many minutes.
+    `tuned` asks for the compiler's whole effort, as a run does, which takes many minutes.
 
     Raises:
       UserError: config and topology do not fit.
@@ -180,7 +170,6 @@ def compile_step(
         parameters=_size(functions.state.params),
         mesh=dict(functions.batch_sharding.mesh.shape),
         memory=memory,
-        needed=sum(memory.values()) - 2 * memory["aliased"],
         available=topology.chip.hbm_bytes,
         flops=costs["flops"],
         bytes=costs["bytes accessed"],
@@ -203,23 +192,16 @@ def estimate_step(
     gradients = formulas.device_bytes(functions.state.params)
     flops = train_flops(config.model, config.views, config.objective)
     flops += formulas.recomputed_flops(config)
-    parameters = _size(functions.state.params)
     # With `accumulate`, the activations of one part, and beside its gradients their sum.
     activations = round(samples * formulas.activation_bytes(config))
     temporaries = activations // config.accumulate + round(samples * formulas.view_bytes(config))
     temporaries += gradients * (2 if config.accumulate > 1 else 1)
-    mesh = dict(functions.batch_sharding.mesh.shape)
+    parameters, mesh = _size(functions.state.params), dict(functions.batch_sharding.mesh.shape)
+    memory = {"arguments": state + frames, "temporaries": temporaries}
     return StepCost(
         parameters=parameters,
         mesh=mesh,
-        memory={
-            "arguments": state + frames,
-            "temporaries": temporaries,
-            "outputs": state,
-            "aliased": state,
-            "code": 0,
-        },
-        needed=state + frames + temporaries,
+        memory=memory | {"outputs": state, "aliased": state, "code": 0},
         available=round(0.9 * topology.chip.hbm_bytes),  # CUDA, cuDNN and fragments take the rest
         flops=samples * flops,
         bytes=2.0 * (state + gradients) + 2.0 * activations,
@@ -248,11 +230,11 @@ def _size(shapes) -> int:
 def _silent_stderr() -> Iterator[None]:
     """Hides libtpu's complaints about this machine, which it writes to the process's stderr."""
     sys.stderr.flush()
-    before, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+    before = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
     try:
         yield
     finally:
         os.dup2(before, 2)
         os.close(before)
-        os.close(nowhere)

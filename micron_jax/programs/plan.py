@@ -49,8 +49,18 @@ def main(argv: list[str]) -> int:
     devices = steps.devices_of(topology)
 
     def attempt(samples: float):
+        """A step of so many samples a device: of GPUs estimated, of TPUs compiled, and a line."""
         resized = dataclasses.replace(config, batch_size=round(samples * topology.count))
-        return _attempt(resized, topology, devices, tuned=arguments.tuned)
+        if not topology.is_tpu:
+            return steps.estimate_step(resized, topology, devices)
+        begin = time.perf_counter()
+        print(
+            f"compiling for {topology.name}, {samples:g} samples a device ...", end=" ", flush=True
+        )
+        step = steps.compile_step(resized, topology, devices, tuned=arguments.tuned)
+        verdict = "fits" if step.fits else f"needs {step.needed / 2**30:.1f} GiB, too much"
+        print(f"{verdict} ({time.perf_counter() - begin:.0f} s)", flush=True)
+        return step
 
     more = {}
     if arguments.find_batch:
@@ -72,18 +82,3 @@ def main(argv: list[str]) -> int:
     if arguments.json:
         write_json(arguments.json, report)
     return 0
-
-
-def _attempt(config, topology, devices, *, tuned: bool):
-    """The step of a config: for GPUs estimated, for TPUs compiled, with a line that reports it."""
-    from micron_jax.planning import steps
-
-    if not topology.is_tpu:
-        return steps.estimate_step(config, topology, devices)
-    begin = time.perf_counter()
-    samples = f"{config.batch_size / topology.count:g} samples a device"
-    print(f"compiling for {topology.name}, {samples} ...", end=" ", flush=True)
-    step = steps.compile_step(config, topology, devices, tuned=tuned)
-    verdict = "fits" if step.fits else f"needs {step.needed / 2**30:.1f} GiB, too much"
-    print(f"{verdict} ({time.perf_counter() - begin:.0f} s)", flush=True)
-    return step

@@ -37,11 +37,12 @@ class Checkpoints:
           UserError: the folder cannot be read or made.
         """
         self._workdir, self._keep = workdir, keep
+        self._folder = self.folder(workdir)
         self._newest: int | None = None  # step of the save that began last
         try:
             self._manager = self._open()
         except OSError as error:
-            raise UserError(f"{self.folder(workdir)}: {error.strerror or error}") from error
+            raise UserError(f"{self._folder}: {error.strerror or error}") from error
 
     def _open(self) -> ocp.CheckpointManager:
         best = policies.BestN(
@@ -50,17 +51,16 @@ class Checkpoints:
             n=1,
             keep_checkpoints_without_metrics=False,
         )
-        return ocp.CheckpointManager(
-            self.folder(self._workdir).absolute(),
-            options=ocp.CheckpointManagerOptions(
-                preservation_policy=policies.AnyPreservationPolicy(
-                    [policies.LatestN(self._keep), best]
-                ),
-                best_fn=best.get_metric_fn,  # without it orbax records no metrics
-                best_mode="min",
-                cleanup_tmp_directories=True,
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=policies.AnyPreservationPolicy(
+                [policies.LatestN(self._keep), best]
             ),
-            item_names=("state", "data"),
+            best_fn=best.get_metric_fn,  # without it orbax records no metrics
+            best_mode="min",
+            cleanup_tmp_directories=True,
+        )
+        return ocp.CheckpointManager(
+            self._folder.absolute(), options=options, item_names=("state", "data")
         )
 
     def __enter__(self) -> "Checkpoints":
@@ -97,10 +97,12 @@ class Checkpoints:
           SaveError: this save could not begin. An earlier one that fails in the background is
             reported by `check` or `wait`, which come first.
         """
-        items = {"state": ocp.args.StandardSave(state), "data": ocp.args.JsonSave(data.get_state())}
+        items = ocp.args.Composite(
+            state=ocp.args.StandardSave(state), data=ocp.args.JsonSave(data.get_state())
+        )
         metrics = None if validation_loss is None else {_BEST: validation_loss}
         with self._reporting(step):
-            self._manager.save(step, args=ocp.args.Composite(**items), metrics=metrics, force=True)
+            self._manager.save(step, args=items, metrics=metrics, force=True)
         self._newest = step
 
     def check(self) -> None:
@@ -124,8 +126,8 @@ class Checkpoints:
                     self._manager.close()
                 with contextlib.suppress(Exception):
                     self._manager = self._open()
-            folder = self.folder(self._workdir) / str(step)
-            raise SaveError(f"{folder}: not written ({_first_line(error)})") from error
+            path = self._folder / str(step)
+            raise SaveError(f"{path}: not written ({_first_line(error)})") from error
 
     def restore(self, like, data: grain.DatasetIterator) -> tuple[int, object] | None:
         """Restores the newest state that can be read, and moves the iterator to its place.
@@ -144,7 +146,8 @@ class Checkpoints:
         """
         damaged = {}
         for step in sorted(self._manager.all_steps(), reverse=True):
-            content = hosts.together(lambda step=step: self._read(step, like))
+            path = self._folder.absolute() / str(step)
+            content = hosts.together(lambda path=path: self._read(path, like))
             # If one process finds damage, the others cannot use the checkpoint either.
             reasons = hosts.gather(content if isinstance(content, str) else "")
             if any(reasons):
@@ -152,20 +155,20 @@ class Checkpoints:
                 continue
             state, place = content
             data.set_state(place)
-            self._move_damaged(damaged, going_on_at=step)
+            if damaged:
+                self._move_damaged(damaged, going_on_at=step)
             return step, state
         if damaged:
             step, reason = max(damaged.items())
-            raise _damaged(self.folder(self._workdir) / str(step), reason)
+            raise _damaged(self._folder / str(step), reason)
         return None
 
-    def _read(self, step: int, like) -> tuple[object, dict] | str:
+    def _read(self, folder: Path, like) -> tuple[object, dict] | str:
         """(state, place in the data), or a description of the damage.
 
         It calls the handlers themselves, as the manager's barriers would let the other processes
         wait when this one finds damage.
         """
-        folder = self.folder(self._workdir).absolute() / str(step)
         handler = ocp.StandardCheckpointHandler()
         try:
             place = ocp.JsonCheckpointHandler().restore(folder / "data", ocp.args.JsonRestore())
@@ -184,20 +187,17 @@ class Checkpoints:
         return state, place
 
     def _move_damaged(self, damaged: dict[int, str], *, going_on_at: int) -> None:
-        if not damaged:
-            return
-        if hosts.is_chief():
-            for step, reason in damaged.items():
-                place = self._workdir / "damaged" / f"{step}"
-                place.parent.mkdir(exist_ok=True)
-                while place.exists():
-                    place = place.with_name(place.name + "_")
-                (self.folder(self._workdir) / str(step)).rename(place)
-                print(
-                    f"warning: checkpoint {step} is damaged ({reason}); it is now {place}, and "
-                    f"the run goes on at step {going_on_at}",
-                    file=sys.stderr,
-                )
+        for step, reason in damaged.items() if hosts.is_chief() else ():
+            place = self._workdir / "damaged" / f"{step}"
+            place.parent.mkdir(exist_ok=True)
+            while place.exists():
+                place = place.with_name(place.name + "_")
+            (self._folder / str(step)).rename(place)
+            print(
+                f"warning: checkpoint {step} is damaged ({reason}); it is now {place}, and "
+                f"the run goes on at step {going_on_at}",
+                file=sys.stderr,
+            )
         hosts.gather("")  # no process reads the folder before it is done
         self._manager.reload()
 
@@ -232,8 +232,10 @@ def read_weights(workdir: Path) -> tuple[int, dict]:
         raise UserError(f"{workdir}: holds no checkpoint yet; train first")
     step = max(steps)
     path = (folder / str(step) / "state").absolute()
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)  # Orbax warns of a metadata file that nobody needs
     try:
-        with _quiet(), ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
+        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
             metadata = reader.metadata(path).item_metadata
             if metadata is None:
                 raise ValueError("its metadata cannot be read")
@@ -243,17 +245,8 @@ def read_weights(workdir: Path) -> tuple[int, dict]:
             return step, reader.restore(path, args=args)
     except (OSError, ValueError, KeyError) as error:
         raise _damaged(folder / str(step), _first_line(error)) from error
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silences Orbax's warning of a metadata file that these checkpoints do not need."""
-    before = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
-    try:
-        yield
     finally:
-        logging.set_verbosity(before)
+        logging.set_verbosity(verbosity)
 
 
 def _damaged(checkpoint: Path, reason: str) -> UserError:

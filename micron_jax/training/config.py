@@ -3,7 +3,7 @@
 import dataclasses
 
 from micron_jax import config as configs
-from micron_jax.checks import at_least, choose
+from micron_jax.checks import at_least, choose, require
 from micron_jax.data.views import ViewsConfig
 from micron_jax.errors import UserError
 from micron_jax.models.config import ModelConfig
@@ -21,8 +21,7 @@ class DataConfig:
       delta_min, delta_max: distance δ of a pair, frames at 30 fps, both included (ours).
       workers: reader processes; 0 reads in threads of this process.
       threads: threads that read ahead, a batch each.
-      validation_clips: share of the clips that is held out (ours), chosen by seed and name; it is
-        rounded to whole clips.
+      validation_clips: share of the clips held out, rounded (ours); see `pairs.hold_out`.
     """
 
     data_dir: str
@@ -33,11 +32,9 @@ class DataConfig:
     validation_clips: float = 0.05
 
     def __post_init__(self):
-        if not 0 <= self.validation_clips < 1:
-            raise UserError(
-                f"config.data.validation_clips={self.validation_clips}: "
-                "must be at least 0 and less than 1"
-            )
+        valid = 0 <= self.validation_clips < 1
+        mend = "must be at least 0 and less than 1"
+        require(valid, "config.data", self, "validation_clips", mend)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,37 +87,30 @@ class PretrainConfig:
             "config", self, batch_size=1, accumulate=1, log_every=1, picture_every=1,
             checkpoint_every=1, validate_every=1, validation_batches=1, keep=1,
         )  # fmt: skip
-        if self.epochs <= 0:
-            raise UserError(f"config.epochs={self.epochs}: must be more than 0")
         choose("config", self, on_divergence=("stop", "rewind"), on_save_error=("continue", "stop"))
-        if self.spike and self.spike <= 1:
-            raise UserError(f"config.spike={self.spike}: must be more than 1, or 0 for none")
+        require(self.epochs > 0, "config", self, "epochs", "must be more than 0")
+        mend = "must be more than 1, or 0 for none"
+        require(not self.spike or self.spike > 1, "config", self, "spike", mend)
         self._check_agreement()
         self._check_known_motion()
-        if self.batch_size % (self.accumulate * self.views.pair_every):
-            raise UserError(
-                f"config.views.pair_every={self.views.pair_every}: does not divide the "
-                f"{self.batch_size // self.accumulate} pairs that go through at a time"
-            )
+        together = self.batch_size // self.accumulate
+        valid = self.batch_size % (self.accumulate * self.views.pair_every) == 0
+        mend = f"does not divide the {together} pairs that go through at a time"
+        require(valid, "config.views", self.views, "pair_every", mend)
 
     def _check_agreement(self) -> None:
-        agreement, views, patch_size = self.objective.agreement, self.views, self.model.patch_size
-        if agreement == "dino" and views.global_crops != 2:
-            raise UserError(f"config.views.global_crops={views.global_crops}: dino takes 2")
-        if agreement == "mse" and views.local_crops < 1:
-            raise UserError(
-                f"config.views.local_crops={views.local_crops}: objective.agreement='mse' needs 1"
-            )
-        if (agreement == "dino") != (self.model.projection_dim > 0):
-            raise UserError(
-                f"config.model.projection_dim={self.model.projection_dim}: the projection head "
-                "belongs to objective.agreement='dino', and only to that"
-            )
-        if views.local_crops and views.local_size % patch_size:
-            raise UserError(
-                f"config.views.local_size={views.local_size}: "
-                f"not a multiple of model.patch_size={patch_size}"
-            )
+        agreement, views, model = self.objective.agreement, self.views, self.model
+        valid = agreement != "dino" or views.global_crops == 2
+        require(valid, "config.views", views, "global_crops", "dino takes 2")
+        valid = agreement != "mse" or views.local_crops >= 1
+        mend = "objective.agreement='mse' needs 1"
+        require(valid, "config.views", views, "local_crops", mend)
+        valid = (agreement == "dino") == (model.projection_dim > 0)
+        mend = "the projection head belongs to objective.agreement='dino', and only to that"
+        require(valid, "config.model", model, "projection_dim", mend)
+        valid = not views.local_crops or views.local_size % model.patch_size == 0
+        mend = f"not a multiple of model.patch_size={model.patch_size}"
+        require(valid, "config.views", views, "local_size", mend)
 
     def _check_known_motion(self) -> None:
         model, views = self.model, self.views
@@ -133,16 +123,12 @@ class PretrainConfig:
                 f"config.objective.motion_weight={parts[2]}: to learn from known motion, set all "
                 "three; to leave it out, all are empty or 0"
             )
-        if model.patch_size % 4 or views.motion_size % model.patch_size:
-            raise UserError(
-                f"config.model.patch_size={model.patch_size}: known motion needs a multiple "
-                f"of 4 that divides views.motion_size={views.motion_size}"
-            )
-        if (patches := views.motion_size // model.patch_size) != model.motion_window:
-            raise UserError(
-                f"config.model.motion_window={model.motion_window}: views.motion_size="
-                f"{views.motion_size} shows {patches} patches; they must agree"
-            )
+        size, patches = views.motion_size, views.motion_size // model.patch_size
+        valid = model.patch_size % 4 == size % model.patch_size == 0
+        mend = f"known motion needs a multiple of 4 that divides views.motion_size={size}"
+        require(valid, "config.model", model, "patch_size", mend)
+        mend = f"views.motion_size={size} shows {patches} patches; they must agree"
+        require(patches == model.motion_window, "config.model", model, "motion_window", mend)
 
     def total_steps(self, steps_per_epoch: int) -> int:
         """Steps of the whole run, at least one."""

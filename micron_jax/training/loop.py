@@ -19,7 +19,6 @@ from micron_jax.errors import UserError
 from micron_jax.training import hosts, pictures
 from micron_jax.training.checkpoint import Checkpoints, SaveError
 from micron_jax.training.config import FREE, PretrainConfig
-from micron_jax.training.flops import peak_flops, train_flops
 from micron_jax.training.jitted import TrainFunctions, jit_functions
 from micron_jax.training.saving import Saver
 from micron_jax.training.sharding import make_mesh
@@ -31,14 +30,13 @@ from micron_jax.training.workdir import cache_compiled, claim_workdir
 
 @dataclasses.dataclass(frozen=True)
 class PretrainResult:
-    """The end of a pretraining; its last state is saved.
+    """The end of a pretraining, whose last state is saved.
 
     Attributes:
-      step: steps taken.
-      total_steps: steps of the whole run; fewer were taken if a signal stopped it.
-      signal: number of that signal, or 0.
+      step, total_steps: steps taken, and those of the whole run.
+      signal: number of the signal that stopped the run before, or 0.
       metrics: of the last step; empty if none was taken since the start.
-      checkpoints: folder of the checkpoints.
+      checkpoints: their folder.
     """
 
     step: int
@@ -168,29 +166,19 @@ class Trainer:
           Diverged: see `watch`; the states since the last checkpoint are lost.
           UserError: a checkpoint could not be written, and the config says to stop.
         """
-        config, telemetry = self.config, self._telemetry(start)
+        config = self.config
+        telemetry = Telemetry(self.workdir, config, start=start, total=self.total_steps)
         self.start, self.start_of_data = start, self.batches.get_state()
-        saver = Saver(
-            self.checkpoints,
-            self.stop,
-            telemetry,
-            start=start,
-            stop_at_error=config.on_save_error == "stop",
-        )
-        step_metrics = StepMetrics(
-            config,
-            self.functions.learning_rate,
-            telemetry,
-            start=start,
-            total_steps=self.total_steps,
-        )
-        profiler = Profiler(self.workdir / "profile", config.profile_steps)
+        stop_at_error = config.on_save_error == "stop"
+        saver = Saver(self.checkpoints, self.stop, telemetry, self.batches, stop_at_error)
+        step_metrics = StepMetrics(config, self.functions.learning_rate, telemetry)
+        profiler = Profiler(self.workdir / "profile", *config.profile_steps)
         reason, losses = 0, {}  # losses: validated step -> its loss
         try:
             for step in range(start + 1, self.total_steps + 1):
                 if step > start + 1 and (step - 1) % config.checkpoint_every == 0:
                     step_metrics.read()  # only a state known to be sound is saved
-                    saver.save(state, step - 1, self.batches, losses.get(step - 1))
+                    saver.save(state, step - 1, losses.get(step - 1))
                 saver.check()
                 if reason := self.stop.agreed():
                     break
@@ -214,35 +202,18 @@ class Trainer:
                     telemetry.restart_clocks(step)
             step_metrics.read()
             step = int(state.step)
-            saver.finish(state, step, self.batches, losses.get(step), reason=reason)
+            saver.finish(state, step, losses.get(step), reason=reason)
         finally:
             profiler.close()
             telemetry.close()
         folder = Checkpoints.folder(self.workdir)
         return PretrainResult(step, self.total_steps, reason, step_metrics.latest, folder)
 
-    def _telemetry(self, start: int) -> Telemetry:
-        config = self.config
-        return Telemetry(
-            self.workdir,
-            start=start,
-            total=self.total_steps,
-            batch_size=config.batch_size,
-            devices=jax.device_count(),
-            flops=train_flops(config.model, config.views, config.objective),
-            peak=peak_flops(jax.devices()[0].device_kind),
-            active=hosts.is_chief(),
-        )
-
     def rewind(self, diverged: Diverged, rewinds: int) -> tuple[TrainState, int]:
         """Restores the last good state, and moves the data behind the batches that went wrong.
 
-        Args:
-          diverged: the reason.
-          rewinds: number of rewinds before this one.
-
         Raises:
-          UserError: the config says to stop, or allows no more rewinds.
+          UserError: the config says to stop, or allows no more than those `rewinds` before.
         """
         if self.config.on_divergence == "stop" or rewinds == self.config.rewinds:
             raise UserError(
@@ -278,11 +249,7 @@ class Trainer:
         images = self.functions.preview(state.params, *self.first_batch)
         if not hosts.is_chief():
             return
-        title = f"step {step}"
         path = self.workdir / "pictures" / f"step_{step:08d}.png"
-        pictures.draw_pairs(path, jax.tree.map(np.asarray, images), title=title)
-        pictures.draw_curves(
-            self.workdir / "curves.png",
-            read_metrics(self.workdir),
-            title=f"{self.workdir.name}, {title}",
-        )
+        pictures.draw_pairs(path, jax.tree.map(np.asarray, images), title=f"step {step}")
+        title = f"{self.workdir.name}, step {step}"
+        pictures.draw_curves(self.workdir / "curves.png", read_metrics(self.workdir), title=title)

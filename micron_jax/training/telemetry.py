@@ -14,6 +14,9 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.summary import scalar
 
 from micron_jax.files import write_whole, writing
+from micron_jax.training import hosts
+from micron_jax.training.config import PretrainConfig
+from micron_jax.training.flops import peak_flops, train_flops
 
 METRICS_FILE, EVENTS_FOLDER = "metrics.jsonl", "tensorboard"
 _SECONDS = 60  # from flush to flush, and from an error to the next try
@@ -38,45 +41,28 @@ class Telemetry:
     It warns of a full disk and goes on: the lines wait until there is room.
     """
 
-    def __init__(
-        self,
-        workdir: Path,
-        *,
-        start: int,
-        total: int,
-        batch_size: int,
-        devices: int,
-        flops: float,
-        peak: float | None,
-        active: bool,
-    ):
+    def __init__(self, workdir: Path, config: PretrainConfig, *, start: int, total: int):
         """Goes on at step `start` of `total`; removes the lines of later steps, of a lost run.
-
-        Args:
-          workdir: of the run.
-          start, total: steps.
-          batch_size: samples a step, over all `devices`.
-          devices: number of devices that share the work.
-          flops: of a sample, see `flops.train_flops`.
-          peak: FLOP/s of a device; None leaves out the MFU.
-          active: whether this process writes.
 
         Raises:
           UserError: the workdir cannot be written.
         """
-        self._active, self._batch_size, self._devices = active, batch_size, devices
+        self.start, self.total = start, total
+        self._active, self._batch_size = hosts.is_chief(), config.batch_size
         self._unwritable = set()  # what failed when it was last tried
-        self._mfu_per_rate = flops / (devices * peak) if peak else None
+        peak = peak_flops(jax.devices()[0].device_kind)
+        flops = train_flops(config.model, config.views, config.objective)
+        self._mfu_per_rate = flops / (jax.device_count() * peak) if peak else None
         self._bar = tqdm.tqdm(
             total=total,
             initial=start,
             unit="step",
-            disable=not active,
+            disable=not self._active,
             mininterval=0.5 if sys.stderr.isatty() else 20,
             dynamic_ncols=True,
         )
         self.restart_clocks(start)
-        if active:
+        if self._active:
             rows = [row for row in read_metrics(workdir) if row["step"] <= start]
             lines = "".join(json.dumps(row) + "\n" for row in rows)
             with writing(workdir):
@@ -121,7 +107,7 @@ class Telemetry:
             seconds["compute"] = elapsed / steps - sum(seconds.values())
             metrics = metrics | {
                 "samples_per_second": round(rate, 3),
-                "samples_per_second_per_device": round(rate / self._devices, 3),
+                "samples_per_second_per_device": round(rate / jax.device_count(), 3),
                 **{f"{name}_seconds": round(value, 6) for name, value in seconds.items()},
             }
             if self._mfu_per_rate:
@@ -182,9 +168,8 @@ class EventFolder:
 
     def __init__(self, folder: Path, *, first_step: int):
         """TensorBoard hides the events from `first_step` on of earlier files, of a lost run."""
-        self._folder, self._first_step = folder, first_step
-        self._files, self._writer = 0, None
-        self._flush_at, self._try_at = 0.0, 0.0
+        self._folder, self._first_step, self._files, self._writer = folder, first_step, 0, None
+        self._flush_at = self._try_at = 0.0
 
     def add(self, step: int, values: dict[str, float]) -> None:
         """Records scalars by name.
@@ -228,21 +213,20 @@ class EventFolder:
 
 
 class Profiler:
-    """Records the steps of a window with jax's profiler, for TensorBoard."""
+    """Records the steps `first` to `last` with jax's profiler, for TensorBoard; 0 is no step."""
 
-    def __init__(self, folder: Path, window: tuple[int, int]):
-        """Records the steps `window[0]` to `window[1]`, both included; (0, 0) is none."""
-        self._folder, self._window, self._running = folder, window, False
+    def __init__(self, folder: Path, first: int, last: int):
+        self._folder, self._first, self._last, self._running = folder, first, last, False
 
     def before(self, step: int) -> None:
         """Call before each step is dispatched."""
-        if step == self._window[0]:
+        if step == self._first:
             jax.profiler.start_trace(str(self._folder))
             self._running = True
 
     def after(self, step: int, result) -> None:
         """Call after each step is dispatched, with any of its arrays."""
-        if self._running and step >= self._window[1]:
+        if self._running and step >= self._last:
             jax.block_until_ready(result)
             self.close()
 

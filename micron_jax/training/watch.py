@@ -19,26 +19,29 @@ _HEALTHY = {
 
 
 class Diverged(Exception):
-    """Training went wrong.
-
-    Attributes:
-      step: step whose metrics show it.
-    """
+    """Training went wrong; the metrics of `step` show it."""
 
     def __init__(self, step: int, reason: str):
         super().__init__(f"step {step}: {reason}")
         self.step = step
 
 
-class DivergenceWatch:
-    """Checks the metrics of every step, in order."""
+class HealthCheck:
+    """Checks the metrics of every step, in order.
+
+    A loss of `spike` times the median of the last 100 is a spike; 0 knows no spikes.
+    """
 
     def __init__(self, *, spike: float):
-        """A loss of `spike` times the median of the last 100 is a spike; 0 knows no spikes."""
         self._spike, self._losses = spike, collections.deque(maxlen=_WINDOW)
+        self._unwarned = dict(_HEALTHY)
 
-    def check(self, step: int, metrics: dict[str, float]) -> None:
-        """Raises `Diverged` if a metric is not finite, or the loss is a spike."""
+    def check(self, step: int, metrics: dict[str, float]) -> str | None:
+        """Returns a warning, once for each metric, if features that say nothing meet the agreement.
+
+        Raises:
+          Diverged: a metric is not finite, or the loss is a spike.
+        """
         for name, value in metrics.items():
             # The square of a large update overflows before the parameters do.
             if not math.isfinite(value) and name != "update_norm":
@@ -49,19 +52,8 @@ class DivergenceWatch:
             if loss > self._spike * median > 0:
                 raise Diverged(step, f"loss is {loss:.4g}, and its median so far {median:.4g}")
         self._losses.append(loss)
-
-
-class CollapseWatch:
-    """Warns, once for each metric, that the agreement is met by features that say nothing."""
-
-    def __init__(self):
-        self._unwarned = dict(_HEALTHY)
-
-    def check(self, step: int, metrics: dict[str, float]) -> str | None:
-        """Returns a warning, or None."""
         for name, (low, high, meaning) in self._unwarned.items():
-            value = metrics.get(name)
-            if value is not None and not low <= value <= high:
+            if not low <= (value := metrics.get(name, low)) <= high:
                 del self._unwarned[name]
                 return f"step {step}: {name} is {value:.3g}: {meaning}; the agreement has collapsed"
         return None
@@ -71,18 +63,10 @@ class StepMetrics:
     """Metrics of each step, read while the next one runs, so that no device waits for the host."""
 
     def __init__(
-        self,
-        config: PretrainConfig,
-        learning_rate: Callable[[int], float],
-        telemetry: Telemetry,
-        *,
-        start: int,
-        total_steps: int,
+        self, config: PretrainConfig, learning_rate: Callable[[int], float], telemetry: Telemetry
     ):
-        """Records them in `telemetry`; the steps `start` + 1 to `total_steps` come, in order."""
         self._log_every, self._learning_rate = config.log_every, learning_rate
-        self._telemetry, self._start, self._total_steps = telemetry, start, total_steps
-        self._divergence, self._collapse = DivergenceWatch(spike=config.spike), CollapseWatch()
+        self._telemetry, self._health = telemetry, HealthCheck(spike=config.spike)
         self._unread: tuple[int, dict] | None = None
         self.latest: dict[str, float] = {}
 
@@ -92,23 +76,18 @@ class StepMetrics:
         self._unread = step, metrics
 
     def read(self) -> None:
-        """Reads the metrics that wait, if any.
-
-        Raises:
-          Diverged: a metric is not finite, or the loss is a spike.
-        """
+        """Reads the metrics that wait, if any; raises `Diverged`."""
         if self._unread is None:
             return
         (step, metrics), self._unread = self._unread, None
         metrics = {name: float(value) for name, value in metrics.items()}
-        self._divergence.check(step, metrics)
-        if warning := self._collapse.check(step, metrics):
+        if warning := self._health.check(step, metrics):
             self._telemetry.warn(warning)
         metrics["learning_rate"] = float(self._learning_rate(step - 1))
         self.latest = metrics
         self._telemetry.progress(metrics)
-        if step == self._total_steps or step % self._log_every == 0:
+        if step == self._telemetry.total or step % self._log_every == 0:
             self._telemetry.write(step, metrics)
-        if step == self._start + 1:  # compiling is over
+        if step == self._telemetry.start + 1:  # compiling is over
             release_compiler_memory()
             self._telemetry.restart_clocks(step)

@@ -39,7 +39,8 @@ def claim_workdir(workdir: Path, settings: dict, *, free: set[str]) -> None:
             before = up_to_date(json.loads(path.read_text()))
         except ValueError as error:
             raise UserError(f"{path}: not JSON ({error}); use a new workdir") from error
-        before, now = _plain(before), _plain(settings)
+        # As JSON has them, tuples are lists.
+        before, now = (flatten_dict(json.loads(json.dumps(x)), sep=".") for x in (before, settings))
         for name in sorted((before.keys() | now.keys()) - free):
             if before.get(name) != now.get(name):
                 raise UserError(
@@ -49,11 +50,6 @@ def claim_workdir(workdir: Path, settings: dict, *, free: set[str]) -> None:
     with writing(workdir):
         workdir.mkdir(parents=True, exist_ok=True)
         write_json(path, settings)
-
-
-def _plain(settings: dict) -> dict:
-    """Settings by dotted name, with lists for tuples as JSON has them."""
-    return flatten_dict(json.loads(json.dumps(settings)), sep=".")
 
 
 def cache_compiled(workdir: Path) -> None:

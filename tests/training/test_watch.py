@@ -2,48 +2,49 @@ import math
 
 import pytest
 
-from micron_jax.training.watch import CollapseWatch, Diverged, DivergenceWatch
+from micron_jax.training.watch import Diverged, HealthCheck
 
 
-def metrics(loss, **more):
+def metrics(loss=1.0, **more):
     return {"loss": loss, "grad_norm": 1.0} | more
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_what_is_not_finite_is_named(value):
     with pytest.raises(Diverged, match=f"step 3: grad_norm is {value}") as caught:
-        DivergenceWatch(spike=0).check(3, metrics(1.0, grad_norm=value))
+        HealthCheck(spike=0).check(3, metrics(grad_norm=value))
     assert caught.value.step == 3
 
 
 def test_a_spike_is_measured_against_the_median_of_a_hundred():
-    watch = DivergenceWatch(spike=3.0)
+    health = HealthCheck(spike=3.0)
     for step in range(300):  # from 1 down to 0.1, with one loss of twice its neighbors
-        watch.check(step, metrics((2 if step == 150 else 1) * 0.1 ** (step / 300)))
+        health.check(step, metrics((2 if step == 150 else 1) * 0.1 ** (step / 300)))
     with pytest.raises(Diverged, match=r"loss is 0.5, and its median so far 0.14"):
-        watch.check(300, metrics(0.5))
+        health.check(300, metrics(0.5))
 
 
 def test_the_first_losses_are_no_measure():
-    watch = DivergenceWatch(spike=3.0)
+    health = HealthCheck(spike=3.0)
     for step in range(20):
-        watch.check(step, metrics(100.0 if step == 1 else 1.0))
+        health.check(step, metrics(100.0 if step == 1 else 1.0))
 
 
 def test_a_spike_does_not_count_in_the_median():
-    watch = DivergenceWatch(spike=3.0)
+    health = HealthCheck(spike=3.0)
     for step in range(40):
-        watch.check(step, metrics(1.0))
+        health.check(step, metrics())
     for _ in range(100):
         with pytest.raises(Diverged):
-            watch.check(40, metrics(9.0))
+            health.check(40, metrics(9.0))
 
 
 def test_collapse_is_told_once_of_each_kind():
-    watch = CollapseWatch()
-    assert watch.check(1, {"feature_spread": 0.5, "teacher_entropy": 0.5}) is None
-    assert "step 2: feature_spread is 0.01: the CLS" in watch.check(2, {"feature_spread": 0.01})
-    assert watch.check(3, {"feature_spread": 0.01}) is None
-    both = {"feature_spread": 0.01, "teacher_entropy": 0.999}
-    assert "teacher_entropy is 0.999" in watch.check(4, both)
-    assert watch.check(5, both) is None
+    health = HealthCheck(spike=0)
+    assert health.check(1, metrics(feature_spread=0.5, teacher_entropy=0.5)) is None
+    warning = health.check(2, metrics(feature_spread=0.01))
+    assert "step 2: feature_spread is 0.01: the CLS" in warning
+    assert health.check(3, metrics(feature_spread=0.01)) is None
+    both = metrics(feature_spread=0.01, teacher_entropy=0.999)
+    assert "teacher_entropy is 0.999" in health.check(4, both)
+    assert health.check(5, both) is None
