@@ -27,13 +27,11 @@ def load(checkpoint: str | Path, *, weights: str = "student") -> "MicronBert":
     """Loads a checkpoint of any kind.
 
     Args:
-      checkpoint: the name of weights that come with the package, `micron-tiny`; a run's workdir
-        (of a fine-tuning: with its classifier); a folder or a `.safetensors` that
-        `micron-jax convert` wrote; a `.pth` of the PyTorch release; or the name of such a folder
-        on the Hugging Face Hub, `OWNER/NAME` or `OWNER/NAME@REVISION`. A local path
-        wins over a name.
-      weights: `student`, the trained network, or `teacher`, its moving average, of checkpoints
-        trained with DINO.
+      checkpoint: `micron-tiny`, which comes with the package; a run's workdir (of a fine-tuning:
+        with its classifier); a folder or a `.safetensors` that `micron-jax convert` wrote; a
+        `.pth` of the PyTorch release; or such a folder on the Hugging Face Hub, `OWNER/NAME` or
+        `OWNER/NAME@REVISION`. A local path wins over a name.
+      weights: `student`, or `teacher`, its moving average, where training was with DINO.
 
     Raises:
       UserError: no such checkpoint, or a damaged one, or one without a teacher.
@@ -64,8 +62,7 @@ class MicronBert:
 
         The release's `extract_features` (models/mae.py, line 585).
         """
-        tokens = _tokens(self.config, self._params, self._checked(frames))
-        return tokens[:, 1:].astype(jnp.float32)
+        return self._computed(_tokens, frames)[:, 1:].astype(jnp.float32)
 
     @property
     def map_kinds(self) -> tuple[str, ...]:
@@ -87,8 +84,7 @@ class MicronBert:
         """Maps of the motion of each patch against a reference frame of the same face.
 
         Args:
-          frames: uint8 [B, H, W, 3].
-          reference: the frames they are compared with, uint8 [B, H, W, 3].
+          frames, reference: uint8 [B, H, W, 3].
           kind: one of `map_kinds`; None is the first of them. `motion`, of checkpoints trained on
             known motion, is the probability that the patch moved by itself; for `symmetric`,
             `cosine` and `release` see `MicronBertModule.motion_map`.
@@ -102,50 +98,46 @@ class MicronBert:
         kind = kind or self.map_kinds[0]
         if kind not in self.map_kinds:
             raise ValueError(f"kind={kind!r}: choose one of {', '.join(self.map_kinds)}")
-        arguments = self.config, self._params, *self._checked_pair(frames, reference)
-        motion = _motion(*arguments)[0] if kind == "motion" else _motion_map(*arguments, kind)
+        if kind == "motion":
+            motion, _ = self._computed(_motion, frames, reference)
+        else:
+            motion = self._computed(_motion_map, frames, reference, kind=kind)
         return motion.reshape(-1, *self._grid(frames))
 
     def displacement(self, frames, reference) -> jax.Array:
         """The motion of each patch of a reference until another frame of the same face.
 
-        Args:
-          frames: uint8 [B, H, W, 3].
-          reference: the frames they are compared with, uint8 [B, H, W, 3].
-
-        Returns:
-          float32 [B, H / patch, W / patch, 2], (x, y) in px, without the motion of the head.
+        uint8 [B, H, W, 3], both -> float32 [B, H / patch, W / patch, 2], (x, y) in px, without the
+        motion of the head.
 
         Raises:
           ValueError: the checkpoint was not trained on known motion.
         """
         if not self.config.band:
             raise ValueError("this checkpoint has no motion branch, which pretrain_ours trains")
-        pair = self._checked_pair(frames, reference)
-        return _motion(self.config, self._params, *pair)[1].reshape(-1, *self._grid(frames), 2)
+        _, displacement = self._computed(_motion, frames, reference)
+        return displacement.reshape(-1, *self._grid(frames), 2)
 
     def cls_attention(self, frames) -> jax.Array:
         """Attention of the CLS token in the encoder's last block, head by head.
 
         uint8 [B, H, W, 3] -> float32 [B, heads, H / patch, W / patch].
         """
-        weights = _cls_attention(self.config, self._params, self._checked(frames))
-        return weights.reshape(*weights.shape[:2], *self._grid(frames))
+        attention = self._computed(_cls_attention, frames)
+        return attention.reshape(*attention.shape[:2], *self._grid(frames))
 
     def interest(self, frames) -> jax.Array:
         """The Patch of Interest scores, also of a checkpoint that was trained without them.
 
         uint8 [B, H, W, 3] -> float32 [B, H / patch, W / patch] in [-1, 1]; see `models.poi`.
         """
-        scores = _interest(self.config, self._params, self._checked(frames))
-        return scores.reshape(-1, *self._grid(frames))
+        return self._computed(_interest, frames).reshape(-1, *self._grid(frames))
 
     def reconstruct(self, frames, reference) -> jax.Array | None:
         """Frames as the decoder draws them from their micro-attention to a reference.
 
         Args:
-          frames: uint8 [B, S, S, 3] with S = `config.img_size`, in the role of frame t.
-          reference: of the same shape, in the role of frame t + δ.
+          frames, reference: frames t and t + δ, uint8 [B, S, S, 3] with S = `config.img_size`.
 
         Returns:
           uint8 [B, S, S, 3]; None: the checkpoint has no decoder.
@@ -153,8 +145,7 @@ class MicronBert:
         if "decoder" not in self._params:
             return None
         norm_pix = self.info.get("config", {}).get("objective", {}).get("norm_pix", False)
-        pair = self._checked_pair(frames, reference)
-        return _reconstruct(self.config, self._params, *pair, norm_pix)
+        return self._computed(_reconstruct, frames, reference, norm_pix=norm_pix)
 
     def classify(self, onset, apex) -> jax.Array:
         """Probabilities of the classes of the checkpoint's classifier.
@@ -172,75 +163,67 @@ class MicronBert:
         """
         if self.classifier is None:
             raise ValueError("this checkpoint has no classifier: `micron-jax finetune` makes one")
-        onset, apex = self._checked_pair(onset, apex)
+        _check_frames(onset, apex)
         pairs = self.classifier.pairs
         if onset.shape[1:3] != (pairs.size, pairs.size):
             raise ValueError(f"frames are {onset.shape[1:3]}; the classifier's are {pairs.size} px")
         if pairs.registered:
             apex = np.stack([register(*pair)[0] for pair in zip(apex, onset, strict=True)])
         settings = self.config, self.classifier.config, len(self.classifier.classes)
-        pair = normalize(onset), normalize(apex)
-        return _classify(*settings, self._params, self._head, *pair)
+        return _classify(*settings, self._params, self._head, normalize(onset), normalize(apex))
 
-    def _checked_pair(self, frames, reference):
-        frames, reference = self._checked(frames), self._checked(reference)
-        if frames.shape != reference.shape:
-            raise ValueError(f"frames are {frames.shape} and reference is {reference.shape}")
-        return frames, reference
-
-    def _checked(self, frames):
-        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
-            raise ValueError(
-                f"frames are {frames.dtype} {tuple(frames.shape)}; expected uint8 [B, H, W, 3]"
-            )
-        return frames
+    def _computed(self, function: Callable, *frames, **settings):
+        """The result of a function of the network and of normalized frames."""
+        _check_frames(*frames)
+        return _compute(self._params, frames, function, self.config, **settings)
 
     def _grid(self, frames) -> tuple[int, int]:
         return tuple(side // self.config.patch_size for side in frames.shape[1:3])
 
 
-def _jit(*static: str) -> Callable:
-    """Jits a function of hashable settings, parameters and frames."""
-    return functools.partial(jax.jit, static_argnames=("config", *static))
+def _check_frames(*batches) -> None:
+    for frames in batches:
+        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
+            raise ValueError(
+                f"frames are {frames.dtype} {tuple(frames.shape)}; expected uint8 [B, H, W, 3]"
+            )
+    frames, reference = batches[0], batches[-1]
+    if frames.shape != reference.shape:
+        raise ValueError(f"frames are {frames.shape} and reference is {reference.shape}")
 
 
 _classify = jax.jit(classify, static_argnames=("model", "config", "classes"))
 
 
-@_jit()
-def _tokens(config: ModelConfig, params: dict, frames):
-    return bound(config, params).encode(normalize(frames))
+@functools.partial(jax.jit, static_argnames=("function", "config", "kind", "norm_pix"))
+def _compute(params: dict, frames: tuple, function: Callable, config: ModelConfig, **settings):
+    return function(bound(config, params), *map(normalize, frames), **settings)
 
 
-@_jit("kind")
-def _motion_map(config: ModelConfig, params: dict, frames, reference, kind: str):
-    network = bound(config, params)
-    tokens = (network.encode(normalize(x)) for x in (frames, reference))
-    return network.motion_map(*tokens, kind)
+def _tokens(network, images):
+    return network.encode(images)
 
 
-@_jit()
-def _motion(config: ModelConfig, params: dict, frames, reference):
-    logit, displacement = bound(config, params).motion(normalize(frames), normalize(reference))
+def _motion_map(network, images, reference, *, kind: str):
+    return network.motion_map(network.encode(images), network.encode(reference), kind)
+
+
+def _motion(network, images, reference):
+    logit, displacement = network.motion(images, reference)
     return jax.nn.sigmoid(logit), displacement
 
 
-@_jit()
-def _cls_attention(config: ModelConfig, params: dict, frames):
-    attention = bound(config, params).encoder.last_attention(normalize(frames))
-    return attention[:, :, 0, 1:].astype(jnp.float32)
+def _cls_attention(network, images):
+    return network.encoder.last_attention(images)[:, :, 0, 1:].astype(jnp.float32)
 
 
-@_jit()
-def _interest(config: ModelConfig, params: dict, frames):
-    return patch_scores(bound(config, params).encode(normalize(frames)))
+def _interest(network, images):
+    return patch_scores(network.encode(images))
 
 
-@_jit("norm_pix")
-def _reconstruct(config: ModelConfig, params: dict, frames, reference, norm_pix: bool):
-    network, images = bound(config, params), normalize(frames)
-    latent = network.attend(network.encode(images), network.encode(normalize(reference)))
-    patches = network.decode(latent)
+def _reconstruct(network, images, reference, *, norm_pix: bool):
+    config = network.config
+    patches = network.decode(network.attend(network.encode(images), network.encode(reference)))
     if norm_pix:  # the network was trained on patches without mean and deviation
         mean, deviation = patch_moments(patchify(images, config.patch_size))
         patches = patches * deviation + mean

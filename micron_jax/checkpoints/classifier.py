@@ -12,11 +12,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import safetensors.numpy
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from micron_jax.checkpoints.weights import check_arrays
+from micron_jax.checkpoints.weights import check_arrays, encode_arrays
 from micron_jax.config import build
 from micron_jax.errors import UserError
 from micron_jax.models.classifier import ClassifierConfig, Head, PairFeatures
@@ -43,13 +42,10 @@ class Classifier:
     """A head on a network.
 
     Attributes:
-      config: what of a pair it reads.
       classes: their names, in the order of its probabilities.
-      pairs: what it learned from.
       params: {"head": as `Head` has them, "mean" and "deviation": of the features, float32 [F]}.
-      evidence: how classifiers trained alike did on subjects that they had not seen: protocol,
-        split, samples, subjects, seeds, UF1, UAR, their intervals, F1, recall and precision of
-        each class. As JSON holds it.
+      evidence: how classifiers trained alike did on subjects that they had not seen, as JSON holds
+        it: protocol, split, samples, subjects, seeds, UF1, UAR, their intervals, and each class.
     """
 
     config: ClassifierConfig
@@ -67,10 +63,8 @@ class Classifier:
             "pairs": dataclasses.asdict(self.pairs),
             "evidence": self.evidence,
         }
-        tensors = flatten_dict(self.params, sep="/")
-        tensors = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
         text = json.dumps(described, indent=2, ensure_ascii=False) + "\n"
-        return {JSON: text.encode(), TENSORS: safetensors.numpy.save(tensors)}
+        return {JSON: text.encode(), TENSORS: encode_arrays(flatten_dict(self.params, sep="/"))}
 
 
 def read(folder: Path, model: ModelConfig) -> Classifier | None:
@@ -110,11 +104,10 @@ def read(folder: Path, model: ModelConfig) -> Classifier | None:
 def _shapes(model: ModelConfig, config: ClassifierConfig, size: int, classes: int) -> dict:
     """Path -> shape of the arrays of such a classifier."""
 
-    def init(frames):
-        key = jax.random.key(0)
+    def init(key, frames):
         features, _ = PairFeatures(model, config).init_with_output(key, frames, frames)
         head = Head(classes, config).init(key, features, deterministic=True)["params"]
         return {"head": head, "mean": features[0, 0], "deviation": features[0, 0]}
 
     frames = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
-    return flatten_dict(jax.eval_shape(init, frames), sep="/")
+    return flatten_dict(jax.eval_shape(init, jax.random.key(0), frames), sep="/")

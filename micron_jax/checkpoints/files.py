@@ -11,14 +11,18 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import safetensors
-import safetensors.numpy
 
 from micron_jax.checkpoints import card, release
 from micron_jax.checkpoints.classifier import Classifier
-from micron_jax.checkpoints.weights import Weights, check_arrays, read_description, shapes_of
-from micron_jax.errors import UserError
+from micron_jax.checkpoints.weights import (
+    Weights,
+    check_arrays,
+    encode_arrays,
+    read_description,
+    shapes_of,
+)
+from micron_jax.errors import UserError, naming
 from micron_jax.files import writing
 
 CONFIG, ARRAYS = "config.json", "model.safetensors"
@@ -35,7 +39,7 @@ def save(weights: Weights, target: Path, classifier: Classifier | None = None) -
       classifier: a classifier on these weights, which goes into the folder.
 
     Raises:
-      UserError: something is there already, or it cannot be written.
+      UserError: something is there already, it cannot be written, or no `.pth` can hold it.
     """
     alone = target.suffix in (".pth", ".safetensors")
     places = [target.with_suffix(".md"), target] if alone else [target]
@@ -45,14 +49,14 @@ def save(weights: Weights, target: Path, classifier: Classifier | None = None) -
     text = card.text(weights, target.name, classifier).encode()
     settings = json.dumps(weights.described(), indent=None if alone else 2)
     if target.suffix == ".pth":
-        try:
+        with naming(target):
             contents = {places[0].name: text, target.name: release.encode_checkpoint(weights)}
-        except UserError as error:
-            raise UserError(f"{target}: {error}") from error
     elif alone:
-        contents = {places[0].name: text, target.name: _encode(weights, {SETTINGS: settings})}
+        arrays = encode_arrays(weights.flat(), {SETTINGS: settings})
+        contents = {places[0].name: text, target.name: arrays}
     else:
-        contents = {"README.md": text, CONFIG: f"{settings}\n".encode(), ARRAYS: _encode(weights)}
+        arrays = encode_arrays(weights.flat())
+        contents = {"README.md": text, CONFIG: f"{settings}\n".encode(), ARRAYS: arrays}
         contents |= classifier.files() if classifier else {}
         contents = {f"{target.name}/{name}": data for name, data in contents.items()}
     with writing(target):
@@ -72,16 +76,10 @@ def read_folder(folder: Path) -> Weights:
     Raises:
       UserError: a file is missing, damaged or of another kind.
     """
-    path, file = folder / CONFIG, folder / ARRAYS
-    try:
-        described = json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise UserError(f"{folder}: no {CONFIG}, so not a converted checkpoint") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); convert again") from error
-    if not file.is_file():
-        raise UserError(f"{folder}: no {ARRAYS} beside {CONFIG}")
-    return _read(file, described, described_in=path)
+    for name in (CONFIG, ARRAYS):
+        if not (folder / name).is_file():
+            raise UserError(f"{folder}: no {name}, so not a converted checkpoint")
+    return _read(folder / ARRAYS, folder / CONFIG)
 
 
 def read_file(path: Path) -> Weights:
@@ -97,32 +95,25 @@ def read_file(path: Path) -> Weights:
         if (path.parent / CONFIG).is_file():
             mend = f"they may be in the {CONFIG} beside it: name the folder, {path.parent}"
         raise UserError(f"{path}: its metadata hold no settings of ours; {mend}")
+    return _read(path, path, settings)
+
+
+def _read(file: Path, described_in: Path, settings: str | None = None) -> Weights:
+    """The arrays of a file, which must be those that its settings ask for."""
     try:
-        described = json.loads(settings)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: its settings cannot be read ({error}); convert again") from error
-    return _read(path, described, described_in=path)
-
-
-def _encode(weights: Weights, metadata: dict[str, str] | None = None) -> bytes:
-    """All arrays by path; the same weights give the same bytes."""
-    arrays = {name: np.ascontiguousarray(value) for name, value in weights.flat().items()}
-    return safetensors.numpy.save(arrays, metadata)
-
-
-def _read(file: Path, described: object, *, described_in: Path) -> Weights:
-    """The arrays of a file, which must be those that its description asks for."""
+        described = json.loads(described_in.read_text() if settings is None else settings)
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(
+            f"{described_in}: its settings cannot be read ({error}); convert again"
+        ) from error
     config, info = read_description(described_in, described)
     with _opened(file) as opened:
         arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    try:
-        shapes = shapes_of(
-            config,
-            decoder="params/decoder/positions" in arrays,
-            aux_cls="params/aux_cls/kernel" in arrays,
-        )
-    except UserError as error:
-        raise UserError(f"{described_in}: {error}") from error
+    parts = {
+        part: any(f"params/{part}/" in name for name in arrays) for part in ("decoder", "aux_cls")
+    }
+    with naming(described_in):
+        shapes = shapes_of(config, **parts)
     asker = "its own description" if described_in == file else f"its {described_in.name}"
     check_arrays(file, arrays, shapes, asker=asker, mend="convert again")
     return Weights.from_flat(config, arrays, info)

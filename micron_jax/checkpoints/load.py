@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-import numpy as np
+from flax.traverse_util import flatten_dict
 
 from micron_jax.checkpoints import classifier, files, hub, release
 from micron_jax.checkpoints.weights import Weights, check_arrays, shapes_of
@@ -77,13 +77,9 @@ def _read_workdir(workdir: Path) -> Weights:
         raise UserError(f"{path}: not the config of a run ({error})") from error
     step, tree = read_weights(workdir)
     info = {"source": f"pretraining, step {step}", "config": settings}
-    center = np.zeros((1, 0), np.float32) if tree["center"] is None else tree["center"]
-    weights = Weights(config, tree["params"], tree["teacher"] or {}, center, info)
-    check_arrays(
-        f"{workdir}, step {step}",
-        weights.flat(),
-        shapes_of(config),
-        asker=f"its {CONFIG_FILE}",
-        mend="of another version of micron_jax, or damaged",
-    )
-    return weights
+    tree = {part: values for part, values in tree.items() if values is not None}
+    arrays = flatten_dict(tree, sep="/")
+    mend = "of another version of micron_jax, or damaged"
+    where, asker = f"{workdir}, step {step}", f"its {CONFIG_FILE}"
+    check_arrays(where, arrays, shapes_of(config), asker=asker, mend=mend)
+    return Weights.from_flat(config, arrays, info)

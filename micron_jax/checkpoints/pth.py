@@ -8,6 +8,7 @@ the machine here is our own. It knows the opcodes that torch writes, nothing on 
 called, and `_construct` lists all it can make.
 """
 
+import functools
 import math
 import os
 import pickletools
@@ -21,7 +22,7 @@ from typing import Any, NamedTuple
 import ml_dtypes
 import numpy as np
 
-from micron_jax.errors import UserError
+from micron_jax.errors import UserError, naming
 
 _KINDS = (  # torch's storage, torch's dtype, numpy's dtype
     ("DoubleStorage", "float64", "<f8"),
@@ -47,6 +48,7 @@ _BUILDERS = (
     "torch._utils._rebuild_parameter_with_state",  # a parameter that was given attributes
 )
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
+_EMPTY = {"EMPTY_DICT": dict, "EMPTY_LIST": list}
 _LITERALS = ("BININT", "LONG1", "LONG4", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE")  # prefixes
 _LEGACY = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # the number that torch before 1.6 wrote first
 _DAMAGED = "is damaged or cut short: download or copy it again"
@@ -57,8 +59,6 @@ class _Name(str):
 
 
 class _Storage(NamedTuple):
-    """`count` numbers of `dtype` at the start of `raw`."""
-
     raw: bytes
     dtype: np.dtype
     count: int
@@ -77,21 +77,15 @@ def read(path: str | os.PathLike) -> Any:
       UserError: no such file, not a zip checkpoint, damaged, compressed, or asking for a name
         outside the few that weights need.
     """
-    try:
-        with open(path, "rb") as file:
-            return _read_file(file)
-    except UserError as error:
-        why, cause = str(error), error.__cause__
-    except FileNotFoundError as error:
-        why, cause = "does not exist: check the path", error
-    except IsADirectoryError as error:
-        why, cause = "is a folder: give the .pth file in it", error
-    except MemoryError as error:
-        why, cause = "does not fit in memory: read it on a larger machine", error
-    except (OSError, ValueError) as error:
-        reason = _shown(getattr(error, "strerror", error))
-        why, cause = f"cannot be opened ({reason}): check the path and its permissions", error
-    raise UserError(f"{_shown(os.fspath(path))} {why}") from cause
+    with naming(_shown(os.fspath(path))):
+        try:
+            with open(path, "rb") as file:
+                return _read_file(file)
+        except MemoryError as error:
+            raise UserError("does not fit in memory: read it on a larger machine") from error
+        except (OSError, ValueError) as error:
+            reason = _shown(getattr(error, "strerror", error))
+            raise UserError(f"cannot be opened ({reason}): check the path") from error
 
 
 def _shown(text: Any) -> str:
@@ -114,16 +108,12 @@ def _read_file(file: Any) -> Any:
         with zipfile.ZipFile(file) as archive:
             root = _checked_root(archive, os.fstat(file.fileno()).st_size)
             code = archive.read(f"{root}/data.pkl")
-            records: dict[tuple[str, str], bytes] = {}
 
+            @functools.cache
             def record(key: str, kind: str) -> bytes:
-                if (key, kind) not in records:
-                    raw = archive.read(f"{root}/data/{key}")
-                    # A bool of a byte that is neither 0 nor 1 is neither true nor false to numpy.
-                    if kind == "torch.BoolStorage":
-                        raw = raw.translate(b"\0" + b"\1" * 255)
-                    records[key, kind] = raw
-                return records[key, kind]
+                raw = archive.read(f"{root}/data/{key}")
+                # A bool of a byte that is neither 0 nor 1 is neither true nor false to numpy.
+                return raw.translate(b"\0" + b"\1" * 255) if kind == "torch.BoolStorage" else raw
 
             return _run(code, record)
     # OSError: a seek outside the file; RuntimeError: encrypted; KeyError: a record is missing.
@@ -155,7 +145,7 @@ def _checked_root(archive: zipfile.ZipFile, file_size: int) -> str:
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         raise UserError("has compressed records, unlike torch's: re-save it with torch.save")
     if any(entry.compress_size != entry.file_size for entry in entries):
-        raise zipfile.BadZipFile("a stored entry of two sizes")
+        raise UserError(_DAMAGED)
     if len(names) < len(entries) or sum(entry.file_size for entry in entries) > file_size:
         raise UserError("has records that overlap or repeat: re-save it with torch.save")
     order = f"{root}/byteorder"  # absent before torch 2.1
@@ -165,11 +155,7 @@ def _checked_root(archive: zipfile.ZipFile, file_size: int) -> str:
 
 
 def _run(code: bytes, record: Callable[[str, str], bytes]) -> Any:
-    """Runs a pickle that may hold every opcode that torch writes, and no other.
-
-    Args:
-      record: storage key, storage type -> its bytes.
-    """
+    """Runs a pickle that holds no opcode but torch's; `record`: storage key, type -> its bytes."""
     stack: list[Any] = []
     below: list[list[Any]] = []  # what the stack was at each open MARK
     memo: dict[int, Any] = {}
@@ -184,10 +170,8 @@ def _run(code: bytes, record: Callable[[str, str], bytes]) -> Any:
             stack.append(arg)
         elif name in _CONSTANTS:
             stack.append(_CONSTANTS[name])
-        elif name == "EMPTY_DICT":
-            stack.append({})
-        elif name == "EMPTY_LIST":
-            stack.append([])
+        elif name in _EMPTY:
+            stack.append(_EMPTY[name]())
         elif name == "MARK":
             below.append(stack)
             stack = []

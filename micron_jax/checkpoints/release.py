@@ -15,7 +15,7 @@ import numpy as np
 from micron_jax.checkpoints import pth, pth_writer
 from micron_jax.checkpoints.release_architecture import infer_config, release_args
 from micron_jax.checkpoints.weights import Weights, check_arrays, read_description, shapes_of
-from micron_jax.errors import UserError
+from micron_jax.errors import UserError, naming
 from micron_jax.models.config import ModelConfig
 
 DESCRIPTION = "micron_jax"  # a checkpoint's entry that the release passes over
@@ -112,7 +112,7 @@ def read_checkpoint(path: Path) -> Weights:
             f"{path}: holds no 'args', which say how the model was built; "
             "save {'model', 'args', 'epoch'} as the release does"
         )
-    args = args if isinstance(args, dict) else vars(args)
+    args = vars(args) if isinstance(args, Namespace) else args
     state = _float32_state(path, checkpoint["model"])
     if DESCRIPTION in checkpoint:
         config, info = read_description(path, _plain(path, checkpoint[DESCRIPTION]))
@@ -125,14 +125,12 @@ def read_checkpoint(path: Path) -> Weights:
     }
     if config.dma_tied:  # see `state_dict`
         state = {name: value for name, value in state.items() if not name.startswith("att.to_k.")}
-    try:
+    with naming(path):
         shapes = release_shapes(config, **parts)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
     mend = "save the whole model as the release does"
     check_arrays(path, state, shapes, asker="Micron-BERT", mend=mend)
-    names = {name: release_name(name) for name in shapes_of(config, **parts)}
-    arrays = {name: from_release(name, state[there]) for name, there in names.items()}
+    ours = shapes_of(config, **parts)
+    arrays = {name: from_release(name, state[release_name(name)]) for name in ours}
     return Weights.from_flat(config, arrays, _plain(path, info))
 
 

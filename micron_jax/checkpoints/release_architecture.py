@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from micron_jax.checkpoints.weights import Weights
-from micron_jax.errors import UserError
+from micron_jax.errors import UserError, naming
 from micron_jax.models.config import SIZES, ModelConfig
 
 RELEASE_MODEL = "mae_vit_small_patch8"  # the one size that the release names (models/mae.py)
@@ -34,11 +34,6 @@ def infer_config(path: Path, state: dict, args: dict) -> ModelConfig:
         numbers = [re.match(rf"{prefix}\.(\d{{1,6}})\.", name) for name in state]
         return 1 + max((int(n[1]) for n in numbers if n), default=0)
 
-    def heads(name):
-        if type(args[name]) is not int:
-            raise UserError(f"{path}: its args say {name}={args[name]!r}, which is no number")
-        return args[name]
-
     width, _, patch_size, _ = shape("backbone.patch_embed.proj.weight", 4)
     patches = shape("backbone.pos_embed", 3)[1] - 1
     fields = dict(
@@ -53,9 +48,8 @@ def infer_config(path: Path, state: dict, args: dict) -> ModelConfig:
         fields["decoder_width"] = shape("decoder_pos_embed", 3)[2]
         fields["decoder_depth"] = depth("decoder_blocks")
     if any(name.startswith(("student.head.", "teacher.")) for name in state):
-        outputs, bottleneck = shape("student.head.last_layer.weight_v", 2)
-        fields["projection_dim"] = outputs
-        fields["projection_bottleneck"] = bottleneck
+        last = shape("student.head.last_layer.weight_v", 2)
+        fields["projection_dim"], fields["projection_bottleneck"] = last
         fields["projection_hidden"] = shape("student.head.mlp.0.weight", 2)[0]
     small = SIZES["small"]
     if args.get("model_name") == RELEASE_MODEL:  # then a block that is missing is missed
@@ -63,7 +57,9 @@ def infer_config(path: Path, state: dict, args: dict) -> ModelConfig:
     is_small = all(fields.get(k, v) == v for k, v in small.items() if not k.endswith("heads"))
     for field, name in (("heads", "num_heads"), ("decoder_heads", "decoder_num_heads")):
         if name in args:
-            fields[field] = heads(name)
+            fields[field] = args[name]
+            if type(args[name]) is not int:
+                raise UserError(f"{path}: its args say {name}={args[name]!r}, which is no number")
         elif is_small:
             fields[field] = small[field]
         elif field == "heads" or "decoder_width" in fields:
@@ -74,10 +70,8 @@ def infer_config(path: Path, state: dict, args: dict) -> ModelConfig:
     if "decoder_width" not in fields:
         # No decoder to describe; the decoder of the config is never built.
         fields |= {k: v for k, v in small.items() if k.startswith("decoder_")}
-    try:
+    with naming(f"{path}: describes no possible model"):
         return ModelConfig(**fields)
-    except UserError as error:
-        raise UserError(f"{path}: describes no possible model: {error}") from error
 
 
 def is_release_size(config: ModelConfig) -> bool:
@@ -92,31 +86,29 @@ def release_args(weights: Weights) -> dict:
     What a checkpoint of the release came with stays, unless the weights say otherwise. Two are
     added, `num_heads` and `decoder_num_heads`, which no shape tells.
     """
-    config, info = weights.config, weights.info
-    came_with = info.get("args")
-    return (
-        dict(
-            model_name=RELEASE_MODEL if is_release_size(config) else "MaskedAutoencoderViT",
-            att_loss=False,
-            local_crops_number=8,
-            warmup_teacher_temp=0.04,
-            teacher_temp=0.04,
-            warmup_teacher_temp_epochs=0,
-            epochs=200,
-            out_dim=128,
-        )
-        | (came_with if isinstance(came_with, dict) else {})
-        | dict(
-            img_size=config.img_size,
-            diag_att=config.dma_diagonal,
-            has_decoder="decoder" in weights.params,
-            aux_cls="aux_cls" in weights.params,
-            enable_dino=config.projection_dim > 0,
-            num_heads=config.heads,
-            decoder_num_heads=config.decoder_heads,
-        )
-        | (dict(out_dim=config.projection_dim) if config.projection_dim else {})
+    config, origin = weights.config, weights.info.get("args")
+    args = dict(
+        model_name=RELEASE_MODEL if is_release_size(config) else "MaskedAutoencoderViT",
+        att_loss=False,
+        local_crops_number=8,
+        warmup_teacher_temp=0.04,
+        teacher_temp=0.04,
+        warmup_teacher_temp_epochs=0,
+        epochs=200,
+        out_dim=128,
     )
+    args |= origin if isinstance(origin, dict) else {}
+    args |= dict(
+        img_size=config.img_size,
+        diag_att=config.dma_diagonal,
+        has_decoder="decoder" in weights.params,
+        aux_cls="aux_cls" in weights.params,
+        enable_dino=config.projection_dim > 0,
+        num_heads=config.heads,
+        decoder_num_heads=config.decoder_heads,
+        out_dim=config.projection_dim or args["out_dim"],
+    )
+    return args
 
 
 def class_arguments(weights: Weights) -> dict:

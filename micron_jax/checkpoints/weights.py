@@ -7,10 +7,11 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import safetensors.numpy
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from micron_jax.config import build
-from micron_jax.errors import UserError
+from micron_jax.errors import UserError, naming
 from micron_jax.models.config import ModelConfig
 from micron_jax.training.state import init_params
 
@@ -26,7 +27,6 @@ class Weights:
     """The arrays of a network, on the host.
 
     Attributes:
-      config: its architecture.
       params: parameters by part (encoder, dma, and what there is of decoder and head).
       teacher: the teacher's encoder and head, or empty.
       center: of the teacher's outputs, [1, K], or empty.
@@ -42,9 +42,8 @@ class Weights:
     @classmethod
     def from_flat(cls, config: ModelConfig, arrays: Mapping, info: dict) -> "Weights":
         """The inverse of `flat`."""
-        tree = unflatten_dict(arrays, sep="/")
-        center = tree.get("center", np.zeros((1, 0), np.float32))
-        return cls(config, tree["params"], tree.get("teacher", {}), center, info)
+        tree = {"teacher": {}, "center": np.zeros((1, 0), np.float32)}
+        return cls(config, info=info, **tree | unflatten_dict(arrays, sep="/"))
 
     def flat(self) -> dict[str, np.ndarray]:
         """All arrays by path: `params/encoder/cls`, `teacher/head/fc1/bias`, `center`."""
@@ -54,8 +53,7 @@ class Weights:
     def chosen(self, which: str) -> "Weights":
         """The same with the encoder and head of the `student` (as they are) or of the `teacher`.
 
-        The teacher is the student's moving average; it has no micro-attention and no decoder of
-        its own, so those stay the student's.
+        The teacher has no micro-attention and no decoder, so those stay the student's.
 
         Raises:
           UserError: there is no teacher, or no such choice.
@@ -74,8 +72,7 @@ class Weights:
 
     def described(self) -> dict:
         """Format, settings and origin, as files hold them beside the arrays."""
-        model = dataclasses.asdict(self.config)
-        return {"format": FORMAT, "model": model, "info": self.info}
+        return {"format": FORMAT, "model": dataclasses.asdict(self.config), "info": self.info}
 
 
 def read_description(where: str | Path, described: object) -> tuple[ModelConfig, dict]:
@@ -84,15 +81,14 @@ def read_description(where: str | Path, described: object) -> tuple[ModelConfig,
     Raises:
       UserError: it is of another format, or describes no model.
     """
-    try:
-        if described["format"] != FORMAT:
-            raise UserError(f"format {described['format']!r}, not {FORMAT!r}")
-        config = build(ModelConfig, described["model"], section="model")
-        return config, dict(described.get("info", {}))
-    except UserError as error:
-        raise UserError(f"{where}: {error}") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"{where}: not a description of ours ({error!r})") from error
+    with naming(where):
+        try:
+            if described["format"] != FORMAT:
+                raise UserError(f"format {described['format']!r}, not {FORMAT!r}")
+            config = build(ModelConfig, described["model"], section="model")
+            return config, dict(described.get("info", {}))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise UserError(f"not a description of ours ({error!r})") from error
 
 
 @functools.cache
@@ -120,17 +116,20 @@ def shapes_of(config: ModelConfig, *, decoder: bool = True, aux_cls: bool = Fals
     return flatten_dict(tree, sep="/")
 
 
+def encode_arrays(arrays: Mapping, metadata: dict[str, str] | None = None) -> bytes:
+    """A `.safetensors` of arrays by name; the same arrays give the same bytes."""
+    arrays = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
+    return safetensors.numpy.save(arrays, metadata)
+
+
 def check_arrays(
     where: str | Path, arrays: Mapping, shapes: Mapping, *, asker: str, mend: str
 ) -> None:
     """Checks that a file holds the arrays of a network, all float32 and finite, and no others.
 
     Args:
-      where: the file, as messages name it.
-      arrays: name -> array.
-      shapes: name -> `ShapeDtypeStruct` of the array that must be there.
-      asker: what asks for these shapes, as messages name it.
-      mend: the end of messages.
+      arrays, shapes: name -> array, and name -> `ShapeDtypeStruct` that it must have.
+      where, asker, mend: in messages the file, what asks for these shapes, and the end.
 
     Raises:
       UserError: one is missing, unknown, of another shape or dtype, NaN or infinite.
@@ -140,16 +139,14 @@ def check_arrays(
     if unknown := [name for name in arrays if name not in shapes]:
         raise UserError(f"{where}: holds {_some(unknown)}, unknown to {asker}; {mend}")
     for name, array in arrays.items():
-        shape, wanted = array.shape, shapes[name].shape
-        if shape != wanted:
+        if (shape := array.shape) != (wanted := shapes[name].shape):
             transposed = ", transposed" if shape == wanted[::-1] else ""
             raise UserError(
                 f"{where}: {name} has shape {shape}{transposed}, {asker} asks for {wanted}; {mend}"
             )
         if array.dtype != np.float32:
             raise UserError(f"{where}: {name} is {array.dtype}, not float32; {mend}")
-        if not np.isfinite(array).all():
-            count = int(array.size - np.isfinite(array).sum())
+        if count := np.count_nonzero(~np.isfinite(array)):
             raise UserError(
                 f"{where}: {name} holds {count} numbers that are NaN or infinite: the training "
                 "that made it diverged, or the file is damaged; take an earlier checkpoint"

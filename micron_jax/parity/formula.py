@@ -25,7 +25,7 @@ from micron_jax.models.config import ModelConfig
 from micron_jax.models.layers import patchify
 from micron_jax.models.micron_bert import MicronBertModule
 from micron_jax.parity import layer_outputs
-from micron_jax.parity.recorded import Check, Recording, check, vectors
+from micron_jax.parity.recorded import Check, Recording, check, check_complete, vectors
 from micron_jax.training.losses import ObjectiveConfig, reconstruction_loss
 from micron_jax.training.optimizer import OptimizerConfig, make_optimizer
 from micron_jax.training.state import new_state
@@ -49,14 +49,15 @@ _OBJECTIVE = {
     "teacher_temperature_start": "warmup_teacher_temp", "teacher_temperature": "teacher_temp",
     "teacher_temperature_epochs": "warmup_teacher_temp_epochs", "teacher_momentum": "momentum",
 }  # fmt: skip
+_MODES = ("full", "diag")  # the release's `diag_att` off and on
+_CURVES = {"total": "loss", "reconstruction": "reconstruction", "dino": "agreement"}
 _TRAINING = ("local_crops_number", "local_size", "epochs", "iters", "lr", "wd", "steps")
 
 
 def model_config(settings: dict, *, diagonal: bool) -> ModelConfig:
     """The recorded network; `diagonal` is the release's `diag_att`."""
-    return ModelConfig(
-        dma_diagonal=diagonal, **{field: settings[name] for field, name in _MODEL.items()}
-    )
+    fields = {field: settings[name] for field, name in _MODEL.items()}
+    return ModelConfig(dma_diagonal=diagonal, **fields)
 
 
 def _normal(settings: dict, name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -109,22 +110,17 @@ def compare(recording: Recording) -> Iterator[Check]:
       UserError: arrays or settings are missing, or a shape is not that of the settings.
     """
     source, settings, results = recording.source, recording.settings, recording.results
-    needed = [*_COMMON, *(f"{m}/{n}" for m in ("full", "diag") for n in _EACH)]
-    if missing := [name for name in needed if name not in results]:
-        raise UserError(f"{source}: a recording without {', '.join(missing)}; record it again")
-    needed = (*_MODEL.values(), *_OBJECTIVE.values(), *_TRAINING)
-    if missing := [name for name in needed if name not in settings]:
-        raise UserError(f"{source}: its config does not say {', '.join(missing)}; record it again")
-    for mode in ("full", "diag"):
+    check_complete(source, settings, [*_MODEL.values(), *_OBJECTIVE.values(), *_TRAINING])
+    check_complete(source, results, [*_COMMON, *(f"{m}/{n}" for m in _MODES for n in _EACH)])
+    for mode in _MODES:
         curves = results[f"{mode}/losses"]
         if curves.shape != (settings["steps"], 3):
             raise UserError(f"{source}: {mode}/losses has shape {curves.shape}; record it again")
-        names = (f"{mode}/losses/{part}" for part in ("total", "reconstruction", "dino"))
+        names = (f"{mode}/losses/{part}" for part in _CURVES)
         results = results | dict(zip(names, curves.T, strict=True))
     views = formula_views(settings, results["features"].shape[0])
-    for diagonal in (False, True):
-        weights = formula_weights(settings, model_config(settings, diagonal=diagonal))
-        mode = "diag" if diagonal else "full"
+    for mode in _MODES:
+        weights = formula_weights(settings, model_config(settings, diagonal=mode == "diag"))
         named = {p: results[f"{mode}/{p}_names"].astype(str).tolist() for p in ("grad", "final")}
         for computed in (_outputs(weights, views), _training(settings, weights, views, named)):
             for name, values, kind in computed:
@@ -169,36 +165,31 @@ def _outputs(weights: Weights, views: dict) -> _Results:
 def _training(settings: dict, weights: Weights, views: dict, named: dict) -> _Results:
     """The gradients of the first step, the center after it, the curves and the final state.
 
-    Args:
-      named: `grad` and `final` -> the release's names of the arrays that are summarized.
+    `named`: `grad` and `final` -> the release's names of the arrays that are summarized.
     """
-    objective = ObjectiveConfig(
-        agreement="dino", **{field: settings[name] for field, name in _OBJECTIVE.items()}
-    )
+    fields = {field: settings[name] for field, name in _OBJECTIVE.items()}
+    objective = Objective(weights.config, ObjectiveConfig(agreement="dino", **fields))
     optimizer = make_optimizer(OptimizerConfig(weight_decay=settings["wd"]), settings["lr"])
     epoch = settings["iters"]
-    objective = Objective(weights.config, objective)
     step = TrainStep(objective, optimizer, epoch, settings["epochs"] * epoch)
     gradients, update = jax.jit(step.gradients), jax.jit(step.update)
     tree = jax.tree.map(jnp.asarray, (weights.params, weights.teacher, weights.center))
     state = new_state(tree[0], optimizer, dino=True).replace(teacher=tree[1], center=tree[2])
-    curves = {"total": [], "reconstruction": [], "dino": []}
-    parts_of = {"total": "loss", "reconstruction": "reconstruction", "dino": "agreement"}
+    history = []
     for number in range(settings["steps"]):
         grads, parts = gradients(state, views)
         state = update(state, grads, parts)
-        for name, values in curves.items():
-            values.append(parts[parts_of[name]])
+        history.append(parts)
         if number == 0:
-            tree = {"params": grads}
-            yield from _summaries(weights.config, tree, named["grad"], "grad", "gradient")
+            yield from _summaries({"params": grads}, named["grad"], "grad", "gradient")
             yield "center_after_step0", state.center, "output"
-    yield from ((f"losses/{name}", np.array(values), "curve") for name, values in curves.items())
+    for name, part in _CURVES.items():
+        yield f"losses/{name}", np.array([parts[part] for parts in history]), "curve"
     tree = {"params": state.params, "teacher": state.teacher, "center": state.center}
-    yield from _summaries(weights.config, tree, named["final"], "final", "final")
+    yield from _summaries(tree, named["final"], "final", "final")
 
 
-def _summaries(config: ModelConfig, tree: dict, names: list, prefix: str, kind: str) -> _Results:
+def _summaries(tree: dict, names: list, prefix: str, kind: str) -> _Results:
     """Norm and first element of each named array of the release."""
     flat = {path: np.asarray(x, np.float64) for path, x in flatten_dict(tree, sep="/").items()}
     arrays = release_arrays(flat)

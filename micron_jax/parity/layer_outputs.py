@@ -27,11 +27,11 @@ def outputs(weights: Weights, views: dict) -> dict[str, np.ndarray]:
       views: `rep`, `ref`, `cur` [B, H, W, 3]; for the projections also `global` [B, 2, H, W, 3]
         and `local` [B, V, h, w, 3].
     """
-    layers = jax.jit(functools.partial(_outputs, weights.config))
-    named = layers(weights.params, weights.teacher, views)
+    named = _outputs(weights.config, weights.params, weights.teacher, views)
     return {name: np.asarray(value) for name, value in named.items()}
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def _outputs(config: ModelConfig, params: dict, teacher: dict, views: dict) -> dict:
     module = MicronBertModule(dataclasses.replace(config, blocks="unrolled"))  # a loop shows none
 

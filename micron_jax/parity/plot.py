@@ -30,16 +30,14 @@ def draw(checks: Sequence[Check], path: Path) -> None:
     colors = [_SOUND if check.ok else _FAILED for check in checks]
     axes.vlines(x, _LEAST, errors, colors=colors, linewidth=1)
     axes.scatter(x, errors, c=colors, s=28, zorder=3)
-    axes.step(
-        x, [check.bound for check in checks], _BOUND, where="mid", linestyle="--", linewidth=1
-    )
-    axes.annotate("bound", (x[0], checks[0].bound), xytext=(0, 4), textcoords="offset points",
-                  color=_BOUND)  # fmt: skip
+    bounds = [check.bound for check in checks]
+    axes.step(x, bounds, _BOUND, where="mid", linestyle="--", linewidth=1)
+    axes.annotate("bound", (0, bounds[0]), (0, 4), textcoords="offset points", color=_BOUND)
     axes.set_yscale("log")
     axes.set_ylim(_LEAST, max(1e-3, 3 * errors.max()))
     axes.set_xlim(-0.7, len(checks) - 0.3)
-    axes.set_xticks(x, [check.name for check in checks], rotation=60, ha="right", fontsize=8,
-                    rotation_mode="anchor")  # fmt: skip
+    names = [check.name for check in checks]
+    axes.set_xticks(x, names, rotation=60, ha="right", fontsize=8, rotation_mode="anchor")
     axes.set_ylabel("max |JAX − release| / max |release|")
     failed = [check.name for check in checks if not check.ok]
     verdict = f"first to differ: {failed[0]}" if failed else "all within their bounds"

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import zipfile
 import zlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,6 @@ class Check:
     """One comparison with the release.
 
     Attributes:
-      name: of the array or the layer.
       error: the largest difference, divided by the largest absolute value of the release.
       bound: of the error.
       largest: difference, absolute.
@@ -72,18 +72,18 @@ def read(path: Path) -> Recording:
     Raises:
       UserError: no recording, or a damaged one.
     """
-    damage = (OSError, ValueError, TypeError, KeyError, EOFError, AttributeError)
+    if not path.exists():
+        raise UserError(f"{path}: no such file")
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
-    except (*damage, zipfile.BadZipFile, zlib.error) as error:  # AttributeError: a lone array
+            arrays = dict(file)
+    except (  # TypeError: a lone array
+        OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error,
+    ) as error:  # fmt: skip
         raise UserError(f"{path}: not a readable .npz recording; copy it again") from error
     by_formula = str(arrays.get("format")) != FORMAT
     needed = ("config", "salt") if by_formula else ("weights",)
-    if missing := [name for name in needed if name not in arrays]:
-        raise UserError(f"{path}: a recording without {', '.join(missing)}; record it again")
+    check_complete(path, arrays, needed)
     try:
         settings = json.loads(str(arrays[needed[0]]))
     except ValueError as error:
@@ -91,8 +91,17 @@ def read(path: Path) -> Recording:
     if by_formula:
         results = {name: array for name, array in arrays.items() if name not in needed}
         return Recording(str(path), results, settings={**settings, "salt": str(arrays["salt"])})
-    results, views = _below(arrays, "theirs/"), _below(arrays, "views/")
+    results, views = (
+        {name.removeprefix(prefix): x for name, x in arrays.items() if name.startswith(prefix)}
+        for prefix in ("theirs/", "views/")
+    )
     return Recording(str(path), results, views, checksums=settings)
+
+
+def check_complete(source: object, parts: Mapping, names: Iterable[str]) -> None:
+    """Raises a `UserError` that says which parts a recording lacks."""
+    if missing := [name for name in names if name not in parts]:
+        raise UserError(f"{source}: a recording without {', '.join(missing)}; record it again")
 
 
 def write(recording: Recording, path: Path) -> None:
@@ -111,10 +120,8 @@ def vectors(source: str, name: str, values, reference: np.ndarray) -> tuple[np.n
     """Two arrays as float64 [K], of a sub-sampled reference only the tokens and channels it holds.
 
     Args:
-      source: of the reference, as messages name it.
-      name: of the arrays.
-      values: of this package.
-      reference: of the release.
+      source, name: of the reference, as messages name them.
+      values, reference: of this package and of the release.
 
     Raises:
       UserError: their shapes do not fit.
@@ -140,7 +147,3 @@ def check(name: str, values: np.ndarray, reference: np.ndarray, kind: str) -> Ch
     cosine = float(values @ reference / lengths) if lengths else 1.0
     error = largest / (float(np.abs(reference).max()) or 1.0)
     return Check(name, error, BOUNDS[kind], largest, cosine)
-
-
-def _below(arrays: dict, prefix: str) -> dict[str, np.ndarray]:
-    return {n.removeprefix(prefix): x for n, x in arrays.items() if n.startswith(prefix)}

@@ -11,12 +11,12 @@ The exit status is 0, or 3 after a line on standard output that names what is wr
 """
 
 import argparse
+import collections
 import functools
 import importlib.abc
 import importlib.machinery
 import json
 import sys
-import types
 import zlib
 
 import numpy as np
@@ -26,23 +26,17 @@ class Unusable(Exception):
     """The checkout, the checkpoint or a package cannot be used; the message is one line."""
 
 
-class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """An importer of empty modules in place of a missing or broken package and all below it.
+class NoTorchvision(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """An importer of empty modules in place of torchvision and all below it.
 
     timm imports torchvision for its data loaders, which the release does not use; and a
     torchvision that was built for another torch fails when it is imported.
     """
 
-    def __init__(self, package: str):
-        self.package = package
-
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == self.package:
+        if name.partition(".")[0] == "torchvision":
             return importlib.machinery.ModuleSpec(name, self, is_package=True)
         return None
-
-    def create_module(self, spec):
-        return types.ModuleType(spec.name)
 
     def exec_module(self, module):
         def stand_in(name):
@@ -64,17 +58,13 @@ def prepare(checkout: str):
     except Exception:  # a missing operator is a RuntimeError
         for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
             del sys.modules[name]
-        sys.meta_path.insert(0, StandIns("torchvision"))
+        sys.meta_path.insert(0, NoTorchvision())
     try:
         import timm.models.vision_transformer  # noqa: F401
     except ModuleNotFoundError as error:
-        if error.name != "timm":
-            raise Unusable(
-                f"timm cannot be imported ({error}): pip install {error.name}"
-            ) from error
-        raise Unusable(
-            "timm, which the release needs, is not installed: pip install --no-deps timm==0.4.12"
-        ) from error
+        package = "--no-deps timm==0.4.12" if error.name == "timm" else error.name
+        why = f"timm, which the release needs, cannot be imported ({error})"
+        raise Unusable(f"{why}: pip install {package}") from error
     if not hasattr(np, "float"):
         np.float = float  # noqa: NPY001 (models/pos_embed.py asks for it)
     sys.path.insert(0, checkout)
@@ -117,31 +107,28 @@ def build(torch, mae, checkpoint: str, settings: dict):
 
 def layers(torch, model, views: dict) -> dict:
     """Returns the output of each layer for the pair, one frame after the other."""
-    outputs: dict[str, list] = {}
-    hooks = []
+    outputs = collections.defaultdict(list)
 
-    def watch(module, name, *, entering=False):
-        def on_output(module, args, output):
-            outputs.setdefault(name, []).append(output)
-
-        def on_input(module, args):
-            outputs.setdefault(name, []).append(args[0])
-
-        register = module.register_forward_pre_hook if entering else module.register_forward_hook
-        hooks.append(register(on_input if entering else on_output))
+    def store(name, module, args, output):
+        outputs[name].append(output)
 
     backbone = model.backbone
-    watch(backbone.patch_embed, "patch_embed")
-    watch(backbone.blocks[0], "tokens", entering=True)
-    for i, block in enumerate(backbone.blocks):
-        watch(block, f"block_{i}")
-    watch(backbone.norm, "norm")
+    modules = {"patch_embed": backbone.patch_embed, "norm": backbone.norm}
+    modules |= {f"block_{i}": block for i, block in enumerate(backbone.blocks)}
     if model.has_decoder:
-        watch(model.decoder_embed, "decoder/embed")
-        for i, block in enumerate(model.decoder_blocks):
-            watch(block, f"decoder/block_{i}")
-        watch(model.decoder_norm, "decoder/norm")
-        watch(model.decoder_pred, "decoder/pred")
+        modules |= {
+            f"decoder/{n}": getattr(model, f"decoder_{n}") for n in ("embed", "norm", "pred")
+        }
+        modules |= {f"decoder/block_{i}": block for i, block in enumerate(model.decoder_blocks)}
+    hooks = [
+        module.register_forward_hook(functools.partial(store, name))
+        for name, module in modules.items()
+    ]
+    hooks.append(
+        backbone.blocks[0].register_forward_pre_hook(
+            lambda module, args: outputs["tokens"].append(args[0])
+        )
+    )
     with torch.no_grad():
         latent, attention, _ = model.forward_encoder(views["rep"], views["ref"])
         outputs |= {"dma/attention": [attention], "dma/output": [latent]}

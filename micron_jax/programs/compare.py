@@ -51,8 +51,7 @@ def main(argv: list[str]) -> int:
         if arguments.recording and getattr(arguments, option):
             parser.error(f"--{option} goes with --release")
 
-    checks = _recorded(arguments) if arguments.recording else _live(arguments)
-    return _report(checks, arguments)
+    return _report(_recorded(arguments) if arguments.recording else _live(arguments), arguments)
 
 
 def _recorded(arguments) -> Iterable:
@@ -60,17 +59,14 @@ def _recorded(arguments) -> Iterable:
     from micron_jax.errors import UserError
     from micron_jax.parity import formula, live, recorded
 
-    recording = recorded.read(arguments.recording)
-    if bool(recording.settings) and arguments.checkpoint:
-        raise UserError(
-            f"{arguments.recording}: makes its weights by a formula; leave out --checkpoint"
-        )
+    path = arguments.recording
+    recording = recorded.read(path)
     if recording.settings:
+        if arguments.checkpoint:
+            raise UserError(f"{path}: makes its weights by a formula; leave out --checkpoint")
         return formula.compare(recording)
     if not arguments.checkpoint:
-        raise UserError(
-            f"{arguments.recording}: says what a checkpoint computed; name it with --checkpoint"
-        )
+        raise UserError(f"{path}: says what a checkpoint computed; name it with --checkpoint")
     return live.compare(load.read(arguments.checkpoint), recording)
 
 

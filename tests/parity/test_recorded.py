@@ -82,7 +82,7 @@ def test_a_recording_of_other_numbers_fails(changed, recording, monkeypatch, cap
     [
         ({"full/pred": None, "cls": None}, None, "a recording without cls, full/pred"),
         ({"salt": None}, None, "a recording without salt"),
-        (None, {"out_dim": None}, "config does not say out_dim"),
+        (None, {"out_dim": None}, "a recording without out_dim"),
         (None, {"embed_dim": 128}, r"att has shape|latent has shape"),
         (None, {"num_heads": 5}, "model.heads=5: does not divide width=64"),
         ({"cls": np.zeros((3, 63), np.float32)}, None, "cls has shape"),
