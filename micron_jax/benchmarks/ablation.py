@@ -4,6 +4,7 @@ Each row and seed has its own workdir, so that the same command goes on with the
 """
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -106,8 +107,7 @@ def run(
     rows = rows_of(config)
     jobs = [
         (row, seed, *_recipes(config, row, seed, corpus=corpus, labeled=labeled))
-        for row in rows
-        for seed in range(seeds)
+        for row, seed in itertools.product(rows, range(seeds))
     ]
     unlabeled = open_frames(corpus)
     for number, (row, seed, learning, _) in enumerate(jobs, 1):
@@ -157,31 +157,27 @@ def _recipes(config, row: Row, seed: int, *, corpus: Path, labeled: Path):
     return learning, tuning.parse(tuned)
 
 
-def _kinds(row: Row, kinds: Sequence[str]) -> list[str]:
-    """Returns the maps that are read out: the default one and the tokens' distance."""
-    shown = [] if row.pretrain.get("model", {}).get("dma_gated") is False else [kinds[0]]
-    return [*shown, "cosine"]
-
-
-def _maps(rows: Sequence[Row], seeds: int, workdir: Path, truth) -> dict[str, np.ndarray]:
-    """Returns maps [seeds, clips, 28, 28] by row and kind; each pair is registered once."""
-    methods = {}
-    for row in rows:
-        for seed in range(seeds):
-            model = pretrained.load(_folder(workdir, row, seed) / "pretrained")
-            for kind in _kinds(row, model.map_kinds):
-                methods[f"{row.name}\t{kind}\t{seed}"] = learn_methods.one_map(model, kind)
-    results = learn_methods.compute(methods, truth, label="clips")
-    names = dict.fromkeys(name.rpartition("\t")[0] for name in results)
-    return {n: np.stack([results[f"{n}\t{seed}"] for seed in range(seeds)]) for n in names}
+def _maps(rows: Sequence[Row], seeds: int, workdir: Path, truth) -> dict[str, dict]:
+    """Returns {row: {kind: maps [seeds, clips, 28, 28]}}; each pair is registered once."""
+    methods, kinds = {}, {}
+    for row, seed in itertools.product(rows, range(seeds)):
+        model = pretrained.load(_folder(workdir, row, seed) / "pretrained")
+        gated = row.pretrain.get("model", {}).get("dma_gated") is not False
+        kinds[row.name] = [*([model.map_kinds[0]] if gated else []), "cosine"]
+        for kind in kinds[row.name]:
+            methods[f"{row.name}\t{kind}\t{seed}"] = learn_methods.one_map(model, kind)
+    maps = learn_methods.compute(methods, truth, label="clips")
+    return {
+        name: {
+            kind: np.stack([maps[f"{name}\t{kind}\t{seed}"] for seed in range(seeds)])
+            for kind in kinds_of_row
+        }
+        for name, kinds_of_row in kinds.items()
+    }
 
 
 def _result(row: Row, seeds: int, workdir: Path, maps, truth) -> dict[str, Any]:
-    readouts = {
-        name.partition("\t")[2]: learn_scores.evaluate(values, truth)
-        for name, values in maps.items()
-        if name.partition("\t")[0] == row.name
-    }
+    readouts = {k: learn_scores.evaluate(values, truth) for k, values in maps[row.name].items()}
     folders = [_folder(workdir, row, seed) / "finetuned" for seed in range(seeds)]
     protocol = protocols.find("synthetic")
     tables = [(path, read_predictions(path, protocol)) for path in folders]

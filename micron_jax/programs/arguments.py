@@ -36,10 +36,10 @@ class Arguments(argparse.ArgumentParser):
         options have them in `settings`, as `config.override` reads them.
     """
 
-    def __init__(self, prog, description="", examples="", *, takes_settings=False, **arguments):
-        epilog = f"examples:\n{examples.strip(chr(10))}" if examples else None
+    def __init__(self, prog, description, examples, *, takes_settings=False, **arguments):
+        epilog = "examples:\n" + examples.strip("\n")
         if takes_settings:
-            epilog = f"{epilog}\n\nAny setting of the recipe: --config.FIELD=VALUE."
+            epilog += "\n\nAny setting of the recipe: --config.FIELD=VALUE."
         super().__init__(
             prog=prog,
             description=textwrap.fill(description, 79),
@@ -80,19 +80,15 @@ class Arguments(argparse.ArgumentParser):
 
     def _take_settings(self, words: Sequence[str]) -> tuple[list[str], list[str]]:
         """The settings, and the words that are none."""
-        if not self._takes_settings:
-            return [], list(words)
         settings, rest, ahead = [], [], iter(words)
         for word in ahead:
-            if not word.startswith(SETTING):
+            if not (self._takes_settings and word.startswith(SETTING)):
                 rest.append(word)
                 continue
-            name, equals, value = word.removeprefix(SETTING).partition("=")
-            if not equals:
-                value = next(ahead, "--")
-                if value.startswith("--"):
-                    self.error(f"{word} has no value; write {word}=VALUE")
-            settings.append(f"{name}={value}")
+            setting = word if "=" in word else f"{word}={next(ahead, '--')}"
+            if setting.startswith(f"{word}=--"):
+                self.error(f"{word} has no value; write {word}=VALUE")
+            settings.append(setting.removeprefix(SETTING))
         return settings, rest
 
     def _check_names(self, words: list[str]) -> None:

@@ -55,6 +55,5 @@ def _loso(options: argparse.Namespace) -> int:
     same = "the same predictions" if report["identical"] else "PREDICTIONS DIFFER"
     speed = f"{report['ratio']:.1f} times as fast"
     print(f"{speed}; {same}, probabilities within {report['error']:.0e}")
-    if options.json:
-        write_json(options.json, report)
+    write_json(options.json, report)
     return 0 if report["identical"] else 1

@@ -114,7 +114,6 @@ def _report(checks: Iterable, arguments) -> int:
         from micron_jax.parity.plot import draw
 
         draw(rows, arguments.plot)
-    if arguments.json:
-        described = [{n: getattr(c, n) for n in ("name", "error", "bound", "ok")} for c in rows]
-        write_json(arguments.json, {"ok": not failed, "checks": described})
+    described = [{n: getattr(c, n) for n in ("name", "error", "bound", "ok")} for c in rows]
+    write_json(arguments.json, {"ok": not failed, "checks": described})
     return 1 if failed else 0

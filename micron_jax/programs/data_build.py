@@ -81,8 +81,7 @@ def _build_frames(options: argparse.Namespace) -> int:
         print(f"left out (--exclude): {len(corpus['excluded']):,} clips")
     print_reasons("skipped clips", corpus["skipped"])
     print_reasons("gaps in clips (a clip is cut there)", corpus["dropped"])
-    if options.json:
-        write_json(options.json, corpus | {"folder": str(corpus["folder"])})
+    write_json(options.json, corpus | {"folder": str(corpus["folder"])})
     return 0
 
 

@@ -1,6 +1,5 @@
 """`micron-jax demo`: everything once, in minutes, on real video."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from micron_jax.programs.arguments import Arguments
@@ -34,7 +33,7 @@ def main(argv: list[str]) -> int:
     from micron_jax.training.config import parse
 
     clips, corpus = workdir / "clips", workdir / "corpus"
-    config = parse(_settings("pretrain_demo", data_dir=corpus))
+    config = parse(_recipe("pretrain_demo", f"data.data_dir={corpus}"))
 
     print("1/6 sample clips", flush=True)
     samples.fetch(clips)
@@ -51,7 +50,7 @@ def main(argv: list[str]) -> int:
         ("6/6 the same with micron-tiny, the weights that come with the package", TINY, tiny),
     ):
         print(title, flush=True)
-        fields = _settings("finetune_demo", settings, data_dir=workdir / DATA)
+        fields = _recipe("finetune_demo", f"data.data_dir={workdir / DATA}", *settings)
         if status := finetune(tuning.parse(fields), workdir / name):
             return status
     print(f"""
@@ -65,14 +64,14 @@ in Python    micron_jax.load("{workdir}")""")
     return 0
 
 
-def _settings(name: str, settings: Sequence[str] = (), *, data_dir: Path) -> dict:
-    from micron_jax import config as configs
+def _recipe(name: str, *settings: str) -> dict:
+    from micron_jax import config
 
-    return configs.override(configs.load(name), [f"data.data_dir={data_dir}", *settings])
+    return config.override(config.load(name), settings)
 
 
 def make_synthetic(workdir: Path) -> list[str]:
-    """Makes the labeled set of the demo, or what is missing of it; -> what it holds, in lines."""
+    """Makes what is missing of the labeled set of the demo; returns its contents, in lines."""
     from micron_jax.datasets.catalog import clip_set
     from micron_jax.datasets.check import check, lines
     from micron_jax.datasets.clips_builder import build_clips

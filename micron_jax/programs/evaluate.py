@@ -34,20 +34,17 @@ def main(argv: list[str]) -> int:
     protocol = find(options.protocol) if options.protocol else protocol_of(first)
     classes = protocol.classes if protocol else None
     predictions = _read(options.predictions, protocol, options.seed)
-    others = {
-        path: _read([path], protocol, options.seed, any_seed=True) for path in options.against
-    }
+    others = [_read([path], protocol, options.seed, any_seed=True) for path in options.against]
     bootstrap = Bootstrap(options.resamples)
     summary = summarize(predictions, protocol, bootstrap=bootstrap)
     if others:
         summary["against"] = [
             {"file": str(path)} | compare(predictions, other, classes, bootstrap=bootstrap)
-            for path, other in others.items()
+            for path, other in zip(options.against, others, strict=True)
         ]
     run = read_run(first) if len(options.predictions) == 1 else Run()
     text = report_text(summary, run)
-    if options.json:
-        write_json(options.json, summary)
+    write_json(options.json, summary)
     if options.csv:
         write_csv(options.csv, predictions)
     if options.megc:
@@ -116,9 +113,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
 def _read(paths: list[Path], protocol, seed: int | None, *, any_seed: bool = False) -> list:
     """Returns one experiment's predictions; of several files each is a seed.
 
-    Args:
-      seed: the only one to take; None for all of them.
-      any_seed: take an experiment that has another seed alone, too.
+    Only those of `seed`, if it is given; with `any_seed` also those of an only, other seed.
     """
     from micron_jax.evaluation.predictions import combine_seeds, read_predictions
 

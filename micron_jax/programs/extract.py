@@ -58,12 +58,11 @@ def main(argv: list[str]) -> int:
         **values_of(options, "delta", "crop", "dtype", "batch"),
     )
     print(f"features: {options.output}")
-    print(f"clips: {len(about['clips']):,}, frames: {about['rows']:,}", end="")
-    print(f" (of these just now: {about['fresh']:,})", end="")
-    print(f", pairs: {about['pairs']:,}" if "dma" in about["settings"]["what"] else "")
+    pairs = f", pairs: {about['pairs']:,}" if "dma" in about["settings"]["what"] else ""
+    frames = f"frames: {about['rows']:,} (of these just now: {about['fresh']:,})"
+    print(f"clips: {len(about['clips']):,}, {frames}{pairs}")
     if about["timed"] > 0:
-        rate = about["timed"] / about["seconds"]
-        print(f"speed: {rate:,.1f} frames/s, after the first batch")
+        print(f"speed: {about['timed'] / about['seconds']:,.1f} frames/s, after the first batch")
     print_reasons("skipped", about["skipped"])
     dropped = [
         {"clip": entry["clip"], "reason": f"frame {entry['frame']}: {entry['reason']}"}

@@ -105,7 +105,7 @@ def add_inputs(parser) -> None:
 
 
 def read_inputs(options: argparse.Namespace, *, stills: bool = False) -> list:
-    """The clips that the options of `add_inputs` name.
+    """Returns the clips that the options of `add_inputs` name.
 
     Raises:
       UserError: they name none, contradict each other, or cannot be read.
@@ -126,23 +126,18 @@ def read_inputs(options: argparse.Namespace, *, stills: bool = False) -> list:
 
 
 def read_recipe(options: argparse.Namespace, command: str, *settings: str) -> dict:
-    """The values of `--config`, with the settings of the command line in their place.
-
-    Args:
-      options: what `Arguments` has parsed, with `config` and, where it takes them, `settings`.
-      command: whose recipe it must be.
-      settings: further ones, `FIELD=VALUE`, which the user's own come after.
+    """Returns the values of `--config`, with `settings` and then the user's own in their place.
 
     Raises:
-      UserError: it cannot be read, or it is a recipe of another command.
+      UserError: it cannot be read, or it is a recipe of another command than `command`.
     """
     from micron_jax import config
 
     values = config.load(options.config)
-    for other, fields in OWN_FIELDS.items():
-        if other != command and fields & values.keys() and not OWN_FIELDS[command] & values.keys():
-            raise UserError(
-                f"--config {options.config}: is a recipe of `micron-jax {other}`; needed is one of "
-                f"`micron-jax {command}`"
-            )
+    owners = [owner for owner, fields in OWN_FIELDS.items() if fields & values.keys()]
+    if owners and command not in owners:
+        raise UserError(
+            f"--config {options.config}: is a recipe of `micron-jax {owners[0]}`; needed is one of "
+            f"`micron-jax {command}`"
+        )
     return config.override(values, [*settings, *getattr(options, "settings", ())])

@@ -9,25 +9,21 @@ from micron_jax import files
 LINES = 10  # of reasons, before "and N more"
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes a report, whole or not at all.
+def write_json(path: Path | None, report: Any) -> None:
+    """Writes a report, whole or not at all, if there is a path.
 
     Raises:
       UserError: the file cannot be written.
     """
-    with files.writing(path):
-        files.write_json(path, value)
+    if path:
+        with files.writing(path):
+            files.write_json(path, report)
 
 
 def print_report(lines: Iterable[str], report: Any, path: Path | None) -> None:
-    """Prints the lines of a report, and writes its numbers to `path` as JSON if there is one.
-
-    Raises:
-      UserError: see `write_json`.
-    """
+    """Prints the lines of a report, and writes its numbers as `write_json` does."""
     print("\n".join(lines))
-    if path:
-        write_json(path, report)
+    write_json(path, report)
 
 
 def print_reasons(what: str, entries: list[dict]) -> None:
@@ -35,24 +31,23 @@ def print_reasons(what: str, entries: list[dict]) -> None:
     if entries:
         print(f"{what}: {len(entries):,}")
     for entry in entries[:LINES]:
-        more = (
-            f", and {entry['frames'] - 1:,} frames after it" if entry.get("frames", 1) > 1 else ""
-        )
+        after = entry.get("frames", 1) - 1
+        more = f", and {after:,} frames after it" if after > 0 else ""
         print(f"  {entry['clip']}: {entry['reason']}{more}")
     if len(entries) > LINES:
         print(f"  and {len(entries) - LINES:,} more")
 
 
 def decimals(value: float | None) -> str:
-    """A number with three decimals; `-` for None, centered."""
+    """Returns a number with three decimals; `-` for None, centered."""
     return "  -  " if value is None else f"{value:.3f}"
 
 
 def percent(value: float | None) -> str:
-    """A share in percent; `-` for None."""
+    """Returns a share in percent; `-` for None."""
     return "-" if value is None else f"{100 * value:.1f} %"
 
 
 def counts(built: dict) -> str:
-    """The size of a built set, in one line."""
+    """Returns the size of a built set, in one line."""
     return f"clips: {built['clips']:,}, frames: {built['frames']:,}, bytes: {built['bytes']:,}"

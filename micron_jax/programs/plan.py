@@ -79,6 +79,5 @@ def main(argv: list[str]) -> int:
         print("does not fit: lower config.batch_size, or let --find-batch look for one that does")
     else:
         print(table(report, topology))
-    if arguments.json:
-        write_json(arguments.json, report)
+    write_json(arguments.json, report)
     return 0
