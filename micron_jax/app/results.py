@@ -46,7 +46,6 @@ def visualize_files(
       model: from `micron_jax.load`.
       paths: the files, checked by `limits.check_names`.
       output: folder to be made by `visualize`.
-      limits: of the video.
       report: called now and then; an exception from it ends the work.
       crop, kind: see `visualize`.
 

@@ -68,7 +68,6 @@ def make_app(
     Args:
       model: from `micron_jax.load`.
       name: of the checkpoint, for the page.
-      limits: of files.
       stopping: once it is set, all work ends at its next step.
       loopback: it is reached from this machine alone: a Host that is no loopback is refused.
     """

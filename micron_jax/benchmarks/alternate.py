@@ -10,7 +10,6 @@ def measure(workers: Sequence[Worker], *, samples: int, rounds: int, seconds: fl
     """Measures every side in turn, round by round.
 
     Args:
-      workers: the sides.
       samples: in a step.
       rounds: number of turns of each side.
       seconds: of a turn; its last step is done to the end.

@@ -14,8 +14,6 @@ def draw(scratch: Path, *, size: int, clips: int = 8, frames: int = 64) -> Path:
     Args:
       scratch: an empty folder.
       size: side of the frames, px.
-      clips: their number.
-      frames: in each clip.
 
     Returns:
       The data_dir.

@@ -56,7 +56,6 @@ def measure(
       choose: sets whose `val` people, or else `train` people, serve to choose the settings of flow
         and difference and to count the prior of places; empty: those of `folders`.
       split: the people whose clips are judged.
-      seeds: number of random networks.
 
     Returns:
       The report {"readouts": {name: see `learn_scores.evaluate`}, "over_flow": `ours` less `flow`,

@@ -126,7 +126,6 @@ def relative(values: np.ndarray, floor: float) -> np.ndarray:
     """Divides a map [28, 28] by its median, the clip's noise, because most patches are still.
 
     Args:
-      values: the map.
       floor: added to the median, in the map's unit, for frames without noise.
     """
     return values / (np.median(values) + np.float32(floor))

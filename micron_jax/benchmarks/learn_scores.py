@@ -31,8 +31,6 @@ def evaluate(maps: np.ndarray, truth: Truth, *, resamples: int = RESAMPLES) -> d
     Args:
       maps: larger where more moved, float [C, 28, 28]; or [S, C, 28, 28] of S seeds, whose figures
         are averaged, also in the intervals.
-      truth: of the C clips.
-      resamples: of the bootstrap.
 
     Returns:
       {"0.5" | "1" | "2": {"auc", "auc_low", "auc_high", "stratified", "low", "high" (of

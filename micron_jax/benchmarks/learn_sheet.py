@@ -17,7 +17,6 @@ def png(truth: Truth, maps: dict[str, np.ndarray]) -> bytes:
     """Draws the picture; each map's scale is its 99th percentile over all rows.
 
     Args:
-      truth: of the C clips.
       maps: [S, C, 28, 28] by name; the picture shows the first of S seeds.
     """
     clips = examples(truth)

@@ -42,7 +42,6 @@ def measure(
       kind: `train`, a whole step, or `extract`, the encoder's tokens of frames.
       config: architecture, batch size and, for `train`, the rest.
       dtype: of ours: (on accelerators, on a CPU); None: the config's.
-      checkout: of the release.
       ways: some of `WAYS`; the ratios are to the first, the others are measured if they work.
       rounds, seconds: see `alternate.measure`.
 

@@ -146,10 +146,8 @@ class Worker:
         """Starts the process and waits until it has warmed up.
 
         Args:
-          name: of the side, for messages.
           module: its program, below `micron_jax.benchmarks`.
           request: the argument of `prepare`.
-          environ: variables besides this process's own.
 
         Raises:
           Failed: the side cannot be measured.

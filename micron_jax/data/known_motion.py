@@ -37,7 +37,6 @@ def windows(key, face, *, count: int, size: int, patch_size: int, still: float):
     """Pairs of windows of a face with motion between them.
 
     Args:
-      key: of everything random.
       face: a whole face crop, uint8 [S, S, 3], of more than 224 px along a side, so that its own
         noise is no texture that moves along.
       count: of pairs, C.

@@ -129,7 +129,6 @@ def make_pairs(
 
     Args:
       source: random access to the records, see `read_pairs`.
-      clips: the data set's index.
       batch_size: pairs in a batch over all processes, B. Of its rows, process p of P gets
         [p * B / P, (p + 1) * B / P): together they see the batches that one alone would.
       delta_min, delta_max: see `pairs.Pairs`.

@@ -159,7 +159,6 @@ def make_views(key, cur, ref, *, config: ViewsConfig, img_size: int, patch_size:
       cur, ref: frames t and t+δ, uint8 [B, S, S, 3].
       config: kinds and sizes of the views.
       img_size: side of the network's frames, pixels; frames of another size are resized.
-      patch_size: side of a patch, pixels.
 
     Returns:
       float32 images with S = `img_size`: `cur`, `ref`, and `rep` (t with patches of t+δ),

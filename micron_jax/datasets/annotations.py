@@ -72,7 +72,6 @@ def read_rows(
 
     Args:
       path: .xls or .xlsx.
-      sheet: its name in the workbook.
       columns: our name -> the headings that mean it (case and outer spaces do not matter).
       optional: those of ours that may be missing.
 

@@ -44,7 +44,6 @@ def differences(
     """Returns lines on where counts are not those of the protocol; a missing set is a difference.
 
     Args:
-      protocol: with the counts to expect.
       counts: set -> the counts of `count`.
       samples: of the user's copy, all emotions; with them, lines name what may be the cause.
     """

@@ -81,10 +81,7 @@ def check_clips(
     """Returns the report on a benchmark.
 
     Args:
-      name: of the set.
       source: `source[i]` is the record of sample i; see `survey.images_in` for its frames.
-      samples: the set's samples.
-      protocols: to compare with.
       others: samples of the other sets that these protocols take, as far as they are built.
       corpus: (description, source, index) of an unlabeled corpus, as `frames` gives them.
 
@@ -126,8 +123,6 @@ def check_frames(
 
     Args:
       source: its records; `source.__getitems__` reads several.
-      clips: its index.
-      described: its description, from `frames.describe`.
       sample: number of frames to look at, of a larger corpus; None: all.
     """
     misplaced: list[dict] = []

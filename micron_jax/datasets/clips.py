@@ -61,7 +61,6 @@ def open_clips(
     """Opens a built set.
 
     Args:
-      data_dir: where data sets lie.
       name: casme2, samm, smic_hs, smic_vis, smic_nir, casme3, casme3_c, mmew or fourdme.
       keep: `pair` or `clip`; by default the one that is built, `clip` if both are.
 

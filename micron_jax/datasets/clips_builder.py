@@ -37,7 +37,6 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         """Prepares to build.
 
         Args:
-          plan: the clips, in this order.
           recipe: the settings of `build_clips`; stored with the data.
           strict: whether a frame that cannot be decoded ends the build.
           **kwargs: arguments of TFDS, as `config`, `data_dir` and `file_format`.
@@ -133,7 +132,6 @@ def build_clips(
     """Builds a set, whole or not at all; first it removes the debris of a killed build.
 
     Args:
-      spec: the set; see `catalog.clip_set`.
       source: the folder as unpacked.
       data_dir: where data sets lie; this one goes to `data_dir/NAME/KEEP/1.0.0`.
       keep: `pair` (onset and apex) or `clip` (all frames from onset to offset).

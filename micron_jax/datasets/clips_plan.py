@@ -68,9 +68,7 @@ def plan(
     """Reads the sheet, finds the frames, mends known mistakes, and checks every row.
 
     Args:
-      spec: the set.
       source: the folder as unpacked.
-      keep: `pair` or `clip`.
       sheet: the workbook, where several fit.
       frames: the folder of frames, where several fit; below `source`, or relative to it.
       others: sets that a wrong sheet may belong to.

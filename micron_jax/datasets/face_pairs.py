@@ -89,9 +89,7 @@ def read_pairs(
     """Reads onset and apex of some samples, uint8 [n, size, size, 3] each.
 
     Args:
-      opened: the sets.
       numbers: places in `opened.samples`, in this order.
-      size: side, pixels.
       crop, registered: see `PairsConfig`.
       progress: wraps the numbers, as `tqdm` does.
 

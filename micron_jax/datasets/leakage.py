@@ -46,8 +46,6 @@ def subjects_in(
     """Finds the subjects of a benchmark whose names stand in the paths of a corpus.
 
     Args:
-      dataset: the benchmark.
-      subjects: of the benchmark.
       clips: the corpus's clips: paths below `source`.
       source: the folder that the corpus was built from.
 
@@ -78,8 +76,6 @@ def corpus_report(
     """Returns the report on the benchmark's subjects and frames in a corpus.
 
     Args:
-      dataset: the benchmark.
-      subjects: of the benchmark.
       digests: of its frames; see `survey.digest`.
       described, source, clips: of the corpus; see `frames.describe` and `frames.open_frames`.
     """

@@ -67,8 +67,6 @@ def find_sheet(
     """Returns the workbook and the name of its sheet; None if the set needs none.
 
     Args:
-      spec: the set.
-      tree: where to look.
       chosen: the workbook, if the user names it.
       others: sets that a wrong sheet may belong to; the message names them.
 

@@ -39,7 +39,6 @@ def parse_log(
     """Yields (row number, prediction) of a log's text; each subject is a fold.
 
     Args:
-      path: for messages.
       text: the log, with spaces or tabs between columns and empty lines anywhere.
       classes: the class of each number; MEGC2019's three by default.
 

@@ -91,7 +91,6 @@ def count(predictions: Sequence[Prediction], classes: Sequence[str] | None = Non
     """Counts predictions, every seed of which holds the same clips.
 
     Args:
-      predictions: at least one.
       classes: of the protocol, all of which count. Without them: those of the columns p_CLASS;
         without these, the labels count, sorted, and after them come predictions without a label.
 

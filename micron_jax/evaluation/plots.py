@@ -18,7 +18,6 @@ def curve_figure(
 
     Args:
       curves: `Run.curves`, the numbers of each seed, fold and epoch.
-      name: of the number.
       title: for the caption, and for readers who do not see the figure.
 
     Returns:

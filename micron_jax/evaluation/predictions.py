@@ -28,7 +28,6 @@ def read_predictions(path: Path, protocol: Protocol | None = None) -> list[Predi
     """Reads a CSV, a log of MEGC2019, or the `predictions.csv` of a workdir.
 
     Args:
-      path: a file, or a workdir.
       protocol: its classes and sets are the only ones allowed. Class names take its spelling, and
         a table without sets takes the protocol's only set. The numbers in a log are places in its
         classes (MEGC2019's by default).

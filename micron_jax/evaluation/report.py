@@ -41,7 +41,6 @@ def write_pages(folder: Path, summary: Mapping[str, Any], run: Run, *, title: st
 
     Args:
       summary: of `summary.summarize`, with `against` if there is a comparison.
-      run: what a fine-tuning left.
       title: the name of what was evaluated; like all text from files it is escaped.
 
     Returns:

@@ -29,7 +29,6 @@ def text_content(summary: Mapping[str, Any], run: Run) -> dict[str, Any]:
 
     Args:
       summary: of `summary.summarize`, with `against` if there is a comparison.
-      run: what a fine-tuning left.
     """
     classes = summary["per_class"].items()
     uncounted = [name for name, row in classes if not row["counted"]]

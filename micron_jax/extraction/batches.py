@@ -67,10 +67,6 @@ def make_batches(
     """Yields all frames of the clips that can be used, in order, from a place on.
 
     Args:
-      clips: to be read.
-      crop: one of `faces.crop.KINDS`.
-      size: side of the crops, pixels.
-      detect: finds faces.
       batch_size: rows in a batch, B.
       delta: δ, rows between partners.
       start: where earlier batches of the same clips ended.

@@ -108,7 +108,6 @@ class Output:
         Args:
           arrays: of the part's rows; `dma_rows` counts rows from the first of all.
           notes: "clips", "skipped" and "dropped", lists of entries.
-          place: where the part ends.
         """
         name = f"{len(self._parts):05d}"
         if self._output.suffix == ".npz":

@@ -32,8 +32,6 @@ def make_step(config: ModelConfig, what: tuple[str, ...], mesh: Mesh) -> Callabl
     [B, N, D], P_dma of each row as frame t + δ and the row δ before as frame t.
 
     Args:
-      config: of the model.
-      what: some of `FEATURES`.
       mesh: over which a batch is spread; parameters and window are on every device.
     """
 

@@ -45,7 +45,6 @@ def crop_all(
       output: folder to be made, or continued.
       size: side of the crops, in pixels.
       kind: one of `crop.KINDS`.
-      sheet: make a contact sheet, too.
 
     Returns:
       The content of `crops.json`, and "fresh": how many clips were cropped just now.

@@ -38,9 +38,7 @@ def augment_pairs(key, onset, apex, config: AugmentConfig):
     Bilinear; beyond a frame's border that border goes on.
 
     Args:
-      key: of these pairs.
       onset, apex: uint8 or float [B, S, S, 3], levels of 0..255.
-      config: limits of the changes.
 
     Returns:
       float32 [B, S, S, 3] twice, levels of 0..255.

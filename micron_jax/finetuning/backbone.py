@@ -46,7 +46,6 @@ def read_backbone(checkpoint: str, model: dict, *, seed: int) -> Backbone:
     Args:
       checkpoint: see `micron_jax.load`; empty for random weights.
       model: fields of `ModelConfig` (and `size`) that the user gave.
-      seed: of random weights.
 
     Raises:
       UserError: it cannot be read, or is of another architecture than the user gave.

@@ -16,7 +16,6 @@ def features(kind: str, onset: np.ndarray, apex: np.ndarray, cells: int) -> np.n
     Args:
       kind: `frame_difference`, the absolute difference of the gray levels; `flow`, the optical
         flow (x, y, length) less its robust affine part, in px.
-      onset, apex: the frames.
       cells: the face is parted into cells × cells, each of which gives its mean.
     """
     maps = np.stack([_MAPS[kind](*pair) for pair in zip(onset, apex, strict=True)])

@@ -33,12 +33,8 @@ def extract(
     """Computes the head's inputs for each pair, as it is and in augmented versions.
 
     Args:
-      backbone: the network.
-      classifier: chooses the features.
       onset, apex: uint8 [n, S, S, 3].
-      augment: limits of the changes.
       copies: number of versions beside the pair itself.
-      seed: of the versions.
       progress: wraps the numbers of the batches, as `tqdm` does.
 
     Returns:
@@ -75,10 +71,8 @@ def cached(
     """Reads the arrays of `make()` from the workdir, or makes them and writes them there.
 
     Args:
-      workdir: of the run.
       name: of the file below `CACHE`.
       key: all that the arrays depend on, as JSON holds it; the arrays of another key are made anew.
-      make: computes them.
     """
     path, text = workdir / CACHE / f"{name}.npz", json.dumps(key, sort_keys=True)
     try:

@@ -27,9 +27,7 @@ def train(
     """Trains one classifier, by the first seed.
 
     Args:
-      prepared: from `prepare`.
       stopped: asked after every epoch; if true, training is given up.
-      on_epoch: called after every epoch.
 
     Returns:
       {"head", "backbone", "mean", "deviation"} of numpy arrays; None: it was stopped.
@@ -54,10 +52,7 @@ def save(prepared: Prepared, params: dict, summary: Mapping[str, Any], path: Pat
     """Writes an interchange folder with the network and the classifier on it.
 
     Args:
-      prepared: from `prepare`.
-      params: from `train`.
       summary: of the folds' predictions, from `evaluation.summary.summarize`.
-      path: of the folder.
 
     Raises:
       UserError: it cannot be written.

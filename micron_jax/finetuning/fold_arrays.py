@@ -67,11 +67,8 @@ def stack_folds(
     """Returns all folds under all seeds, seed by seed, on the host.
 
     Args:
-      folds: lists of samples.
-      seeds: each trains all folds.
       features: float32 [n, V, T, F], of the backbone as it starts.
       labels: class indices, [n].
-      classes: number of classes.
       weighting: of the classes, see `losses.class_weights`.
     """
     features, labels = np.asarray(features, np.float64), np.asarray(labels)

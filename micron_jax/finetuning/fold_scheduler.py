@@ -42,9 +42,6 @@ class FoldScheduler:
 
         Args:
           functions: from `FoldTraining.side_by_side`.
-          folds: all of them.
-          shared: what they share.
-          epochs: of each fold.
           at_once: folds that are under way, at most all, split among cores and devices and rounded
             up to a multiple of the devices. A batch that is not full is filled up with repeats:
             all batches are one program, and a fold gets the same bits.

@@ -74,8 +74,6 @@ def split(labeled: Labeled, protocol: Protocol, config: SplitConfig, *, seed: in
 
     Args:
       labeled: (sample, class index), as `protocols.apply` gives them.
-      protocol: names the classes and sets.
-      config: how to split.
       seed: of the groups, and of the choice of validation subjects.
 
     Raises:

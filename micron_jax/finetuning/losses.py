@@ -10,7 +10,6 @@ def class_weights(labels: np.ndarray, classes: int, kind: str) -> np.ndarray:
 
     Args:
       labels: class indices of the training samples, all classes among them.
-      classes: number of classes.
       kind: `balanced`, the weights of each class add up to the same; `none`, all are 1.
     """
     if kind == "none":
@@ -41,7 +40,6 @@ def mixup(key, x, targets, alpha: float):
     """Mixes each sample with another of its batch (Zhang et al. 2018), the larger part its own.
 
     Args:
-      key: of this batch.
       x: [B, ...].
       targets: [B, C].
       alpha: shares are drawn from Beta(α, α); 0 mixes nothing.

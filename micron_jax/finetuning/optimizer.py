@@ -86,7 +86,6 @@ def rate_rules(
 
     Args:
       config: see its `trainable`, `backbone_rate` and `layer_decay`.
-      depth: blocks of the encoder.
       reads: parts of the backbone that the features depend on. Others have no gradient, and must
         not be decayed either.
     """

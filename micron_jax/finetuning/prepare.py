@@ -100,8 +100,6 @@ def prepare(
     """Reads samples and backbone, splits the samples, claims the workdir, computes features.
 
     Args:
-      config: all settings.
-      workdir: of the run.
       notify: called with each line on the samples and the backbone.
 
     Raises:

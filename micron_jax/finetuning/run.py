@@ -68,7 +68,6 @@ def finetune(
     done. SIGTERM and SIGINT stop it after the epoch.
 
     Args:
-      config: all settings.
       workdir: for predictions, curves, report and classifier.
       notify: called with each line on the samples and the backbone.
 

@@ -40,7 +40,6 @@ def find_intervals(energy: np.ndarray, fps: float) -> list[Interval]:
 
     Args:
       energy: [T].
-      fps: frames per second.
     """
     if len(energy) < 3:
         return []

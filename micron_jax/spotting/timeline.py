@@ -69,11 +69,9 @@ def measure_timeline(
       model: from `micron_jax.load`.
       frames: (number, seconds or None, crop uint8 [V, V, 3]) in order, V a multiple of the
         network's input; at least one.
-      fps: frames per second.
       kind: one of `model.map_kinds`; None: `motion` where the checkpoint has it, else `cosine`,
         which finds synthetic expressions better than the others.
       faces: the crops are aligned faces: what lies beside the face does not count.
-      batch: pairs at a time.
 
     Raises:
       ValueError: no such kind, or crops of another dtype or shape.

@@ -82,7 +82,6 @@ def make_dataset(
 
     Args:
       faces: folder of pictures of faces, searched with all folders below it.
-      output: folder to be made.
       subjects: how many people; None: everyone in the pictures.
       clips: of each person; 8 are one of each kind, and two motionless ones.
       seed: of everything drawn, 0 or more.

@@ -22,7 +22,6 @@ def make_stills(
 
     Args:
       pictures: folder, searched with all folders below it; see `people.find_people`.
-      output: folder to be made.
       size: side of the crops, pixels; 224 px of them, whatever the size, show brow to chin.
 
     Returns:

@@ -88,8 +88,6 @@ class Checkpoints:
         """Begins to save; `state` may be donated to the next step as soon as this returns.
 
         Args:
-          step: steps taken.
-          state: a tree of arrays.
           data: iterator whose place is saved too, the same on every process.
           validation_loss: of this very state; without one it cannot be the best.
 

@@ -54,7 +54,6 @@ def jit_functions(
     """The functions of a pretraining.
 
     Args:
-      config: its settings.
       mesh: from `sharding.make_mesh`; its devices need not be of this machine.
       steps_per_epoch, total_steps: units of the schedules.
 

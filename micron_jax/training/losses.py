@@ -50,7 +50,6 @@ def reconstruction_loss(predicted, images, *, patch_size: int, norm_pix: bool = 
     Args:
       predicted: pixels of each patch, [B, N, patch_size² · 3].
       images: the target, [B, H, W, 3].
-      patch_size: side of a patch, pixels.
       norm_pix: compare with each patch's values less their mean, over their deviation.
     """
     target = patchify(images, patch_size)

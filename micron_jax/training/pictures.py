@@ -21,7 +21,6 @@ def draw_pairs(path: Path, images: dict[str, np.ndarray], *, title: str) -> None
     Args:
       path: a PNG, written whole or not at all.
       images: uint8 [B, S, S, 3] under `cur`, `ref`, `rep`, `pred`; float [B, h, w] under `map`.
-      title: printed above.
     """
     rows, side = images["cur"].shape[:2]
     figure, axes = plt.subplots(

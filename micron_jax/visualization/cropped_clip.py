@@ -45,7 +45,6 @@ def crop_clips(clips: list[InputClip], kind: str, size: int) -> list[CroppedClip
 
     Args:
       kind: one of `faces.crop.KINDS`.
-      size: side of the crops, pixels.
 
     Raises:
       UserError: a clip has no face, or no frame that can be read.

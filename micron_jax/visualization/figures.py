@@ -31,10 +31,6 @@ def moments(timeline: Timeline) -> list[Interval]:
 def draw_timeline(timeline: Timeline, *, title: str = "") -> Figure:
     """Draws the energy over time, the candidates shaded and numbered, and the optical flow below.
 
-    Args:
-      timeline: from `measure_timeline`.
-      title: printed above.
-
     Returns:
       A matplotlib figure, as `draw_pair`.
     """
@@ -73,9 +69,7 @@ def draw_moments(
     """Draws a row a moment: its onset, apex and offset, and the map over its apex.
 
     Args:
-      timeline: from `measure_timeline`.
       crops: by index, uint8 [V, V, 3]; those of all `moments` are there.
-      title: printed above.
       aspect: width over height of what the square crops show.
 
     Returns:

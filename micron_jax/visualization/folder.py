@@ -43,10 +43,8 @@ def visualize(
     Args:
       model: from `micron_jax.load`.
       clips: two images, or one clip; a clip of two frames is a pair, too.
-      output: folder to be made.
       crop: one of `faces.crop.KINDS`.
       kind: one of `model.map_kinds`; None: see `compare_pair` and `measure_timeline`.
-      bar: shows the progress.
 
     Returns:
       Of a pair, the maps in `pair.png` and `pair.npz`; of a longer clip, the timeline in

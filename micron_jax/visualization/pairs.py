@@ -113,8 +113,6 @@ def draw_pair(view: PairView, *, title: str = "", aspect: float = 1.0) -> Figure
     """Draws the frames and the maps of a pair, each map with its scale.
 
     Args:
-      view: from `compare_pair`.
-      title: printed above.
       aspect: width over height of what the square crops show.
 
     Returns:

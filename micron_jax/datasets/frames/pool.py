@@ -23,8 +23,6 @@ def build_shards(shards: Sequence[Shard], bar: tqdm, workers: int) -> None:
     """Builds the shards by `workers` processes; none outlives this one, however it ends.
 
     Args:
-      shards: shards, at least one.
-      bar: counts frames.
       workers: 1, or a single shard, is done in this process.
 
     Raises:
