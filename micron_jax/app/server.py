@@ -149,11 +149,7 @@ class _Service:
 
 
 def _read_form(form: FormData) -> tuple[list[UploadFile], dict]:
-    """The files, and the settings of `visualize_files`.
-
-    Raises:
-      UserError: they cannot be used.
-    """
+    """The files, and the settings of `visualize_files`; UserError if they cannot be used."""
     files = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
     check_names([file.filename or "" for file in files])
     crop, kind = form.get("crop", "face"), form.get("map") or None

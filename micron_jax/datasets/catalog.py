@@ -17,11 +17,7 @@ SETS = {
 
 
 def clip_set(name: str) -> ClipSet:
-    """Returns the description of a benchmark.
-
-    Raises:
-      UserError: no benchmark has this name.
-    """
+    """Returns the description of a benchmark; UserError if no benchmark has this name."""
     if name not in SETS:
         raise UserError(f"no benchmark {name!r}; {did_you_mean(name, SETS)}")
     return SETS[name]

@@ -61,11 +61,7 @@ class Opened:
 
 
 def open_protocol(data_dir: str | Path, protocol: Protocol) -> Opened:
-    """Opens every set of a protocol.
-
-    Raises:
-      UserError: one is not built there.
-    """
+    """Opens every set of a protocol; UserError if one is not built there."""
     samples, records, sheets, skipped = [], [], {}, {}
     for name in protocol.sets:
         source, set_samples = open_clips(data_dir, name)

@@ -84,11 +84,7 @@ def read_text(path: Path) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file, whole or not at all.
-
-    Raises:
-      UserError: the file cannot be written.
-    """
+    """Writes a file, whole or not at all; UserError if the file cannot be written."""
     with writing(path):
         write_whole(path, text.encode())
 

@@ -73,9 +73,5 @@ FREE = {"data.data_dir", "folds_at_once", "hardest"}
 
 
 def parse(values: dict) -> FinetuneConfig:
-    """Returns the config of nested dicts.
-
-    Raises:
-      UserError: an unknown or missing field, a bad value.
-    """
+    """Returns the config of nested dicts; UserError: an unknown or missing field, a bad value."""
     return configs.build(FinetuneConfig, values)

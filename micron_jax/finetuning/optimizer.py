@@ -67,11 +67,7 @@ class TuningConfig:
         return int(self.trainable.partition(":")[2] or 0)
 
     def check_fits(self, depth: int) -> None:
-        """Checks that the encoder has the blocks that are to learn.
-
-        Raises:
-          UserError: it has fewer.
-        """
+        """Checks that the encoder has the blocks that are to learn; UserError if it has fewer."""
         if self.last > depth:
             raise UserError(
                 f"config.tuning.trainable={self.trainable!r}: the encoder has {depth} blocks; "

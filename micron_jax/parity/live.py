@@ -36,11 +36,7 @@ _TORCH_PROCESS = Path(__file__).with_name("torch_process.py")
 
 
 def check_checkout(checkout: Path) -> None:
-    """Checks that a folder is a checkout of the release.
-
-    Raises:
-      UserError: it is none.
-    """
+    """Checks that a folder is a checkout of the release; UserError if it is none."""
     if not (checkout / "models" / "mae.py").is_file():
         raise UserError(
             f"{checkout}: no models/mae.py in it, so not a checkout of the release: git clone "

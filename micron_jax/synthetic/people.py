@@ -138,11 +138,7 @@ def draw_splits(groups: Sequence[str], rng: np.random.Generator) -> list[str]:
 
 
 def check_outside(output: Path, folder: Path) -> None:
-    """Checks that `output` does not lie in the folder of pictures.
-
-    Raises:
-      UserError: it does.
-    """
+    """Checks that `output` does not lie in the folder of pictures; UserError if it does."""
     if output.resolve().is_relative_to(folder.resolve()):
         raise UserError(f"{output} lies in {folder}: it would be taken for faces next time")
 

@@ -40,11 +40,7 @@ class AnnotatedVideo:
     """Writes an MP4 of `codec`, a frame of the timeline at a time."""
 
     def __init__(self, path: Path, timeline: Timeline, *, aspect: float = 1.0):
-        """Opens the file.
-
-        Raises:
-          OSError: it cannot be written.
-        """
+        """Opens the file; OSError if it cannot be written."""
         self._timeline, self._top = timeline, scale_of(timeline)
         self._candidates = [*enumerate(timeline.intervals[:MOMENTS], 1)]
         width, height = SIDE * min(1, aspect), SIDE * min(1, 1 / aspect)
