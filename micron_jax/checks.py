@@ -17,13 +17,14 @@ def did_you_mean(word: str, names: Iterable[str]) -> str:
 def choose(section: str, config: Any, **choices: Collection[str]) -> None:
     """Checks that fields hold one of their choices: `choose("config.views", self, swap=SWAPS)`.
 
+    Of the arguments of a function, here and below: `choose("", {"crop": crop}, crop=KINDS)`.
+
     Raises:
       UserError: the value of a field is none of its choices.
     """
     for field, values in choices.items():
-        if (value := getattr(config, field)) not in values:
-            names = ", ".join(name or "''" for name in values)
-            raise UserError(f"{section}.{field}={value!r}: choose one of {names}")
+        names = ", ".join(name or "''" for name in values)
+        require(_value(config, field) in values, section, config, field, f"choose one of {names}")
 
 
 def at_least(section: str, config: Any, **bounds: float) -> None:
@@ -33,9 +34,8 @@ def at_least(section: str, config: Any, **bounds: float) -> None:
       UserError: the value of a field is too small.
     """
     for field, bound in bounds.items():
-        if getattr(config, field) < bound:
-            value = getattr(config, field)
-            raise UserError(f"{section}.{field}={value!r}: must be at least {bound}")
+        valid = _value(config, field) >= bound
+        require(valid, section, config, field, f"must be at least {bound}")
 
 
 def within(section: str, config: Any, **bounds: tuple[float, float]) -> None:
@@ -45,11 +45,16 @@ def within(section: str, config: Any, **bounds: tuple[float, float]) -> None:
       UserError: the value of a field lies outside.
     """
     for field, (low, high) in bounds.items():
-        if not low <= (value := getattr(config, field)) <= high:
-            raise UserError(f"{section}.{field}={value!r}: must lie in {low}..{high}")
+        valid = low <= _value(config, field) <= high
+        require(valid, section, config, field, f"must lie in {low}..{high}")
 
 
 def require(valid: bool, section: str, config: Any, field: str, mend: str) -> None:
     """Raises a `UserError` that names a field, its value and the mend, unless it is `valid`."""
     if not valid:
-        raise UserError(f"{section}.{field}={getattr(config, field)!r}: {mend}")
+        name = f"{section}.{field}" if section else field
+        raise UserError(f"{name}={_value(config, field)!r}: {mend}")
+
+
+def _value(config: Any, field: str) -> Any:
+    return config[field] if isinstance(config, dict) else getattr(config, field)

@@ -3,7 +3,8 @@
 import statistics
 from collections.abc import Sequence
 
-from micron_jax.benchmarks.worker import Worker
+from micron_jax.benchmarks.worker import Failed, Worker
+from micron_jax.errors import UserError
 
 
 def measure(workers: Sequence[Worker], *, samples: int, rounds: int, seconds: float) -> list[dict]:
@@ -19,12 +20,15 @@ def measure(workers: Sequence[Worker], *, samples: int, rounds: int, seconds: fl
       (largest - smallest) / median, "step_seconds": from the median, "peak_bytes"}.
 
     Raises:
-      Failed: a side broke off.
+      UserError: a side broke off.
     """
     rates, peaks = [[] for _ in workers], [0] * len(workers)
     for _ in range(rounds):
         for side, worker in enumerate(workers):
-            turn = worker.run(seconds)
+            try:
+                turn = worker.run(seconds)
+            except Failed as error:
+                raise UserError(f"a side broke off: {error}") from error
             rates[side].append(samples * turn["steps"] / turn["seconds"])
             peaks[side] = max(peaks[side], turn["peak_bytes"])
     return [

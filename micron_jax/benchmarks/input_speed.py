@@ -58,10 +58,7 @@ def measure(
         sides = [start("ours", "input_jax", request | ahead)]
         if peer:
             sides.append(start("the DataLoader", "input_torch", request | {"processes": cores}))
-        try:
-            results = alternate.measure(sides, samples=batch, rounds=rounds, seconds=seconds)
-        except Failed as error:
-            raise UserError(f"a side broke off: {error}") from error
+        results = alternate.measure(sides, samples=batch, rounds=rounds, seconds=seconds)
         facts = sides[0].facts
     for side in results:
         side["per_core"] = side["samples_per_second"] / cores

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
+from micron_jax.checks import choose
 from micron_jax.datasets.building import Info, group, quiet, refusal, sole_builder
 from micron_jax.datasets.clips import KEEPS, SPLIT, VERSION, set_folder
 from micron_jax.datasets.clips_plan import Plan, Planned, plan
@@ -147,8 +148,7 @@ def build_clips(
       UserError: the source lacks the sheet or the frames, or leaves a choice; no row can be used,
         or, if strict, one cannot; another set lies in `data_dir`; it cannot be written.
     """
-    if keep not in KEEPS:
-        raise UserError(f"keep {keep!r}: choose one of {', '.join(KEEPS)}")
+    choose("", {"keep": keep}, keep=KEEPS)
     folder = set_folder(data_dir, spec.name, keep)
     chosen = {"sheet": sheet and Path(sheet), "frames": frames and Path(frames)}
     todo = plan(spec, Path(source), keep, **chosen, others=others)

@@ -87,11 +87,13 @@ def plan(
     faulty: dict[int, tuple[Entry, str]] = {}
     row_of: dict[str, int] = {}
     for index, entry in enumerate(entries):
-        reason = _twice(entry, row_of)
-        if not reason:
-            done[index], reason = _check(spec, entry, place, keep)
-        if reason:
-            done.pop(index, None)
+        first = row_of.setdefault(entry.clip.casefold(), entry.row.number)
+        item, reason = None, f"the same clip as row {first}"
+        if first == entry.row.number:
+            item, reason = _check(spec, entry, place, keep)
+        if item:
+            done[index] = item
+        else:
             faulty[index] = (entry, reason)
     for notes, indices in _apply_rules(spec, faulty, place):
         mended += notes
@@ -102,7 +104,10 @@ def plan(
                 del faulty[index]
             else:
                 faulty[index] = (entries[index], reason)
-    skipped = [_note(entry, reason) for _, (entry, reason) in sorted(faulty.items())]
+    skipped = [
+        {"clip": entry.clip, "row": entry.row.number, "reason": reason}
+        for _, (entry, reason) in sorted(faulty.items())
+    ]
     planned = [done[index] for index in sorted(done)]
     if not planned:
         first = "; ".join(f"row {n['row']}, {n['clip']}: {n['reason']}" for n in skipped[:3])
@@ -179,11 +184,6 @@ def _apply_rules(
         yield notes, list(changes)
 
 
-def _twice(entry: Entry, row_of: dict[str, int]) -> str:
-    first = row_of.setdefault(entry.clip.casefold(), entry.row.number)
-    return "" if first == entry.row.number else f"the same clip as row {first}"
-
-
 def _check(spec: ClipSet, entry: Entry, place: Frames, keep: str) -> tuple[Planned | None, str]:
     """Returns (the entry's part of the plan, "") or (None, why it cannot be used)."""
     for field in ("subject", "emotion"):
@@ -243,10 +243,6 @@ def _gap(item: Planned) -> dict | None:
         return None
     reason = f"{wanted - len(item.files)} of its {wanted} frames are missing; the rest is kept"
     return {"clip": item.sample.clip, "row": item.row, "reason": reason}
-
-
-def _note(entry: Entry, reason: str) -> dict:
-    return {"clip": entry.clip, "row": entry.row.number, "reason": reason}
 
 
 def _numbers(folder: Path | None) -> list[int]:

@@ -14,6 +14,7 @@ from jax.sharding import PartitionSpec as P
 from tqdm import tqdm
 
 from micron_jax.checkpoints.weights import Weights
+from micron_jax.checks import at_least, choose
 from micron_jax.errors import UserError
 from micron_jax.extraction.batches import Batch, make_batches
 from micron_jax.extraction.output import Output
@@ -59,11 +60,8 @@ def extract(
     """
     if set(what) - set(FEATURES) or not what:
         raise UserError(f"what={','.join(what)}: name some of {','.join(FEATURES)}")
-    for name, value in (("delta", delta), ("batch", batch)):
-        if value < 1:
-            raise UserError(f"{name}={value}: must be at least 1")
-    if crop not in crops.KINDS:
-        raise UserError(f"crop={crop!r}: choose one of {', '.join(crops.KINDS)}")
+    at_least("", {"delta": delta, "batch": batch}, delta=1, batch=1)
+    choose("", {"crop": crop}, crop=crops.KINDS)
     what = tuple(name for name in FEATURES if name in what)
     mesh = make_mesh(MeshConfig())
     batch_size = -(-batch // mesh.size) * mesh.size

@@ -16,6 +16,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from micron_jax.checks import choose, within
 from micron_jax.errors import UserError
 from micron_jax.faces import contact_sheet
 from micron_jax.faces.crop import FORMER_KINDS, KINDS, detector, place_crop, settings
@@ -54,10 +55,8 @@ def crop_all(
         something else or crops of other settings, lies in `source`, or cannot be written.
     """
     source, output = Path(source), Path(output)
-    if not 16 <= size <= 4096:
-        raise UserError(f"size={size}: must lie in 16..4096")
-    if kind not in KINDS:
-        raise UserError(f"crop={kind!r}: choose one of {', '.join(KINDS)}")
+    within("", {"size": size}, size=(16, 4096))
+    choose("", {"crop": kind}, crop=KINDS)
     clips = find_clips(source)
     if output.resolve().is_relative_to(source.resolve()):
         raise UserError(f"{output} lies in {source}: it would be taken for clips next time")

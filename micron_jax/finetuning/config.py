@@ -64,8 +64,8 @@ class FinetuneConfig:
                 f"config.tuning.trainable={self.tuning.trainable!r}: baseline "
                 f"{self.baseline!r} has a head only"
             )
-        if (size := self.model.get("size")) is not None and size not in SIZES:
-            raise UserError(f"config.model.size={size!r}: choose one of {', '.join(SIZES)}")
+        if "size" in self.model:
+            choose("config.model", self.model, size=SIZES)
 
 
 # Fields that may change when a run goes on: none of them reaches the results of a fold.

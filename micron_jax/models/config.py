@@ -151,6 +151,5 @@ class ModelConfig:
         Raises:
           UserError: there is no size of that name.
         """
-        if size not in SIZES:
-            raise UserError(f"config.model.size={size!r}: choose one of {', '.join(SIZES)}")
+        choose("config.model", {"size": size}, size=SIZES)
         return cls(**(SIZES[size] | fields))

@@ -12,8 +12,8 @@ A truth's arrays are about the 28 x 28 patches of 8 px of the onset's frame, in 
 similarity from onset to apex; `pose` [T, 4] and `intensity` [T] (see `render.Motion`).
 """
 
-import concurrent.futures
 import datetime
+import functools
 import io
 import json
 import os
@@ -25,7 +25,9 @@ from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
+from tqdm.contrib.concurrent import thread_map
 
+from micron_jax.checks import at_least
 from micron_jax.errors import UserError
 from micron_jax.files import whole_folder, write_npz
 from micron_jax.synthetic import expressions, people, render
@@ -97,9 +99,8 @@ def make_dataset(
       UserError: no usable faces or too few; a number out of range; `output` exists, lies in
         `faces` or cannot be written.
     """
-    for name, value, least in (("subjects", subjects, 1), ("clips", clips, 1), ("seed", seed, 0)):
-        if value is not None and value < least:
-            raise UserError(f"{name}={value}: must be at least {least}")
+    arguments = {"subjects": 1 if subjects is None else subjects, "clips": clips, "seed": seed}
+    at_least("", arguments, subjects=1, clips=1, seed=0)
     for amplitude in amplitudes:
         if not 0.1 <= amplitude <= 6:
             raise UserError(f"amplitudes={amplitude:g}: must lie in 0.1..6 px")
@@ -116,7 +117,10 @@ def make_dataset(
             for n, person in enumerate(chosen)
             for c, kind in enumerate(expressions.kinds((seed, n), clips))
         ]
-        entries = _make_clips(tasks, faces, folder)
+        # Threads: OpenCV and NumPy let go of the interpreter for nearly all of a frame's time.
+        bar = {"max_workers": os.cpu_count(), "desc": "clips", "unit": " clips"}
+        make = functools.partial(make_clip, faces=faces, folder=folder)
+        entries = thread_map(make, tasks, tqdm_class=tqdm, **bar)
         truth = {
             "about": "ground truth of synthetic micro-expressions; units are px of a 224 px crop",
             "seed": seed,
@@ -207,13 +211,3 @@ def coding_sheet(entries: list[dict]) -> bytes:
             member = zipfile.ZipInfo(name, LONG_AGO.timetuple()[:6])
             new.writestr(member, data, zipfile.ZIP_DEFLATED)
     return timeless.getvalue()
-
-
-def _make_clips(tasks: list[ClipTask], faces: Path, folder: Path) -> list[dict]:
-    # Threads: OpenCV and NumPy let go of the interpreter for nearly all of a frame's time.
-    pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
-    try:
-        entries = pool.map(lambda task: make_clip(task, faces, folder), tasks)
-        return list(tqdm(entries, total=len(tasks), desc="clips", unit=" clips"))
-    finally:
-        pool.shutdown(cancel_futures=True)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from micron_jax.errors import UserError
+from micron_jax.checks import within
 from micron_jax.faces import landmarks
 from micron_jax.faces.crop import warp
 from micron_jax.files import whole_folder
@@ -31,8 +31,7 @@ def make_stills(
       UserError: no usable faces; `output` exists, lies in `pictures` or cannot be written.
     """
     pictures, output = Path(pictures), Path(output)
-    if not 16 <= size <= 4096:
-        raise UserError(f"size={size}: must lie in 16..4096")
+    within("", {"size": size}, size=(16, 4096))
     people.check_outside(output, pictures)
     with whole_folder(output) as folder:
         everyone, left_out = people.find_people(pictures)

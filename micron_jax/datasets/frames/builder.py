@@ -15,6 +15,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 from tqdm import tqdm
 
+from micron_jax.checks import choose, within
 from micron_jax.datasets.building import quiet, refusal, sole_builder
 from micron_jax.datasets.frames import (
     NAME,
@@ -69,16 +70,9 @@ def build(
         `data_dir`, whole or begun, or another build writes there; its disk is full or cannot be
         written; a setting is out of range.
     """
-    for name, value, low, high in (
-        ("size", size, 16, 4096),
-        ("fps", fps, 1, 2000),
-        ("quality", quality, 1, 100),
-        ("workers", workers, 1, 1024),
-    ):
-        if not low <= value <= high:
-            raise UserError(f"{name}={value:g}: must lie in {low}..{high}")
-    if crop not in KINDS:
-        raise UserError(f"crop={crop!r}: choose one of {', '.join(KINDS)}")
+    arguments = {"size": size, "fps": fps, "quality": quality, "workers": workers, "crop": crop}
+    within("", arguments, size=(16, 4096), fps=(1, 2000), quality=(1, 100), workers=(1, 1024))
+    choose("", arguments, crop=KINDS)
     patterns = sources.read_patterns(Path(exclude)) if exclude else []
     all_clips = sources.find(Path(source))
     clips, excluded, idle = sources.leave_out(all_clips, patterns)
@@ -96,7 +90,8 @@ def build(
     }
     folder = set_folder(data_dir)
     if is_built(data_dir):
-        _check_same(recipe, _recipe_of(folder), folder, "built")
+        earlier = dict(tfds.builder_from_directory(folder).info.metadata.items())["recipe"]
+        _check_same(recipe, earlier, folder, "built")
         _remove(folder / plan.PROGRESS)  # killed between the last two steps
         return False
     detector(crop)  # a missing detector is reported before anything is written
@@ -105,8 +100,9 @@ def build(
         from micron_jax.datasets.frames.beam import build_with_beam, parse
 
         build_shards = functools.partial(build_with_beam, options=parse(beam, workers))
+    in_bucket = is_remote(folder)  # where nothing can be held
     try:
-        with _sole(folder.parent), quiet():
+        with contextlib.nullcontext() if in_bucket else sole_builder(Path(folder.parent)), quiet():
             _build(clips, folder, recipe, excluded, build_shards)
     except (OSError, RuntimeError) as error:
         raise refusal(error, data_dir) from None
@@ -215,15 +211,6 @@ def _check_same(recipe: dict, earlier: dict, folder: epath.Path, state: str) -> 
             f"{name} {earlier[name]}" for name in differ if name not in ("layout", "crop_version")
         )
         raise UserError(f"{folder} was {state} with {was}; {mend}")
-
-
-def _recipe_of(folder: epath.Path) -> dict[str, Any]:
-    return dict(tfds.builder_from_directory(folder).info.metadata.items())["recipe"]
-
-
-def _sole(folder: epath.Path) -> contextlib.AbstractContextManager:
-    """Holds the folder for this process; in a bucket nothing can be held."""
-    return contextlib.nullcontext() if is_remote(folder) else sole_builder(Path(folder))
 
 
 def _remove(folder: epath.Path) -> None:

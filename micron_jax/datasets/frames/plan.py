@@ -12,12 +12,12 @@ The parting depends on the clips alone: not on who builds the shards, and not on
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from etils import epath
 from tqdm import tqdm
+from tqdm.contrib.concurrent import thread_map
 
 from micron_jax.datasets.building import group
 from micron_jax.datasets.frames import NAME, SPLIT, remote
@@ -80,15 +80,9 @@ def digest(names: Sequence[str]) -> str:
 
 def count_frames(clips: Sequence[ClipFiles]) -> list[int]:
     """Returns about how many frames each clip has."""
-    with (
-        ThreadPoolExecutor(16) as pool,  # opening a video is waiting, mostly
-        tqdm(total=len(clips), unit=" clips", desc="counting", delay=2, leave=False) as bar,
-    ):
-        lengths = []
-        for length in pool.map(remote.length, clips):
-            lengths.append(length)
-            bar.update()
-    return lengths
+    bar = {"unit": " clips", "desc": "counting", "delay": 2, "leave": False}
+    # Opening a video is waiting, mostly.
+    return thread_map(remote.length, clips, max_workers=16, tqdm_class=tqdm, **bar)
 
 
 def part(lengths: Sequence[int]) -> list[range]:
