@@ -6,10 +6,12 @@ import os
 import tempfile
 from pathlib import Path
 
-from micron_jax.benchmarks import alternate
-from micron_jax.benchmarks.drawn_frames import draw
+import cv2
+import numpy as np
+
 from micron_jax.benchmarks.step_speed import device
-from micron_jax.benchmarks.worker import Failed, Worker
+from micron_jax.benchmarks.worker import Failed, Worker, measure_in_turns, ratio
+from micron_jax.datasets.frames.builder import build
 from micron_jax.errors import UserError
 
 
@@ -32,7 +34,7 @@ def measure(
       size: side of drawn frames, px.
       batch: pairs in a batch.
       threads, workers: see `pipeline.make_pairs`.
-      rounds, seconds: see `alternate.measure`.
+      rounds, seconds: see `worker.measure_in_turns`.
 
     Returns:
       {"ours": {"samples_per_second", "per_core", ...}, "theirs" and "ratio" (None without the
@@ -45,7 +47,7 @@ def measure(
     with contextlib.ExitStack() as stack:
         if data_dir is None:
             scratch = stack.enter_context(tempfile.TemporaryDirectory())
-            data_dir = draw(Path(scratch), size=size)
+            data_dir = _draw(Path(scratch), size)
         request = {"data_dir": str(data_dir), "batch": batch}
 
         def start(name: str, module: str, request: dict) -> Worker:
@@ -58,7 +60,7 @@ def measure(
         sides = [start("ours", "input_jax", request | ahead)]
         if peer:
             sides.append(start("the DataLoader", "input_torch", request | {"processes": cores}))
-        results = alternate.measure(sides, samples=batch, rounds=rounds, seconds=seconds)
+        results = measure_in_turns(sides, samples=batch, rounds=rounds, seconds=seconds)
         facts = sides[0].facts
     for side in results:
         side["per_core"] = side["samples_per_second"] / cores
@@ -67,7 +69,7 @@ def measure(
     return {
         "ours": jax,
         "theirs": torch,
-        "ratio": alternate.ratio(jax, torch) if torch else None,
+        "ratio": ratio(jax, torch) if torch else None,
         "mfu": None,
         "decode_limit": 1 / (2 * facts["decode_seconds"]),
         "jpeg_bytes": facts["jpeg_bytes"],
@@ -79,3 +81,18 @@ def measure(
         "rounds": rounds,
         "date": datetime.date.today().isoformat(),
     }
+
+
+def _draw(scratch: Path, size: int, clips: int = 8, frames: int = 64) -> Path:
+    """Builds a corpus of soft shapes under sensor noise, JPEGs of about 22 kB at 224 px."""
+    rng, source = np.random.default_rng(0), scratch / "source"
+    for clip in range(clips):
+        (source / f"clip{clip}").mkdir(parents=True)
+        coarse = rng.integers(30, 225, (14, 14, 3)).astype(np.float32)
+        face = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
+        for number in range(frames):
+            seen = np.roll(face, number, axis=1) + rng.normal(0, 4, face.shape)
+            path = source / f"clip{clip}" / f"{number}.jpg"
+            cv2.imwrite(str(path), np.clip(seen, 0, 255).astype(np.uint8))
+    build(source, scratch / "data", size=size, crop="whole")
+    return scratch / "data"

@@ -7,8 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from micron_jax.benchmarks import alternate
-from micron_jax.benchmarks.worker import Failed, Worker
+from micron_jax.benchmarks.worker import Failed, Worker, measure_in_turns, ratio
 from micron_jax.checkpoints.release_architecture import class_arguments, differences
 from micron_jax.checkpoints.weights import Weights
 from micron_jax.errors import UserError
@@ -43,12 +42,12 @@ def measure(
       config: architecture, batch size and, for `train`, the rest.
       dtype: of ours: (on accelerators, on a CPU); None: the config's.
       ways: some of `WAYS`; the ratios are to the first, the others are measured if they work.
-      rounds, seconds: see `alternate.measure`.
+      rounds, seconds: see `worker.measure_in_turns`.
 
     Returns:
       {"ours", "theirs": the first way, "ratio", "memory_ratio", "mfu": of ours, "others": way ->
       side, "kind", "way", "batch", "size", "dtype" of ours, "flops_per_sample", "device",
-      "rounds", "date"}. A side has the figures of `alternate.measure`, "flops_per_second", "mfu",
+      "rounds", "date"}. A side has the figures of `measure_in_turns`, "flops_per_second", "mfu",
       "compile_seconds" and "versions", or "failed" alone. `theirs` and the ratios are None without
       a checkout, an `mfu` is None if the device's peak is unknown.
 
@@ -57,7 +56,8 @@ def measure(
         memory.
     """
     of_release = _release_request(kind, config, checkout) if checkout else None
-    environ = _ENVIRON | {"CUDA_VISIBLE_DEVICES": _first_gpu()}
+    first_gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]  # of all sides
+    environ = _ENVIRON | {"CUDA_VISIBLE_DEVICES": first_gpu}
     request = {"kind": kind, "config": dataclasses.asdict(config), "dtype": dtype}
     failed = {}
     with contextlib.ExitStack() as stack:
@@ -81,7 +81,7 @@ def measure(
                 if way == ways[0]:
                     raise UserError(f"{checkout}, {way}: {error}") from error
                 failed[way] = {"failed": str(error)}
-        results = alternate.measure(
+        results = measure_in_turns(
             list(workers.values()), samples=config.batch_size, rounds=rounds, seconds=seconds
         )
     flops = _flops(kind, config)
@@ -93,7 +93,7 @@ def measure(
     }
     ours = sides.pop("ours")
     for side in sides.values():
-        side["ratio"] = alternate.ratio(ours, side)
+        side["ratio"] = ratio(ours, side)
         side["memory_ratio"] = ours["peak_bytes"] / side["peak_bytes"]
     theirs = sides.pop(ways[0], None)
     return {
@@ -124,11 +124,6 @@ def device(facts: dict) -> str:
     except OSError:
         model = None
     return f"{len(os.sched_getaffinity(0))} cores of {model[1] if model else 'a CPU'}"
-
-
-def _first_gpu() -> str:
-    """Returns the one GPU that all sides use."""
-    return os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
 
 
 def _release_request(kind: str, config: PretrainConfig, checkout: Path) -> dict:

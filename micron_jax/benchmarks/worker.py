@@ -1,4 +1,4 @@
-"""A process for each side of a comparison, with requests and answers in lines of JSON.
+"""A process for each side of a comparison, measured in turns; requests and answers are JSON lines.
 
 The first request prepares the side, each later one asks for steps during some seconds. One side
 works while the others wait, and each has its own memory. This module imports neither side's
@@ -9,12 +9,13 @@ import contextlib
 import json
 import os
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from micron_jax.errors import UserError
@@ -215,3 +216,46 @@ class Worker:
         self._errors.seek(0)
         last = (self._errors.read().strip().splitlines() or ["no message"])[-1]
         return f"it ended with {status} ({last[:300]})"
+
+
+def measure_in_turns(
+    workers: Sequence[Worker], *, samples: int, rounds: int, seconds: float
+) -> list[dict]:
+    """Measures every side in turn, A B A B, so that a slow machine slows all of them.
+
+    Args:
+      samples: in a step.
+      rounds: number of turns of each side.
+      seconds: of a turn; its last step is done to the end.
+
+    Returns:
+      For each side {"samples_per_second": the median, "rates": of each round, "spread":
+      (largest - smallest) / median, "step_seconds": from the median, "peak_bytes"}.
+
+    Raises:
+      UserError: a side broke off.
+    """
+    rates, peaks = [[] for _ in workers], [0] * len(workers)
+    for _ in range(rounds):
+        for side, worker in enumerate(workers):
+            try:
+                turn = worker.run(seconds)
+            except Failed as error:
+                raise UserError(f"a side broke off: {error}") from error
+            rates[side].append(samples * turn["steps"] / turn["seconds"])
+            peaks[side] = max(peaks[side], turn["peak_bytes"])
+    return [
+        {
+            "samples_per_second": (median := statistics.median(rate)),
+            "rates": rate,
+            "spread": (max(rate) - min(rate)) / median,
+            "step_seconds": samples / median,
+            "peak_bytes": peak,
+        }
+        for rate, peak in zip(rates, peaks, strict=True)
+    ]
+
+
+def ratio(side: dict, other: dict) -> float:
+    """Returns how many times as fast a side is: the median of the ratios within each round."""
+    return statistics.median(a / b for a, b in zip(side["rates"], other["rates"], strict=True))
