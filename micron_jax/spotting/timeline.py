@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from micron_jax.faces.crop_registration import register_crops, residual_flow, shrink
 from micron_jax.faces.parts import oval, part_of
+from micron_jax.faces.registration import register_crops, residual_flow, shrink
 from micron_jax.pretrained import MicronBert
 from micron_jax.spotting.intervals import LONGEST, Interval, find_intervals
 

@@ -7,8 +7,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from micron_jax.faces.crop_registration import register_crops, residual_flow, shrink
-from micron_jax.faces.registration import Registration
+from micron_jax.faces.registration import Registration, register_crops, residual_flow, shrink
 from micron_jax.pretrained import MicronBert
 from micron_jax.visualization.overlay import LABELS, legend, show_face, show_map, tint, top_of
 

@@ -3,7 +3,7 @@ import pytest
 from helpers import drawn, tiny
 from helpers.drawn_weights import draw_weights
 
-from micron_jax.faces.crop_registration import register_crops
+from micron_jax.faces.registration import register_crops
 from micron_jax.pretrained import MicronBert
 from micron_jax.spotting import measure_timeline
 from micron_jax.visualization.overlay import LABELS, top_of
