@@ -16,7 +16,7 @@ from micron_jax.errors import UserError
 
 
 def recipes() -> dict[str, Path]:
-    """The recipes that come with the package, by name: in a checkout, its `configs/`."""
+    """Returns the recipes that come with the package, by name: in a checkout, its `configs/`."""
     package = Path(__file__).parent
     for folder in (package / "configs", package.parent / "configs"):
         if folder.is_dir():
@@ -25,7 +25,7 @@ def recipes() -> dict[str, Path]:
 
 
 def load(name: str) -> dict:
-    """The settings of a config file, as nested dicts.
+    """Returns the settings of a config file, as nested dicts.
 
     Args:
       name: a Python file whose `get_config()` returns an `ml_collections.ConfigDict`, or the name
@@ -64,11 +64,9 @@ def _failure(path: Path, error: BaseException) -> str:
 
 
 def override(values: dict, settings: Iterable[str]) -> dict:
-    """Puts settings `FIELD=VALUE` in the place of values; dots lead into sections.
+    """Returns nested values with settings `FIELD=VALUE` in their place; dots lead into sections.
 
-    Args:
-      values: nested dicts; they stay as they are.
-      settings: such as `model.depth=5` or `views.local_scale=(0.1, 0.5)`.
+    Settings are such as `model.depth=5` or `views.local_scale=(0.1, 0.5)`.
 
     Raises:
       UserError: a setting has no value, or leads into a field that is no section.
@@ -109,7 +107,7 @@ _RENAMED_VALUES = {("swap_with", "grey"): "gray"}
 
 
 def up_to_date(values: dict) -> dict:
-    """Nested settings with the words of the last version replaced by those of today."""
+    """Returns nested settings with the words of the last version replaced by those of today."""
     current = {}
     for name, value in values.items():
         if isinstance(value, dict):
@@ -120,7 +118,7 @@ def up_to_date(values: dict) -> dict:
 
 
 def build(kind: type, values: dict, *, section: str = "config"):
-    """A frozen dataclass from nested dicts; fields that are dataclasses become so themselves.
+    """Makes a frozen dataclass from nested dicts; fields that are dataclasses become so themselves.
 
     Raises:
       UserError: an unknown or missing field, or a value of the wrong type.

@@ -29,9 +29,7 @@ def main(argv: list[str]) -> int:
     _add_list(commands)
     data_build.add(commands)
     _add_check(commands)
-    data_make.add_faces(commands)
-    data_make.add_stills(commands)
-    data_make.add_synth(commands)
+    data_make.add(commands)
     options = parser.parse_args(argv)
     return options.run(options)
 

@@ -13,8 +13,8 @@ SYNTH = """
 SPLITS = ("train", "val", "test")
 
 
-def add_faces(commands) -> None:
-    """Adds `micron-jax data faces`."""
+def add(commands) -> None:
+    """Adds the commands to those of `micron-jax data`."""
     text = "crop the face out of every clip, with one crop for a clip, into a folder of JPEGs"
     example = "  micron-jax data faces --source FOLDER --output faces --sheet"
     parser = add_command(commands, "faces", text, example, _faces)
@@ -23,6 +23,32 @@ def add_faces(commands) -> None:
     parser.option("--size")
     parser.option("--crop")
     parser.flag("--sheet", "also draw contact_sheet.png")
+
+    text = "crop every face of every picture: clips of one still, for a corpus without video"
+    example = "  micron-jax data stills --faces FOLDER --output stills"
+    parser = add_command(commands, "stills", text, example, _stills)
+    parser.option("--faces")
+    parser.option("--output")
+    parser.option("--size", default=448)
+
+    text = "make a data set with known truth, laid out as CASME II's, from pictures of faces"
+    parser = add_command(commands, "synth", text, SYNTH, _synth)
+    parser.option("--faces")
+    parser.option("--output")
+    parser.count("--clips", 8, "clips of each person")
+    text = "of everything random; the same seed gives the same bytes"
+    parser.count("--seed", 0, text, at_least=0)
+    parser.option("--subjects", "people to make; without: all", type=int, metavar="N")
+    parser.option(
+        "--amplitudes",
+        "largest displacements of an expression, of which each clip has one; without: any "
+        "from 0.5 to 3 px",
+        type=_amplitudes,
+        metavar="PX,...",
+        default=(),
+    )
+    parser.option("--split", "put everyone in this split; without: 60/20/20 %%", choices=SPLITS)
+    parser.option("--keep", choices=KEEPS)
 
 
 def _faces(options: argparse.Namespace) -> int:
@@ -45,16 +71,6 @@ def _faces(options: argparse.Namespace) -> int:
     return 0
 
 
-def add_stills(commands) -> None:
-    """Adds `micron-jax data stills`."""
-    text = "crop every face of every picture: clips of one still, for a corpus without video"
-    example = "  micron-jax data stills --faces FOLDER --output stills"
-    parser = add_command(commands, "stills", text, example, _stills)
-    parser.option("--faces")
-    parser.option("--output")
-    parser.option("--size", default=448)
-
-
 def _stills(options: argparse.Namespace) -> int:
     from micron_jax.synthetic.stills import make_stills
 
@@ -62,28 +78,6 @@ def _stills(options: argparse.Namespace) -> int:
     print(f"made: {options.output}, {count} faces")
     _print_left_out(left_out)
     return 0
-
-
-def add_synth(commands) -> None:
-    """Adds `micron-jax data synth`."""
-    text = "make a data set with known truth, laid out as CASME II's, from pictures of faces"
-    parser = add_command(commands, "synth", text, SYNTH, _synth)
-    parser.option("--faces")
-    parser.option("--output")
-    parser.count("--clips", 8, "clips of each person")
-    text = "of everything random; the same seed gives the same bytes"
-    parser.count("--seed", 0, text, at_least=0)
-    parser.option("--subjects", "people to make; without: all", type=int, metavar="N")
-    parser.option(
-        "--amplitudes",
-        "largest displacements of an expression, of which each clip has one; without: any "
-        "from 0.5 to 3 px",
-        type=_amplitudes,
-        metavar="PX,...",
-        default=(),
-    )
-    parser.option("--split", "put everyone in this split; without: 60/20/20 %%", choices=SPLITS)
-    parser.option("--keep", choices=KEEPS)
 
 
 def _amplitudes(text: str) -> tuple[float, ...]:
