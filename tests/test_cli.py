@@ -80,7 +80,7 @@ def test_version(capsys):
         (["extract", "--crop", "hole"], "argument --crop: 'hole' is unknown; did you mean whole?"),
         (["data", "biuld"], "'biuld' is unknown; did you mean build?"),
         (["data", "build", "cassme2"], "'cassme2' is unknown; did you mean casme2?"),
-        (["data", "list", "cassme2"], "no data set 'cassme2'; did you mean casme2?"),
+        (["data", "list", "cassme2"], "no benchmark 'cassme2'; did you mean casme2?"),
         (["data", "build", "frames", "--qualty", "9"], "did you mean --quality?"),
         (["bench", "lern"], "'lern' is unknown; did you mean learn?"),
         (["bench", "learn", "--sed", "9"], "--sed: no such option; did you mean --seeds?"),

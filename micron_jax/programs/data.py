@@ -3,8 +3,7 @@
 import argparse
 from pathlib import Path
 
-from micron_jax.checks import did_you_mean
-from micron_jax.datasets.catalog import SETS
+from micron_jax.datasets.catalog import SETS, clip_set
 from micron_jax.datasets.clips import KEEPS, built_keep, describe_clips
 from micron_jax.errors import UserError
 from micron_jax.programs import data_build, data_make
@@ -47,11 +46,8 @@ def _list(options: argparse.Namespace) -> int:
     if options.data_dir and not options.data_dir.is_dir():
         raise UserError(f"--data-dir {options.data_dir} is not a folder")
     if options.name:
-        if options.name not in data_build.TITLES:
-            nearest = did_you_mean(options.name, data_build.TITLES)
-            raise UserError(f"no data set {options.name!r}; {nearest}")
-        is_benchmark = options.name in SETS
-        print(SETS[options.name].instructions if is_benchmark else data_build.FRAMES)
+        frames = options.name == "frames"
+        print(data_build.FRAMES if frames else clip_set(options.name).instructions)
         return 0
     for name, line in data_build.TITLES.items():
         print(f"{name:<10}{line}")
