@@ -21,7 +21,6 @@ class Sample:
       emotion: as the sheet writes it.
       action_units: as the sheet writes them; empty if it does not.
       onset, apex, offset: frame numbers as in the files' names.
-      fps: frames per second.
     """
 
     dataset: str

@@ -32,7 +32,6 @@ class Plan:
     """The work of a build; the user sees each list of dicts, row by row.
 
     Attributes:
-      planned: the clips, in the sheet's order.
       mended: [{"clip", "row", "field", "was", "now", "reason"}].
       skipped: [{"clip", "row", "reason"}] of rows that cannot be used.
       gaps: [{"clip", "row", "reason"}] of clips that stay although frames are missing in them.

@@ -69,7 +69,6 @@ class ClipSet:
     Attributes:
       name: as a user types it.
       title: one line for `data list`.
-      fps: frames per second.
       sheet_files: patterns of the workbook's file name, in lower case.
       sheets: names of the sheet in it; empty: any that has the columns.
       columns: our name -> headings; at least subject, clip, onset, offset, emotion.

@@ -44,7 +44,6 @@ class Opened:
     """The sets of a protocol.
 
     Attributes:
-      samples: of all sets.
       records: (source, index in it) of each sample.
       sheets: of each set, {"file", "sha256"}.
       skipped: of each set, [{"clip", "row", "reason"}] of the rows that its build left out.

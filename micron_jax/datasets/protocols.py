@@ -42,7 +42,6 @@ class Protocol:
       name: as a user types it.
       classes: their order gives the class index.
       rules: set -> emotion (as `emotion_of` writes it) -> class, or None for left out.
-      expected: set -> counts.
       removed: (set, clip) -> why this sample is left out though its emotion has a class.
     """
 

@@ -24,7 +24,6 @@ class Survey:
     """The result of `survey`.
 
     Attributes:
-      frames: their number.
       sizes: "WIDTHxHEIGHT" -> frames.
       unreadable: [(owner, number of the frame in it, reason)].
       digests: uint64 [frames], of the stored bytes.

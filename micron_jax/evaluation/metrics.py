@@ -45,7 +45,6 @@ class Confusions:
     Attributes:
       classes: their order is that of the matrices.
       counted: bool [C], the classes in the denominators of UF1 and UAR.
-      seeds: ascending.
       people: (set, subject), sorted.
       matrices: int64 [R, S, C, C] of seed, person, label, prediction.
     """

@@ -27,9 +27,7 @@ class Prediction:
     Attributes:
       clip: unique for its subject.
       subject: unique in its set: subjects of two sets are two people, whatever their numbers.
-      label, prediction: class names.
       set: the data set's name, or empty where there is one set and no name for it.
-      seed: of the training.
       fold: in which the clip was tested; empty if unknown.
       probabilities: class -> probability, in the order of the protocol's classes; may be empty.
     """

@@ -57,7 +57,6 @@ class Run:
       leaky: {"label", "uf1", "uar"} of `leaky.json`: scores of a choice on the test subject.
       curves: seed, fold and epoch -> the numbers of that row of `curves.csv`; all rows have
         "train_loss" and "train_accuracy", and only these are read.
-      hardest: of `hardest.npz`.
     """
 
     protocol: Mapping[str, Any] | None = None

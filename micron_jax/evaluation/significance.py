@@ -28,12 +28,7 @@ RESAMPLES, LEVEL = 10_000, 0.95
 
 @dataclasses.dataclass
 class Bootstrap:
-    """Resamples of subjects; the same strata get the same resamples, which are drawn once.
-
-    Attributes:
-      resamples: their number.
-      seed: of the draws.
-    """
+    """Resamples of subjects; the same strata get the same resamples, which are drawn once."""
 
     resamples: int = RESAMPLES
     seed: int = 0

@@ -39,7 +39,6 @@ class Batch:
       warm: the rows were given out before, and are there for the window only.
       clips, skipped, dropped: entries of clips that begin here, that cannot be used, and of frames
         that cannot.
-      place: after the last row.
     """
 
     images: np.ndarray

@@ -30,7 +30,6 @@ class Crop:
     """A square crop, the same for all frames of a clip.
 
     Attributes:
-      kind: one of `KINDS`.
       size: side of the square in pixels.
       frame_size: width and height of a frame in pixels.
       transform: float64 [2, 3], from pixels (x, y) of a frame to those of the crop.

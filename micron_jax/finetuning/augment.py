@@ -13,7 +13,6 @@ class AugmentConfig:
     """Limits of the changes to both frames of a pair, which leave their differences as they are.
 
     Attributes:
-      flip: mirror half of the pairs.
       shift: largest shift along each axis, as a share of the side.
       crop: smallest part of the side that is shown, enlarged to the whole.
       brightness: levels are multiplied by a factor within 1 ± this.

@@ -22,9 +22,7 @@ class Backbone:
     """The network below the classifier's head, as training starts.
 
     Attributes:
-      model: its architecture.
       params: {encoder, dma} and, where the model has it, {motion}; empty for a baseline.
-      source: the checkpoint in words.
       sha256: of the bytes of `params`; empty for a baseline.
     """
 

@@ -16,7 +16,6 @@ class FoldArrays:
     """Folds under seeds, [R] along the first axis of every array; or one of them, without it.
 
     Attributes:
-      key: of everything that is drawn.
       train, validation, test: indices of samples, int32 [R, n]; padded to one length.
       train_count, validation_count, test_count: lengths before the padding, int32 [R].
       mean, deviation: of the features of the training samples, float32 [R, F].
@@ -47,7 +46,6 @@ class SharedArrays:
       backbone: parameters of the networks as training starts.
       samples: {"features": float32 [n, V, T, F]} of a frozen backbone (V versions of each pair,
         the pair as it is first); else {"onset", "apex": uint8 [n, S, S, 3]}.
-      labels: class indices, int32 [n].
     """
 
     backbone: dict

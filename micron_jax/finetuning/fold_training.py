@@ -55,9 +55,6 @@ class FoldTraining:
     """Training of one fold: its settings, and functions of arrays.
 
     Attributes:
-      model, classifier, tuning, augment: the configs.
-      classes: number of classes.
-      steps_per_epoch: see `steps_per_epoch`.
       inner: return the epoch that is best on the validation samples, not the last.
       watch_test: predict the test samples after each epoch, for the leaky figures alone.
     """

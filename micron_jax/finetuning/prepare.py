@@ -33,12 +33,10 @@ class Prepared:
     """Everything that training needs.
 
     Attributes:
-      config, workdir, protocol: as chosen.
       started: time of the start, ISO 8601.
       sheets: set -> {"file", "sha256"} of its sheet.
       labeled: the samples, with class indices.
       folds: of indices into `labeled`.
-      backbone: the network as training starts.
       pairs: {"onset", "apex"}, uint8 [n, S, S, 3].
       features: of the backbone, float32 [n, V, T, F].
     """

@@ -25,7 +25,6 @@ class Check:
 
     Attributes:
       error: the largest difference, divided by the largest absolute value of the release.
-      bound: of the error.
       largest: difference, absolute.
       cosine: of the two arrays as vectors.
     """
@@ -47,7 +46,6 @@ class Recording:
 
     Attributes:
       source: the file or checkout, as messages name it.
-      results: arrays by name.
       views: the images that the release was fed; see `inputs.make_views`.
       checksums: of the release's weights by name; see `checksum`.
       settings: of a recording whose weights and images a formula makes (see `formula`); such a

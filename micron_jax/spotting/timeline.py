@@ -28,7 +28,6 @@ class Timeline:
     """The motion in T frames.
 
     Attributes:
-      fps: frames per second.
       delta: frames between the two of a pair.
       kind: of the maps; see `MicronBert.motion_map`.
       numbers: of the frames in their clip, int64 [T].

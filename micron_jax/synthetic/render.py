@@ -28,7 +28,6 @@ class Motion:
     """The motion in a clip of T frames; fields as in `warps`, [512, 512, 2], px at 224.
 
     Attributes:
-      expression, blink, turn: fields.
       intensity, blinking, turning: [T], their factors; `intensity` is 0 at the onset and 1 at
         the apex.
       pose: [T, 4], the head's shift (x, y) in px, rotation in radians, log of its scale.
@@ -59,7 +58,6 @@ class Camera:
       blur: standard deviation in px.
       noise: (read noise in gray levels, shot noise: variance a gray level).
       light: [T, 3], gain - 1 and its slopes over the crop's width and height.
-      quality: of the JPEGs.
     """
 
     blur: float

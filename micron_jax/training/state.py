@@ -14,11 +14,9 @@ class TrainState:
     """Everything that a train step reads and writes.
 
     Attributes:
-      step: steps taken, int32 scalar.
       params: the student's parameters, by part: encoder, dma, decoder, head.
       teacher: moving average of `params["encoder"]` and `params["head"]`; empty without DINO.
       center: of the teacher's outputs, [1, K]; None without DINO.
-      opt_state: the optimizer's.
     """
 
     step: jax.Array

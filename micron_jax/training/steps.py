@@ -116,8 +116,6 @@ class TrainStep:
     """A train step, a pure function of the state and the views.
 
     Attributes:
-      objective: the loss.
-      optimizer: of the gradients.
       steps_per_epoch, total_steps: units of the objective's schedules.
       accumulate: parts of the batch that are computed one after another: with the memory of one
         part the same mean gradient up to rounding, as no loss compares samples with each other and

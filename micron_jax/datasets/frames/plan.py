@@ -35,9 +35,7 @@ class Shard:
 
     Attributes:
       number: of all `count` shards.
-      clips: to be read.
       lengths: about how many frames each of them has.
-      folder: of the set.
       recipe: settings of the build; see `builder.build`.
     """
 
