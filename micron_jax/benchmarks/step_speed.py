@@ -84,7 +84,11 @@ def measure(
         results = measure_in_turns(
             list(workers.values()), samples=config.batch_size, rounds=rounds, seconds=seconds
         )
-    flops = _flops(kind, config)
+    flops = (
+        train_flops(config.model, config.views, config.objective)
+        if kind == "train"
+        else encode_flops(config.model, config.model.img_size)
+    )
     sides = {
         name: figures
         | _efficiency(figures, flops, facts["peak_flops"])
@@ -157,12 +161,6 @@ def _release_request(kind: str, config: PretrainConfig, checkout: Path) -> dict:
         "optimizer": dataclasses.asdict(config.optimizer),
         "teacher_momentum": config.objective.teacher_momentum,
     }
-
-
-def _flops(kind: str, config: PretrainConfig) -> float:
-    if kind == "train":
-        return train_flops(config.model, config.views, config.objective)
-    return encode_flops(config.model, config.model.img_size)
 
 
 def _efficiency(figures: dict, flops: float, peak: float | None) -> dict:

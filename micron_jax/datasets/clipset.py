@@ -89,11 +89,11 @@ class ClipSet:
     title: str
     fps: float
     sheet_files: tuple[str, ...]
-    sheets: tuple[str, ...]
     columns: Mapping[str, tuple[str, ...]]
     entries: Callable[[Row], list[Entry]]
     folders: Callable[[Entry], list[tuple[str, ...]]]
     emotions: tuple[str, ...]
+    sheets: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     compound: bool = False
     mends: tuple[Mend, ...] = ()

@@ -15,7 +15,6 @@ CASME2 = ClipSet(
     title="CASME II: 255 micro-expressions, 26 subjects, 200 fps",
     fps=200.0,
     sheet_files=("casme2-coding-*.xls*",),
-    sheets=(),
     columns=HEADINGS | columns(onset="OnsetFrame", apex="ApexFrame", offset="OffsetFrame"),
     entries=entries,
     folders=lambda entry: [tuple(entry.clip.split("/"))],

@@ -3,6 +3,8 @@
 from micron_jax.datasets.annotations import Row
 from micron_jax.datasets.clipset import MIDDLE, ClipSet, Entry, Rule, columns, number, padded
 
+OUT_OF_ORDER = "frame numbers out of order (five rows of the sheet, whose keys are not published)"
+
 
 def part_a(row: Row) -> list[Entry]:
     """Returns the row's one micro-expression; its key needs the onset, too."""
@@ -66,13 +68,7 @@ CASME3 = ClipSet(
     entries=part_a,
     folders=part_a_folders,
     emotions=("disgust", "surprise", "others", "fear", "anger", "sad", "happy"),
-    rules=(
-        Rule(
-            5,
-            in_order,
-            "frame numbers out of order (five rows of the sheet, whose keys are not published)",
-        ),
-    ),
+    rules=(Rule(5, in_order, OUT_OF_ORDER),),
 )
 
 CASME3_C = ClipSet(

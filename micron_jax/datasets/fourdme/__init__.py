@@ -14,7 +14,6 @@ FOURDME = ClipSet(
     title="4DME: micro-expressions of the gray camera, 60 fps",
     fps=60.0,
     sheet_files=("4dme_labelling_micro*.xls*",),
-    sheets=(),
     columns=columns(
         subject="sub_ID",
         clip="fold_name",

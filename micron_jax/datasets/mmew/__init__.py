@@ -45,7 +45,6 @@ MMEW = ClipSet(
     title="MMEW: 300 micro-expressions, 90 fps",
     fps=90.0,
     sheet_files=("mmew_micro_exp*.xls*",),
-    sheets=(),
     columns=HEADINGS | columns(onset="OnsetFrame", apex="ApexFrame", offset="OffsetFrame"),
     entries=entries,
     folders=folders,

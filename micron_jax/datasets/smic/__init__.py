@@ -1,12 +1,13 @@
 """SMIC: 164 micro-expressions of 16 subjects (HS, 100 fps); VIS and NIR, 25 fps."""
 
-from collections.abc import Callable
+import functools
 
 from micron_jax.datasets.annotations import Row
 from micron_jax.datasets.clipset import MIDDLE, ClipSet, Entry, Mend, columns
 
 EMOTIONS = ("negative", "positive", "surprise")
 
+SURPRISE_NOTE = "the sheet says negative; the clip's name and its place say surprise"
 MIDDLE_NOTE = "SMIC has no apex: the middle of onset and offset is taken, as the field does"
 FOLDERS_NOTE = (
     "where no sheet has NIR: the emotion is the folder's name, onset and offset are the numbers "
@@ -31,15 +32,12 @@ def entries(row: Row) -> list[Entry]:
     ]
 
 
-def _folders(modality: str) -> Callable[[Entry], list[tuple[str, ...]]]:
-    def folders(entry: Entry) -> list[tuple[str, ...]]:
-        clip, subject = entry.clip.split("#")[0], f"s{entry.subject}"
-        # The folder may have the emotion of the sheet or the mended one.
-        emotions = dict.fromkeys(filter(None, (entry.emotion, entry.row["emotion"])))
-        short = [(modality, subject, "micro", emotion, clip) for emotion in emotions]
-        return [*short, (modality, subject, clip)]  # the last: a long clip of SMIC-E
-
-    return folders
+def _folders(modality: str, entry: Entry) -> list[tuple[str, ...]]:
+    clip, subject = entry.clip.split("#")[0], f"s{entry.subject}"
+    # The folder may have the emotion of the sheet or the mended one.
+    emotions = dict.fromkeys(filter(None, (entry.emotion, entry.row["emotion"])))
+    short = [(modality, subject, "micro", emotion, clip) for emotion in emotions]
+    return [*short, (modality, subject, clip)]  # the last: a long clip of SMIC-E
 
 
 def _from_folder(parts: tuple[str, ...], first: int, last: int) -> Entry | None:
@@ -74,7 +72,7 @@ def _set(modality: str, fps: float, count: str, **more) -> ClipSet:
         ),
         optional=("onset2", "offset2", "onset3", "offset3"),
         entries=entries,
-        folders=_folders(modality),
+        folders=functools.partial(_folders, modality),
         emotions=EMOTIONS,
         **more,
     )
@@ -84,15 +82,7 @@ SMIC_HS = _set(
     "HS",
     100.0,
     "164 micro-expressions, 16 subjects",
-    mends=(
-        Mend(
-            "s18_sur_03",
-            "emotion",
-            "negative",
-            "surprise",
-            "the sheet says negative; the clip's name and its place say surprise",
-        ),
-    ),
+    mends=(Mend("s18_sur_03", "emotion", "negative", "surprise", SURPRISE_NOTE),),
     notes=(MIDDLE_NOTE,),
 )
 SMIC_VIS = _set("VIS", 25.0, "visible light", notes=(MIDDLE_NOTE,))
