@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-from micron_jax.errors import UserError
 from micron_jax.programs.arguments import add_command
 from micron_jax.programs.options import read_recipe
 from micron_jax.programs.output import percent, print_report
@@ -57,8 +56,6 @@ def _run(options: argparse.Namespace) -> int:
     chosen = any(setting.startswith("model.dtype=") for setting in options.settings)
     options.settings += [f"batch_size={options.batch}", f"model.img_size={options.size}"]
     config = parse(read_recipe(options, "pretrain", "data.data_dir=DIR"))  # no data are read
-    if config.model.img_size % config.model.patch_size:
-        raise UserError(f"--size {options.size}: is no multiple of {config.model.patch_size}")
 
     from micron_jax.benchmarks import step_speed
 
