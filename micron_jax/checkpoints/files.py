@@ -71,11 +71,7 @@ def save(weights: Weights, target: Path, classifier: Classifier | None = None) -
 
 
 def read_folder(folder: Path) -> Weights:
-    """Reads an interchange folder.
-
-    Raises:
-      UserError: a file is missing, damaged or of another kind.
-    """
+    """Reads an interchange folder; UserError if a file is missing, damaged or of another kind."""
     for name in (CONFIG, ARRAYS):
         if not (folder / name).is_file():
             raise UserError(f"{folder}: no {name}, so not a converted checkpoint")

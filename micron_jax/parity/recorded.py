@@ -65,11 +65,7 @@ def checksum(array: np.ndarray) -> int:
 
 
 def read(path: Path) -> Recording:
-    """Reads a recording of either kind.
-
-    Raises:
-      UserError: no recording, or a damaged one.
-    """
+    """Reads a recording of either kind; UserError if it is none, or is damaged."""
     if not path.exists():
         raise UserError(f"{path}: no such file")
     try:
@@ -103,11 +99,7 @@ def check_complete(source: object, parts: Mapping, names: Iterable[str]) -> None
 
 
 def write(recording: Recording, path: Path) -> None:
-    """Writes a recording of a live run, whole or not at all.
-
-    Raises:
-      UserError: it cannot be written.
-    """
+    """Writes a recording of a live run, whole or not at all; UserError if it cannot be written."""
     arrays = {f"theirs/{name}": array for name, array in recording.results.items()}
     arrays |= {f"views/{name}": array for name, array in recording.views.items()}
     with writing(path):

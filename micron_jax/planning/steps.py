@@ -181,11 +181,7 @@ def compile_step(
 def estimate_step(
     config: PretrainConfig, topology: Topology, devices: list[jax.Device]
 ) -> StepCost:
-    """Estimates the train step by arithmetic.
-
-    Raises:
-      UserError: config and topology do not fit.
-    """
+    """Estimates the train step by arithmetic; UserError if config and topology do not fit."""
     config, functions, batch = functions_for(config, topology, devices)
     samples = config.batch_size // topology.count
     state, frames = (formulas.device_bytes(x) for x in (functions.state, batch))
