@@ -8,7 +8,8 @@ import re
 OPS = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
 
 _COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) .*\{$")
-_INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?([\w.\-]+) = (.*)$")
+# `%x = f32[2]{0} add(...)` or `%x = (f32[2]{0}, ...) add(...)`: a type and an operation
+_INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?[\w.\-]+ = (.*?[\])}]) ([\w\-]+)\((.*)$")
 _CALLED = re.compile(r"(?:calls|to_apply|true_computation|false_computation)=%?([\w.\-]+)")
 _BODY = re.compile(r"body=%?([\w.\-]+)")
 _ARRAY = re.compile(r"\b([a-z]+[0-9]*[a-z0-9]*)\[([0-9,]*)\]")
@@ -85,19 +86,16 @@ def _computations(text: str) -> tuple[str, dict[str, list[tuple[str, str, str]]]
                 computations[name] = []
                 entry = name if start[1] else entry
         elif name and (instruction := _INSTRUCTION.match(line)):
-            # `f32[2]{0} add(...)` or `(f32[2]{0}, ...) add(...)`: a type and an operation
-            kind, *rest = _split(instruction[2], " ")
-            op, _, rest = " ".join(rest).partition("(")
-            computations[name].append((kind, op.strip(), rest))
+            computations[name].append(instruction.groups())
     return entry, computations
 
 
-def _split(text: str, separator: str) -> list[str]:
-    """Splits at a separator outside of brackets."""
+def _split(text: str) -> list[str]:
+    """Splits at commas outside of brackets."""
     parts, depth = [""], 0
     for character in text:
         depth += (character in "([{") - (character in ")]}")
-        if character == separator and depth == 0:
+        if character == "," and depth == 0:
             parts.append("")
         else:
             parts[-1] += character
@@ -105,19 +103,19 @@ def _split(text: str, separator: str) -> list[str]:
 
 
 def _result_bytes(kind: str, op: str) -> int:
-    parts = _split(kind[1:-1], ",") if kind.startswith("(") else [kind]
+    parts = _split(kind[1:-1]) if kind.startswith("(") else [kind]
     if op in ("all-gather-start", "collective-permute-start"):
         parts = parts[1:2]  # (operand, result, contexts...)
-    arrays = _ARRAY.findall(" ".join(parts))
-    sizes = (math.prod(int(side) for side in shape.split(",") if side) for _, shape in arrays)
-    bits = sum(size * _item_bits(dtype) for size, (dtype, _) in zip(sizes, arrays, strict=True))
+    bits = 0
+    for dtype, shape in _ARRAY.findall(" ".join(parts)):
+        bits += math.prod(int(side) for side in shape.split(",") if side) * _item_bits(dtype)
     return math.ceil(bits / 8)
 
 
 def _item_bits(dtype: str) -> int:
     """Bits of an element: `bf16` 16, `f8e4m3fn` 8, `pred` 8, `token` 0, `c64` 64."""
     bits = _BITS.match(dtype)
-    return int(bits[1]) if bits else {"pred": 8}.get(dtype, 0)
+    return int(bits[1]) if bits else 8 * (dtype == "pred")
 
 
 def _group_size(rest: str, devices: int) -> int:

@@ -55,11 +55,9 @@ def make_report(
         sizes[collective.op] += collective.bytes
     return report | {
         "method": "compiled" if step.compiled else "estimated",
-        "memory": step.memory,
-        "parameters": step.parameters,
-        "mesh": step.mesh,
-        "flops": step.flops,
-        "bytes": step.bytes,
+        **{
+            name: getattr(step, name) for name in ("memory", "parameters", "mesh", "flops", "bytes")
+        },
         "collectives": [{"op": op, "count": n, "bytes": sizes[op]} for op, n in counts.items()],
         "floors": seconds,
         "floor_seconds": floor,

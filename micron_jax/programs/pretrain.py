@@ -60,13 +60,9 @@ def run(config, workdir: Path) -> int:
 
     corpus = hosts.together(lambda: open_frames(config.data.data_dir))
     result = loop.pretrain(config, workdir, corpus, notify=functools.partial(print, flush=True))
-    if result.signal:
-        if hosts.is_chief():
-            print(
-                f"stopped at step {result.step}, which is saved; the same command goes on",
-                file=sys.stderr,
-            )
-        return 128 + result.signal
-    if hosts.is_chief():
+    if hosts.is_chief() and result.signal:
+        line = f"stopped at step {result.step}, which is saved; the same command goes on"
+        print(line, file=sys.stderr)
+    elif hosts.is_chief():
         print(f"done: {result.step} steps in {workdir}")
-    return 0
+    return 128 + result.signal if result.signal else 0

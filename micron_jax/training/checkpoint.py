@@ -27,15 +27,14 @@ class Checkpoints:
     """Checkpoints of a workdir, written whole or not at all, in the background.
 
     A context: its end waits for the checkpoint being written, but not at an error of one process
-    of several, as the others may never come.
+    of several, as the others may never come. The last `keep` stay, and the one of the lowest
+    validation loss.
+
+    Raises:
+      UserError: the folder cannot be read or made.
     """
 
     def __init__(self, workdir: Path, *, keep: int):
-        """Opens the run's folder; the last `keep` stay, and the one of the lowest validation loss.
-
-        Raises:
-          UserError: the folder cannot be read or made.
-        """
         self._workdir, self._keep = workdir, keep
         self._folder = self.folder(workdir)
         self._newest: int | None = None  # step of the save that began last
@@ -92,8 +91,7 @@ class Checkpoints:
           validation_loss: of this very state; without one it cannot be the best.
 
         Raises:
-          SaveError: this save could not begin. An earlier one that fails in the background is
-            reported by `check` or `wait`, which come first.
+          SaveError: this save could not begin. Call `check` or `wait` first, for an earlier one.
         """
         items = ocp.args.Composite(
             state=ocp.args.StandardSave(state), data=ocp.args.JsonSave(data.get_state())

@@ -19,8 +19,8 @@ class DataConfig:
     Attributes:
       data_dir: folder that `micron-jax data build frames` wrote the corpus to.
       delta_min, delta_max: distance δ of a pair, frames at 30 fps, both included (ours).
-      workers: reader processes; 0 reads in threads of this process.
-      threads: threads that read ahead, a batch each.
+      workers, threads: reader processes (0 reads in threads of this process), and threads that
+        read ahead, a batch each.
       validation_clips: share of the clips held out, rounded (ours); see `pairs.hold_out`.
     """
 

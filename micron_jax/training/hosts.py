@@ -54,7 +54,7 @@ def rank(environ: Mapping[str, str]) -> tuple[int, int] | None:
         "slurm": ("SLURM_NTASKS", "SLURM_PROCID"),
         "ompi": ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
     }.get(cluster(environ))
-    return (int(environ[names[0]]), int(environ[names[1]])) if names else None
+    return tuple(int(environ[name]) for name in names) if names else None
 
 
 def own_gpus(environ: Mapping[str, str]) -> list[int] | None:
@@ -89,20 +89,14 @@ def initialize(
         if launcher is None:
             return
         if launcher == "ompi" and "OMPI_MCA_orte_hnp_uri" not in os.environ:
-            raise UserError(
-                "this Open MPI does not say where process 0 is: give coordinator=HOST:PORT"
-            )
+            raise UserError("this Open MPI names no process 0: give coordinator=HOST:PORT")
         options = {"local_device_ids": own_gpus(os.environ)} if launcher == "slurm" else {}
     else:
         processes, process = _checked_ranks(coordinator, processes, process)
         if processes == 1:
             return
-        options = dict(
-            coordinator_address=coordinator,
-            num_processes=processes,
-            process_id=process,
-            cluster_detection_method="deactivate",
-        )
+        options = dict(coordinator_address=coordinator, num_processes=processes)
+        options |= dict(process_id=process, cluster_detection_method="deactivate")
     # Not jax's watch for SIGTERM: `StopSignals` works for a single process too.
     jax.config.update("jax_enable_preemption_service", False)
     try:
@@ -135,11 +129,11 @@ def fail_fast() -> Iterator[None]:
     except Exception as error:
         if not jax.distributed.is_initialized():
             raise
-        here = f"process {jax.process_index()} of {jax.process_count()}"
         if isinstance(error, UserError):
             print(f"micron-jax: {error}", file=sys.stderr)
         else:
             traceback.print_exc()
+            here = f"process {jax.process_index()} of {jax.process_count()}"
             print(f"micron-jax: {here} ends, and so will the others", file=sys.stderr)
             print("micron-jax: the same commands go on from the last checkpoint", file=sys.stderr)
         sys.stdout.flush()

@@ -8,15 +8,15 @@ import optax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from micron_jax.checks import require
 from micron_jax.data.views import denormalize, make_views
-from micron_jax.errors import UserError
 from micron_jax.models.layers import patchify, unpatchify
 from micron_jax.models.micron_bert import bound
 from micron_jax.training.config import PretrainConfig
 from micron_jax.training.losses import patch_moments
 from micron_jax.training.optimizer import learning_rate, make_optimizer
 from micron_jax.training.sharding import batch_sharding, state_shardings
-from micron_jax.training.state import TrainState, init_state
+from micron_jax.training.state import TrainState, init_params, new_state
 from micron_jax.training.steps import Objective, TrainStep
 
 PREVIEW_PAIRS = 4
@@ -27,16 +27,17 @@ _VALIDATED = ("loss", "reconstruction", "agreement", "motion")
 class TrainFunctions:
     """Functions on a mesh, jitted with their shardings; none has run yet.
 
+    Frames `cur` and `ref` are uint8 [B, H, W, 3].
+
     Attributes:
       state: the `TrainState` as `ShapeDtypeStruct`s with shardings.
       batch_sharding: of a batch of frames, which is spread along its first axis.
-      init: init() -> the state before the first step.
-      train: train(state, cur, ref) -> (state, metrics); cur and ref are uint8 [B, H, W, 3]; the
-        state is donated. Augmentation is part of it and is drawn from (seed, state.step).
-      validate: validate(state, number, cur, ref) -> losses of batch `number` of held-out clips;
-        its views are drawn from (seed, number) and stay the same throughout the run.
-      preview: preview(params, cur, ref) -> images of the first pairs, for `pictures.draw_pairs`.
-      learning_rate: step -> learning rate.
+      init: () -> the state before the first step.
+      train: (state, cur, ref) -> (state, metrics); the state is donated. Views are drawn from
+        (seed, state.step).
+      validate: (state, number, cur, ref) -> losses of batch `number` of held-out clips; its views
+        are drawn from (seed, number) and stay the same throughout the run.
+      preview: (params, cur, ref) -> images of the first pairs, for `pictures.draw_pairs`.
     """
 
     state: TrainState
@@ -51,24 +52,16 @@ class TrainFunctions:
 def jit_functions(
     config: PretrainConfig, mesh: Mesh, *, steps_per_epoch: int, total_steps: int
 ) -> TrainFunctions:
-    """The functions of a pretraining.
-
-    Args:
-      mesh: from `sharding.make_mesh`; its devices need not be of this machine.
-      steps_per_epoch, total_steps: units of the schedules.
+    """The functions of a pretraining on a mesh, whose devices need not be of this machine.
 
     Raises:
       UserError: batch or parameters do not divide over the mesh.
     """
-    if config.batch_size % mesh.size:
-        raise UserError(
-            f"config.batch_size={config.batch_size}: does not divide over {mesh.size} devices"
-        )
-    if config.batch_size % (mesh.size * config.accumulate):
-        raise UserError(
-            f"config.accumulate={config.accumulate}: does not divide the "
-            f"{config.batch_size // mesh.size} samples of a device"
-        )
+    samples, rest = divmod(config.batch_size, mesh.size)
+    mend = f"does not divide over {mesh.size} devices"
+    require(not rest, "config", config, "batch_size", mend)
+    mend = f"does not divide the {samples} samples of a device"
+    require(samples % config.accumulate == 0, "config", config, "accumulate", mend)
     schedule = learning_rate(
         config.optimizer,
         batch_size=config.batch_size,
@@ -88,11 +81,7 @@ def jit_functions(
     states = state_shardings(mesh, shapes)
     batches, everywhere = batch_sharding(mesh), NamedSharding(mesh, P())
     return TrainFunctions(
-        state=jax.tree.map(
-            lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-            shapes,
-            states,
-        ),
+        state=jax.tree.map(lambda shape, to: shape.update(sharding=to), shapes, states),
         batch_sharding=batches,
         init=jax.jit(pure.init, out_shardings=states),
         train=jax.jit(
@@ -129,8 +118,9 @@ class _PureFunctions:
         )
 
     def init(self):
+        params = init_params(self.config.model, self.init_key)
         dino = self.config.objective.agreement == "dino"
-        return init_state(self.config.model, self.step.optimizer, self.init_key, dino=dino)
+        return new_state(params, self.step.optimizer, dino=dino)
 
     def train(self, state, cur, ref):
         views = self._views(jax.random.fold_in(self.views_key, state.step), cur, ref)

@@ -146,10 +146,8 @@ class Trainer:
 
     def to_devices(self, batch: dict) -> list[jax.Array]:
         """This process's rows of a batch -> `cur` and `ref` of the whole, over all devices."""
-        sharding = self.functions.batch_sharding
-        return [
-            jax.make_array_from_process_local_data(sharding, batch[name]) for name in ("cur", "ref")
-        ]
+        rows, sharding = (batch["cur"], batch["ref"]), self.functions.batch_sharding
+        return [jax.make_array_from_process_local_data(sharding, x) for x in rows]
 
     def restore_or_init(self) -> tuple[TrainState, int]:
         """The newest state that can be read, or a first one, and its step; moves the data there."""
@@ -237,12 +235,10 @@ class Trainer:
     def validate(self, state: TrainState) -> dict[str, float]:
         """Returns the mean losses over the held-out batches."""
         losses = [
-            self.functions.validate(state, np.int32(number), *self.to_devices(batch))
-            for number, batch in enumerate(self.validation_batches)
+            self.functions.validate(state, np.int32(i), *self.to_devices(batch))
+            for i, batch in enumerate(self.validation_batches)
         ]
-        return {
-            name: float(np.mean([float(parts[name]) for parts in losses])) for name in losses[0]
-        }
+        return {name: float(np.mean([float(x[name]) for x in losses])) for name in losses[0]}
 
     def draw(self, state: TrainState, step: int) -> None:
         """Draws pictures of the first pairs, and the curves."""

@@ -48,8 +48,7 @@ def reconstruction_loss(predicted, images, *, patch_size: int, norm_pix: bool = 
     """Mean squared error over the pixels of all patches (the release's models/mae.py, line 631).
 
     Args:
-      predicted: pixels of each patch, [B, N, patch_size² · 3].
-      images: the target, [B, H, W, 3].
+      predicted, images: [B, N, patch_size² · 3] and the target, [B, H, W, 3].
       norm_pix: compare with each patch's values less their mean, over their deviation.
     """
     target = patchify(images, patch_size)
@@ -66,11 +65,9 @@ def patch_moments(patches):
 
 
 def mse_agreement(cls, crop_cls):
-    """Mean squared distance of CLS tokens of a frame and of its crops (paper, Eq. 15).
+    """Mean squared distance of the CLS tokens of frame t+δ, [B, D], and of crops of it, [B, V, D].
 
-    Args:
-      cls: of frame t+δ, [B, D].
-      crop_cls: of V crops of it, [B, V, D].
+    The paper's Eq. 15.
     """
     difference = cls[:, None].astype(jnp.float32) - crop_cls.astype(jnp.float32)
     return jnp.mean(jnp.square(difference))
@@ -84,7 +81,7 @@ def motion_loss(logit, predicted, displacement):
 
     Args:
       logit, predicted: from `motion.Motion`, [B, N] and [B, N, 2].
-      displacement: true displacement of the patches, px, [B, N, 2].
+      displacement: the truth, px, [B, N, 2].
     """
     length = jnp.sqrt(jnp.square(displacement).sum(-1))
     moved = jnp.clip((length - 0.08) / (0.3 - 0.08), 0, 1)
@@ -102,7 +99,6 @@ def dino_agreement(student, teacher, center, *, student_temperature, teacher_tem
       student: projections of V views, the two global ones first, [B, V, K].
       teacher: projections of the two global views, [B, 2, K]; no gradient passes through them.
       center: subtracted from the teacher's, [1, K].
-      student_temperature, teacher_temperature: of the two softmaxes.
 
     Returns:
       A scalar, the mean over the 2V - 2 pairs of views and the batch.
@@ -127,11 +123,9 @@ def feature_spread(features):
 
 
 def teacher_entropy(teacher, center, *, temperature):
-    """Mean entropy of the teacher's softmax over log K: 0 is one class, 1 is all alike.
+    """Mean entropy over log K of the teacher's softmax: 0 is one class, 1 is all alike.
 
-    Args:
-      teacher, center: [B, 2, K] and [1, K].
-      temperature: of the softmax.
+    Takes the teacher's outputs [B, 2, K] and the center [1, K].
     """
     log = jax.nn.log_softmax((teacher - center) / temperature, axis=-1)
     return -jnp.sum(jnp.exp(log) * log, axis=-1).mean() / jnp.log(teacher.shape[-1])

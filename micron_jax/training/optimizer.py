@@ -55,11 +55,9 @@ def learning_rate(
     scale = batch_size / config.base_batch_size if config.base_batch_size else 1.0
     peak = config.learning_rate * scale
     warmup = min(round(config.warmup_epochs * steps_per_epoch), total_steps)
-    after = (
-        optax.cosine_decay_schedule(peak, max(total_steps - warmup, 1))
-        if config.schedule == "cosine"
-        else optax.constant_schedule(peak)
-    )
+    after = optax.constant_schedule(peak)
+    if config.schedule == "cosine":
+        after = optax.cosine_decay_schedule(peak, max(total_steps - warmup, 1))
     if not warmup:
         return after
     return optax.join_schedules([optax.linear_schedule(0.0, peak, warmup), after], [warmup])
@@ -76,12 +74,8 @@ def make_optimizer(config: OptimizerConfig, schedule) -> optax.GradientTransform
             lambda path, _: match(UPDATE_RULES, path_of(path)), params
         )
 
-    transforms = {
-        "decayed": adamw(config.weight_decay),
-        "plain": adamw(0.0),
-        "frozen": optax.set_to_zero(),
-    }
-    optimizer = optax.multi_transform(transforms, labels)
+    frozen, plain, decayed = optax.set_to_zero(), adamw(0.0), adamw(config.weight_decay)
+    optimizer = optax.multi_transform(dict(decayed=decayed, plain=plain, frozen=frozen), labels)
     if config.clip_norm:
         optimizer = optax.chain(optax.clip_by_global_norm(config.clip_norm), optimizer)
     return optimizer

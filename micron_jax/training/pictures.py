@@ -16,10 +16,10 @@ COLUMNS = ("frame t", "frame t+δ", "swapped", "reconstruction", "motion map")
 
 
 def draw_pairs(path: Path, images: dict[str, np.ndarray], *, title: str) -> None:
-    """Draws a row a pair: the frames, the swapped one, its reconstruction, the motion map over it.
+    """Draws a PNG with a row a pair: frames, swapped one, reconstruction, motion map over it.
 
     Args:
-      path: a PNG, written whole or not at all.
+      path: written whole or not at all.
       images: uint8 [B, S, S, 3] under `cur`, `ref`, `rep`, `pred`; float [B, h, w] under `map`.
     """
     rows, side = images["cur"].shape[:2]

@@ -7,6 +7,7 @@ from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from micron_jax.checks import require
 from micron_jax.errors import UserError
 from micron_jax.models.param_paths import match, path_of
 
@@ -46,8 +47,8 @@ def make_mesh(config: MeshConfig, devices=None) -> Mesh:
     devices = jax.devices() if devices is None else devices
     shape = dataclasses.asdict(config)
     for axis, size in shape.items():
-        if size < 1 and size != -1:
-            raise UserError(f"config.mesh.{axis}={size}: must be at least 1, or -1 for the rest")
+        valid = size >= 1 or size == -1
+        require(valid, "config.mesh", config, axis, "must be at least 1, or -1 for the rest")
     rest = max(len(devices) // abs(config.data * config.fsdp), 1)
     shape = {axis: rest if size == -1 else size for axis, size in shape.items()}
     if config.data == config.fsdp == -1 or shape["data"] * shape["fsdp"] != len(devices):

@@ -32,20 +32,13 @@ def init_params(config: ModelConfig, key) -> dict:
     return MicronBertModule(config).init(key, frame, frame)["params"]
 
 
-def init_state(
-    config: ModelConfig, optimizer: optax.GradientTransformation, key, *, dino: bool
-) -> TrainState:
-    """The state before the first step, from random parameters.
+def new_state(params: dict, optimizer: optax.GradientTransformation, *, dino: bool) -> TrainState:
+    """The state before the first step.
 
     The teacher starts as a copy of the student, which is DINO's own rule. The release's starts from
     random weights of its own: `initialize_weights` runs over it once more after the copy
     (models/mae.py, lines 384 and 419).
     """
-    return new_state(init_params(config, key), optimizer, dino=dino)
-
-
-def new_state(params: dict, optimizer: optax.GradientTransformation, *, dino: bool) -> TrainState:
-    """The state before the first step, from given parameters."""
     teacher = {part: params[part] for part in ("encoder", "head")} if dino else {}
     return TrainState(
         step=jnp.zeros((), jnp.int32),

@@ -9,7 +9,7 @@ import optax
 
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.cpu import after
-from micron_jax.models.micron_bert import MicronBertModule, bound
+from micron_jax.models.micron_bert import bound
 from micron_jax.training import losses
 from micron_jax.training.losses import ObjectiveConfig
 from micron_jax.training.state import TrainState
@@ -19,8 +19,8 @@ from micron_jax.training.state import TrainState
 class Objective:
     """The loss of a pretraining, a sum of terms none of which needs another.
 
-    Each term(params, teacher, center, views, teacher_temperature) returns (its share of the loss,
-    parts), see `loss`.
+    Each of the `terms`(params, teacher, center, views, teacher_temperature) returns (its share of
+    the loss, parts), see `loss`.
     """
 
     model: ModelConfig
@@ -28,7 +28,6 @@ class Objective:
 
     @property
     def terms(self) -> list[Callable]:
-        """The terms that the config asks for."""
         terms = [self.frames_term]
         if self.config.agreement == "dino":
             terms.append(self.crops_term)
@@ -43,7 +42,6 @@ class Objective:
           params, teacher, center: of the `TrainState`.
           views: float images: `rep`, `ref`, `cur` [B, H, W, 3]; as the agreement needs them
             `global` [B, 2, H, W, 3] and `local` [B, V, h, w, 3]; for motion see `make_views`.
-          teacher_temperature: see `losses.teacher_temperature`.
 
         Returns:
           The scalar loss, and the scalars `loss`, `reconstruction`, `agreement` (0 without one)
@@ -54,12 +52,9 @@ class Objective:
         total, parts = _sum(term(*arguments) for term in self.terms)
         return total, parts | {"loss": total}
 
-    def _network(self, params: dict) -> MicronBertModule:
-        return bound(self.model, params)
-
     def frames_term(self, params, teacher, center, views, teacher_temperature):
         """Reconstruction, and the paper's agreement, which takes a token of the same pass."""
-        network, config = self._network(params), self.config
+        network, config = bound(self.model, params), self.config
         frames = jnp.stack([views["rep"], views["ref"]], axis=1)
         tokens, cls = network.encode_views(frames, 2)
         predicted = network.decode(network.attend(tokens[:, 0], tokens[:, 1]))
@@ -78,7 +73,7 @@ class Objective:
 
     def crops_term(self, params, teacher, center, views, teacher_temperature):
         """The release's agreement."""
-        network, teacher, config = self._network(params), self._network(teacher), self.config
+        network, teacher = bound(self.model, params), bound(self.model, teacher)
         crops = [views[kind] for kind in ("global", "local") if kind in views]
         cls = jnp.concatenate([network.encode_views(x, 0)[1] for x in crops], axis=1)
         teacher_out = teacher.head(teacher.encode_views(views["global"], 0)[1])
@@ -86,12 +81,12 @@ class Objective:
             network.head(cls),
             teacher_out,
             center,
-            student_temperature=config.student_temperature,
+            student_temperature=self.config.student_temperature,
             teacher_temperature=teacher_temperature,
         )
         entropy = losses.teacher_entropy(teacher_out, center, temperature=teacher_temperature)
         parts = {"agreement": agreement, "teacher_entropy": entropy, "teacher_out": teacher_out}
-        return config.agreement_weight * agreement, parts
+        return self.config.agreement_weight * agreement, parts
 
     def motion_term(self, params, teacher, center, views, teacher_temperature):
         """Known motion; ours."""
@@ -99,7 +94,7 @@ class Objective:
             views[name].reshape(-1, *views[name].shape[2:])
             for name in ("after", "before", "displacement")
         )
-        logit, predicted = self._network(params).motion(images, reference)
+        logit, predicted = bound(self.model, params).motion(images, reference)
         motion = losses.motion_loss(logit, predicted, displacement)
         return self.config.motion_weight * motion, {"motion": motion}
 
@@ -132,11 +127,7 @@ class TrainStep:
     sequential: bool = False
 
     def __call__(self, state: TrainState, views: dict) -> tuple[TrainState, dict]:
-        """Returns (state, metrics).
-
-        Metrics are float32 scalars: those of `Objective.loss`, and the norms of the gradient and
-        of the change of the parameters.
-        """
+        """Returns (state, metrics): the scalars of `Objective.loss`, `grad_norm`, `update_norm`."""
         grads, parts = self.gradients(state, views)
         metrics = {name: value for name, value in parts.items() if name != "teacher_out"}
         new = self.update(state, grads, parts)
@@ -145,7 +136,6 @@ class TrainStep:
         return new, metrics | norms
 
     def teacher_temperature(self, state: TrainState) -> jax.Array:
-        """The temperature of the teacher's softmax in the epoch of a state."""
         epoch = state.step // self.steps_per_epoch
         return losses.teacher_temperature(self.objective.config, epoch)
 
@@ -165,9 +155,11 @@ class TrainStep:
 
         zeros = jax.tree.map(jnp.zeros_like, state.params)
         total, parts = jax.lax.scan(add, zeros, stacked)
-        teacher_out = {k: jnp.concatenate(v) for k, v in parts.items() if k == "teacher_out"}
-        scalars = {k: v.mean() for k, v in parts.items() if k != "teacher_out"}
-        return jax.tree.map(lambda g: g / self.accumulate, total), scalars | teacher_out
+        parts = {
+            name: jnp.concatenate(part) if name == "teacher_out" else part.mean()
+            for name, part in parts.items()
+        }
+        return jax.tree.map(lambda g: g / self.accumulate, total), parts
 
     def _gradients(self, state: TrainState, views: dict, temperature) -> tuple[dict, dict]:
         shares = []

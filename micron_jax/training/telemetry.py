@@ -19,7 +19,7 @@ from micron_jax.training.config import PretrainConfig
 from micron_jax.training.flops import peak_flops, train_flops
 
 METRICS_FILE, EVENTS_FOLDER = "metrics.jsonl", "tensorboard"
-_SECONDS = 60  # from flush to flush, and from an error to the next try
+_SECONDS = 60  # from an error of TensorBoard's file to the next try
 
 
 def read_metrics(workdir: Path) -> list[dict]:
@@ -99,8 +99,7 @@ class Telemetry:
         the host waits for data the device may still compute: `data_seconds` that dominate mean that
         the run is short of data.
         """
-        steps = step - self._start_step
-        if steps > 0:
+        if (steps := step - self._start_step) > 0:
             elapsed = time.perf_counter() - self._start_time
             rate = steps * self._batch_size / elapsed
             seconds = {name: value / steps for name, value in self._seconds.items()}
@@ -169,14 +168,12 @@ class EventFolder:
     def __init__(self, folder: Path, *, first_step: int):
         """TensorBoard hides the events from `first_step` on of earlier files, of a lost run."""
         self._folder, self._first_step, self._files, self._writer = folder, first_step, 0, None
-        self._flush_at = self._try_at = 0.0
+        self._try_at = 0.0
 
     def add(self, step: int, values: dict[str, float]) -> None:
-        """Records scalars by name.
+        """Records scalars by name; raises `OSError` if they cannot be written.
 
-        Raises:
-          OSError: they cannot be written. For a minute nothing more is tried; then a new file
-            begins.
+        Then nothing more is tried for a minute, and a new file begins.
         """
         if time.monotonic() < self._try_at:
             return
@@ -187,9 +184,7 @@ class EventFolder:
             if self._writer is None:
                 self._open()
             self._writer.write_event(event)
-            if time.monotonic() >= self._flush_at:
-                self._writer.flush()
-                self._flush_at = time.monotonic() + _SECONDS
+            self._writer.flush()
         except OSError:
             # It may hold half an event, and TensorBoard reads nothing behind that.
             with contextlib.suppress(OSError):
@@ -204,7 +199,6 @@ class EventFolder:
         self._writer = EventsWriter(str(self._folder / "events"), f".{self._files}")
         start = SessionLog(status=SessionLog.START)
         self._writer.write_event(Event(step=self._first_step, session_log=start))
-        self._flush_at = 0.0
 
     def close(self) -> None:
         """Raises `OSError` if the last events cannot be written."""

@@ -55,9 +55,8 @@ def claim_workdir(workdir: Path, settings: dict, *, free: set[str]) -> None:
 def cache_compiled(workdir: Path) -> None:
     """Caches the compiled programs of a run in its workdir, for its next start.
 
-    A cache that the user named (`JAX_COMPILATION_CACHE_DIR`) stays as it is, and
-    `JAX_ENABLE_COMPILATION_CACHE=false` turns caching off. jax compiles again where an entry is
-    damaged, or of another machine.
+    A cache that the user named (`JAX_COMPILATION_CACHE_DIR`) stays as it is. jax compiles again
+    where an entry is damaged, or of another machine.
     """
     global _cache_of_a_run
     if jax.config.jax_compilation_cache_dir not in (None, _cache_of_a_run):

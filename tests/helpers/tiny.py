@@ -3,6 +3,7 @@
 import dataclasses
 
 from micron_jax.models.config import ModelConfig
+from micron_jax.training.state import init_params, new_state
 
 _SIZE = dict(
     img_size=32,
@@ -21,3 +22,8 @@ PAPER = ModelConfig(
     **_SIZE, dma_query="ref", dma_key="rep", dma_scaled=False, dma_diagonal=True, poi="cosine"
 )
 OURS = dataclasses.replace(PAPER, band=(1, 2), band_width=12, band_heads=2, motion_width=16)
+
+
+def init_state(config, optimizer, key, *, dino):
+    """The state before the first step, from random parameters."""
+    return new_state(init_params(config, key), optimizer, dino=dino)

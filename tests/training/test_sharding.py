@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers.tiny import PAPER, RELEASE
+from helpers.tiny import PAPER, RELEASE, init_state
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -15,7 +15,6 @@ from micron_jax.models.config import SIZES, ModelConfig
 from micron_jax.training.losses import ObjectiveConfig
 from micron_jax.training.optimizer import OptimizerConfig, make_optimizer
 from micron_jax.training.sharding import MeshConfig, batch_sharding, make_mesh, state_shardings
-from micron_jax.training.state import init_state
 from micron_jax.training.steps import Objective, TrainStep
 
 OPTIMIZER = make_optimizer(OptimizerConfig(), 1e-2)

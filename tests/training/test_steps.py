@@ -4,11 +4,10 @@ import chex
 import jax
 import numpy as np
 import pytest
-from helpers.tiny import PAPER, RELEASE
+from helpers.tiny import PAPER, RELEASE, init_state
 
 from micron_jax.training.losses import ObjectiveConfig
 from micron_jax.training.optimizer import OptimizerConfig, make_optimizer
-from micron_jax.training.state import init_state
 from micron_jax.training.steps import Objective, TrainStep
 
 
