@@ -17,9 +17,9 @@ from micron_jax.deprecation import warn_renamed
 from micron_jax.faces.registration import register
 from micron_jax.models.classifier import classify
 from micron_jax.models.config import ModelConfig
+from micron_jax.models.dma import patch_scores
 from micron_jax.models.layers import patchify, unpatchify
 from micron_jax.models.micron_bert import MAP_KINDS, bound
-from micron_jax.models.poi import patch_scores
 from micron_jax.training.losses import patch_moments
 
 
@@ -129,7 +129,7 @@ class MicronBert:
     def interest(self, frames) -> jax.Array:
         """The Patch of Interest scores, also of a checkpoint that was trained without them.
 
-        uint8 [B, H, W, 3] -> float32 [B, H / patch, W / patch] in [-1, 1]; see `models.poi`.
+        uint8 [B, H, W, 3] -> float32 [B, H / patch, W / patch] in [-1, 1]; see `models.dma`.
         """
         return self._computed(_interest, frames).reshape(-1, *self._grid(frames))
 

@@ -40,8 +40,8 @@ def windows(key, face, *, count: int, size: int, patch_size: int, still: float):
       face: a whole face crop, uint8 [S, S, 3], of more than 224 px along a side, so that its own
         noise is no texture that moves along.
       count: of pairs, C.
-      size: side of the windows in px, a multiple of 16; a whole face is 224.
-      patch_size: side of a patch, a multiple of 4.
+      size, patch_size: sides in px of the windows, a multiple of 16, and of a patch, of 4; a whole
+        face is 224.
       still: share of the pairs in which nothing moves by itself.
 
     Returns:

@@ -6,10 +6,9 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from micron_jax.checks import at_least, choose, within
+from micron_jax.checks import at_least, choose, require, within
 from micron_jax.data import known_motion
 from micron_jax.data.alignment import align
-from micron_jax.errors import UserError
 
 # Mean and standard deviation: the release's micron_bert.py, line 9.
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -61,17 +60,13 @@ class ViewsConfig:
         choose(section, self, swap=("blocks", "uniform", "none"), swap_with=("ref", "gray"))
         within(section, self, swap_ratio=(0, 1), motion_still=(0, 1))
         at_least(section, self, pair_every=1)
-        if self.motion_size % 16 or not 0 < self.motion_size <= known_motion.FACE:
-            raise UserError(
-                f"{section}.motion_size={self.motion_size}: must be a multiple of 16 up to "
-                f"{known_motion.FACE}"
-            )
+        valid = self.motion_size % 16 == 0 < self.motion_size <= known_motion.FACE
+        mend = f"must be a multiple of 16 up to {known_motion.FACE}"
+        require(valid, section, self, "motion_size", mend)
         for field in ("global_scale", "local_scale"):
             low, high = getattr(self, field)
-            if not 0 < low <= high <= 1:
-                raise UserError(
-                    f"{section}.{field}={low, high}: must be 0 < smallest <= largest <= 1"
-                )
+            mend = "must be 0 < smallest <= largest <= 1"
+            require(0 < low <= high <= 1, section, self, field, mend)
 
 
 def normalize(frames):

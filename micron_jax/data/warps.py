@@ -117,11 +117,9 @@ def _sum(bumps: Sequence[Bump], family: str, widened: float) -> np.ndarray:
 
 
 def place(unit: Unit, side: int, landmarks: np.ndarray, rng: np.random.Generator) -> list[Bump]:
-    """A unit on one half of a face; site, direction, size and shape are drawn around the unit's.
+    """A unit on a face with landmarks [5, 2], in its image-left half, side -1, or its right, +1.
 
-    Args:
-      side: -1 the image-left half, +1 the image-right one.
-      landmarks: [5, 2] in the crop.
+    Site, direction, size and shape are drawn around the unit's.
     """
     distance = math.hypot(*(landmarks[1] - landmarks[0]))
     right = (landmarks[1] - landmarks[0]) / distance  # along the eyes: a tilted face tilts all

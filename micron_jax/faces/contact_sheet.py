@@ -42,12 +42,10 @@ def shorten(name: str) -> str:
 
 
 def png(folder: Path, entries: Sequence[dict]) -> bytes:
-    """Draws the contact sheet as a PNG.
+    """Draws the contact sheet of a folder of crops and the clips' entries in `crops.json` as a PNG.
 
-    Args:
-      folder: of the crops, JPEGs in `folder / entry["folder"]`.
-      entries: of the clips, as in `crops.json`; the middle frame of each of at most `TILES` of
-        them is shown. A whole frame that was made square gets its aspect back.
+    It shows the middle frame of each of at most `TILES` clips. A whole frame that was made square
+    gets its aspect back.
     """
     shown = [entries[n] for n in spread(len(entries), TILES)]
     columns = min(len(shown), max(4, math.ceil(math.sqrt(len(shown)))))

@@ -102,7 +102,7 @@ def _side(landmarks: np.ndarray) -> float:
 
 
 def all_faces_detector(*, score: float = 0.7, side: int = 640) -> Detector:
-    """Returns YuNet as a function, RGB uint8 [H, W, 3] -> landmarks [N, 5, 2] in px, largest first.
+    """Returns YuNet as a `Detector`.
 
     Args:
       score: confidence below which nothing is a face.

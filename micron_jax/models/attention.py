@@ -8,21 +8,19 @@ from micron_jax.models import cpu
 
 
 def attend(q, k, v, *, implementation: str = "auto"):
-    """Softmax attention with logits scaled by 1/√D.
+    """Softmax attention with logits scaled by 1/√D; the softmax is taken in float32.
 
     Args:
-      q: queries, [B, N, H, D].
-      k: keys, [B, M, H, D].
-      v: values, [B, M, H, D].
+      q, k, v: queries, [B, N, H, D], keys and values, [B, M, H, D].
       implementation: `xla`, a batched product; `cudnn`, its fused kernel (NVIDIA, 16-bit floats);
         `per_head`, one head of one sample at a time, which runs at twice the speed of the batched
         product on a CPU; `auto`, see `settle`. A loop over samples cannot be sharded over them: on
         several devices `per_head` gathers the batch.
 
     Returns:
-      [B, N, H, D] in the dtype of `q`; the softmax is taken in float32.
+      [B, N, H, D] in the dtype of `q`.
     """
-    implementation = _settled(implementation)
+    implementation = settle(implementation)
     if implementation == "per_head":
         return cpu.attend(q, k, v)
     return jax.nn.dot_product_attention(q, k, v, implementation=implementation)
@@ -34,21 +32,18 @@ def split_heads(qkv, *, heads: int, implementation: str = "auto"):
     Head by head they are read where they lie. Elsewhere one transposition moves all three: a TPU
     then moves 43 GB in a step of `pretrain_pod` instead of 47 for three slices.
     """
-    if _settled(implementation) == "per_head":
+    if settle(implementation) == "per_head":
         parts = jnp.split(qkv, 3, axis=-1)
         return [einops.rearrange(part, "b n (h d) -> b n h d", h=heads) for part in parts]
     return einops.rearrange(qkv, "b n (t h d) -> t b n h d", t=3, h=heads)
 
 
-def settle(implementation: str, *, platform: str, devices: int) -> str:
+def settle(implementation: str, *, platform: str = "", devices: int = 0) -> str:
     """The implementation that `auto` stands for: `per_head` on a single CPU device, else `xla`."""
     if implementation != "auto":
         return implementation
-    return "per_head" if platform == "cpu" and devices == 1 else "xla"
-
-
-def _settled(implementation: str) -> str:
-    return settle(implementation, platform=cpu.target_platform(), devices=jax.device_count())
+    one_cpu = (platform or cpu.target_platform()) == "cpu" and (devices or jax.device_count()) == 1
+    return "per_head" if one_cpu else "xla"
 
 
 def attention_weights(q, k, *, scale: float):
@@ -67,7 +62,6 @@ def attend_from_first(x, kernel, bias, *, heads: int):
     Args:
       x: tokens, [B, N, D].
       kernel, bias: of the linear layer that makes q, k and v side by side, [D, 3·D] and [3·D].
-      heads: how many; they divide D.
 
     Returns:
       [B, 1, D] in the dtype of `x`; the softmax is taken in float32.

@@ -111,18 +111,12 @@ class BandMatch(nn.Module):
 
     @nn.compact
     def __call__(self, images, reference):
-        """Features of each patch, in the reference's place.
+        """Features [B, H / p, W / p, F] and displacements (x, y) in px, in the reference's place.
 
-        D(s) is the squared distance of a patch of `images` from the reference moved by s, A(s) that
-        of the reference from itself. The features are (D(-s) - D(s)) / (A(s) + A(-s)), which is
-        about the displacement along s over |s|; (D(s) + D(-s)) and D(0) over the same; the
-        logarithms of texture and D(0); and those of `_solve`.
-
-        Args:
-          images, reference: normalized frames, [B, H, W, 3].
-
-        Returns:
-          (features [B, H / p, W / p, F], displacements (x, y) in px, [B, H / p, W / p, 2]).
+        Frames are normalized, [B, H, W, 3]. D(s) is the squared distance of a patch of `images`
+        from the reference moved by s, A(s) that of the reference from itself. The features are
+        (D(-s) - D(s)) / (A(s) + A(-s)), which is about the displacement along s over |s|; (D(s) +
+        D(-s)) and D(0) over the same; the logarithms of texture and D(0); and those of `_solve`.
         """
         c = self.config
         shifts = offsets(c.band)
@@ -141,8 +135,7 @@ class BandMatch(nn.Module):
         grid = height // c.patch_size, width // c.patch_size
 
         def spaced(values):  # [B, F, N, heads] -> [B, H, W, F * heads]
-            values = jnp.moveaxis(values, 1, 2)
-            return values.reshape(batch, *grid, -1)
+            return jnp.moveaxis(values, 1, 2).reshape(batch, *grid, -1)
 
         keys, others = project(reference), project(images)
         other = distance(keys, others[:, :1])  # D
@@ -170,12 +163,9 @@ class BandMatch(nn.Module):
         """Displacements by least squares over growing neighborhoods, ring by ring.
 
         Where the distance is a square form, D(s) = (s + d)ᵀ M (s + d), the four ways of a ring
-        give M and M·d, hence d: a step of Lucas and Kanade in the band.
-
-        Args:
-          push: D(s) - D(-s), both frames' difference, [B, H, W, 4 rings].
-          texture: A(s) + A(-s), both frames' sum, likewise.
-          here: D(0), [B, H, W, 1].
+        give M and M·d, hence d: a step of Lucas and Kanade in the band. `push` is D(s) - D(-s),
+        both frames' difference, and `texture` A(s) + A(-s), their sum, [B, H, W, 4 rings]; `here`
+        is D(0), [B, H, W, 1].
 
         Returns:
           (for each spread and ring: d (x, y) in px, the same without the head's affine part, the

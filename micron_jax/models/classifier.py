@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from micron_jax.checks import choose, within
-from micron_jax.errors import UserError
+from micron_jax.checks import choose, require, within
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.layers import dense, gelu
 from micron_jax.models.micron_bert import MicronBertModule
@@ -58,8 +57,8 @@ class ClassifierConfig:
             value=_FRAMES,
         )
         within("config.classifier", self, cells=(1, 1000))
-        if not 0 <= self.dropout < 1:
-            raise UserError(f"config.classifier.dropout={self.dropout}: must lie in 0..1, below 1")
+        valid = 0 <= self.dropout < 1
+        require(valid, "config.classifier", self, "dropout", "must lie in 0..1, below 1")
 
     def check_fits(self, model: ModelConfig) -> None:
         """Checks that the model has the part that the features come from.
@@ -67,11 +66,12 @@ class ClassifierConfig:
         Raises:
           UserError: it does not.
         """
-        if self.features == "motion" and not model.band:
-            raise UserError(
-                "config.classifier.features='motion': the checkpoint has no motion branch, which "
-                "pretrain_ours trains; choose cosine, or another"
-            )
+        mend = (
+            "the checkpoint has no motion branch, which pretrain_ours trains; choose cosine, or "
+            "another"
+        )
+        exists = self.features != "motion" or bool(model.band)
+        require(exists, "config.classifier", self, "features", mend)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -171,12 +171,7 @@ class PairFeatures(nn.Module):
 
 
 class Head(nn.Module):
-    """Standardized features to classes.
-
-    Attributes:
-      classes: number of classes.
-      config: kind of the features, pooling, hidden layer and dropout.
-    """
+    """Standardized features to classes."""
 
     classes: int
     config: ClassifierConfig
@@ -213,13 +208,10 @@ class Head(nn.Module):
 def classify(
     model: ModelConfig, config: ClassifierConfig, classes: int, backbone, trained, onset, apex
 ):
-    """Probabilities of the classes, float32 [B, classes].
+    """Probabilities of the classes for normalized frames [B, H, W, 3]: float32 [B, classes].
 
-    Args:
-      model, config, classes: architectures and number of classes.
-      backbone: parameters of the network.
-      trained: {"head": parameters of `Head`, "mean" and "deviation": of the features}.
-      onset, apex: normalized frames, [B, H, W, 3].
+    `backbone` holds the network's parameters, and `trained` {"head": those of `Head`, "mean" and
+    "deviation": of the features}.
     """
     network = PairFeatures(model, config).bind({"params": {"backbone": backbone}})
     x = (network(onset, apex) - trained["mean"]) / trained["deviation"]

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
-from micron_jax.checks import at_least, choose
+from micron_jax.checks import at_least, choose, require
 from micron_jax.errors import UserError
 
 # Widths, depths and heads by name. `small` is the release's `mae_vit_small_patch8` (models/mae.py,
@@ -25,8 +25,7 @@ class ModelConfig:
     """Architecture of Micron-BERT. The defaults are the release's, with full cross-attention.
 
     Attributes:
-      img_size: side of the frames the positions are laid out for, pixels.
-      patch_size: side of a patch, pixels.
+      img_size, patch_size: side of the frames the positions are laid out for, of a patch, pixels.
       width, depth, heads: the encoder's token width, blocks and attention heads.
       mlp_ratio: hidden width of a block's MLP over its width.
       decoder_width, decoder_depth, decoder_heads: the same of the decoder.
@@ -42,8 +41,8 @@ class ModelConfig:
       dma_gated: the attention weighs the values; without it they pass as they are, for ablation.
       poi: `cosine` multiplies the diagonal by each patch's score (paper's Patch of Interest);
         `none` leaves it out, as the release's forward pass does. Needs `dma_diagonal`.
-      projection_dim: outputs of the DINO projection head; 0 leaves the head out.
-      projection_hidden, projection_bottleneck: its hidden and bottleneck widths.
+      projection_dim, projection_hidden, projection_bottleneck: outputs of the DINO projection
+        head, 0 leaving it out, and its hidden and bottleneck widths.
       band: distances, in pixels, at which a patch is also looked for beside its own place in the
         other frame (ours, see `band`); () leaves the motion branch out, as paper and release do.
       band_window, band_width, band_heads: side of what is compared, in pixels; width of its
@@ -113,31 +112,28 @@ class ModelConfig:
         self._check_divides("img_size", "patch_size")
         for width, heads in (("width", "heads"), ("decoder_width", "decoder_heads")):
             self._check_divides(width, heads)
-            if getattr(self, width) % 4:
-                raise UserError(f"config.model.{width}={getattr(self, width)}: no multiple of 4")
-        if self.attention == "cudnn" and self.dtype != "bfloat16":
-            raise UserError("config.model.attention='cudnn': needs config.model.dtype='bfloat16'")
-        if self.poi != "none" and not self.dma_diagonal:
-            raise UserError(f"config.model.poi={self.poi!r}: needs config.model.dma_diagonal=True")
+            self._require(getattr(self, width) % 4 == 0, width, "no multiple of 4")
+        cudnn = self.attention != "cudnn" or self.dtype == "bfloat16"
+        self._require(cudnn, "attention", "needs config.model.dtype='bfloat16'")
+        poi = self.poi == "none" or self.dma_diagonal
+        self._require(poi, "poi", "needs config.model.dma_diagonal=True")
         for field, bound in (("band", 1), ("motion_reach", 1), ("band_spreads", 0)):
-            if min(getattr(self, field), default=bound) < bound:
-                raise UserError(
-                    f"config.model.{field}={getattr(self, field)}: each must be at least {bound}"
-                )
+            least = min(getattr(self, field), default=bound)
+            self._require(least >= bound, field, f"each must be at least {bound}")
         if self.band:
             at_least("config.model", self, band_heads=1)
             self._check_divides("band_width", "band_heads")
             margin = self.band_window - self.patch_size
-            if margin < 0 or margin % 2:
-                raise UserError(
-                    f"config.model.band_window={self.band_window}: must be "
-                    f"patch_size={self.patch_size} and an even number more"
-                )
+            mend = f"must be patch_size={self.patch_size} and an even number more"
+            self._require(margin >= 0 and not margin % 2, "band_window", mend)
+
+    def _require(self, valid: bool, field: str, mend: str) -> None:
+        require(valid, "config.model", self, field, mend)
 
     def _check_divides(self, whole: str, part: str) -> None:
-        number, divisor = getattr(self, whole), getattr(self, part)
-        if number % divisor:
-            raise UserError(f"config.model.{part}={divisor}: does not divide {whole}={number}")
+        number = getattr(self, whole)
+        divides = number % getattr(self, part) == 0
+        self._require(divides, part, f"does not divide {whole}={number}")
 
     @property
     def grid(self) -> int:

@@ -1,4 +1,4 @@
-"""Diagonal Micro-Attention: the attention of each patch of one frame to itself in the other."""
+"""Diagonal Micro-Attention, of each patch to its own place; Patch of Interest."""
 
 import flax.linen as nn
 import jax
@@ -6,24 +6,17 @@ import jax.numpy as jnp
 
 from micron_jax.models.attention import attend, attention_weights
 from micron_jax.models.config import ModelConfig
-from micron_jax.models.layers import dense
+from micron_jax.models.layers import dense, unit
 
 _BLOCK = 112  # queries whose logits exist at a time; divides 28², the patches of 224 px
 
 
 def diagonal_logit(q, k, *, scale: float):
-    """log(a / (1 - a)) of the diagonal a of softmax(q·kᵀ·scale), in O(N) memory.
+    """log(a / (1 - a)) of the diagonal a of softmax(q·kᵀ·scale): [B, N, D] twice -> float32 [B, N].
 
     With s = q·kᵀ·scale this is sᵢᵢ - log Σ_{j≠i} exp sᵢⱼ, which, unlike a itself, does not saturate
     when a is near 0 or 1. No N×N array exists, forwards or backwards: the logits of a block of
     queries are computed, reduced and, for the gradient, computed again.
-
-    Args:
-      q, k: queries and keys, [B, N, D].
-      scale: the factor of the logits.
-
-    Returns:
-      float32 [B, N].
     """
     count = q.shape[1]
 
@@ -47,15 +40,28 @@ def diagonal_attention(q, k, *, scale: float):
 def micro_attention(q, k, v, scores=None, *, scale: float):
     """P_dma = diag(Â)·S·V (paper, Eq. 9, and its Patch of Interest), [B, N, D] in the dtype of `v`.
 
-    Args:
-      q, k, v: queries, keys and values, [B, N, D].
-      scores: S, a weight for each patch, [B, N]; None for all ones.
-      scale: the factor of the logits.
+    `scores`, S, are weights of the patches, [B, N]; None stands for all ones.
     """
     weights = diagonal_attention(q, k, scale=scale)
     if scores is not None:
         weights = weights * scores
     return weights[..., None].astype(v.dtype) * v
+
+
+def patch_scores(tokens):
+    """The Patch of Interest scores S: cosine similarities of patches with their contextual token.
+
+    The paper leaves the score open. Softmax scores are about 1/N each and slow reconstruction
+    badly.
+
+    Args:
+      tokens: of frame t+δ, CLS first, [B, 1 + N, D].
+
+    Returns:
+      float32 [B, N] in [-1, 1].
+    """
+    patches, cls = (x.astype(jnp.float32) for x in (tokens[:, 1:], tokens[:, 0]))
+    return jnp.einsum("bnd,bd->bn", unit(patches), unit(cls))
 
 
 class MicroAttention(nn.Module):

@@ -50,10 +50,8 @@ class Encoder(nn.Module):
     def __call__(self, images):
         """Encodes normalized images, float [B, H, W, 3], into tokens [B, 1 + N, D], CLS first.
 
-        Sizes other than `img_size` get positions resized as the release resizes them.
-
-        Raises:
-          ValueError: H or W is no multiple of the patch size, or there are not three channels.
+        H and W are multiples of the patch size (else a `ValueError`). Sizes other than `img_size`
+        get positions resized as the release resizes them.
         """
         return self.norm(through_blocks(self.blocks, self._embed(images), way=self.config.blocks))
 

@@ -1,4 +1,4 @@
-"""Parts of encoder and decoder: patches, positions, transformer blocks."""
+"""Parts of the networks: patches, positions, layers, transformer blocks."""
 
 from collections.abc import Sequence
 
@@ -80,6 +80,12 @@ def resize_positions(positions, grid: tuple[int, int]):
     square = jnp.einsum("yh,xw,hwd->yxd", rows, columns, square, precision="highest")
     patches = einops.rearrange(square, "h w d -> 1 (h w) d")
     return jnp.concatenate([positions[:, :1], patches], axis=1)
+
+
+def unit(x):
+    """Vectors scaled to length one along the last axis (zero stays zero), with finite gradients."""
+    squared = jnp.sum(jnp.square(x), axis=-1, keepdims=True)
+    return x / jnp.sqrt(jnp.maximum(squared, 1e-24))
 
 
 def dense(features: int, name: str, dtype, *, dot_general=None) -> nn.Dense:

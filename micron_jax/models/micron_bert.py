@@ -6,13 +6,37 @@ import jax.numpy as jnp
 
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.decoder import Decoder
-from micron_jax.models.dma import MicroAttention
+from micron_jax.models.dma import MicroAttention, patch_scores
 from micron_jax.models.encoder import Encoder
+from micron_jax.models.layers import dense, gelu, unit
 from micron_jax.models.motion import Motion
-from micron_jax.models.poi import patch_scores, unit
-from micron_jax.models.projection import ProjectionHead
 
 MAP_KINDS = ("symmetric", "cosine", "release")  # of `MicronBertModule.motion_map`
+
+
+class ProjectionHead(nn.Module):
+    """width -> hidden -> hidden -> bottleneck, to unit length, -> a weight-normed linear layer.
+
+    The head of the DINO agreement, the release's `DINOHead` (models/vision_transformer.py, line
+    299). The gain of the last layer stays as it was initialized, at one.
+    """
+
+    config: ModelConfig
+
+    @nn.compact
+    def __call__(self, cls):
+        """CLS tokens, [..., D] -> float32 [..., projection_dim]."""
+        c = self.config
+        dtype = jnp.dtype(c.dtype)
+        x = gelu(dense(c.projection_hidden, "fc1", dtype)(cls))
+        x = gelu(dense(c.projection_hidden, "fc2", dtype)(x))
+        x = unit(dense(c.projection_bottleneck, "fc3", dtype)(x).astype(jnp.float32))
+        initializer = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+        shape = c.projection_bottleneck, c.projection_dim
+        directions = self.param("directions", initializer, shape)
+        gain = self.param("gain", nn.initializers.ones, shape[1:])
+        length = jnp.linalg.norm(directions, axis=0)
+        return (x @ directions) * (jax.lax.stop_gradient(gain) / length)
 
 
 class MicronBertModule(nn.Module):

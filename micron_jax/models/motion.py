@@ -34,11 +34,7 @@ class Motion(nn.Module):
 
     @nn.compact
     def __call__(self, images, reference):
-        """The motion of each patch of a reference until another frame.
-
-        Args:
-          images: normalized frames, [B, H, W, 3].
-          reference: the frames they are compared with, likewise.
+        """The motion of each patch of a reference until another frame, normalized [B, H, W, 3].
 
         Returns:
           (logit, displacement): the logarithm of the odds that the patch moved by itself (by more

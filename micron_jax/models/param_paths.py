@@ -11,11 +11,7 @@ def path_of(key_path) -> str:
 
 
 def match(rules, path: str):
-    """The value of the first rule whose pattern is found in the path.
-
-    Raises:
-      KeyError: none is; a new parameter must be thought of, not fall through.
-    """
+    """The value of the first rule whose pattern is found in the path; if none is, a `KeyError`."""
     for pattern, value in rules:
         if re.search(pattern, path):
             return value

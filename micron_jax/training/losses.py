@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from micron_jax.checks import choose
-from micron_jax.models.layers import patchify
-from micron_jax.models.poi import unit
+from micron_jax.models.layers import patchify, unit
 
 
 @dataclasses.dataclass(frozen=True)

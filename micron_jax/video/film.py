@@ -17,17 +17,11 @@ from micron_jax.video.image_files import Unreadable
 
 @dataclass(frozen=True)
 class Header:
-    """The header of a film file, which may be wrong.
+    """The header of a film file, which may be wrong."""
 
-    Attributes:
-      fps: frames per second; None: unknown.
-      count: frames; 0: unknown.
-      width, height: of a frame, in pixels.
-    """
-
-    fps: float | None
-    count: int
-    width: float
+    fps: float | None  # None: unknown
+    count: int  # of frames; 0: unknown
+    width: float  # of a frame, in pixels
     height: float
 
 

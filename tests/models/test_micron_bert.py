@@ -10,8 +10,8 @@ from helpers.tiny import PAPER, RELEASE
 
 from micron_jax.errors import UserError
 from micron_jax.models.config import SIZES, ModelConfig
+from micron_jax.models.dma import patch_scores
 from micron_jax.models.micron_bert import bound
-from micron_jax.models.poi import patch_scores
 from micron_jax.training.state import init_params
 
 
