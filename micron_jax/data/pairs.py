@@ -42,10 +42,8 @@ def hold_out(
     count = min(round(share * len(usable)), max(len(usable) - 1, 0))
     shuffled = sorted(usable, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
     held_out = set(shuffled[:count])
-    return (
-        [clip for clip in clips if clip.name not in held_out],
-        [clip for clip in clips if clip.name in held_out],
-    )
+    training = [clip for clip in clips if clip.name not in held_out]
+    return training, [clip for clip in clips if clip.name in held_out]
 
 
 class Pairs:
@@ -63,8 +61,8 @@ class Pairs:
                 f"config.data.delta_min={delta_min}, config.data.delta_max={delta_max}: "
                 "must be 1 <= delta_min <= delta_max"
             )
-        first = np.array([clip.first for clip in clips], np.int64)
-        count = np.array([clip.count for clip in clips], np.int64)
+        places = [(clip.first, clip.count) for clip in clips]
+        first, count = np.array(places, np.int64).reshape(-1, 2).T
         fps = np.array([clip.fps for clip in clips], np.float64)
         nearest, farthest = deltas_at(fps, delta_min), deltas_at(fps, delta_max)
         usable = count > nearest
@@ -75,7 +73,9 @@ class Pairs:
                 f"{longest.fps:g} fps; set config.data.delta_min (now {delta_min}) lower"
             )
         self._first, self._nearest, self._farthest = (
-            array[usable] for array in (first, nearest, farthest)
+            first[usable],
+            nearest[usable],
+            farthest[usable],
         )
         self._end = self._first + count[usable]
         self._before = np.concatenate([[0], np.cumsum(count[usable] - self._nearest)])

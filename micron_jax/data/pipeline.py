@@ -57,7 +57,7 @@ class PairIterator(grain.DatasetIterator):
     def __init__(self, batches: grain.MapDataset, identity: dict, workers: int, threads: int):
         super().__init__()
         self.pairs = identity["pairs"]
-        self.steps_per_epoch = identity["pairs"] // identity["batch_size"]
+        self.steps_per_epoch = self.pairs // identity["batch_size"]
         self._batches, self._identity = batches, identity
         self._workers, self._threads = workers, threads
         self._start(0)
@@ -88,14 +88,14 @@ class PairIterator(grain.DatasetIterator):
         Raises:
           UserError: the state comes from other data, or from another batch size, seed or delta.
         """
-        differences = [
+        differences = ", ".join(
             f"{name} was {state.get(name)} and is {value}"
             for name, value in self._identity.items()
             if state.get(name) != value
-        ]
+        )
         if differences:
             raise UserError(
-                f"the checkpoint's place in the data does not fit: {', '.join(differences)}; "
+                f"the checkpoint's place in the data does not fit: {differences}; "
                 "resume with the settings of the run, or begin in a new workdir"
             )
         self._ahead.close()
@@ -239,10 +239,11 @@ class _ReadBatch:
 @functools.cache
 def _end_with_parent() -> None:
     """Ends this worker process when the run is killed; grain's would wait for it for ever."""
-    if (parent := multiprocessing.parent_process()) is not None:
+    parent = multiprocessing.parent_process()
 
-        def wait_and_end():
-            parent.join()
-            os._exit(1)
+    def wait_and_end():
+        parent.join()
+        os._exit(1)
 
+    if parent is not None:
         threading.Thread(target=wait_and_end, daemon=True).start()

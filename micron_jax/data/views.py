@@ -182,15 +182,11 @@ def make_views(key, cur, ref, *, config: ViewsConfig, img_size: int, patch_size:
     if config.local_crops:
         views["local"] = crops(local_key, config.local_crops, config.local_size, config.local_scale)
     if config.motion_crops:
-        make = functools.partial(
-            known_motion.windows,
-            count=config.motion_crops,
-            size=config.motion_size,
-            patch_size=patch_size,
-            still=config.motion_still,
-        )
+        settings = dict(count=config.motion_crops, size=config.motion_size)
+        settings |= dict(patch_size=patch_size, still=config.motion_still)
         keys = jax.random.split(jax.random.fold_in(key, 3), len(face))
-        before, after, views["displacement"] = jax.vmap(make)(keys, face)
+        make = jax.vmap(functools.partial(known_motion.windows, **settings))
+        before, after, views["displacement"] = make(keys, face)
         views["before"], views["after"] = normalize(before), normalize(after)
     return views
 

@@ -19,28 +19,21 @@ import numpy as np
 from micron_jax.faces import landmarks
 from micron_jax.video.image_files import Unreadable
 
-KINDS = ("face", "whole", "release")
+VERSIONS = {"face": 1, "whole": 2, "release": 1}  # of the pixels that a kind gives
+KINDS = (*VERSIONS,)
 NO_FACE = "no face"  # the reason of a clip that `face` cannot use
 FORMER_KINDS = {"ours": "face"}  # words of earlier versions in files
-VERSIONS = {"face": 1, "whole": 2, "release": 1}  # of the pixels that a kind gives
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A square crop, the same for all frames of a clip.
+    """A square crop, the same for all frames of a clip."""
 
-    Attributes:
-      size: side of the square in pixels.
-      frame_size: width and height of a frame in pixels.
-      transform: float64 [2, 3], from pixels (x, y) of a frame to those of the crop.
-      landmarks: of `face`, float64 [5, 2] in pixels of a frame.
-    """
-
-    kind: str
-    size: int
-    frame_size: tuple[int, int]
-    transform: np.ndarray
-    landmarks: np.ndarray | None = None
+    kind: str  # one of `KINDS`
+    size: int  # side of the square in pixels
+    frame_size: tuple[int, int]  # width and height in pixels
+    transform: np.ndarray  # float64 [2, 3], from pixels (x, y) of a frame to those of the crop
+    landmarks: np.ndarray | None = None  # of `face`, float64 [5, 2] in pixels of a frame
 
     @property
     def aspect(self) -> float:
@@ -56,7 +49,7 @@ class Crop:
 
 
 def settings(kind: str, size: int) -> dict:
-    """Returns what files record of a crop, to tell crops of other pixels apart."""
+    """Returns the record of a crop in files, which tells crops of other pixels apart."""
     version = {"crop_version": VERSIONS[kind]} if VERSIONS[kind] > 1 else {}
     layout = landmarks.LAYOUT if kind == "face" else None
     return {"crop": kind, "size": size, "layout": layout, **version}

@@ -135,7 +135,7 @@ def _crop_each(
                 "landmarks": None if crop.landmarks is None else crop.landmarks.tolist(),
                 "transform": crop.transform.tolist(),
                 "dropped": [],
-                "source": _facts(files),
+                "source": {"files": files.files, "bytes": files.bytes},
             }
             _write_crops(clip, crop, output, entry, bar)
             entries[clip.name] = entry
@@ -175,37 +175,28 @@ def _earlier_entries(output: Path, shared: dict) -> dict[str, dict]:
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path} is not a report of face crops; name another folder") from None
     earlier["crop"] = FORMER_KINDS.get(earlier["crop"], earlier["crop"])
-    differ = [name for name in shared if earlier[name] != shared[name] and earlier[name]]
     if earlier != shared:
+        differ = (n for n in shared if earlier[n] != shared[n] and earlier[n])
+        differences = ", ".join(f"{name} {earlier[name]}" for name in differ)
         raise UserError(
-            f"{output} holds crops of other settings "
-            f"({', '.join(f'{name} {earlier[name]}' for name in differ)}); "
+            f"{output} holds crops of other settings ({differences}); "
             "give the same, remove it, or name another folder"
         )
     return {entry["clip"]: entry for entry in entries}
 
 
 def _finished(folder: Path, files: ClipFiles) -> dict | None:
-    """Returns the entry of a clip that was cropped before; None: it was not.
-
-    Raises:
-      UserError: it was, and has changed since; or something else is in its place.
-    """
+    """Returns the entry of a clip that was cropped before; None: it was not."""
     try:
         entry = json.loads((folder / MARK).read_text())
     except (FileNotFoundError, NotADirectoryError, ValueError):
-        if os.path.lexists(folder):
-            raise UserError(
-                f"{folder} holds something else; remove it, or name another folder"
-            ) from None
-        return None
-    if entry["source"] != _facts(files):
+        if not os.path.lexists(folder):
+            return None
+        mend = "remove it, or name another folder"
+        raise UserError(f"{folder} holds something else; {mend}") from None
+    if entry["source"] != {"files": files.files, "bytes": files.bytes}:
         raise UserError(
             f"{files.path} is not what was cropped before; remove {folder} to crop it anew, "
             "or name another folder"
         )
     return entry
-
-
-def _facts(files: ClipFiles) -> dict[str, int]:
-    return {"files": files.files, "bytes": files.bytes}

@@ -82,11 +82,14 @@ def find_landmarks(
 
 def _follow(tracks: list[list[tuple[int, np.ndarray]]], faces: np.ndarray) -> None:
     """Adds faces [N, 5, 2] to the tracks whose last one is nearest; a new track for others."""
-    gaps = [
-        (np.linalg.norm(face - last, axis=1).mean() / _side(last), t, f)
-        for f, face in enumerate(faces)
-        for t, last in enumerate(track[-1][1] for track in tracks)
-    ]
+    gaps = []
+    for t, track in enumerate(tracks):
+        _, last = track[-1]
+        side = 1 / math.hypot(*canonical_transform(last, 1)[:, 0])  # of the face's crop, px
+        gaps += [
+            (np.linalg.norm(face - last, axis=1).mean() / side, t, f)
+            for f, face in enumerate(faces)
+        ]
     used_tracks, placed = set(), set()
     for gap, t, f in sorted(gaps):
         if gap <= STRAYED and t not in used_tracks and f not in placed:
@@ -94,11 +97,6 @@ def _follow(tracks: list[list[tuple[int, np.ndarray]]], faces: np.ndarray) -> No
             used_tracks.add(t)
             placed.add(f)
     tracks.extend([(f, face)] for f, face in enumerate(faces) if f not in placed)
-
-
-def _side(landmarks: np.ndarray) -> float:
-    """Returns the side, in pixels of the frame, of the crop that a face would have."""
-    return 1 / math.hypot(*canonical_transform(landmarks, 1)[:, 0])
 
 
 def all_faces_detector(*, score: float = 0.7, side: int = 640) -> Detector:

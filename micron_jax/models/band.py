@@ -27,11 +27,6 @@ def offsets(rings: tuple[int, ...]) -> np.ndarray:
     return np.concatenate([np.zeros((1, 2), int), shifts, -shifts])
 
 
-def luma(images):
-    """Normalized RGB [B, H, W, 3] -> gray, [B, H, W]; its level means nothing."""
-    return images.astype(jnp.float32) @ jnp.asarray(LUMA, jnp.float32) * _CONTRAST
-
-
 def windows(gray, shifts: np.ndarray, *, patch_size: int, side: int):
     """Square windows about each patch, moved by each shift: [B, H, W] -> [B, S, N, side²].
 
@@ -125,7 +120,8 @@ class BandMatch(nn.Module):
         metric = jnp.square(self.param("metric", _first_metric, c.band_width, c.band_heads))
 
         def project(frames):
-            cut = windows(luma(frames), shifts, patch_size=c.patch_size, side=c.band_window)
+            gray = frames.astype(jnp.float32) @ jnp.asarray(LUMA, jnp.float32) * _CONTRAST
+            cut = windows(gray, shifts, patch_size=c.patch_size, side=c.band_window)
             return jax.lax.stop_gradient(cut @ basis)
 
         def distance(a, b):  # [B, S, N, width] twice -> [B, S, N, heads]

@@ -83,10 +83,7 @@ class ClassifierConfig:
 
 
 def grid_mean(patches, grid: tuple[int, int], cells: int):
-    """Means over parts of the face: [B, N, F] with N = grid[0] · grid[1] -> [B, cells² · F].
-
-    A patch that lies in two cells counts in each by the share of it that does.
-    """
+    """Means over parts of the face: [B, N, F] with N = grid[0] · grid[1] -> [B, cells² · F]."""
     rows, columns = (jnp.asarray(_cell_weights(side, cells)) for side in grid)
     square = patches.reshape(patches.shape[0], *grid, patches.shape[-1])
     means = jnp.einsum("yh,xw,bhwf->byxf", rows, columns, square)
@@ -94,7 +91,7 @@ def grid_mean(patches, grid: tuple[int, int], cells: int):
 
 
 def _cell_weights(side: int, cells: int) -> np.ndarray:
-    """[cells, side]: how much each patch of a line counts in each cell; rows sum to 1."""
+    """[cells, side]: the share of each patch of a line that lies in each cell; rows sum to 1."""
     edges = np.linspace(0, side, cells + 1)
     patch = np.arange(side)
     overlap = np.minimum(edges[1:, None], patch + 1) - np.maximum(edges[:-1, None], patch)
@@ -190,8 +187,7 @@ class Head(nn.Module):
             x = x[:, 0]
         x = self._drop(x, deterministic)
         if c.hidden:
-            x = gelu(dense(c.hidden, "hidden", jnp.float32)(x))
-            x = self._drop(x, deterministic)
+            x = self._drop(gelu(dense(c.hidden, "hidden", jnp.float32)(x)), deterministic)
         return dense(self.classes, "classes", jnp.float32)(x)
 
     def _drop(self, x, deterministic: bool):

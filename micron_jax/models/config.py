@@ -8,15 +8,12 @@ from micron_jax.errors import UserError
 
 # Widths, depths and heads by name. `small` is the release's `mae_vit_small_patch8` (models/mae.py,
 # line 703); `base` and `large` are ViT-B and ViT-L with MAE's decoder; `tiny` is for demonstration.
+_DECODER = dict(decoder_width=512, decoder_depth=8, decoder_heads=16)
 SIZES = {
     "tiny": dict(width=128, depth=3, heads=2, decoder_width=96, decoder_depth=1, decoder_heads=2),
     "small": dict(width=512, depth=4, heads=4, decoder_width=512, decoder_depth=4, decoder_heads=4),
-    "base": dict(
-        width=768, depth=12, heads=12, decoder_width=512, decoder_depth=8, decoder_heads=16
-    ),
-    "large": dict(
-        width=1024, depth=24, heads=16, decoder_width=512, decoder_depth=8, decoder_heads=16
-    ),
+    "base": dict(width=768, depth=12, heads=12, **_DECODER),
+    "large": dict(width=1024, depth=24, heads=16, **_DECODER),
 }
 
 

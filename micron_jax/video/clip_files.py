@@ -19,22 +19,17 @@ CROPS, SHEET = "crops.json", "contact_sheet.png"  # what `data faces` writes bes
 class ClipFiles:
     """The files of a clip.
 
-    Attributes:
-      name: the path below the searched folder, with forward slashes ("." for that folder).
-      path: a film file, or a folder of `files` images.
-      files, bytes: how many files the clip has, and their size.
-      first, last: bounds of a part, both included; None: none. They are numbers in the names of a
-        folder's files, and in a film counted from 0.
-      fps: frames per second, where a list of clips says so.
+    A part of it lies between two numbers, both included: those in the names of a folder's files,
+    and in a film counted from 0.
     """
 
-    name: str
-    path: Path
+    name: str  # the path below the searched folder, with forward slashes ("." for that folder)
+    path: Path  # a film file, or a folder of `files` images
     files: int
     bytes: int
     first: int | None = None
     last: int | None = None
-    fps: float | None = None
+    fps: float | None = None  # frames per second, where a list of clips says so
 
     def holds(self, number: int) -> bool:
         """Returns whether a frame of this number lies within the bounds."""

@@ -21,12 +21,10 @@ def encode_jpeg(image: np.ndarray, quality: int = 95) -> bytes:
 
 
 def decode_jpeg(data: bytes) -> np.ndarray:
-    """Decodes a JPEG, or any image that OpenCV can read, to RGB uint8 [H, W, 3].
+    """Decodes a JPEG, or any image that OpenCV can read, to RGB uint8 [H, W, 3], without the GIL.
 
-    Gray, 16-bit and alpha images become 8-bit RGB; an EXIF rotation is applied. Without the GIL.
-
-    Raises:
-      Unreadable: the bytes are no image, or only a part of one.
+    Gray, 16-bit and alpha images become 8-bit RGB; an EXIF rotation is applied. Bytes that are no
+    image, or only a part of one, are `Unreadable`.
     """
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
