@@ -72,13 +72,10 @@ class Pairs:
                 f"no clip holds a pair: the longest, {longest.name}, has {longest.count} frames at "
                 f"{longest.fps:g} fps; set config.data.delta_min (now {delta_min}) lower"
             )
-        self._first, self._nearest, self._farthest = (
-            first[usable],
-            nearest[usable],
-            farthest[usable],
-        )
-        self._end = self._first + count[usable]
-        self._before = np.concatenate([[0], np.cumsum(count[usable] - self._nearest)])
+        first, count, nearest, farthest = (x[usable] for x in (first, count, nearest, farthest))
+        self._first, self._nearest, self._farthest = first, nearest, farthest
+        self._end = first + count
+        self._before = np.concatenate([[0], np.cumsum(count - nearest)])
 
     def __len__(self) -> int:
         return int(self._before[-1])
