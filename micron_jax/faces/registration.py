@@ -23,21 +23,14 @@ SMOOTH = 1.5  # px, standard deviation: matches are judged without noise, which 
 
 @dataclasses.dataclass(frozen=True)
 class Registration:
-    """The transform and the light that a registration found.
+    """The transform and the light that a registration found."""
 
-    Attributes:
-      transform: [2, 3] float64, from pixels (x, y) of the reference to those of the moving frame.
-      gain, offset: gray levels of the registered frame are gain · level + offset.
-      before, after: `difference` of the smoothed frames, gray levels.
-      refused: the reason why the transform is the identity; empty where it is not.
-    """
-
-    transform: np.ndarray
-    gain: float
+    transform: np.ndarray  # [2, 3] float64, from pixels (x, y) of the reference to moving ones
+    gain: float  # gray levels of the registered frame are gain · level + offset
     offset: float
-    before: float
-    after: float
-    refused: str = ""
+    before: float  # `difference` of the smoothed frames, gray levels
+    after: float  # the same of the registered frame
+    refused: str = ""  # the reason why the transform is the identity
 
 
 def register(moving: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, Registration]:

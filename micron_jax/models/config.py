@@ -30,9 +30,8 @@ class ModelConfig:
         frame with swapped patches) or `ref` (the frame at t+δ). The value is always `rep`.
         Release: rep, ref; paper, Eq. 8: ref, rep.
       dma_scaled: logits times 1/√width (release) or as they are (paper, Eq. 8).
-      dma_tied: queries and keys share one projection (ours). A patch that did not change then
-        matches itself best from the first step on; with two random projections the diagonal
-        begins near 1/N, and so does the signal that the decoder gets.
+      dma_tied: queries and keys share one projection (ours): the diagonal, and so the decoder's
+        signal, is large from the first step on; with two random projections it begins near 1/N.
       dma_diagonal: only the diagonal of the attention weighs the values (paper, Eq. 9; the
         release's `diag_att`), instead of the whole rows.
       dma_gated: the attention weighs the values; without it they pass as they are, for ablation.
@@ -46,12 +45,10 @@ class ModelConfig:
         projection; distances that are measured in it.
       band_spreads: over how many patches about each a displacement is solved for, from each
         distance of the band: standard deviations of Gaussians, 0 being the patch alone.
-      motion_width: channels of the motion branch (see `motion`), which is always float32.
-      motion_window: side of what it sees at a time, patches: what training shows it, of which
-        larger frames are put together.
-      motion_reach: of its convolutions, one after another: patches from tap to tap.
-      attention: how softmax attention is computed; see `attention.attend`.
-      blocks: the order of blocks in the program; see `layers.through_blocks`.
+      motion_width, motion_window, motion_reach: channels of the motion branch (see `motion`), which
+        is always float32; side of what it sees at a time, as in training, in patches; of its
+        convolutions, one after another, patches from tap to tap.
+      attention, blocks: see `attention.attend`, `layers.through_blocks`.
       dtype: of the computation, `float32` or `bfloat16`; parameters are always float32.
       remat: what the backward pass computes again instead of keeping it: `none`; `dots`, of each
         block all but the products with weights; `blocks`, each block from its input on, which

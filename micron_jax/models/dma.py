@@ -32,17 +32,12 @@ def diagonal_logit(q, k, *, scale: float):
     return jnp.swapaxes(logits, 0, 1)
 
 
-def diagonal_attention(q, k, *, scale: float):
-    """The diagonal of softmax(q·kᵀ·scale): [B, N, D] twice -> float32 [B, N] (paper, Eq. 8)."""
-    return jax.nn.sigmoid(diagonal_logit(q, k, scale=scale))
-
-
 def micro_attention(q, k, v, scores=None, *, scale: float):
     """P_dma = diag(Â)·S·V (paper, Eq. 9, and its Patch of Interest), [B, N, D] in the dtype of `v`.
 
     `scores`, S, are weights of the patches, [B, N]; None stands for all ones.
     """
-    weights = diagonal_attention(q, k, scale=scale)
+    weights = jax.nn.sigmoid(diagonal_logit(q, k, scale=scale))
     if scores is not None:
         weights = weights * scores
     return weights[..., None].astype(v.dtype) * v

@@ -18,22 +18,16 @@ from micron_jax.video.reader import Frames, frame_numbers, rate_and_length, read
 class InputClip:
     """A clip that can be read, as often as one likes.
 
-    Attributes:
-      name: unique among the inputs: the path, or the set and the clip's name in it.
-      fps: frames per second; None: unknown, as of images.
-      count: about how many frames.
-      facts: what tells this clip from another of the same name.
-      read: yields (number, seconds, frame) as `read_frames`; but numbers are those in the names of
-        a folder's files, and seconds those of images, too, where their rate is known.
-      stride: between the numbers of two frames that follow each other.
+    `read` yields (number, seconds, frame) as `read_frames`; but numbers are those in the names of a
+    folder's files, and images have seconds, too, where their rate is known.
     """
 
-    name: str
-    fps: float | None
-    count: int
-    facts: str
+    name: str  # unique among the inputs: the path, or the set and the clip's name in it
+    fps: float | None  # frames per second; None: unknown, as of images
+    count: int  # about how many frames
+    facts: str  # tell this clip from another of the same name
     read: Callable[[], Frames]
-    stride: int = 1
+    stride: int = 1  # between the numbers of two frames that follow each other
 
     def frames(self) -> Iterator[np.ndarray | Unreadable]:
         """Yields the frames alone."""
