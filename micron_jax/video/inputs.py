@@ -33,6 +33,10 @@ class InputClip:
         """Yields the frames alone."""
         return (frame for _, _, frame in self.read())
 
+    def readable(self) -> Iterator[np.ndarray]:
+        """Yields the frames that can be decoded, uint8 [H, W, 3]."""
+        return (frame for frame in self.frames() if not isinstance(frame, Unreadable))
+
 
 def find_inputs(
     paths: Iterable[str | Path], *, stills: bool = False, fps: float | None = None
