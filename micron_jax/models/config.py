@@ -4,7 +4,6 @@ import dataclasses
 from typing import ClassVar
 
 from micron_jax.checks import at_least, choose, require
-from micron_jax.errors import UserError
 
 # Widths, depths and heads by name. `small` is the release's `mae_vit_small_patch8` (models/mae.py,
 # line 703); `base` and `large` are ViT-B and ViT-L with MAE's decoder; `tiny` is for demonstration.
