@@ -61,14 +61,11 @@ def recomputed_flops(config: PretrainConfig) -> float:
     `blocks` goes forward a second time, a third of a training step; `dots` through the two products
     of attention.
     """
+    if config.model.remat == "none":
+        return 0.0
     if config.model.remat == "blocks":
         return train_flops(config.model, config.views, config.objective) / 3
-    if config.model.remat == "dots":
-        return sum(
-            4.0 * times * depth * tokens**2 * width
-            for times, tokens, width, depth, _ in _stacks(config)
-        )
-    return 0.0
+    return sum(4.0 * times * depth * n**2 * width for times, n, width, depth, _ in _stacks(config))
 
 
 def exchanged(parameter_bytes: int, mesh: dict[str, int]) -> list[Collective]:

@@ -158,11 +158,7 @@ def gather(text: str) -> list[str]:
 
 
 def together(action: Callable[[], Result]) -> Result:
-    """Runs an action; an error of one process is raised on all, so that none waits for it.
-
-    Raises:
-      UserError: of this process, or else of the first process that has one.
-    """
+    """Runs an action; a `UserError` of one process is raised on all, so that none waits for it."""
     result, message = None, ""
     try:
         result = action()

@@ -18,12 +18,9 @@ _cache_of_a_run: str | None = None  # the last that this process used
 
 
 def claim_workdir(workdir: Path, settings: dict, *, free: set[str]) -> None:
-    """Writes the run's settings into its workdir, or checks them against those there.
+    """Writes the run's settings, nested, into its workdir, or checks them against those there.
 
-    Args:
-      workdir: made if it is missing.
-      settings: nested dict of plain values.
-      free: dotted names of fields that may change when a run goes on.
+    The fields `free`, named with dots, may change when a run goes on.
 
     Raises:
       UserError: the workdir belongs to other settings, cannot be written or is in a bucket.
