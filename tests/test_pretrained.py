@@ -101,7 +101,6 @@ def test_a_run_with_words_of_an_earlier_version_loads(run, model, tmp_path):
     shutil.copytree(run, tmp_path / "run")
     path = tmp_path / "run" / "config.json"
     settings = json.loads(path.read_text())
-    settings["model"]["blocks"] = "auto"
     settings["views"]["swap_with"] = "grey"
     path.write_text(json.dumps(settings))
     assert micron_jax.load(tmp_path / "run").config == model.config
