@@ -19,7 +19,7 @@ from micron_jax.models.classifier import classify
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.dma import patch_scores
 from micron_jax.models.layers import patchify, unpatchify
-from micron_jax.models.micron_bert import MAP_KINDS, bound
+from micron_jax.models.micron_bert import MAP_KINDS, MicronBertModule, bound
 from micron_jax.training.losses import patch_moments
 
 
@@ -62,7 +62,7 @@ class MicronBert:
 
         The release's `extract_features` (models/mae.py, line 585).
         """
-        return self._computed(_tokens, frames)[:, 1:].astype(jnp.float32)
+        return self._computed(MicronBertModule.encode, frames)[:, 1:].astype(jnp.float32)
 
     @property
     def map_kinds(self) -> tuple[str, ...]:
@@ -198,10 +198,6 @@ _classify = jax.jit(classify, static_argnames=("model", "config", "classes"))
 @functools.partial(jax.jit, static_argnames=("function", "config", "kind", "norm_pix"))
 def _compute(params: dict, frames: tuple, function: Callable, config: ModelConfig, **settings):
     return function(bound(config, params), *map(normalize, frames), **settings)
-
-
-def _tokens(network, images):
-    return network.encode(images)
 
 
 def _motion_map(network, images, reference, *, kind: str):

@@ -14,12 +14,9 @@ def is_name(text: str) -> bool:
 
 
 def fetch(name: str) -> Path:
-    """The folder of a model on the Hub, downloaded unless it was before.
+    """The folder of a model on the Hub, OWNER/NAME[@REVISION], downloaded unless it was before.
 
     Only `.json` and `.safetensors` are fetched, neither of which can run anything.
-
-    Args:
-      name: OWNER/NAME, with @REVISION behind it or without.
 
     Raises:
       UserError: the `hub` extra is missing, there is no such model, or no way to reach it.
@@ -29,26 +26,21 @@ def fetch(name: str) -> Path:
         import huggingface_hub
         from huggingface_hub import errors
     except ImportError as error:
-        raise UserError(
-            f"{here}; to look for it on the Hugging Face Hub: pip install 'micron-jax[hub]'"
-        ) from error
+        mend = "to look for it on the Hugging Face Hub: pip install 'micron-jax[hub]'"
+        raise UserError(f"{here}; {mend}") from error
     repository, _, revision = name.partition("@")
     wanted = ["config.json", "model.safetensors", "classifier.json", "classifier.safetensors"]
+    settings = {"revision": revision or None, "allow_patterns": wanted}
     try:
-        folder = huggingface_hub.snapshot_download(
-            repository, revision=revision or None, allow_patterns=wanted
-        )
+        return Path(huggingface_hub.snapshot_download(repository, **settings))
     except errors.GatedRepoError as error:
-        raise UserError(
-            f"{name}: its owner has to grant you access; ask on its page, then: hf auth login"
-        ) from error
+        mend = "its owner has to grant you access; ask on its page, then: hf auth login"
+        raise UserError(f"{name}: {mend}") from error
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
         raise UserError(f"{here}, nor a model or revision of that name on the Hub") from error
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
-        raise UserError(
-            f"{here}, and the Hugging Face Hub cannot be reached: go online, or copy the folder"
-        ) from error
+        why = "and the Hugging Face Hub cannot be reached: go online, or copy the folder"
+        raise UserError(f"{here}, {why}") from error
     except (OSError, ValueError, errors.HfHubHTTPError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{name}: cannot be fetched from the Hub ({reason})") from error
-    return Path(folder)

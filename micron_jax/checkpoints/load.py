@@ -31,8 +31,7 @@ def locate(checkpoint: str | Path) -> Path:
     """
     name, path = str(checkpoint), Path(checkpoint)
     if not path.exists():
-        packaged = packaged_weights()
-        if name in packaged:
+        if name in (packaged := packaged_weights()):
             return packaged[name]
         if hub.is_name(name):
             return hub.fetch(name)
@@ -41,11 +40,7 @@ def locate(checkpoint: str | Path) -> Path:
 
 
 def read(checkpoint: str | Path, *, weights: str = "student") -> Weights:
-    """Reads a checkpoint of any kind into arrays on the host.
-
-    Args:
-      checkpoint: what `micron_jax.load` takes.
-      weights: `student` or `teacher`; see `Weights.chosen`.
+    """Reads what `micron_jax.load` takes into arrays on the host; see `Weights.chosen`.
 
     Raises:
       UserError: it is no checkpoint, or damaged, or there is no teacher in it.

@@ -67,11 +67,10 @@ class _Storage(NamedTuple):
 def read(path: str | os.PathLike) -> Any:
     """Reads what `torch.save(object, path)` wrote.
 
-    Tensors and parameters become numpy arrays (float64/32/16, bfloat16 as `ml_dtypes.bfloat16`,
-    int64/32/16/8, uint8, bool) of their shape, `()` for a scalar. The arrays are read-only views
-    of one copy of each storage, so tied tensors still share memory: copy before writing to one.
-    dict, OrderedDict (without attributes such as `_metadata`), list, tuple, argparse.Namespace,
-    text and numbers stay; a `torch.Size` becomes a tuple, `torch.float16` itself a numpy dtype.
+    Tensors and parameters become numpy arrays (those of `_KINDS`) of their shape, `()` for a
+    scalar: read-only views of one copy of each storage, so tied tensors still share memory. dict,
+    OrderedDict (without attributes such as `_metadata`), list, tuple, argparse.Namespace, text and
+    numbers stay; a `torch.Size` becomes a tuple, `torch.float16` itself a numpy dtype.
 
     Raises:
       UserError: no such file, not a zip checkpoint, damaged, compressed, or asking for a name

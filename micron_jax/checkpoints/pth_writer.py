@@ -20,11 +20,10 @@ _REBUILD = b"ctorch._utils\n_rebuild_tensor_v2\n"
 def encode(value: Any) -> bytes:
     """The bytes that `torch.load` reads back as `value`, the same bytes each time.
 
-    dict, OrderedDict, list, tuple, text, numbers, bool and None stay what they are, arrays become
-    tensors on the CPU, and an array that stands in several places becomes tensors that share their
-    storage. An `argparse.Namespace` becomes an OrderedDict with the same items *and* the same
-    attributes: torch refuses a Namespace by default since 2.6 (`weights_only=True`) and takes
-    this, and code that asks for `args.img_size` sees no difference.
+    dict, OrderedDict, list, tuple, text, numbers, bool and None stay what they are; arrays become
+    tensors, an array in several places tensors that share their storage. An `argparse.Namespace`,
+    which torch refuses by default since 2.6 (`weights_only=True`), becomes an OrderedDict with the
+    same items *and* the same attributes.
 
     Raises:
       TypeError: anything else.
@@ -38,24 +37,17 @@ def encode(value: Any) -> bytes:
     with zipfile.ZipFile(out, "w") as archive:
         for name, raw in [*records, ("version", b"3\n")]:
             entry = zipfile.ZipInfo(f"{_ROOT}/{name}")  # dated 1980
-            if name.startswith("data/"):
-                entry.extra = _padding(out.tell() + 30 + len(entry.filename) + 4)
+            if name.startswith("data/"):  # an extra field after which its data are aligned
+                count = -(out.tell() + 30 + len(entry.filename) + 4) % 64
+                entry.extra = b"FB" + struct.pack("<H", count) + b"Z" * count
             archive.writestr(entry, raw)
     return out.getvalue()
 
 
-def _padding(start: int) -> bytes:
-    """A zip entry's extra field after which its data, else at `start`, are aligned."""
-    count = -start % 64
-    return b"FB" + struct.pack("<H", count) + b"Z" * count
-
-
 def _code(value: Any, storages: list[np.ndarray], keys: dict[int, int]):
-    """Yields the opcodes (protocol 2) of a value.
+    """Yields the opcodes (protocol 2) of a value; adds new arrays to `storages`.
 
-    Args:
-      storages: the arrays met so far; new ones are added.
-      keys: id of an array -> its place in `storages`, which keeps it alive.
+    `keys`: id of an array -> its place in `storages`, which keeps it alive.
     """
 
     def of(*parts):  # bytes are opcodes, all else are values

@@ -150,14 +150,10 @@ def state_dict(weights: Weights) -> dict[str, np.ndarray]:
 
 def encode_checkpoint(weights: Weights) -> bytes:
     """A `.pth` as the release saves it: `model`, `args` and `epoch`; and how to read it back."""
+    model, args = OrderedDict(state_dict(weights)), Namespace(**release_args(weights))
     epoch = weights.info.get("epoch")
-    checkpoint = {
-        "model": OrderedDict(state_dict(weights)),
-        "args": Namespace(**release_args(weights)),
-        "epoch": epoch if isinstance(epoch, int) else 0,
-        DESCRIPTION: weights.described(),
-    }
-    return pth_writer.encode(checkpoint)
+    checkpoint = {"model": model, "args": args, "epoch": epoch if isinstance(epoch, int) else 0}
+    return pth_writer.encode(checkpoint | {DESCRIPTION: weights.described()})
 
 
 def _float32_state(path: Path, model: dict) -> dict[str, np.ndarray]:
@@ -168,9 +164,9 @@ def _float32_state(path: Path, model: dict) -> dict[str, np.ndarray]:
         if not isinstance(value, np.ndarray):
             raise UserError(f"{path}: 'model' holds {name!r}, which is no tensor")
         if name.startswith("student.backbone."):
-            twin = model.get(name.removeprefix("student."))
-            if twin is None or not np.array_equal(twin, value, equal_nan=True):
-                raise UserError(f"{path}: {name} differs from {name.removeprefix('student.')}")
+            twin = name.removeprefix("student.")
+            if twin not in model or not np.array_equal(model[twin], value, equal_nan=True):
+                raise UserError(f"{path}: {name} differs from {twin}")
         else:
             floats = value.dtype.kind in "fV"  # V: bfloat16
             state[name] = value.astype(np.float32) if floats else value
@@ -180,20 +176,15 @@ def _float32_state(path: Path, model: dict) -> dict[str, np.ndarray]:
 def _plain(path: Path, value: Any) -> Any:
     """`value` as JSON knows it; what JSON does not know becomes text.
 
-    Raises:
-      UserError: there is more of it than settings are. A few shared lists in a file can unfold to
-        more than any memory holds.
+    Raises a `UserError` where shared lists of a file unfold to more than any settings are.
     """
-    nodes, below = 0, [(value, 0)]
-    while below:
-        part, depth = below.pop()
-        nodes += 1
-        if nodes > 100_000 or depth > 50:
+    parts = [(value, 0)]
+    for part, depth in parts:  # which grows
+        if len(parts) > 100_000 or depth > 50:
             raise UserError(f"{path}: its args are more than settings; save it with plain ones")
         part = vars(part) if isinstance(part, Namespace) else part
-        if isinstance(part, dict | list | tuple):
-            parts = part.values() if isinstance(part, dict) else part
-            below.extend((inner, depth + 1) for inner in parts)
+        part = [*part.values()] if isinstance(part, dict) else part
+        parts += [(inner, depth + 1) for inner in part] if isinstance(part, list | tuple) else []
     try:
         return json.loads(json.dumps(value, default=str))
     except ValueError as error:  # an integer of thousands of digits

@@ -81,10 +81,10 @@ def is_release_size(config: ModelConfig) -> bool:
 
 
 def release_args(weights: Weights) -> dict:
-    """The `args` that the release's `get_model` asks for (micron_bert.py, line 33), and more.
+    """The `args` that the release's `get_model` asks for (micron_bert.py, line 33).
 
-    What a checkpoint of the release came with stays, unless the weights say otherwise. Two are
-    added, `num_heads` and `decoder_num_heads`, which no shape tells.
+    Those of the weights' own `info` stay where the weights do not say otherwise. `num_heads` and
+    `decoder_num_heads` are added, which no shape tells.
     """
     config, origin = weights.config, weights.info.get("args")
     args = dict(
@@ -114,7 +114,7 @@ def release_args(weights: Weights) -> dict:
 def class_arguments(weights: Weights) -> dict:
     """The arguments of the release's `MaskedAutoencoderViT` for these weights.
 
-    `norm_layer` is missing: it must be `partial(nn.LayerNorm, eps=1e-6)`.
+    But for `norm_layer`, which must be `partial(nn.LayerNorm, eps=1e-6)`.
     """
     config, args = weights.config, release_args(weights)
     names = ("img_size", "diag_att", "has_decoder", "aux_cls", "enable_dino", "out_dim")

@@ -104,7 +104,7 @@ def formula_views(settings: dict, batch: int) -> dict[str, np.ndarray]:
 
 
 def compare(recording: Recording) -> Iterator[Check]:
-    """Computes the recorded results and yields a check for each of the recorded arrays.
+    """Yields a check for each of the recorded arrays.
 
     Raises:
       UserError: arrays or settings are missing, or a shape is not that of the settings.
@@ -138,12 +138,9 @@ def _outputs(weights: Weights, views: dict) -> _Results:
     layers = layer_outputs.outputs(weights, views if both else frames)
     loss = functools.partial(reconstruction_loss, patch_size=config.patch_size)
     loss = jax.jit(loss, static_argnames="norm_pix")
-    outputs = {
-        "att": layers["dma/attention"],
-        "latent": layers["dma/output"],
-        "pred": layers["decoder/pred"],
-        "rec_loss": loss(layers["decoder/pred"], views["cur"]),
-    }
+    pred, cur = layers["decoder/pred"], views["cur"]
+    outputs = {"att": layers["dma/attention"], "latent": layers["dma/output"], "pred": pred}
+    outputs["rec_loss"] = loss(pred, cur)
     if both:  # these do not depend on the diagonal
         rep, ref = np.split(layers["norm"], 2)
         encode = jax.jit(functools.partial(MicronBertModule(config).apply, method="encode"))
@@ -154,8 +151,8 @@ def _outputs(weights: Weights, views: dict) -> _Results:
             "features_ref": ref[:, 1:],
             "last_selfattention": layers["last_attention"][:, :, 0],
             "local_backbone": encode({"params": weights.params}, views["local"][:, 0]),
-            "patchify": patchify(views["cur"], config.patch_size),
-            "rec_loss_norm_pix": loss(layers["decoder/pred"], views["cur"], norm_pix=True),
+            "patchify": patchify(cur, config.patch_size),
+            "rec_loss_norm_pix": loss(pred, cur, norm_pix=True),
             "student_out": layers["projection/student"],
             "teacher_out": layers["projection/teacher"],
         }

@@ -25,11 +25,9 @@ def read_images(paths: Sequence[Path], side: int) -> np.ndarray:
     """
     files: list[Path] = []
     for path in paths:
-        if not path.is_dir():
-            files.append(path)
-            continue
         try:
-            files += [path / name for name in clip_files.image_names(path)]
+            folder = path.is_dir()
+            files += [path / n for n in clip_files.image_names(path)] if folder else [path]
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}") from error
     frames = [image_files.read_image(file) for file in files[:MOST_FRAMES]]
@@ -66,11 +64,6 @@ def make_views(frames: np.ndarray, config: ModelConfig) -> dict[str, np.ndarray]
     half, small = config.img_size // 2, max(1, grid * 3 // 7) * patch  # 96 px of 224
     corners = (ref[:, :half, :half], ref[:, -half:, -half:])
     local = [[cv2.resize(image, (small, small)) for image in corner] for corner in corners]
-    views = {
-        "rep": np.where(swapped, ref, cur),
-        "ref": ref,
-        "cur": cur,
-        "global": np.stack([ref, ref[:, :, ::-1]], 1),
-        "local": np.stack(local, 1),
-    }
+    views = {"rep": np.where(swapped, ref, cur), "ref": ref, "cur": cur}
+    views |= {"global": np.stack([ref, ref[:, :, ::-1]], 1), "local": np.stack(local, 1)}
     return {name: np.asarray(normalize(view)) for name, view in views.items()}

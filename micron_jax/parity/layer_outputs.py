@@ -22,13 +22,10 @@ TEACHER_TEMPERATURE = 0.04
 def outputs(weights: Weights, views: dict) -> dict[str, np.ndarray]:
     """Each layer's output by name, the two frames one after the other along the first axis.
 
-    Args:
-      weights: float32, of a model that the release can express.
-      views: `rep`, `ref`, `cur` [B, H, W, 3]; for the projections also `global` [B, 2, H, W, 3]
-        and `local` [B, V, h, w, 3].
+    `views`: `rep`, `ref`, `cur` [B, H, W, 3]; for the projections also `global` [B, 2, H, W, 3] and
+    `local` [B, V, h, w, 3].
     """
-    named = _outputs(weights.config, weights.params, weights.teacher, views)
-    return {name: np.asarray(value) for name, value in named.items()}
+    return jax.device_get(_outputs(weights.config, weights.params, weights.teacher, views))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -86,6 +83,5 @@ def training(weights: Weights, views: dict) -> dict[str, np.ndarray]:
     gradients, parts = gradient(*tree, views, TEACHER_TEMPERATURE)
     names = {"reconstruction": "reconstruction", "agreement": "agreement", "total": "loss"}
     named = {f"loss/{n}": parts[k] for n, k in names.items() if dino or n != "agreement"}
-    flat = flatten_dict({"params": jax.device_get(gradients)}, sep="/")
-    named |= {f"gradient/{name}": value for name, value in release_arrays(flat).items()}
-    return {name: np.asarray(value) for name, value in named.items()}
+    arrays = release_arrays(flatten_dict({"params": gradients}, sep="/"))
+    return jax.device_get(named | {f"gradient/{name}": value for name, value in arrays.items()})

@@ -36,7 +36,7 @@ _TORCH_PROCESS = Path(__file__).with_name("torch_process.py")
 
 
 def check_checkout(checkout: Path) -> None:
-    """Checks that a folder is a checkout of the release; UserError if it is none."""
+    """Raises a `UserError` unless a folder is a checkout of the release."""
     if not (checkout / "models" / "mae.py").is_file():
         raise UserError(
             f"{checkout}: no models/mae.py in it, so not a checkout of the release: git clone "
@@ -48,7 +48,7 @@ def record(weights: Weights, checkpoint: Path, checkout: Path, views: dict) -> R
     """Runs the release's own code in another process.
 
     Args:
-      weights: of the checkpoint, as `load.read` gives them; of a model without `differences`.
+      weights: of the checkpoint; of a model without `differences`.
       checkpoint: a `.pth`, which torch reads.
       checkout: the folder of the release that holds `models/mae.py`.
       views: see `inputs.make_views`.
@@ -70,12 +70,8 @@ def record(weights: Weights, checkpoint: Path, checkout: Path, views: dict) -> R
         request, answer = Path(scratch, "request.npz"), Path(scratch, "answer.npz")
         np.savez(request, settings=json.dumps(settings), **images)
         paths = [str(path.absolute()) for path in (checkout, checkpoint, request, answer)]
-        process = subprocess.run(
-            [sys.executable, "-P", str(_TORCH_PROCESS), *paths],
-            cwd=scratch,
-            capture_output=True,
-            text=True,
-        )
+        command = [sys.executable, "-P", str(_TORCH_PROCESS), *paths]
+        process = subprocess.run(command, cwd=scratch, capture_output=True, text=True)
         if process.returncode == 3:
             raise UserError(f"{checkout}: {process.stdout.splitlines()[-1]}")
         if process.returncode:
@@ -96,17 +92,6 @@ def compare(weights: Weights, recording: Recording) -> Iterator[Check]:
     Raises:
       UserError: the weights are not those of the recording, or a layer has another shape there.
     """
-    _check_same_weights(weights, recording)
-    exact = dataclasses.replace(weights.config, dtype="float32", attention="auto")
-    weights = dataclasses.replace(weights, config=exact)
-    # Where the device has faster products than float32's, they are not what is compared.
-    with jax.default_matmul_precision("highest"):
-        yield from _compare_layers(layer_outputs.outputs(weights, recording.views), recording)
-        yield from _compare_layers(layer_outputs.training(weights, recording.views), recording)
-
-
-def _check_same_weights(weights: Weights, recording: Recording) -> None:
-    """Checks that both sides hold the same float32 numbers under the same names."""
     here = {name: checksum(array) for name, array in state_dict(weights).items()}
     there = recording.checksums
     if differing := [name for name in {**there, **here} if here.get(name) != there.get(name)]:
@@ -114,6 +99,12 @@ def _check_same_weights(weights: Weights, recording: Recording) -> None:
             f"{recording.source}: holds other weights than the checkpoint (first {differing[0]}, "
             f"{len(differing)} of {len(here)} in all): compare with the checkpoint it was made from"
         )
+    exact = dataclasses.replace(weights.config, dtype="float32", attention="auto")
+    weights = dataclasses.replace(weights, config=exact)
+    # Where the device has faster products than float32's, they are not what is compared.
+    with jax.default_matmul_precision("highest"):
+        yield from _compare_layers(layer_outputs.outputs(weights, recording.views), recording)
+        yield from _compare_layers(layer_outputs.training(weights, recording.views), recording)
 
 
 def _compare_layers(layers: dict, recording: Recording) -> Iterator[Check]:

@@ -120,15 +120,9 @@ def layers(torch, model, views: dict) -> dict:
             f"decoder/{n}": getattr(model, f"decoder_{n}") for n in ("embed", "norm", "pred")
         }
         modules |= {f"decoder/block_{i}": block for i, block in enumerate(model.decoder_blocks)}
-    hooks = [
-        module.register_forward_hook(functools.partial(store, name))
-        for name, module in modules.items()
-    ]
-    hooks.append(
-        backbone.blocks[0].register_forward_pre_hook(
-            lambda module, args: outputs["tokens"].append(args[0])
-        )
-    )
+    hooks = [x.register_forward_hook(functools.partial(store, n)) for n, x in modules.items()]
+    enter = backbone.blocks[0].register_forward_pre_hook
+    hooks.append(enter(lambda module, args: outputs["tokens"].append(args[0])))
     with torch.no_grad():
         latent, attention, _ = model.forward_encoder(views["rep"], views["ref"])
         outputs |= {"dma/attention": [attention], "dma/output": [latent]}
@@ -137,9 +131,9 @@ def layers(torch, model, views: dict) -> dict:
         for hook in hooks:
             hook.remove()
         outputs["last_attention"] = [model.get_last_selfattention(views["rep"])]
-        pair = model.extract_features(views["rep"]), model.extract_features(views["ref"])
-        patch = backbone.patch_embed.patch_size[0]
         if not model.diag_att:  # the release's fails on the diagonal alone
+            pair = model.extract_features(views["rep"]), model.extract_features(views["ref"])
+            patch = backbone.patch_embed.patch_size[0]
             outputs["heat/release"] = [model.get_attmap(*pair)[1][..., ::patch, ::patch]]
         if model.enable_dino:
             crops = [views[f"crop{i}"] for i in range(sum(n.startswith("crop") for n in views))]
@@ -150,10 +144,10 @@ def layers(torch, model, views: dict) -> dict:
 
 def training(model, views: dict) -> dict:
     """The losses of a step, and their gradients by the release's names."""
-    batch = {f"{name}_frame": views[name] for name in ("rep", "ref", "cur")} | {"masks": None}
-    batch["ref_frame_dino"] = [views[n] for n in sorted(views) if n.startswith("crop")]
     if not model.has_decoder:
         return {}
+    batch = {f"{name}_frame": views[name] for name in ("rep", "ref", "cur")} | {"masks": None}
+    batch["ref_frame_dino"] = [views[n] for n in sorted(views) if n.startswith("crop")]
     result = model.train()(batch, 0)
     result["loss"].backward()
     names = {"rec_loss": "reconstruction", "dino_loss": "agreement", "loss": "total"}

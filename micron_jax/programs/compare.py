@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from micron_jax.errors import UserError
 from micron_jax.programs.arguments import Arguments
 from micron_jax.programs.options import new_file
 from micron_jax.programs.output import write_json
@@ -56,7 +57,6 @@ def main(argv: list[str]) -> int:
 
 def _recorded(arguments) -> Iterable:
     from micron_jax.checkpoints import load
-    from micron_jax.errors import UserError
     from micron_jax.parity import formula, live, recorded
 
     path = arguments.recording
@@ -73,7 +73,6 @@ def _recorded(arguments) -> Iterable:
 def _live(arguments) -> Iterable:
     from micron_jax.checkpoints import files, load
     from micron_jax.checkpoints.release_architecture import differences
-    from micron_jax.errors import UserError
     from micron_jax.parity import inputs, live, recorded
 
     checkpoint = Path(arguments.checkpoint)

@@ -40,13 +40,10 @@ def main(argv: list[str]) -> int:
     target = arguments.target
     weights = load.read(arguments.source, weights=arguments.weights)
     files.save(weights, target)
-    config = weights.config
-    parts = ", ".join([*weights.params, *(["teacher"] if weights.teacher else [])])
-    print(
-        f"{target}: {config.img_size} px, patch {config.patch_size}, width "
-        f"{config.width}, depth {config.depth}, {config.heads} heads; {parts}"
-    )
+    c, parts = weights.config, [*weights.params, *(["teacher"] if weights.teacher else [])]
+    sizes = f"{c.img_size} px, patch {c.patch_size}, width {c.width}, depth {c.depth}"
+    print(f"{target}: {sizes}, {c.heads} heads; {', '.join(parts)}")
     if target.suffix == ".pth":
-        for sentence in differences(config):
+        for sentence in differences(c):
             print(f"note: {sentence}")
     return 0
