@@ -26,9 +26,9 @@ finally:
     heavy = {{"cv2", "grain", "jax", "numpy", "openpyxl", "tensorflow_datasets"}}
     assert not heavy & set(sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    return process.stdout
 
 
 def test_help_lists_the_commands():
@@ -98,11 +98,11 @@ def test_wrong_words_are_one_line_and_exit_2(argv, message, capsys):
 
 
 def test_python_m_is_the_same():
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "micron_jax", "dance"], capture_output=True, text=True
     )
-    assert done.returncode == 2
-    assert done.stderr.startswith("micron-jax: no command 'dance'")
+    assert process.returncode == 2
+    assert process.stderr.startswith("micron-jax: no command 'dance'")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def test_packaged_recipes_are_valid(name):
     assert config.load(str(config.recipes()[name])) == config.load(name)
 
 
-def test_the_two_settings_differ_as_the_paper_and_the_release_do():
+def test_the_two_settings_differ_like_paper_and_release():
     def of(name):
         return parse(config.override(config.load(name), ["data.data_dir=d"]))
 
@@ -41,11 +41,11 @@ def test_the_pod_has_the_papers_setting_but_for_the_batch():
 
 def test_overrides():
     values = {"a": 1, "model": {"depth": 2}}
-    changed = config.override(
+    settings = config.override(
         values,
         ["model.depth=5", "views.local_scale=(0.1, 0.5)", "b=word"],
     )
-    assert changed == {
+    assert settings == {
         "a": 1,
         "model": {"depth": 5},
         "views": {"local_scale": (0.1, 0.5)},
@@ -91,12 +91,12 @@ class Outer:
         ({"inner": {"count": 1}, "many": 1.5}, r"config\.many=1\.5: expected int or str"),
     ],
 )
-def test_what_does_not_fit_is_named(values, message):
+def test_bad_fields_are_named(values, message):
     with pytest.raises(UserError, match=message):
         config.build(Outer, values)
 
 
-def test_whole_numbers_serve_as_floats_and_lists_as_tuples():
+def test_integers_become_floats_and_lists_become_tuples():
     built = config.build(Outer, {"inner": {"count": 1, "share": 1}, "span": [0, 2]})
     assert built == Outer(Inner(1, 1.0), span=(0.0, 2.0))
 
@@ -122,7 +122,7 @@ def test_a_bad_config_file_is_named(tmp_path, content, message):
 
 
 @pytest.mark.parametrize("content", [b"# Title\n\nSome text.", b"PK\0\1", b"\xff\xd8\xff\xe0"])
-def test_a_file_that_is_no_python_is_named(tmp_path, content):
+def test_a_file_without_python_is_named(tmp_path, content):
     path = tmp_path / "README.md"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"README\.md: is no Python file; a recipe is"):

@@ -6,7 +6,7 @@ from micron_jax.errors import UserError
 from micron_jax.files import sole_writer, write_whole
 
 
-def test_a_file_is_replaced_whole(tmp_path):
+def test_a_file_is_replaced_at_once(tmp_path):
     path = tmp_path / "report"
     path.write_bytes(b"before")
     write_whole(path, b"after")
@@ -14,7 +14,7 @@ def test_a_file_is_replaced_whole(tmp_path):
     assert os.listdir(tmp_path) == ["report"]
 
 
-def test_what_cannot_be_written_leaves_nothing(tmp_path):
+def test_a_failed_write_leaves_nothing(tmp_path):
     (tmp_path / "folder").mkdir()
     with pytest.raises(OSError, match="folder"):
         write_whole(tmp_path / "folder", b"data")

@@ -18,24 +18,24 @@ DRY = ["tpu_pod.sh", "slurm.sbatch", "single_gpu.sh"]
 
 
 def dry_run(name, *arguments, **variables):
-    done = subprocess.run(
+    process = subprocess.run(
         ["bash", LAUNCH / name, "--dry-run", *arguments],
         env={"PATH": os.environ["PATH"]} | variables,
         capture_output=True,
         text=True,
     )
-    return done.returncode, done.stdout, done.stderr
+    return process.returncode, process.stdout, process.stderr
 
 
 def unquoted(commands):
     """The words of printed commands, as bash would read them, in one text."""
-    done = subprocess.run(
+    process = subprocess.run(
         ["bash", "-c", f"set -- {commands.replace(chr(10), ' ')}; printf '%s ' \"$@\""],
         capture_output=True,
         text=True,
         check=True,
     )
-    return done.stdout
+    return process.stdout
 
 
 def commands_of(out):
@@ -88,7 +88,7 @@ def test_tpu_pod_makes_installs_starts_and_follows():
 
 
 @pytest.mark.parametrize("variable", ["WORKDIR", "DATA_DIR"])
-def test_tpu_pod_refuses_what_its_workers_cannot_share(variable):
+def test_tpu_pod_refuses_paths_that_workers_cannot_share(variable):
     for value, hint in (("gs://bucket/run", "NFS"), ("runs/a", "absolute")):
         status, out, err = dry_run("tpu_pod.sh", **{variable: value})
         assert (status, out) == (2, "")
@@ -106,15 +106,15 @@ def test_workers_do_not_start_a_run_twice(tmp_path):
     program.write_text("#!/bin/sh\nexec sleep 60\n")
     program.chmod(0o755)
     for expected in ("", "it runs already\n"):
-        done = subprocess.run(
+        process = subprocess.run(
             ["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True
         )
-        assert done.stdout == expected
+        assert process.stdout == expected
     pid = int((tmp_path / "micron-jax/train.pid").read_text())
     os.kill(pid, 15)
 
 
-def test_jobset_has_what_kubernetes_asks_for():
+def test_jobset_has_the_fields_of_kubernetes():
     (jobset,) = yaml.safe_load_all((LAUNCH / "gke_jobset.yaml").read_text())
     assert (jobset["apiVersion"], jobset["kind"]) == ("jobset.x-k8s.io/v1alpha2", "JobSet")
     assert jobset["metadata"]["name"]
@@ -149,7 +149,7 @@ def test_dataflow_dry_run():
     assert after.endswith("gs://b/data DIR")
 
 
-def test_dataflow_asks_for_what_it_needs():
+def test_dataflow_names_missing_settings():
     status, out, err = dry_run("beam_dataflow.sh", PROJECT="p", SOURCE="clips.csv")
     assert (status, out) == (2, "")
     assert err.startswith("set BUCKET: ")

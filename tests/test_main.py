@@ -62,7 +62,7 @@ IN_A_FINALIZER = """
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("work", [READY, COMPILE, IN_A_FINALIZER], ids=["idle", "compile", "drop"])
-def test_a_signal_ends_it_with_its_status_and_leaves_nothing(tmp_path, number, work):
+def test_a_signal_ends_the_command_with_its_status(tmp_path, number, work):
     code = PROGRAM.replace("{work}", work.strip())
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path / "out")],
@@ -101,19 +101,21 @@ def test_an_error_is_no_signal():
     [["data", "list"], ["data", "list", "casme2"], ["--help"], ["data", "build", "--help"]],
     ids=" ".join,
 )
-def test_a_reader_that_leaves_ends_it_quietly(words):
-    read, write = os.pipe()
-    os.close(read)
-    done = subprocess.run([*COMMAND, *words], stdout=write, stderr=subprocess.PIPE, text=True)
-    os.close(write)
+def test_a_closed_stdout_ends_the_command_quietly(words):
+    reading_end, writing_end = os.pipe()
+    os.close(reading_end)
+    done = subprocess.run([*COMMAND, *words], stdout=writing_end, stderr=subprocess.PIPE, text=True)
+    os.close(writing_end)
     assert (done.returncode, done.stderr) == (141, "")
 
 
-def test_a_message_that_nobody_reads_ends_it_quietly():
-    read, write = os.pipe()
-    os.close(read)
-    done = subprocess.run([*COMMAND, "dance"], stdout=subprocess.PIPE, stderr=write, text=True)
-    os.close(write)
+def test_a_closed_stderr_ends_the_command_quietly():
+    reading_end, writing_end = os.pipe()
+    os.close(reading_end)
+    done = subprocess.run(
+        [*COMMAND, "dance"], stdout=subprocess.PIPE, stderr=writing_end, text=True
+    )
+    os.close(writing_end)
     assert (done.returncode, done.stdout) == (141, "")
 
 

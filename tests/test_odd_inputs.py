@@ -48,8 +48,8 @@ def odd(tmp_path_factory):
     phone[matrix : matrix + 36] = TURNED
     (root / "phone.mp4").write_bytes(phone)
     film(root / "no_face.mp4", 4 * [drawn.texture(1, (160, 160))])
-    whole = (root / "upright.mp4").read_bytes()
-    (root / "half.mp4").write_bytes(whole[: len(whole) // 2])
+    complete = (root / "upright.mp4").read_bytes()
+    (root / "half.mp4").write_bytes(complete[: len(complete) // 2])
     (root / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(9999))
     (root / "empty.mp4").write_bytes(b"")
     return root
@@ -61,16 +61,16 @@ def _there(odd, monkeypatch):
     monkeypatch.chdir(odd)
 
 
-def test_what_is_odd_gives_the_features_of_what_is_not(tmp_path, capsys):
+def test_odd_files_give_equal_features(tmp_path, capsys):
     names = ["color.png", "sixteen.png", "alpha.png", "three.png", "gray.png", "one.mp4"]
     names += ["upright.mp4", "phone.mp4", "speck.png"]
     out = str(tmp_path / "out.npz")
     command = ["extract", "--checkpoint", "ckpt", "--what", "tokens", "--output", out, "--input"]
     assert main([*command, *names]) == 0
     assert "skipped: 1\n  speck.png: no face\n" in capsys.readouterr().out
-    with np.load(out) as held:
-        assert list(held["clip_name"]) == names[:-1]
-        rows = [held["tokens"][held["clip"] == n] for n in range(len(names) - 1)]
+    with np.load(out) as arrays:
+        assert list(arrays["clip_name"]) == names[:-1]
+        rows = [arrays["tokens"][arrays["clip"] == n] for n in range(len(names) - 1)]
     color, sixteen, alpha, three, gray, one, upright, phone = rows
     np.testing.assert_array_equal(sixteen, color)
     np.testing.assert_array_equal(alpha, color)
@@ -83,7 +83,7 @@ def test_what_is_odd_gives_the_features_of_what_is_not(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("names", "message"),
     [
         (["no_face.mp4"], "no_face.mp4: no face; whole frames need none (crop=whole)"),
         (["half.mp4"], "half.mp4: no frame can be decoded"),
@@ -92,21 +92,21 @@ def test_what_is_odd_gives_the_features_of_what_is_not(tmp_path, capsys):
     ],
 )
 @pytest.mark.parametrize("command", ["extract", "visualize"])
-def test_what_cannot_be_read_is_one_line(command, given, message, tmp_path, capsys):
+def test_unreadable_inputs_are_one_line(command, names, message, tmp_path, capsys):
     out = tmp_path / ("out.npz" if command == "extract" else "out")
-    argv = [command, "--checkpoint", "ckpt", "--output", out, "--input", *given]
+    argv = [command, "--checkpoint", "ckpt", "--output", out, "--input", *names]
     assert refusal(argv, capsys, begun=True) == f"micron-jax: {message}"
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("names", "message"),
     [
         (["one.mp4"], "one.mp4: one frame only, and nothing to compare it with"),
         (["speck.png", "color.png"], "speck.png: no face; whole frames need none"),
     ],
 )
-def test_what_cannot_be_compared_is_one_line(given, message, tmp_path, capsys):
+def test_incomparable_inputs_are_one_line(names, message, tmp_path, capsys):
     argv = ["visualize", "--checkpoint", "ckpt", "--output", tmp_path / "out", "--input"]
-    assert message in refusal([*argv, *given], capsys, begun=True)
+    assert message in refusal([*argv, *names], capsys, begun=True)
     assert list(tmp_path.iterdir()) == []

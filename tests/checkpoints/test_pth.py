@@ -109,7 +109,7 @@ def test_dtypes(write, kind, dtype):
 
 
 @pytest.mark.parametrize(
-    ("view", "wanted"),
+    ("view", "expected"),
     [
         ({"size": (3, 2), "stride": (1, 3)}, SIX.reshape(2, 3).T),
         ({"size": (2, 2), "stride": (3, 1), "offset": 1}, SIX.reshape(2, 3)[:, 1:]),
@@ -121,10 +121,10 @@ def test_dtypes(write, kind, dtype):
         ({"size": (0,), "stride": (1,), "count": 0, "key": "empty"}, SIX[:0]),
     ],
 )
-def test_views(write, view, wanted):
+def test_views(write, view, expected):
     read = pth.read(write(tensor(**view), {"0": SIX.tobytes(), "empty": b""}))
-    assert read.shape == np.shape(wanted)
-    np.testing.assert_array_equal(read, wanted)
+    assert read.shape == np.shape(expected)
+    np.testing.assert_array_equal(read, expected)
 
 
 def test_tied_tensors_share_read_only_memory(write):
@@ -401,7 +401,7 @@ def test_nothing_is_run(write, pickled, asks, tmp_path, monkeypatch):
     ],
 )
 @pytest.mark.parametrize("state", [{"hello": 1}, (None, {"hello": 1}), (), None, {1: 2}])
-def test_attributes_go_nowhere_else(write, target, state):
+def test_attributes_reach_no_other_object(write, target, state):
     """Python's own unpickler would leave `argparse.Namespace.hello` behind."""
     refusal(write(build(target, state)))
     assert not hasattr(argparse.Namespace, "hello")
@@ -553,7 +553,7 @@ def test_tensors_of_torch(torch, tmp_path, protocol):
     assert np.shares_memory(read["base"], read["sliced"])
 
 
-def test_what_torch_writes_and_we_refuse(torch, tmp_path):
+def test_other_files_of_torch_are_refused(torch, tmp_path):
     path = tmp_path / "x.pth"
     torch.save({"w": torch.ones(2)}, path, _use_new_zipfile_serialization=False)
     assert "before 1.6" in refusal(path)

@@ -1,4 +1,4 @@
-"""What is written as `.pth` without torch is what torch, and our own reader, read."""
+"""Files written as `.pth` without torch, read by torch and by the own reader."""
 
 import argparse
 import zipfile
@@ -27,27 +27,27 @@ def path(tmp_path):
     return path
 
 
-def test_our_reader_reads_it(path):
-    read = pth.read(path)
-    assert {k: v for k, v in read.items() if k not in ("model", "args")} == {
+def test_the_reader_reads_the_file(path):
+    checkpoint = pth.read(path)
+    assert {k: v for k, v in checkpoint.items() if k not in ("model", "args")} == {
         "epoch": -(2**40),
         3: False,
         "long": 7**1000,
     }
-    assert dict(read["args"]) == vars(CHECKPOINT["args"])
-    assert list(read["model"]) == list(CHECKPOINT["model"])
+    assert dict(checkpoint["args"]) == vars(CHECKPOINT["args"])
+    assert list(checkpoint["model"]) == list(CHECKPOINT["model"])
     for name, array in CHECKPOINT["model"].items():
-        assert read["model"][name].shape == array.shape
-        np.testing.assert_array_equal(read["model"][name], array)
-    assert np.shares_memory(read["model"]["w"], read["model"]["tied"])
-    assert not np.shares_memory(read["model"]["w"], read["model"]["view"])
+        assert checkpoint["model"][name].shape == array.shape
+        np.testing.assert_array_equal(checkpoint["model"][name], array)
+    assert np.shares_memory(checkpoint["model"]["w"], checkpoint["model"]["tied"])
+    assert not np.shares_memory(checkpoint["model"]["w"], checkpoint["model"]["view"])
 
 
-def test_the_same_is_the_same_bytes(path):
+def test_equal_values_give_equal_bytes(path):
     assert pth_writer.encode(CHECKPOINT) == path.read_bytes()
 
 
-def test_records_lie_as_torch_lays_them(path):
+def test_records_are_aligned_as_in_torch(path):
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
             assert entry.compress_type == zipfile.ZIP_STORED
@@ -59,25 +59,25 @@ def test_records_lie_as_torch_lays_them(path):
 
 
 @pytest.mark.parametrize("value", [print, {1, 2}, np.array(["text"]), np.float32(1)])
-def test_what_has_no_place(value):
+def test_unsupported_values_are_refused(value):
     with pytest.raises(TypeError, match="has no place"):
         pth_writer.encode({"x": value})
 
 
 @pytest.mark.parametrize("mmap", [False, True])
-def test_torch_reads_it_and_trusts_it(path, mmap):
+def test_torch_reads_the_file_with_weights_only(path, mmap):
     torch = pytest.importorskip("torch")
     path.write_bytes(pth_writer.encode({k: v for k, v in CHECKPOINT.items() if k != "long"}))
-    read = torch.load(path, weights_only=True, mmap=mmap)
+    checkpoint = torch.load(path, weights_only=True, mmap=mmap)
     for name, array in CHECKPOINT["model"].items():
-        tensor = read["model"][name]
+        tensor = checkpoint["model"][name]
         assert tuple(tensor.shape) == array.shape
         assert tensor.is_contiguous()
         np.testing.assert_array_equal(tensor.numpy(), array)
-    assert read["model"]["w"].data_ptr() == read["model"]["tied"].data_ptr()
-    assert read["args"].model_name == "µ"
-    assert vars(read["args"]) == vars(CHECKPOINT["args"])
-    assert (read["epoch"], read[3]) == (-(2**40), False)
+    assert checkpoint["model"]["w"].data_ptr() == checkpoint["model"]["tied"].data_ptr()
+    assert checkpoint["args"].model_name == "µ"
+    assert vars(checkpoint["args"]) == vars(CHECKPOINT["args"])
+    assert (checkpoint["epoch"], checkpoint[3]) == (-(2**40), False)
 
 
 def test_torch_reads_every_dtype(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 import safetensors.numpy
 from flax.traverse_util import flatten_dict
 from helpers.pickles import build, call, name, write_pth
+from helpers.refusals import refusal
 
 import micron_jax
 from micron_jax.checkpoints import files, load, release
@@ -48,22 +49,22 @@ def write(tmp_path):
     return write
 
 
-def test_names_are_the_recorded_ones(recording, settings):
-    ours = {release_name(path) for path in shapes_of(model_config(settings, diagonal=False))}
-    assert ours == set(recording[1]["full/final_names"])
+def test_names_equal_the_recorded_names(recording, settings):
+    own = {release_name(path) for path in shapes_of(model_config(settings, diagonal=False))}
+    assert own == set(recording[1]["full/final_names"])
 
 
-def test_layouts_go_both_ways():
+def test_layouts_are_converted_and_back():
     config = micron_jax.models.config.ModelConfig(width=16, heads=2, depth=1, projection_dim=4)
     rng = np.random.default_rng(0)
     for path, leaf in shapes_of(config).items():
-        ours = rng.normal(size=leaf.shape)
-        theirs = to_release(path, ours)
-        np.testing.assert_array_equal(release.from_release(path, theirs), ours)
+        own = rng.normal(size=leaf.shape)
+        released = to_release(path, own)
+        np.testing.assert_array_equal(release.from_release(path, released), own)
     kernel = rng.normal(size=(8 * 8 * 3, 16))
-    theirs = to_release("params/encoder/patch_embed/kernel", kernel)
-    assert theirs.shape == (16, 3, 8, 8)
-    assert theirs[5, 2, 3, 4] == kernel[(3 * 8 + 4) * 3 + 2, 5]
+    released = to_release("params/encoder/patch_embed/kernel", kernel)
+    assert released.shape == (16, 3, 8, 8)
+    assert released[5, 2, 3, 4] == kernel[(3 * 8 + 4) * 3 + 2, 5]
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])
@@ -81,10 +82,10 @@ def test_a_checkpoint_gives_the_recorded_features(write, state, recording, prefi
         assert weights.center.shape == (1, settings["out_dim"])
         assert set(weights.teacher) == {"encoder", "head"}
         # The recording's images are no uint8 frames, which `features` takes.
-        ours = MicronBertModule(model.config).apply(
+        own = MicronBertModule(model.config).apply(
             {"params": weights.params}, views["rep"], method="encode"
         )
-        np.testing.assert_allclose(ours[:, 1:], arrays["features"], atol=4e-5)
+        np.testing.assert_allclose(own[:, 1:], arrays["features"], atol=4e-5)
 
 
 def test_without_dino_and_decoder(write, state, tmp_path):
@@ -139,19 +140,16 @@ def without(*names):
         (lambda s: s, ARGS | {"hook": name("os", "system")}, "os.system"),
     ],
 )
-def test_what_is_no_checkpoint_of_the_release(
-    write, state, change, args, message, tmp_path, capsys
-):
+def test_other_checkpoints_are_refused(write, state, change, args, message, tmp_path, capsys):
     path = write(change(state), args)
     target = tmp_path / "folder"
-    assert main(["convert", str(path), str(target)]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    line = refusal(["convert", str(path), str(target)], capsys)
     assert message in line
     assert "release.pth" in line
     assert [p.name for p in tmp_path.iterdir()] == ["release.pth"], "something half-written"
 
 
-def test_convert_writes_no_second_time(write, state, tmp_path, capsys):
+def test_convert_keeps_an_existing_folder(write, state, tmp_path, capsys):
     target = tmp_path / "folder"
     target.mkdir()
     assert main(["convert", str(write(state)), str(target)]) == 2
@@ -211,7 +209,7 @@ def test_damaged_folders_are_named(write, state, tmp_path, damage, message):
         micron_jax.load(tmp_path / "folder")
 
 
-def test_what_is_no_checkpoint_at_all(tmp_path):
+def test_paths_without_a_checkpoint_are_refused(tmp_path):
     with pytest.raises(UserError, match="no such file or folder"):
         micron_jax.load(tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"no config\.json"):

@@ -10,6 +10,7 @@ import safetensors
 from helpers import tiny
 from helpers.drawn_weights import draw_weights
 from helpers.pickles import build, call, write_pth
+from helpers.refusals import refusal
 
 import micron_jax
 from micron_jax.checkpoints import card, files, load, pth, release
@@ -63,7 +64,7 @@ def test_folder_to_pth_to_folder(weights, tmp_path, capsys):
     assert noted == 2 * len(differences(weights.config))
 
 
-def test_a_checkpoint_of_the_release_comes_back(tmp_path):
+def test_a_checkpoint_of_the_release_is_restored(tmp_path):
     weights = draw_weights(tiny.RELEASE)
     state = release.state_dict(weights)
     args = {"num_heads": 2, "decoder_num_heads": 2, "diag_att": False, "lr": 0.1, "epochs": 50}
@@ -82,14 +83,14 @@ def test_a_checkpoint_of_the_release_comes_back(tmp_path):
     assert np.shares_memory(*twins)
 
 
-def test_args_are_those_that_get_model_asks_for():
-    asked = {
+def test_args_hold_the_fields_of_get_model():
+    expected = {
         "model_name", "has_decoder", "aux_cls", "img_size", "att_loss", "diag_att", "enable_dino",
         "out_dim", "local_crops_number", "warmup_teacher_temp", "teacher_temp",
         "warmup_teacher_temp_epochs", "epochs",
     }  # fmt: skip
     args = release_args(draw_weights(tiny.RELEASE))
-    assert asked | {"num_heads", "decoder_num_heads"} == set(args)
+    assert expected | {"num_heads", "decoder_num_heads"} == set(args)
     assert args["model_name"] == "MaskedAutoencoderViT"
     assert (args["enable_dino"], args["out_dim"], args["img_size"]) == (True, 8, 32)
     small = dataclasses.replace(draw_weights(tiny.PAPER), config=ModelConfig(**SIZES["small"]))
@@ -111,21 +112,19 @@ def test_teacher_or_student(tmp_path):
     same(load.read(tmp_path / "both", weights="teacher"), written)
 
 
-def test_no_teacher_and_no_such_choice(tmp_path, capsys):
+def test_a_missing_teacher_is_named(tmp_path, capsys):
     files.save(draw_weights(tiny.PAPER), tmp_path / "paper")
     with pytest.raises(UserError, match="choose student or teacher"):
         micron_jax.load(tmp_path / "paper", weights="ema")
     target = str(tmp_path / "x.pth")
-    assert main(["convert", "--weights", "teacher", str(tmp_path / "paper"), target]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    line = refusal(["convert", "--weights", "teacher", str(tmp_path / "paper"), target], capsys)
     assert "holds no teacher" in line
     assert sorted(p.name for p in tmp_path.iterdir()) == ["paper"]
 
 
-def test_a_motion_branch_fits_no_pth(tmp_path, capsys):
+def test_a_motion_branch_is_refused_in_a_pth(tmp_path, capsys):
     target = tmp_path / "x.pth"
-    assert main(["convert", "micron-tiny", str(target)]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    line = refusal(["convert", "micron-tiny", str(target)], capsys)
     assert line.startswith(f"micron-jax: {target}: the release has no motion branch")
     assert line.endswith("convert them to a folder or to NEW.safetensors")
     assert list(tmp_path.iterdir()) == []
@@ -141,14 +140,14 @@ def test_a_motion_branch_fits_no_pth(tmp_path, capsys):
     assert "It cannot become a `.pth`" in card_text
 
 
-def test_one_file_is_loaded_and_read_by_anyone(tmp_path):
+def test_a_single_file_is_loaded(tmp_path):
     weights = draw_weights(tiny.RELEASE, info=INFO)
     files.save(weights, tmp_path / "both")
     path = str(tmp_path / "teacher.safetensors")
     assert main(["convert", "--weights", "teacher", str(tmp_path / "both"), path]) == 0
     frames = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3)).astype(np.uint8)
-    theirs = micron_jax.load(tmp_path / "both", weights="teacher")
-    np.testing.assert_array_equal(micron_jax.load(path).features(frames), theirs.features(frames))
+    teacher = micron_jax.load(tmp_path / "both", weights="teacher")
+    np.testing.assert_array_equal(micron_jax.load(path).features(frames), teacher.features(frames))
     with safetensors.safe_open(path, "numpy") as file:
         described = json.loads(file.metadata()["micron_jax"])
         written = file.get_tensor("params/encoder/cls")
@@ -163,21 +162,20 @@ def test_convert_overwrites_nothing(name, tmp_path, capsys):
     target = tmp_path / name
     target.write_text("mine")
     wanted = "x.pth" if name == "x.md" else name
-    assert main(["convert", str(tmp_path / "paper"), str(tmp_path / wanted)]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    line = refusal(["convert", str(tmp_path / "paper"), str(tmp_path / wanted)], capsys)
     assert str(target) in line
     assert {p.name for p in tmp_path.iterdir()} <= {"paper", name}
     assert target.read_text() == "mine"
 
 
-def test_the_card_says_what_is_there(weights, tmp_path):
+def test_the_card_describes_the_weights(weights, tmp_path):
     files.save(weights, tmp_path / "one")
     text = (tmp_path / "one" / "README.md").read_text()
     assert text.startswith("---\nlibrary_name: micron_jax\nlicense: unknown\n")
     described = json.loads((tmp_path / "one" / "config.json").read_text())
     for field, value in described["model"].items():
-        told = f"`{json.dumps(value)}`" if isinstance(value, list) else value
-        assert f"| {field} | {told} |" in text
+        cell = f"`{json.dumps(value)}`" if isinstance(value, list) else value
+        assert f"| {field} | {cell} |" in text
     assert "| source | pretraining, step 10 |" in text
     numbers = sum(x.size for path, x in weights.flat().items() if path.startswith("params/encoder"))
     assert f"| params/encoder | {numbers:,} numbers |" in text

@@ -40,7 +40,7 @@ def inner(a, b):
     return np.abs(np.asarray(a) - b)[16:-16, 16:-16].mean()
 
 
-def test_head_and_light_are_taken_off_as_on_the_host(face):
+def test_alignment_equals_that_of_the_host(face):
     moving = 1.08 * view(face, angle=1.2, zoom=1.01, shift=(2.3, -1.6)) - 6
     there = view(face)
     assert inner(moving, there) > 10
@@ -63,7 +63,7 @@ def test_an_expression_stays(face, angle):
     assert left[still].mean() < 1.05 * plain[still].mean() + 0.01
 
 
-def test_what_needs_nothing_or_fits_nothing_stays_as_it_was(face):
+def test_aligned_pairs_are_unchanged(face):
     there = view(face)
     np.testing.assert_allclose(aligned(there, there), there, atol=0.05)
     other = np.float32(np.random.default_rng(1).uniform(0, 255, there.shape))

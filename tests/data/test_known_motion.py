@@ -22,7 +22,7 @@ def calm():
         return [np.asarray(x) for x in make(jax.random.key(0))]
 
 
-def test_what_is_said_is_what_moved(calm):
+def test_the_label_is_the_motion(calm):
     """Optical flow of nearly clean windows agrees with the displacements."""
     before, after, displacement = calm
     assert before.shape == after.shape == (6, 96, 96, 3)
@@ -30,17 +30,17 @@ def test_what_is_said_is_what_moved(calm):
     longest = np.hypot(*np.moveaxis(displacement, -1, 0)).max(axis=1)
     assert (longest > 0.3).any()
     assert (longest < 3.01).all()
-    for a, b, said in zip(before, after, displacement, strict=True):
+    for a, b, label in zip(before, after, displacement, strict=True):
         gray = [cv2.cvtColor(x.astype(np.uint8), cv2.COLOR_RGB2GRAY) for x in (a, b)]
         flow = cv2.calcOpticalFlowFarneback(*gray, None, 0.5, 3, 15, 5, 7, 1.5, 0)
-        seen = flow.reshape(12, 8, 12, 8, 2).mean((1, 3))
+        measured = flow.reshape(12, 8, 12, 8, 2).mean((1, 3))
         # Flow knows little of what leaves the window.
-        seen, said = seen[1:-1, 1:-1], said.reshape(12, 12, 2)[1:-1, 1:-1]
-        assert np.abs(seen - said).mean() < 0.06
-        assert np.abs(said).max() < 0.3 or np.corrcoef(seen.ravel(), said.ravel())[0, 1] > 0.9
+        measured, label = measured[1:-1, 1:-1], label.reshape(12, 12, 2)[1:-1, 1:-1]
+        assert np.abs(measured - label).mean() < 0.06
+        assert np.abs(label).max() < 0.3 or np.corrcoef(measured.ravel(), label.ravel())[0, 1] > 0.9
 
 
-def test_still_pairs_differ_by_what_is_no_motion():
+def test_still_pairs_differ_by_light_and_noise():
     face = texture(1, (256, 256))
     drawn = dict(count=8, size=32, patch_size=8, still=1.0)
     make = jax.jit(lambda key: known_motion.windows(key, face, **drawn))
@@ -64,16 +64,16 @@ def test_jpeg_is_jpeg(quality):
     image = texture(2, (64, 96))
     coded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     expected = cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1].astype(float)
-    found = np.asarray(camera.jpeg(image.astype(np.float32), quality))
-    lost = np.abs(expected - image).mean()
-    assert np.abs(found - expected).mean() < 0.35 * lost
+    estimate = np.asarray(camera.jpeg(image.astype(np.float32), quality))
+    error = np.abs(expected - image).mean()
+    assert np.abs(estimate - expected).mean() < 0.35 * error
 
 
 def test_look_up_and_light():
     image = np.random.default_rng(0).uniform(0, 255, (8, 8, 3)).astype(np.float32)
-    found = camera.look_up(image, np.array([[[2.0, 3.0], [2.5, 3.0], [-4.0, 0.0]]], np.float32))
-    np.testing.assert_allclose(found[0, 0], image[3, 2], rtol=1e-5)
-    np.testing.assert_allclose(found[0, 1], (image[3, 2] + image[3, 3]) / 2, rtol=1e-5)
-    np.testing.assert_allclose(found[0, 2], image[0, 0], rtol=1e-5)
+    estimate = camera.look_up(image, np.array([[[2.0, 3.0], [2.5, 3.0], [-4.0, 0.0]]], np.float32))
+    np.testing.assert_allclose(estimate[0, 0], image[3, 2], rtol=1e-5)
+    np.testing.assert_allclose(estimate[0, 1], (image[3, 2] + image[3, 3]) / 2, rtol=1e-5)
+    np.testing.assert_allclose(estimate[0, 2], image[0, 0], rtol=1e-5)
     lit = camera.relight(np.ones((4, 4, 3), np.float32), np.array([0.1, 0.0, 0.4]))
     np.testing.assert_allclose(lit[:, 0, 0], 1.1 + 0.4 * (np.arange(4) - 1.5) / 4, rtol=1e-6)

@@ -17,16 +17,16 @@ def test_deltas_scale_with_the_frame_rate():
 def test_pairs_are_those_that_a_search_finds():
     clips = clips_of(3, 5, 6, 20, 1, 9)
     pairs = Pairs(clips, 5, 11)
-    wanted = [
+    expected = [
         (t, 5, min(11, clip.first + clip.count - 1 - t))
         for clip in clips
         for t in range(clip.first, clip.first + clip.count)
         if t + 5 < clip.first + clip.count
     ]
-    assert len(pairs) == len(wanted) == 1 + 15 + 4
+    assert len(pairs) == len(expected) == 1 + 15 + 4
     t, nearest, farthest = pairs.partners(np.arange(len(pairs)))
     assert t.dtype == np.int64
-    np.testing.assert_array_equal(np.stack([t, nearest, farthest], 1), wanted)
+    np.testing.assert_array_equal(np.stack([t, nearest, farthest], 1), expected)
 
 
 @pytest.mark.parametrize("fps", [15.0, 23.976, 30.0, 200.0])
@@ -44,7 +44,7 @@ def test_partners_never_leave_the_clip_and_use_every_delta(fps):
     assert set(delta) == set(range(low, high + 1))
 
 
-def test_draw_is_uniform_over_what_fits():
+def test_draws_are_uniform_over_the_valid_pairs():
     pairs = Pairs(clips_of(20), 5, 11)
     rng = np.random.default_rng(0)
     _, delta = pairs.draw(np.zeros(70_000, int), rng.random(70_000))
@@ -69,7 +69,7 @@ def test_impossible_deltas(deltas):
         Pairs(clips_of(100), *deltas)
 
 
-def test_memory_goes_with_clips_not_frames():
+def test_memory_grows_with_clips_not_frames():
     pairs = Pairs(clips_of(4_000_000, 4_000_000), 5, 11)
     assert len(pairs) == 8_000_000 - 10
     assert sum(value.nbytes for value in vars(pairs).values()) < 1000
@@ -77,20 +77,20 @@ def test_memory_goes_with_clips_not_frames():
 
 def test_held_out_clips_are_chosen_by_seed_and_name():
     clips = [Clip(f"clip{i // 2}", 100 * i, 50, 30.0) for i in range(80)]  # two runs a name
-    kept, held = hold_out(clips, 0.1, delta_min=5, seed=0)
-    names = {clip.name for clip in held}
+    rest, held_out = hold_out(clips, 0.1, delta_min=5, seed=0)
+    names = {clip.name for clip in held_out}
     assert len(names) == 4
-    assert len(held) == 8, "both runs of a name"
-    assert not names & {clip.name for clip in kept}
-    assert sorted(kept + held, key=lambda clip: clip.first) == clips
-    assert hold_out(clips[::-1], 0.1, delta_min=5, seed=0)[1] == held[::-1]
+    assert len(held_out) == 8, "both runs of a name"
+    assert not names & {clip.name for clip in rest}
+    assert sorted(rest + held_out, key=lambda clip: clip.first) == clips
+    assert hold_out(clips[::-1], 0.1, delta_min=5, seed=0)[1] == held_out[::-1]
     assert {clip.name for clip in hold_out(clips, 0.1, delta_min=5, seed=1)[1]} != names
 
 
-def test_few_clips_are_all_kept_and_short_ones_are_not_chosen():
+def test_the_choice_takes_few_clips_whole_and_no_short_ones():
     assert hold_out(clips_of(50, 50, 50), 0.05, delta_min=5, seed=0)[1] == []
     assert hold_out(clips_of(50), 0.99, delta_min=5, seed=0)[1] == []
     assert len(hold_out(clips_of(50, 50), 0.99, delta_min=5, seed=0)[1]) == 1
     for seed in range(9):
-        _, held = hold_out(clips_of(50, 50, 3, 3, 3, 3), 0.5, delta_min=5, seed=seed)
-        assert [clip.count for clip in held] == [50]
+        _, held_out = hold_out(clips_of(50, 50, 3, 3, 3, 3), 0.5, delta_min=5, seed=seed)
+        assert [clip.count for clip in held_out] == [50]

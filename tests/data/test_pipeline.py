@@ -28,17 +28,17 @@ class GrayFrames:
         return [{"image": encode_jpeg(np.full((16, 16, 3), 2 * key, np.uint8))} for key in keys]
 
 
-def pairs_of(**changed):
-    return make_pairs(GrayFrames(), CLIPS, **{**ARGUMENTS, **changed})
+def pairs_of(**settings):
+    return make_pairs(GrayFrames(), CLIPS, **{**ARGUMENTS, **settings})
 
 
 def take(iterator, count):
     return list(itertools.islice(iterator, count))
 
 
-def assert_same(ours, theirs):
-    assert len(ours) == len(theirs) > 0
-    for a, b in zip(ours, theirs, strict=True):
+def assert_same(batches, others):
+    assert len(batches) == len(others) > 0
+    for a, b in zip(batches, others, strict=True):
         assert a.keys() == b.keys()
         for name in a:
             np.testing.assert_array_equal(a[name], b[name])
@@ -70,15 +70,15 @@ def test_batches_hold_the_frames_they_name():
 def test_an_epoch_sees_every_pair_once_and_the_next_in_another_order():
     taken = take(pairs_of(batch_size=PAIRS), 2)
     first, second = (batch["index"] for batch in taken)
-    wanted = [*range(35), 40, *range(46, 115)]
-    assert sorted(first) == sorted(second) == wanted
+    expected = [*range(35), 40, *range(46, 115)]
+    assert sorted(first) == sorted(second) == expected
     assert (first != second).any()
-    assert (first != wanted).any()
+    assert (first != expected).any()
     first, second = (batch["delta"][np.argsort(batch["index"])] for batch in taken)
     assert (first != second).any()
 
 
-def test_epochs_join_without_a_seam():
+def test_batches_span_the_end_of_an_epoch():
     index = joined(take(pairs_of(), 2 * PAIRS // 8), "index")
     assert sorted(index[:PAIRS]) == [*range(35), 40, *range(46, 115)]
     assert len(list(pairs_of(epochs=1))) == PAIRS // 8
@@ -93,14 +93,14 @@ def test_unshuffled():
     ]
 
 
-def test_order_is_the_seeds_and_no_threads():
+def test_order_depends_on_the_seed_alone():
     assert_same(take(pairs_of(), 6), take(pairs_of(threads=7), 6))
     other = joined(take(pairs_of(seed=4), 6), "index")
     assert (joined(take(pairs_of(), 6), "index") != other).any()
 
 
 @pytest.mark.parametrize("count", [2, 4])
-def test_processes_share_the_batches_one_would_see(count):
+def test_processes_share_the_batches_of_one(count):
     alone = take(pairs_of(), 15)
     shares = [take(pairs_of(process_index=p, process_count=count), 15) for p in range(count)]
     together = [
@@ -135,11 +135,11 @@ def test_workers_read_the_same_and_restore_under_another_number():
     one.close()
 
 
-@pytest.mark.parametrize("changed", [{"batch_size": 4}, {"seed": 5}, {"delta_max": 12}])
-def test_a_state_of_another_run_is_refused(changed):
-    (name, value), was = *changed.items(), ARGUMENTS[next(iter(changed))]
+@pytest.mark.parametrize("settings", [{"batch_size": 4}, {"seed": 5}, {"delta_max": 12}])
+def test_a_state_of_another_run_is_refused(settings):
+    (name, value), was = *settings.items(), ARGUMENTS[next(iter(settings))]
     with pytest.raises(UserError, match=f"{name} was {was} and is {value}"):
-        pairs_of(**changed).set_state(pairs_of().get_state())
+        pairs_of(**settings).set_state(pairs_of().get_state())
 
 
 def test_a_state_of_other_data_is_refused():
@@ -149,7 +149,7 @@ def test_a_state_of_other_data_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("changed", "words"),
+    ("settings", "words"),
     [
         ({"batch_size": PAIRS + 1}, f"batch_size={PAIRS + 1}: must lie in 1..{PAIRS}"),
         ({"batch_size": 0}, "batch_size=0"),
@@ -160,18 +160,18 @@ def test_a_state_of_other_data_is_refused():
         ({"delta_min": 100, "delta_max": 100}, "data.delta_min"),
     ],
 )
-def test_bad_settings(changed, words):
+def test_bad_settings(settings, words):
     with pytest.raises(UserError, match=words):
-        pairs_of(**changed)
+        pairs_of(**settings)
 
 
-def test_chosen_pairs():
+def test_pairs_can_be_chosen():
     batch = read_pairs(GrayFrames(), [7, 50], [5, 9])
     np.testing.assert_allclose(batch["cur"].mean((1, 2, 3)), [14, 100], atol=1)
     np.testing.assert_allclose(batch["ref"].mean((1, 2, 3)), [24, 118], atol=1)
 
 
-def test_a_closed_iterator_is_closed():
+def test_a_closed_iterator_refuses():
     iterator = pairs_of()
     next(iterator)
     iterator.close()
@@ -218,15 +218,15 @@ time.sleep(60)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for processes in /proc")
-def test_no_worker_outlives_a_run_that_was_killed():
+def test_workers_end_with_a_killed_parent():
     environ = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
     with subprocess.Popen(
         [sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True, env=environ
-    ) as run:
-        assert run.stdout.readline() == "ready\n"
-        threads = Path(f"/proc/{run.pid}/task").iterdir()
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
+        threads = Path(f"/proc/{process.pid}/task").iterdir()
         children = [pid for x in threads for pid in (x / "children").read_text().split()]
-        run.kill()
+        process.kill()
     assert len(children) >= 1
     give_up = time.monotonic() + 20
     while left := [pid for pid in children if Path(f"/proc/{pid}").exists()]:

@@ -22,7 +22,7 @@ def keys(count):
     return jax.random.split(jax.random.key(0), count)
 
 
-def test_uniform_masks_have_the_release_s_count():
+def test_uniform_masks_have_the_count_of_the_release():
     masks = jax.vmap(lambda key: uniform_mask(key, 7, 0.3))(keys(200))
     assert set(np.asarray(masks.sum((1, 2)))) == {49 - int(49 * 0.7)}
     # Every patch alike likely: 15 of 49, within five standard errors.
@@ -50,7 +50,7 @@ def test_a_mask_of_nothing_is_empty():
     assert not uniform_mask(keys(1)[0], 8, 0.0).any()
 
 
-def test_normalize_is_imagenet_s_and_is_undone():
+def test_normalize_uses_imagenet_and_has_an_inverse():
     frames = np.arange(256, dtype=np.uint8).repeat(3).reshape(1, 16, 16, 3)
     images = normalize(frames)
     expected = (frames / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]

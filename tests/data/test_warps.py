@@ -29,7 +29,7 @@ def test_kernels_are_smooth_and_local(family):
     assert np.abs(np.diff(value)).max() < 0.002  # no jump, nowhere steeper than 2
 
 
-def test_seen_and_unseen_families_differ():
+def test_families_of_training_and_test_differ():
     assert not set(warps.SEEN) & set(warps.UNSEEN)
     r = np.linspace(0, 3, 301)
     for kernel in warps.UNSEEN.values():
@@ -100,7 +100,7 @@ def test_steepness_of_a_known_field():
     assert warps.steepness(shear) == pytest.approx(0.3, abs=1e-4)
 
 
-def test_motion_elsewhere_is_anywhere_in_the_face():
+def test_motion_elsewhere_covers_the_face():
     centers = []
     for seed in range(200):
         bumps = warps.anywhere(LANDMARKS, np.random.default_rng(seed))

@@ -58,18 +58,18 @@ CROPS = [
 
 
 def test_crops_mirror_the_source(source, tmp_path):
-    made = crop_all(source, tmp_path / "out", size=SIZE)
+    crops = crop_all(source, tmp_path / "out", size=SIZE)
     assert listing(tmp_path / "out") == CROPS
     report = json.loads((tmp_path / "out" / "crops.json").read_text())
-    assert report | {"fresh": 2} == made
+    assert report | {"fresh": 2} == crops
     assert report["skipped"] == [{"clip": "wall", "reason": "no face"}]
     one, two = report["clips"]
     assert (one["clip"], one["frames"], one["fps"], one["size"]) == ("sub01/EP01", 3, None, SIZE)
     assert (two["clip"], two["crop"], two["frame_size"]) == ("sub02", "face", [320, 320])
     np.testing.assert_allclose(one["landmarks"], landmarks.CANONICAL * 320 - 0.5)
-    wanted = crop.warp(drawn.face(1), np.array(one["transform"]), SIZE)
+    expected = crop.warp(drawn.face(1), np.array(one["transform"]), SIZE)
     stored = (tmp_path / "out" / "sub01" / "EP01" / "12.jpg").read_bytes()
-    assert stored == image_files.encode_jpeg(wanted)
+    assert stored == image_files.encode_jpeg(expected)
 
 
 def test_a_video_keeps_its_frames_numbers_and_its_rate(tmp_path):
@@ -89,15 +89,15 @@ def test_finished_clips_are_left_alone(source, tmp_path, monkeypatch):
     crop_all(source, tmp_path / "out", size=SIZE)
     before = stamps(tmp_path / "out")
     drawn.write(source / "late" / "1.png", 3)
-    made = crop_all(source, tmp_path / "out", size=SIZE, sheet=True)
-    assert made["fresh"] == 1
-    assert [clip["clip"] for clip in made["clips"]] == ["late", "sub01/EP01", "sub02"]
+    crops = crop_all(source, tmp_path / "out", size=SIZE, sheet=True)
+    assert crops["fresh"] == 1
+    assert [clip["clip"] for clip in crops["clips"]] == ["late", "sub01/EP01", "sub02"]
     after = stamps(tmp_path / "out")
     assert {"late/1.jpg", "contact_sheet.png"} <= set(after)
     assert all(after[name] == before[name] for name in CROPS[1:])
 
 
-def test_a_killed_run_leaves_no_half_clip_and_is_gone_on_with(source, tmp_path):
+def test_a_killed_run_leaves_no_half_clip_and_continues(source, tmp_path):
     out = tmp_path / "out"
     script = f"""
         import os, signal, sys
@@ -114,8 +114,8 @@ def test_a_killed_run_leaves_no_half_clip_and_is_gone_on_with(source, tmp_path):
         crop.warp = deadly
         crop_clips.crop_all({str(source)!r}, {str(out)!r}, size={SIZE})
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)])
-    assert done.returncode == -signal.SIGKILL
+    finished = subprocess.run([sys.executable, "-c", textwrap.dedent(script)])
+    assert finished.returncode == -signal.SIGKILL
     first = [name for name in listing(out) if not name.startswith(".incomplete")]
     assert first == CROPS[:5]
     before = stamps(out)
@@ -138,13 +138,13 @@ def test_an_error_in_the_middle_leaves_no_half_clip(source, tmp_path, monkeypatc
     assert listing(tmp_path / "out") == ["crops.json"]
 
 
-def test_crops_of_an_earlier_version_are_gone_on_with(source, tmp_path):
+def test_crops_of_an_earlier_version_are_continued(source, tmp_path):
     out = tmp_path / "out"
     crop_all(source, out, size=SIZE)
     report = (out / "crops.json").read_text()
     (out / "crops.json").write_text(report.replace('"crop": "face"', '"crop": "ours"'))
-    made = crop_all(source, out, size=SIZE)
-    assert (made["crop"], made["fresh"], len(made["clips"])) == ("face", 0, 2)
+    crops = crop_all(source, out, size=SIZE)
+    assert (crops["crop"], crops["fresh"], len(crops["clips"])) == ("face", 0, 2)
 
 
 def test_two_faces_are_never_mixed(tmp_path, monkeypatch):
@@ -168,17 +168,17 @@ def test_two_faces_are_never_mixed(tmp_path, monkeypatch):
 
 
 def test_release_crops_need_no_face(source, tmp_path):
-    made = crop_all(source, tmp_path / "out", kind="release")
-    assert [clip["clip"] for clip in made["clips"]] == ["sub01/EP01", "sub02", "wall"]
-    assert made["clips"][0]["landmarks"] is None
-    assert made["clips"][2]["frame_size"] == [50, 50]
+    crops = crop_all(source, tmp_path / "out", kind="release")
+    assert [clip["clip"] for clip in crops["clips"]] == ["sub01/EP01", "sub02", "wall"]
+    assert crops["clips"][0]["landmarks"] is None
+    assert crops["clips"][2]["frame_size"] == [50, 50]
 
 
-def test_frames_that_cannot_be_read_are_told(source, tmp_path):
+def test_unreadable_frames_are_reported(source, tmp_path):
     (source / "sub02" / "5.png").write_bytes(b"")
-    made = crop_all(source, tmp_path / "out", size=SIZE)
-    assert made["clips"][1]["dropped"] == [{"frame": 5, "reason": "5.png: not a whole image"}]
-    assert made["clips"][1]["frames"] == 2
+    crops = crop_all(source, tmp_path / "out", size=SIZE)
+    assert crops["clips"][1]["dropped"] == [{"frame": 5, "reason": "5.png: not a whole image"}]
+    assert crops["clips"][1]["frames"] == 2
 
 
 def test_doubled_numbers_are_counted_instead(tmp_path):
@@ -188,7 +188,7 @@ def test_doubled_numbers_are_counted_instead(tmp_path):
     assert frame_numbers(clip) == [0, 1, 2]
 
 
-def test_a_clip_s_folder_holds_nothing_but_the_clip():
+def test_a_clips_folder_holds_the_clip_alone():
     assert crop_clips.folders(["."]) == {".": "images"}
     assert crop_clips.folders(["a", "a/b", "a/images", "c.mp4"]) == {
         "a": "a/images_",
@@ -223,7 +223,7 @@ def test_tiles():
     assert short.endswith("clip07.mp4")
 
 
-def test_what_is_refused(source, tmp_path):
+def test_bad_input_is_refused(source, tmp_path):
     out = tmp_path / "out"
     crop_all(source, out, size=SIZE)
     before = stamps(out)
@@ -244,7 +244,7 @@ def test_what_is_refused(source, tmp_path):
         crop_all(source, out, size=SIZE)
 
 
-def test_other_people_s_folders_are_not_touched(source, tmp_path):
+def test_foreign_folders_are_not_touched(source, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("")
     with pytest.raises(UserError, match="mine holds something else"):

@@ -57,7 +57,7 @@ def test_find_landmarks_takes_the_median_of_the_first_faces():
     assert numbers == [0, 1, 2, 3, 4]
 
 
-def test_find_landmarks_keeps_looking_but_not_for_ever():
+def test_find_landmarks_searches_a_limited_number_of_frames():
     numbers = []
 
     def detect(frame):

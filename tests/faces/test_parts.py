@@ -5,7 +5,7 @@ from micron_jax.faces.parts import oval, part_of
 
 
 @pytest.mark.parametrize("grid", [14, 28])
-def test_parts_lie_where_the_crop_has_them(grid):
+def test_parts_have_their_place_in_the_crop(grid):
     face = oval(grid)
     assert 0.4 < face.mean() < 0.6
     assert not face[0, 0]

@@ -28,7 +28,7 @@ def pair(truth, *, gain=1.0, offset=0.0, noise=0.0, seed=0):
     large = cv2.GaussianBlur(drawn.face(seed), (0, 0), 1.5)
     place = np.array([[1, 0, 48.3], [0, 1, 48.3]])
 
-    def seen(transform):
+    def visible(transform):
         whole = np.vstack([transform, [0, 0, 1]])
         # Where a pixel x of the moving frame comes from: truth^-1 x, then `place`.
         back = place @ np.linalg.inv(whole)
@@ -36,15 +36,15 @@ def pair(truth, *, gain=1.0, offset=0.0, noise=0.0, seed=0):
         return cv2.warpAffine(large.astype(np.float32), back, (SIZE, SIZE), flags=flags)
 
     rng = np.random.default_rng(seed)
-    frames = gain * seen(truth) + offset, seen(affine((0, 0)))
+    frames = gain * visible(truth) + offset, visible(affine((0, 0)))
     noisy = [frame + rng.normal(0, noise, frame.shape) if noise else frame for frame in frames]
     return [np.clip(np.rint(frame), 0, 255).astype(np.uint8) for frame in noisy]
 
 
 def error(info, truth):
     """Returns the mean distance of the estimated motion from the true one, px."""
-    found = GRID @ info.transform[:, :2].T + info.transform[:, 2]
-    return np.linalg.norm(found - (GRID @ truth[:, :2].T + truth[:, 2]), axis=-1).mean()
+    estimate = GRID @ info.transform[:, :2].T + info.transform[:, 2]
+    return np.linalg.norm(estimate - (GRID @ truth[:, :2].T + truth[:, 2]), axis=-1).mean()
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def error(info, truth):
     ],
 )
 @pytest.mark.parametrize("noise", [0.0, 2.0])
-def test_affine_motion_is_found_to_less_than_a_tenth_of_a_pixel(truth, noise):
+def test_affine_motion_is_estimated_to_a_tenth_of_a_pixel(truth, noise):
     moving, reference = pair(truth, noise=noise, gain=0.95, offset=6)
     registered, info = register(moving, reference)
     assert error(info, truth) < 0.06
@@ -69,7 +69,7 @@ def test_affine_motion_is_found_to_less_than_a_tenth_of_a_pixel(truth, noise):
     assert left < 1.0 + 1.5 * noise
 
 
-def test_a_local_motion_does_not_pull_the_frame_along():
+def test_a_local_motion_does_not_move_the_frame():
     truth = affine((0.8, -0.5), degrees=0.4)
     moving, reference = pair(truth, noise=1.0)
     y, x = np.mgrid[:SIZE, :SIZE].astype(np.float32)
@@ -78,8 +78,8 @@ def test_a_local_motion_does_not_pull_the_frame_along():
     registered, info = register(moving, reference)
     assert error(info, truth) < 0.06
     # What moved by itself is still seen.
-    apart = np.abs(registered.astype(float) - reference).mean(-1)
-    assert apart[135:165, 135:165].mean() > 2 * apart[40:70, 40:70].mean()
+    differences = np.abs(registered.astype(float) - reference).mean(-1)
+    assert differences[135:165, 135:165].mean() > 2 * differences[40:70, 40:70].mean()
 
 
 def test_light_is_matched():
@@ -94,7 +94,7 @@ def test_light_is_matched():
     assert (gain, offset) == (pytest.approx(1.1, abs=0.01), pytest.approx(-7, abs=1.0))
 
 
-def test_equal_frames_come_back_as_they_were():
+def test_equal_frames_are_unchanged():
     _, reference = pair(affine((0, 0)))
     registered, info = register(reference, reference)
     np.testing.assert_array_equal(registered, reference)
@@ -103,7 +103,7 @@ def test_equal_frames_come_back_as_they_were():
 
 
 @pytest.mark.parametrize("kind", ["noise", "flat", "other face", "far"])
-def test_it_is_never_worse_than_doing_nothing(kind):
+def test_registration_never_increases_the_difference(kind):
     moving, reference = pair(affine((0, 0)))
     rng = np.random.default_rng(1)
     moving = {

@@ -20,8 +20,8 @@ def qkv():
 
 @pytest.mark.parametrize("implementation", ["auto", "xla", "per_head"])
 def test_every_implementation_is_softmax_attention(qkv, implementation):
-    ours = jax.jit(lambda *qkv: attend(*qkv, implementation=implementation))(*qkv)
-    np.testing.assert_allclose(ours, dense(*qkv.astype(np.float64)), rtol=1e-5, atol=1e-6)
+    output = jax.jit(lambda *qkv: attend(*qkv, implementation=implementation))(*qkv)
+    np.testing.assert_allclose(output, dense(*qkv.astype(np.float64)), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_every_implementation_is_softmax_attention(qkv, implementation):
         ("per_head", "tpu", 4, "per_head"),
     ],
 )
-def test_what_auto_stands_for(implementation, platform, devices, settled):
+def test_auto_depends_on_platform_and_devices(implementation, platform, devices, settled):
     assert settle(implementation, platform=platform, devices=devices) == settled
 
 
@@ -51,17 +51,17 @@ def test_gradients_do_not_depend_on_the_implementation(qkv):
 
 def test_values_may_be_longer_than_queries(qkv):
     q, k, v = qkv
-    ours = attend(q[:, :5], k, v, implementation="per_head")
-    np.testing.assert_allclose(ours, dense(q[:, :5], k, v), rtol=1e-4, atol=1e-6)
+    output = attend(q[:, :5], k, v, implementation="per_head")
+    np.testing.assert_allclose(output, dense(q[:, :5], k, v), rtol=1e-4, atol=1e-6)
 
 
-def test_16_bit_floats_stay_so(qkv):
+def test_16_bit_floats_keep_their_dtype(qkv):
     out = attend(*jnp.asarray(qkv, jnp.bfloat16), implementation="per_head")
     assert out.dtype == jnp.bfloat16
     np.testing.assert_allclose(out.astype(jnp.float32), dense(*qkv), atol=0.03)
 
 
-def test_no_weights_are_kept_head_by_head():
+def test_attention_per_head_stores_no_weights():
     heads, count, dim = 8, 256, 8
 
     def loss(qkv):
@@ -69,17 +69,17 @@ def test_no_weights_are_kept_head_by_head():
 
     qkv = jax.ShapeDtypeStruct((3, 1, count, heads, dim), jnp.float32)
     compiled = jax.jit(jax.grad(loss)).lower(qkv).compile()
-    whole = 4 * heads * count**2
-    assert compiled.memory_analysis().temp_size_in_bytes < whole
+    all_weights = 4 * heads * count**2
+    assert compiled.memory_analysis().temp_size_in_bytes < all_weights
 
 
-def test_what_the_first_token_gets_needs_no_keys_and_values():
+def test_attention_of_the_first_token_equals_full_attention():
     rng, heads = np.random.default_rng(0), 3
     x, kernel, bias = (
         rng.normal(size=size).astype(np.float32) for size in ((2, 13, 24), (24, 72), (72,))
     )
 
-    def whole(x, kernel, bias):
+    def full(x, kernel, bias):
         qkv = (x @ kernel + bias).reshape(2, 13, 3, heads, 8)
         return attend(*jnp.moveaxis(qkv, 2, 0), implementation="xla")[:, :1].reshape(2, 1, 24)
 
@@ -87,10 +87,10 @@ def test_what_the_first_token_gets_needs_no_keys_and_values():
         return attend_from_first(x, kernel, bias, heads=heads)
 
     with jax.default_matmul_precision("highest"):
-        np.testing.assert_allclose(short(x, kernel, bias), whole(x, kernel, bias), rtol=2e-4)
+        np.testing.assert_allclose(short(x, kernel, bias), full(x, kernel, bias), rtol=2e-4)
         grads = [
             jax.grad(lambda *a, of=of: jnp.sum(jnp.sin(of(*a))), (0, 1, 2))(x, kernel, bias)
-            for of in (short, whole)
+            for of in (short, full)
         ]
-    for ours, theirs in zip(*grads, strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=2e-5 * np.abs(theirs).max())
+    for gradient, expected in zip(*grads, strict=True):
+        np.testing.assert_allclose(gradient, expected, atol=2e-5 * np.abs(expected).max())

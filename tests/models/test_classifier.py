@@ -34,16 +34,16 @@ def attended(params, onset, apex):
     return network.attend(network.encode(onset), network.encode(apex))
 
 
-def test_p_dma_is_the_papers(params, frames):
+def test_p_dma_equals_the_paper(params, frames):
     # Eq. 8 and 9 with frame t the onset (`rep` there) and t+δ the apex (`ref`).
     expected = attended(params, *frames)
-    found = features(params, frames, features="p_dma", pooling="attention")
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    output = features(params, frames, features="p_dma", pooling="attention")
+    np.testing.assert_allclose(output, expected, rtol=1e-5, atol=1e-6)
     turned = features(params, frames, pooling="attention", query="onset", key="apex")
     assert np.abs(turned - expected).max() > 1e-4
 
 
-def test_what_does_not_move_is_nothing(params, frames):
+def test_features_of_equal_frames_are_zero(params, frames):
     onset, apex = frames
     # One batch: nothing moves; something does; the same, the other way round.
     trio = jnp.stack([onset[0], onset[0], apex[0]]), jnp.stack([onset[0], apex[0], onset[0]])
@@ -69,17 +69,17 @@ def test_shapes(params, frames, config, shape):
     head = Head(5, ClassifierConfig(**config, hidden=8))
 
     def classify(model, params, onset, apex):
-        found = features(params, (onset, apex), model, **config)
-        logits, _ = head.init_with_output(jax.random.key(0), found, deterministic=True)
-        return found, logits
+        output = features(params, (onset, apex), model, **config)
+        logits, _ = head.init_with_output(jax.random.key(0), output, deterministic=True)
+        return output, logits
 
     for model in (PAPER, RELEASE):
-        found, logits = jax.eval_shape(functools.partial(classify, model), params, *frames)
-        assert (found.shape, found.dtype) == (shape, jnp.float32)
+        output, logits = jax.eval_shape(functools.partial(classify, model), params, *frames)
+        assert (output.shape, output.dtype) == (shape, jnp.float32)
         assert logits.shape == (3, 5)
 
 
-def test_heat_pooling_looks_where_it_moved(params):
+def test_heat_pooling_weights_the_motion(params):
     """Patches of an apex that is the onset elsewhere: the pooled difference is of what moved."""
     onset = jax.random.normal(jax.random.key(2), (1, 32, 32, 3))
     apex = onset.at[:, 8:16, 8:16].set(0.0)

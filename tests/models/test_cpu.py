@@ -29,25 +29,25 @@ def gradients(function, arguments):
     return jax.jit(jax.grad(loss)).lower(arguments).compile()
 
 
-def test_the_same_gradients_in_half_the_memory():
+def test_recomputation_gives_equal_gradients_in_half_the_memory():
     rng = np.random.default_rng(0)
     kernels = [
         [rng.normal(0, 0.1, shape).astype(np.float32) for shape in ((16, 64), (64, 16))]
         for _ in range(8)
     ]
     arguments = rng.normal(size=(2, 512, 16)).astype(np.float32), kernels
-    kept, again = (
+    plain, recomputing = (
         gradients(function, arguments) for function in (gelu_product, recomputed(gelu_product))
     )
     for a, b in zip(
-        jax.tree.leaves(kept(arguments)), jax.tree.leaves(again(arguments)), strict=True
+        jax.tree.leaves(plain(arguments)), jax.tree.leaves(recomputing(arguments)), strict=True
     ):
         assert np.abs(a - b).max() < 1e-6 * np.abs(b).max()
-    sizes = [program.memory_analysis().temp_size_in_bytes for program in (kept, again)]
+    sizes = [program.memory_analysis().temp_size_in_bytes for program in (plain, recomputing)]
     assert sizes[1] < 0.55 * sizes[0]
 
 
-def test_what_is_recomputed_keeps_its_dtype():
+def test_recomputation_keeps_the_dtype():
     x = jnp.ones((2, 3), jnp.bfloat16)
     of_x, of_kernel = jax.grad(
         lambda x, kernel: recomputed(gelu_product)(x, kernel).sum().astype(jnp.float32),
@@ -56,7 +56,7 @@ def test_what_is_recomputed_keeps_its_dtype():
     assert of_x.dtype == of_kernel.dtype == jnp.bfloat16
 
 
-def test_gelu_is_the_exact_one():
+def test_gelu_is_exact():
     x = jnp.linspace(-8, 8, 999)
     np.testing.assert_allclose(cpu.gelu(x), jax.nn.gelu(x, approximate=False), atol=1e-6)
     slopes = [jax.grad(lambda x, of=of: of(x).sum())(x) for of in (cpu.gelu, jax.nn.gelu)]
@@ -66,7 +66,7 @@ def test_gelu_is_the_exact_one():
     assert cpu.gelu(jnp.ones(2, jnp.bfloat16)).dtype == jnp.bfloat16
 
 
-def test_layer_norm_is_that_of_flax():
+def test_layer_norm_equals_that_of_flax():
     x = 3 + jax.random.normal(jax.random.key(0), (2, 5, 8))
     plain = nn.LayerNorm(epsilon=LAYER_NORM_EPS)
     params = jax.tree.map(lambda w: w + 0.3, plain.init(jax.random.key(0), x))
@@ -81,7 +81,7 @@ def test_layer_norm_is_that_of_flax():
 
 
 @pytest.mark.parametrize("config", [RELEASE, OURS], ids=["release", "ours"])
-def test_other_platforms_run_plain_code_to_the_same_end(config, monkeypatch):
+def test_other_platforms_run_plain_code_with_equal_results(config, monkeypatch):
     params = jax.jit(init_params, static_argnums=0)(config, jax.random.key(0))
     frames = jax.random.normal(jax.random.key(1), (2, 2, 32, 32, 3))
 

@@ -21,10 +21,10 @@ def random(count, dim=6, batch=2, seed=0):
 
 # Below, at and beyond a block of queries, and one more than a multiple of it.
 @pytest.mark.parametrize("count", [1, 9, 112, 225])
-def test_diagonal_is_that_of_the_whole_softmax(count):
+def test_diagonal_equals_that_of_the_full_softmax(count):
     q, k = random(count)
-    ours = jax.jit(diagonal_attention, static_argnames="scale")(q, k, scale=0.7)
-    np.testing.assert_allclose(ours, dense_diagonal(q, k, 0.7), rtol=2e-6, atol=1e-7)
+    diagonal = jax.jit(diagonal_attention, static_argnames="scale")(q, k, scale=0.7)
+    np.testing.assert_allclose(diagonal, dense_diagonal(q, k, 0.7), rtol=2e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("count", [9, 130])
@@ -34,9 +34,9 @@ def test_gradients_are_exact(count):
     def grads(diagonal):
         return jax.jit(jax.grad(lambda qk: jnp.sum(jnp.sin(3 * diagonal(*qk)))))((q, k))
 
-    ours = grads(lambda q, k: diagonal_attention(q, k, scale=0.7))
-    for mine, theirs in zip(ours, grads(lambda q, k: dense_diagonal(q, k, 0.7)), strict=True):
-        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-6)
+    own = grads(lambda q, k: diagonal_attention(q, k, scale=0.7))
+    for gradient, expected in zip(own, grads(lambda q, k: dense_diagonal(q, k, 0.7)), strict=True):
+        np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-6)
 
 
 def largest_array(function, *args) -> int:
@@ -59,13 +59,13 @@ def test_no_array_of_all_pairs_is_made_in_either_direction():
     assert largest_array(lambda q, k: dense_diagonal(q, k, 1.0), q, k) >= count**2
 
 
-def test_logit_does_not_saturate():
+def test_the_logit_never_saturates():
     q = 20 * jnp.eye(4)[None]
     assert np.all(diagonal_attention(q, q, scale=1.0) == 1.0)
     np.testing.assert_allclose(diagonal_logit(q, q, scale=1.0), 400 - np.log(3), rtol=1e-6)
 
 
-def test_micro_attention_weighs_each_value_by_its_own_diagonal_and_score():
+def test_micro_attention_weights_values_by_diagonal_and_score():
     q, k = random(5)
     v = random(5, seed=1)[0]
     scores = jnp.linspace(-1, 1, 10).reshape(2, 5)

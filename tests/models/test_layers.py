@@ -19,7 +19,7 @@ from micron_jax.models.micron_bert import MicronBertModule
 from micron_jax.training.state import init_params
 
 
-def test_unpatchify_undoes_patchify():
+def test_unpatchify_inverts_patchify():
     images = np.random.default_rng(0).normal(size=(2, 12, 8, 3))
     patches = patchify(images, 4)
     assert patches.shape == (2, 6, 48)
@@ -41,30 +41,30 @@ def test_positions_encode_column_then_row():
 
 
 @pytest.mark.parametrize(("size_in", "size_out"), [(28, 12), (8, 3), (4, 7)])
-def test_resizing_is_that_of_torch_with_the_literal_scale(size_in, size_out):
+def test_resizing_equals_torch_with_the_literal_scale(size_in, size_out):
     torch = pytest.importorskip("torch")
     grid = np.random.default_rng(0).normal(size=(1, 5, size_in, size_in)).astype(np.float32)
     scale = (size_out + 0.1) / size_in
-    theirs = torch.nn.functional.interpolate(
+    expected_grid = torch.nn.functional.interpolate(
         torch.from_numpy(grid), scale_factor=(scale, scale), mode="bicubic"
     ).numpy()
     matrix = bicubic_matrix(size_in, size_out)
     # torch takes the source coordinates in float32, where 27 has steps of 2e-6.
-    np.testing.assert_allclose(matrix @ grid @ matrix.T, theirs, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(matrix @ grid @ matrix.T, expected_grid, rtol=0, atol=1e-5)
 
 
 def test_rows_of_the_resizing_sum_to_one():
     np.testing.assert_allclose(bicubic_matrix(28, 12).sum(1), 1, rtol=1e-6)
 
 
-def test_positions_of_the_own_grid_stay_as_they_are():
+def test_positions_of_the_same_grid_are_unchanged():
     positions = sincos_positions(8, 4)
     assert resize_positions(positions, (4, 4)) is positions
     assert resize_positions(positions, (2, 3)).shape == (1, 7, 8)
 
 
 @pytest.mark.parametrize("remat", ["dots", "blocks"])
-def test_blocks_that_are_computed_again_have_the_same_gradients(remat):
+def test_remat_gives_equal_gradients(remat):
     x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 8)), jnp.float32)
     config = dataclasses.replace(tiny.RELEASE, mlp_ratio=2.0, attention="xla")
     (plain,), (again,) = (
@@ -82,16 +82,16 @@ def test_blocks_that_are_computed_again_have_the_same_gradients(remat):
     assert "remat" in str(jax.make_jaxpr(lambda: gradient(again))())
 
 
-def test_blocks_in_a_loop_are_the_same_blocks():
+def test_scanned_blocks_equal_unrolled_blocks():
     config = dataclasses.replace(tiny.RELEASE, depth=3, decoder_depth=2)
     params = jax.jit(lambda key: init_params(config, key))(jax.random.key(0))
     frames = np.random.default_rng(0).normal(size=(2, 1, 32, 32, 3)).astype(np.float32)
-    found = {}
+    results = {}
     for blocks in ("unrolled", "scanned"):
         module = MicronBertModule(dataclasses.replace(config, blocks=blocks))
-        found[blocks] = jax.jit(
+        results[blocks] = jax.jit(
             jax.value_and_grad(
                 lambda params, module=module: jnp.var(module.bind({"params": params})(*frames))
             )
         )(params)
-    chex.assert_trees_all_close(found["scanned"], found["unrolled"], rtol=1e-4, atol=1e-6)
+    chex.assert_trees_all_close(results["scanned"], results["unrolled"], rtol=1e-4, atol=1e-6)

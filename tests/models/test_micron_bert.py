@@ -29,9 +29,9 @@ def apply(config, params, method, *args):
     return jax.jit(lambda p, *args: getattr(bound(config, p), method)(*args))(params, *args)
 
 
-def test_the_paper_s_equations(frames, paper_params):
+def test_equations_of_the_paper(frames, paper_params):
     rep, ref = (apply(PAPER, paper_params, "encode", frame) for frame in frames)
-    ours = apply(PAPER, paper_params, "attend", rep, ref)
+    output = apply(PAPER, paper_params, "attend", rep, ref)
 
     def linear(name, x):
         return x @ paper_params["dma"][name]["kernel"] + paper_params["dma"][name]["bias"]
@@ -44,12 +44,12 @@ def test_the_paper_s_equations(frames, paper_params):
         jnp.linalg.norm(ref_patches, axis=-1) * jnp.linalg.norm(ref_cls, axis=-1)[:, None]
     )
     expected = linear("proj", (diagonal * cosine)[..., None] * linear("to_v", rep_patches))
-    np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(output, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("config", [PAPER, RELEASE], ids=["one block", "blocks"])
 @pytest.mark.parametrize("whole", [0, 1, 3])
-def test_views_are_encoded_as_frames_are(config, whole):
+def test_views_are_encoded_like_frames(config, whole):
     config = dataclasses.replace(config, depth=1 if config is PAPER else 2)
     params = jax.jit(functools.partial(init_params, config))(jax.random.key(0))
     views = jax.random.normal(jax.random.key(1), (2, 3, 32, 32, 3))
@@ -66,9 +66,9 @@ def test_views_are_encoded_as_frames_are(config, whole):
         return jax.grad(lambda params: sum(jnp.sum(jnp.sin(x)) for x in of(params)))(params)
 
     chex.assert_trees_all_close(*(jax.jit(f)(params) for f in (some, all_of_them)), atol=2e-6)
-    here, there = (jax.jit(functools.partial(slopes, f))() for f in (some, all_of_them))
-    chex.assert_trees_all_close(here, there, rtol=1e-4, atol=2e-5)
-    assert np.abs(here["encoder"]["block_0"]["mlp"]["fc1"]["kernel"]).max() > 1e-3
+    own, expected = (jax.jit(functools.partial(slopes, f))() for f in (some, all_of_them))
+    chex.assert_trees_all_close(own, expected, rtol=1e-4, atol=2e-5)
+    assert np.abs(own["encoder"]["block_0"]["mlp"]["fc1"]["kernel"]).max() > 1e-3
 
 
 def test_roles_and_scale_are_fields(frames, paper_params):
@@ -80,21 +80,21 @@ def test_roles_and_scale_are_fields(frames, paper_params):
     assert not np.allclose(apply(scaled, paper_params, "diagonal", rep, ref), here)
 
 
-def test_tied_queries_and_keys_find_the_same_patch(frames):
+def test_tied_queries_and_keys_attend_to_the_same_patch(frames):
     config = dataclasses.replace(PAPER, dma_tied=True)
     params = jax.jit(functools.partial(init_params, config))(jax.random.key(0))
     assert set(params["dma"]) == {"to_q", "to_v", "proj"}
     tokens = apply(config, params, "encode", frames[0])
-    whole = apply(config, params, "attention_map", tokens, tokens)
-    np.testing.assert_array_equal(whole.argmax(-1), np.tile(np.arange(16), (2, 1)))
+    attention = apply(config, params, "attention_map", tokens, tokens)
+    np.testing.assert_array_equal(attention.argmax(-1), np.tile(np.arange(16), (2, 1)))
 
 
-def test_diagonal_is_that_of_the_attention_map(frames, paper_params):
+def test_diagonal_equals_that_of_the_attention_map(frames, paper_params):
     rep, ref = (apply(PAPER, paper_params, "encode", frame) for frame in frames)
-    whole = apply(PAPER, paper_params, "attention_map", rep, ref)
-    np.testing.assert_allclose(whole.sum(-1), 1, rtol=1e-5)
+    attention = apply(PAPER, paper_params, "attention_map", rep, ref)
+    np.testing.assert_allclose(attention.sum(-1), 1, rtol=1e-5)
     diagonal = apply(PAPER, paper_params, "diagonal", rep, ref)
-    np.testing.assert_allclose(jnp.diagonal(whole, axis1=1, axis2=2), diagonal, rtol=1e-5)
+    np.testing.assert_allclose(jnp.diagonal(attention, axis1=1, axis2=2), diagonal, rtol=1e-5)
 
 
 def motion_map(params, a, b, kind):
@@ -122,7 +122,7 @@ def test_scores_are_cosines_with_finite_gradients_at_zero():
     assert np.isfinite(grads).all()
 
 
-def test_small_has_the_release_s_shapes_and_base_and_large_those_of_vit():
+def test_sizes_equal_those_of_the_release_and_of_vit():
     def encoder_size(size):
         shapes = jax.eval_shape(
             functools.partial(init_params, ModelConfig.of_size(size, patch_size=16)),
@@ -138,7 +138,7 @@ def test_small_has_the_release_s_shapes_and_base_and_large_those_of_vit():
     assert small == ModelConfig(projection_dim=128)
 
 
-def test_bfloat16_computes_in_it_and_keeps_parameters_whole(frames, paper_params):
+def test_bfloat16_computes_with_float32_parameters(frames, paper_params):
     config = dataclasses.replace(PAPER, dtype="bfloat16")
     params = jax.jit(functools.partial(init_params, config))(jax.random.key(0))
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
@@ -172,7 +172,7 @@ def test_impossible_architectures_are_named(fields, message):
         ModelConfig(**fields)
 
 
-def test_release_setting_passes_no_gradient_to_what_is_fixed(frames):
+def test_fixed_parameters_get_no_gradient(frames):
     params = jax.jit(functools.partial(init_params, RELEASE))(jax.random.key(0))
 
     def loss(params):

@@ -37,7 +37,7 @@ def test_windows_are_pieces_of_the_frame():
     np.testing.assert_array_equal(cut[0, 0, 0].reshape(12, 12), padded[:12, :12])
 
 
-def test_offsets_come_with_their_opposites():
+def test_offsets_include_their_opposites():
     shifts = offsets((1, 4))
     assert shifts.shape == (17, 2)
     np.testing.assert_array_equal(shifts[0], (0, 0))
@@ -55,9 +55,9 @@ def test_the_band_reads_displacements(monkeypatch):
     reference = (halves[4:132, 4:132] + halves[4:132, 5:133]) / 2  # shows x + 1
     network = BandMatch(ModelConfig(band=(1,), band_heads=1))
     pair = [normalize(x[None]) for x in (image + 9.0, reference)]
-    found, agreed = network.apply(network.init(jax.random.key(0), *pair), *pair)
-    assert found.shape == (1, 16, 16, 3 * 4 + 4 + 1 + 3 * 8)
-    inner = np.asarray(found)[0, 2:-2, 2:-2]
+    features, agreed = network.apply(network.init(jax.random.key(0), *pair), *pair)
+    assert features.shape == (1, 16, 16, 3 * 4 + 4 + 1 + 3 * 8)
+    inner = np.asarray(features)[0, 2:-2, 2:-2]
     right, down = np.median(inner[..., 0]), np.median(inner[..., 1])
     assert -2.6 < right < -1.4
     assert abs(down) < 0.4
@@ -68,7 +68,7 @@ def test_the_band_reads_displacements(monkeypatch):
     assert np.abs(solved[:, 2:4]).max() < 0.05  # the whole frame went: that is the head's
 
 
-def test_what_is_off_the_affine_motion_of_most():
+def test_subtract_affine_leaves_the_outliers():
     y, x = np.mgrid[:14, :14] / 13.0
     head = np.stack([0.5 + 0.3 * x - 0.2 * y, -0.2 + 0.1 * x], -1)
     vectors = head.copy()
@@ -77,13 +77,13 @@ def test_what_is_off_the_affine_motion_of_most():
     np.testing.assert_allclose(rest, vectors - head, atol=0.02)
 
 
-def test_pooling_keeps_what_is_everywhere_the_same():
+def test_pooling_keeps_constants():
     maps = jnp.full((1, 6, 9, 2), 3.0)
     assert band.pool(maps, 0) is maps
     np.testing.assert_allclose(band.pool(maps, 2), maps, rtol=1e-6)
 
 
-def test_motion_is_of_each_patch_and_at_first_what_the_band_says(params):
+def test_initial_motion_is_that_of_the_band(params):
     frames = jax.random.normal(jax.random.key(1), (2, 3, 32, 48, 3))
     logit, displacement = bound(OURS, params).motion(*frames)
     assert logit.shape == (3, 24)
@@ -94,24 +94,24 @@ def test_motion_is_of_each_patch_and_at_first_what_the_band_says(params):
     np.testing.assert_allclose(displacement, agreed.reshape(3, 24, 2), atol=1e-5)
 
 
-def test_larger_frames_are_put_together_of_windows(params):
+def test_larger_frames_are_combined_from_windows(params):
     """A window's middle hears of nothing beyond it; where windows agree, so does the whole."""
     assert window_starts(4, 14) == [0]
     assert window_starts(28, 14) == [0, 7, 14]
     assert window_starts(9, 4) == [0, 2, 4, 5]
     config = dataclasses.replace(OURS, motion_window=4)
     rng = np.random.default_rng(0)
-    drawn = jax.tree.map(lambda x: rng.normal(0, 0.1, x.shape).astype(x.dtype), params)
+    random_params = jax.tree.map(lambda x: rng.normal(0, 0.1, x.shape).astype(x.dtype), params)
     frames = jax.random.normal(jax.random.key(1), (2, 1, 48, 32, 3))
-    network = bound(config, drawn)
-    whole = network.motion(*frames)[0].reshape(6, 4)
+    network = bound(config, random_params)
+    combined = network.motion(*frames)[0].reshape(6, 4)
     parts = [network.motion(*frames[:, :, y : y + 32])[0].reshape(4, 4) for y in (0, 16)]
     weight = np.hanning(6)[1:-1] + 0.02
     for row in range(6):
         shares = [weight[row - y] if 0 <= row - y < 4 else 0.0 for y in (0, 2)]
         rows = [part[min(max(row - y, 0), 3)] for part, y in zip(parts, (0, 2), strict=True)]
         expected = sum(s * r for s, r in zip(shares, rows, strict=True)) / sum(shares)
-        np.testing.assert_allclose(whole[row], expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(combined[row], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_every_parameter_has_its_rules(params):

@@ -83,15 +83,15 @@ def checkout() -> Path:
 
 def script(code, *arguments):
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run(command, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
 
 
 PARITY = Path(live.__file__).parent
 
 
 @pytest.fixture(scope="module", params=["full", "diag"])
-def theirs(checkout, tmp_path_factory, request) -> Path:
+def released(checkout, tmp_path_factory, request) -> Path:
     path = tmp_path_factory.mktemp("theirs") / "release.pth"
     script(MAKE, checkout, PARITY, path, request.param)
     return path
@@ -107,9 +107,9 @@ def compared(arguments, capsys, status=0):
     return {check["name"]: check for check in json.loads(out.read_text())["checks"]}
 
 
-def test_a_checkpoint_of_its_own_class(theirs, checkout, tmp_path, capsys):
-    assert main(["convert", str(theirs), str(tmp_path / "folder")]) == 0
-    path = shutil.copy(theirs, tmp_path)
+def test_a_checkpoint_of_its_own_class(released, checkout, tmp_path, capsys):
+    assert main(["convert", str(released), str(tmp_path / "folder")]) == 0
+    path = shutil.copy(released, tmp_path)
     checks = compared([path, "--release", checkout, "--record", tmp_path / "r.npz"], capsys)
     assert {"projection/teacher", "gradient/head", "loss/agreement"} <= checks.keys()
     assert all(check["ok"] for check in checks.values())
@@ -119,23 +119,23 @@ def test_a_checkpoint_of_its_own_class(theirs, checkout, tmp_path, capsys):
     assert main(["convert", str(tmp_path / "folder"), str(tmp_path / "back.pth")]) == 0
     import torch
 
-    kept = torch.load(tmp_path / "back.pth", weights_only=True)["model"]
-    before = torch.load(theirs, weights_only=False)["model"]
-    assert kept.keys() == before.keys()
-    assert all(torch.equal(kept[name], before[name]) for name in before)
+    restored = torch.load(tmp_path / "back.pth", weights_only=True)["model"]
+    before = torch.load(released, weights_only=False)["model"]
+    assert restored.keys() == before.keys()
+    assert all(torch.equal(restored[name], before[name]) for name in before)
 
 
-def test_weights_of_ours_and_images_of_the_user_s(checkout, tmp_path, capsys):
+def test_own_weights_and_images(checkout, tmp_path, capsys):
     files.save(draw_weights(ModelConfig(**TINY)), tmp_path / "ours")
     rng = np.random.default_rng(0)
     for i in range(3):
         cv2.imwrite(str(tmp_path / f"{i}.png"), rng.integers(0, 256, (50, 40, 3)).astype(np.uint8))
-    given = ["--input", tmp_path / "0.png", tmp_path / "1.png", tmp_path / "2.png"]
-    checks = compared([tmp_path / "ours", "--release", checkout, *given], capsys)
+    images = ["--input", tmp_path / "0.png", tmp_path / "1.png", tmp_path / "2.png"]
+    checks = compared([tmp_path / "ours", "--release", checkout, *images], capsys)
     assert all(check["ok"] for check in checks.values())
 
 
-def test_the_release_s_get_model(checkout, tmp_path):
+def test_get_model_of_the_release(checkout, tmp_path):
     config = ModelConfig(**SIZES["small"], projection_dim=128)
     files.save(draw_weights(config), tmp_path / "ours")
     assert main(["convert", str(tmp_path / "ours"), str(tmp_path / "ours.pth")]) == 0
@@ -146,10 +146,10 @@ def test_the_release_s_get_model(checkout, tmp_path):
     (function,) = [x for x in tree.body if getattr(x, "name", None) == "get_model"]
     paths = checkout, PARITY, tmp_path / "ours.pth", tmp_path / "io.npz"
     script(GET_MODEL, *paths, ast.unparse(function))
-    with np.load(tmp_path / "io.npz") as theirs:
-        assert theirs["size"] == 224
-        ours = np.asarray(micron_jax.load(tmp_path / "ours").features(pictures[:1]))
-        error = np.abs(ours - theirs["features"]).max() / np.abs(theirs["features"]).max()
+    with np.load(tmp_path / "io.npz") as released:
+        assert released["size"] == 224
+        features = np.asarray(micron_jax.load(tmp_path / "ours").features(pictures[:1]))
+        error = np.abs(features - released["features"]).max() / np.abs(released["features"]).max()
     print(f"features beside get_model's: {error:.1e}")
     assert error < 1e-5
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from helpers import tiny
 from helpers.drawn_weights import draw_weights
+from helpers.refusals import refusal
 
 from micron_jax.checkpoints import files, release
 from micron_jax.cli import main
@@ -37,7 +38,7 @@ def recording():
     return recorded.Recording("x", results, views, checksums)
 
 
-def changed(recording, **results):
+def with_results(recording, **results):
     """The recording with other results; None takes one out."""
     results = recording.results | results
     results = {name: x for name, x in results.items() if x is not None}
@@ -47,14 +48,16 @@ def changed(recording, **results):
 @pytest.fixture(scope="module")
 def computed(recording):
     """Ours, computed once for the tests that change the other side."""
-    ours = recording.results
+    outputs = recording.results
     with pytest.MonkeyPatch.context() as patch:
-        trained = {n: x for n, x in ours.items() if n.startswith(("loss/", "gradient/"))}
+        trained = {n: x for n, x in outputs.items() if n.startswith(("loss/", "gradient/"))}
         patch.setattr(
-            layer_outputs, "outputs", lambda *_: {n: ours[n] for n in ours.keys() - trained.keys()}
+            layer_outputs,
+            "outputs",
+            lambda *_: {n: outputs[n] for n in outputs.keys() - trained.keys()},
         )
         patch.setattr(layer_outputs, "training", lambda *_: trained)
-        yield ours
+        yield outputs
 
 
 def test_every_layer_is_compared_in_order_of_depth(recording, computed):
@@ -72,7 +75,7 @@ def test_every_layer_is_compared_in_order_of_depth(recording, computed):
     assert {check.bound for check in checks if "gradient" not in check.name} == {1e-5}
 
 
-def test_layers_are_what_the_network_computes(computed):
+def test_layer_outputs_equal_the_network(computed):
     views = inputs.make_views(inputs.draw_images(32), WEIGHTS.config)
     tokens = MicronBertModule(WEIGHTS.config).apply(
         {"params": WEIGHTS.params}, views["ref"], method="encode"
@@ -85,7 +88,7 @@ def test_layers_are_what_the_network_computes(computed):
 
 def test_the_first_that_differs_is_named(recording, computed, tmp_path, capsys):
     names = "decoder/block_0", "decoder/norm"
-    other = changed(recording, **{n: recording.results[n] * np.float32(1.01) for n in names})
+    other = with_results(recording, **{n: recording.results[n] * np.float32(1.01) for n in names})
     recorded.write(other, tmp_path / "r.npz")
     files.save(WEIGHTS, tmp_path / "ours")
     out, plot = tmp_path / "out.json", tmp_path / "out.png"
@@ -106,28 +109,27 @@ def test_the_first_that_differs_is_named(recording, computed, tmp_path, capsys):
 
 def test_gradients_of_a_layer_are_compared_together(recording, computed):
     name = "gradient/backbone.blocks.0.attn.qkv.weight"
-    other = changed(recording, **{name: -recording.results[name]})
+    other = with_results(recording, **{name: -recording.results[name]})
     failed = [c for c in live.compare(WEIGHTS, other) if not c.ok]
     assert [check.name for check in failed] == ["gradient/block_0"]
     assert failed[0].cosine < 0.9
-    frozen_there = changed(recording, **{name: None})
+    frozen_there = with_results(recording, **{name: None})
     (failed,) = [c for c in live.compare(WEIGHTS, frozen_there) if not c.ok]
     assert failed.name == "gradient/block_0"
 
 
-def test_nan_on_their_side_fails(recording, computed):
-    other = changed(recording, norm=recording.results["norm"] * np.float32("nan"))
+def test_nan_in_the_recording_fails(recording, computed):
+    other = with_results(recording, norm=recording.results["norm"] * np.float32("nan"))
     assert [c.name for c in live.compare(WEIGHTS, other) if not c.ok] == ["norm"]
 
 
-def test_other_weights_are_told(recording, tmp_path, capsys):
+def test_other_weights_are_named(recording, tmp_path, capsys):
     recorded.write(recording, tmp_path / "r.npz")
     other = draw_weights(WEIGHTS.config)
     other.params["dma"]["to_v"]["bias"][3] += 1e-6
     files.save(other, tmp_path / "other")
     arguments = ["--recording", str(tmp_path / "r.npz"), "--checkpoint", str(tmp_path / "other")]
-    assert main(["compare", *arguments]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    line = refusal(["compare", *arguments], capsys)
     assert "r.npz: holds other weights than the checkpoint (first att.to_v.bias, 1 of" in line
 
 
@@ -138,12 +140,12 @@ def test_other_weights_are_told(recording, tmp_path, capsys):
         ({"block_0": None}, "x: block_0 is missing"),
     ],
 )
-def test_another_structure_is_told(recording, computed, change, message):
+def test_another_structure_is_named(recording, computed, change, message):
     with pytest.raises(UserError, match=message):
-        list(live.compare(WEIGHTS, changed(recording, **change)))
+        list(live.compare(WEIGHTS, with_results(recording, **change)))
 
 
-def test_a_recording_wants_its_checkpoint_and_a_formula_none(recording, tmp_path, recording_path):
+def test_recordings_of_weights_need_a_checkpoint(recording, tmp_path, recording_path):
     recorded.write(recording, tmp_path / "r.npz")
     for arguments, status in (
         (["--recording", tmp_path / "r.npz"], "name it with --checkpoint"),
@@ -159,15 +161,15 @@ def test_a_lone_array_is_no_recording(tmp_path):
         compare.main(["--recording", str(tmp_path / "x.npy")])
 
 
-def test_what_is_fed_to_both_sides(tmp_path):
+def test_views_of_images(tmp_path):
     pictures = np.random.default_rng(0).integers(0, 256, (7, 20, 30, 3)).astype(np.uint8)
     for i, frame in enumerate(pictures):
         cv2.imwrite(str(tmp_path / f"img{i}.png"), frame[..., ::-1])
     (tmp_path / "notes.txt").write_text("not a frame")
-    read = inputs.read_images([tmp_path], 32)
-    assert read.shape == (5, 32, 32, 3)
-    np.testing.assert_array_equal(read[1], cv2.resize(pictures[1], (32, 32)))
-    views = inputs.make_views(read, tiny.RELEASE)
+    images = inputs.read_images([tmp_path], 32)
+    assert images.shape == (5, 32, 32, 3)
+    np.testing.assert_array_equal(images[1], cv2.resize(pictures[1], (32, 32)))
+    views = inputs.make_views(images, tiny.RELEASE)
     assert {n: x.shape for n, x in views.items()} == {
         "rep": (4, 32, 32, 3), "ref": (4, 32, 32, 3), "cur": (4, 32, 32, 3),
         "global": (4, 2, 32, 32, 3), "local": (4, 2, 8, 8, 3),
@@ -175,8 +177,8 @@ def test_what_is_fed_to_both_sides(tmp_path):
     swapped = (views["rep"] == views["ref"]).all(-1)
     assert ((views["rep"] == views["cur"]).all(-1) | swapped).all()
     assert 0.2 < swapped.mean() < 0.8
-    made = inputs.draw_images(32)
-    assert (made[0] != made[1]).any()
+    drawn_images = inputs.draw_images(32)
+    assert (drawn_images[0] != drawn_images[1]).any()
 
 
 @pytest.mark.parametrize(
@@ -188,7 +190,7 @@ def test_what_is_fed_to_both_sides(tmp_path):
         (["empty"], "0 images; a pair"),
     ],
 )
-def test_images_that_are_none(names, message, tmp_path):
+def test_bad_images_are_named(names, message, tmp_path):
     cv2.imwrite(str(tmp_path / "one.png"), np.zeros((8, 8, 3), np.uint8))
     (tmp_path / "text.png").write_text("text")
     (tmp_path / "empty").mkdir()
@@ -227,7 +229,7 @@ TIMM = {"timm": "", "timm__models": "", "timm__models__vision_transformer": ""}
         ({"torch": "import os; os._exit(9)"}, "the release ended with 9"),
     ],
 )
-def test_what_the_other_process_misses(checkout, packages, message, tmp_path, capsys):
+def test_missing_packages_of_the_release_are_named(checkout, packages, message, tmp_path, capsys):
     files.save(WEIGHTS, tmp_path / "ours")
     arguments = ["--checkpoint", tmp_path / "ours", "--release", checkout(**packages)]
     with pytest.raises(UserError, match=message) as caught:
@@ -235,7 +237,7 @@ def test_what_the_other_process_misses(checkout, packages, message, tmp_path, ca
     assert str(caught.value).isprintable()
 
 
-def test_what_is_no_checkout_and_no_model_of_the_release(tmp_path):
+def test_wrong_checkouts_and_models_are_named(tmp_path):
     views = inputs.make_views(inputs.draw_images(32), tiny.RELEASE)
     with pytest.raises(UserError, match=r"no models/mae\.py in it, so not a checkout"):
         live.record(WEIGHTS, tmp_path / "x.pth", tmp_path, views)
@@ -254,6 +256,6 @@ def test_what_is_no_checkout_and_no_model_of_the_release(tmp_path):
         (["--recording", "x", "--json", "no/y"], "no/y: name a file in a folder that exists"),
     ],
 )
-def test_options_that_do_not_go_together(arguments, message, capsys):
+def test_incompatible_options_are_refused(arguments, message, capsys):
     assert main(["compare", *arguments]) == 2
     assert message in capsys.readouterr().err

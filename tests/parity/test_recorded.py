@@ -88,13 +88,13 @@ def test_a_recording_of_other_numbers_fails(changed, recording, monkeypatch, cap
         ({"cls": np.zeros((3, 63), np.float32)}, None, "cls has shape"),
     ],
 )
-def test_recordings_that_do_not_fit_are_named(changed, arrays, settings, message):
+def test_incomplete_recordings_are_named(changed, arrays, settings, message):
     with pytest.raises(UserError, match=message):
         list(compare(changed(arrays, settings)))
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 cut short", b"text"])
-def test_what_is_no_recording(tmp_path, content):
+def test_other_files_are_no_recordings(tmp_path, content):
     path = tmp_path / "recording.npz"
     if content is not None:
         path.write_bytes(content)
@@ -102,7 +102,7 @@ def test_what_is_no_recording(tmp_path, content):
         list(compare(path))
 
 
-def test_a_pickle_in_a_recording_is_not_run(tmp_path, recording_path):
+def test_a_pickle_in_a_recording_is_refused(tmp_path, recording_path):
     with np.load(recording_path) as recording:
         arrays = dict(recording)
     path = tmp_path / "pickle.npz"
@@ -112,14 +112,14 @@ def test_a_pickle_in_a_recording_is_not_run(tmp_path, recording_path):
 
 
 def test_subsampled_axes_are_recognized():
-    whole = np.arange(2 * 30 * 20.0).reshape(2, 30, 20)
-    values, reference = recorded.vectors("x", "latent", whole, whole[:, ::9, ::9])
+    full = np.arange(2 * 30 * 20.0).reshape(2, 30, 20)
+    values, reference = recorded.vectors("x", "latent", full, full[:, ::9, ::9])
     np.testing.assert_array_equal(values, reference)
     with pytest.raises(UserError, match="latent has shape"):
-        recorded.vectors("x", "latent", whole, whole[:, ::7])
+        recorded.vectors("x", "latent", full, full[:, ::7])
 
 
 @pytest.mark.slow
-def test_the_release_s_own_size(recording_path):
+def test_the_recording_of_full_size(recording_path):
     checks = list(compare(recording_path.with_name("release_full.npz")))
     assert [dataclasses.asdict(check) for check in checks if not check.ok] == []

@@ -36,14 +36,14 @@ def test_topologies(name, count):
         ("a100:2x4", "a100:8"),
     ],
 )
-def test_what_is_no_topology_names_the_valid_forms(name, hint):
+def test_bad_topologies_name_the_valid_forms(name, hint):
     with pytest.raises(UserError, match=hint) as caught:
         parse_topology(name)
     assert str(caught.value).startswith(f"topology {name}: ")
     assert "\n" not in str(caught.value)
 
 
-def test_chips_are_ordered_as_everyone_knows():
+def test_chips_have_plausible_figures():
     assert CHIPS["v5e"].flops == 197e12
     assert CHIPS["v5e"].hbm_bytes == 16 * GIB
     assert CHIPS["v6e"].flops > CHIPS["v5p"].flops > CHIPS["v4"].flops > CHIPS["v5e"].flops

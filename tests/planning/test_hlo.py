@@ -55,7 +55,7 @@ def test_each_form(line, expected):
     assert find_collectives(entry(line), devices=16) == [expected]
 
 
-def test_what_only_looks_like_one_does_not_count():
+def test_lookalikes_do_not_count():
     text = entry(
         "%d = f32[8]{0} all-reduce-done(%r)",
         '%f = f32[8]{0} add(%p, %p), metadata={op_name="all-reduce(x)"}',
@@ -98,11 +98,11 @@ backend_config={{"known_trip_count":{{"n":"3"}}}}
     ],
 )
 def test_loops_count_as_often_as_they_run(condition, config, inner):
-    (found,) = find_collectives(loop(condition=condition, config=config), devices=2)
-    assert found == Collective("all-reduce", 2, 3 * inner + 1, 32 * (3 * inner + 1))
+    (collectives,) = find_collectives(loop(condition=condition, config=config), devices=2)
+    assert collectives == Collective("all-reduce", 2, 3 * inner + 1, 32 * (3 * inner + 1))
 
 
-def test_what_is_called_counts():
+def test_called_computations_count():
     text = f"""HloModule m
 {ADD}
 %wrapped (p: f32[8]) -> f32[2] {{
@@ -133,7 +133,7 @@ ENTRY %main (p: f32[8]) -> f32[8] {{
         ("all-reduce", 1, 0),
     ],
 )
-def test_what_a_device_sends(op, group, sent):
+def test_bytes_sent_by_a_device(op, group, sent):
     assert Collective(op, group, 1, 100).sent == sent
 
 
@@ -155,7 +155,7 @@ def test_a_real_program():
         .compile()
         .as_text()
     )
-    found = find_collectives(text, devices=8)
-    assert {c.op for c in found} <= {"all-reduce", "all-gather", "collective-permute"}
-    assert sum(c.bytes for c in found if c.op == "all-reduce") >= 16
-    assert all(c.group == 8 for c in found)
+    collectives = find_collectives(text, devices=8)
+    assert {c.op for c in collectives} <= {"all-reduce", "all-gather", "collective-permute"}
+    assert sum(c.bytes for c in collectives if c.op == "all-reduce") >= 16
+    assert all(c.group == 8 for c in collectives)

@@ -17,12 +17,12 @@ def test_bench_loso(tmp_path, monkeypatch, capsys):
     words = ["--samples", "24", "--subjects", "4", "--classes", "3", "--width", "8"]
     words += ["--epochs", "2", "--repeats", "1", "--json", str(out)]
     assert main(["bench", "loso", *words]) == 0
-    told = json.loads(out.read_text())
-    assert told["identical"] is True
-    assert told["error"] < 1e-5
-    assert told["ratio"] > 0
-    assert told["ours"]["samples_per_second"] > 0
-    assert told["theirs"]["seconds"] > 0
+    report = json.loads(out.read_text())
+    assert report["identical"] is True
+    assert report["error"] < 1e-5
+    assert report["ratio"] > 0
+    assert report["ours"]["samples_per_second"] > 0
+    assert report["theirs"]["seconds"] > 0
     assert "times as fast; the same predictions" in capsys.readouterr().out
 
 

@@ -55,7 +55,7 @@ def test_a_signal_gives_the_exit_status(monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_rows_are_trained_read_out_and_kept(tmp_path, monkeypatch, capsys):
+def test_rows_are_trained_read_out_and_saved(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(landmarks, "all_faces_detector", drawn.all_faces_detector)
     for name in ("LEAD", "RISE", "FALL", "TAIL"):
         monkeypatch.setattr(expressions, name, (2, 3))

@@ -35,8 +35,8 @@ def files(tmp_path_factory):
 
 @pytest.fixture
 def few_flows(monkeypatch):
-    kept = ("farneback 15", "farneback 25", "dis ultrafast")
-    monkeypatch.setattr(learn_flow, "FINDERS", {name: learn_flow.FINDERS[name] for name in kept})
+    names = ("farneback 15", "farneback 25", "dis ultrafast")
+    monkeypatch.setattr(learn_flow, "FINDERS", {name: learn_flow.FINDERS[name] for name in names})
 
 
 def test_bench_learn(files, few_flows, tmp_path, capsys):
@@ -45,20 +45,20 @@ def test_bench_learn(files, few_flows, tmp_path, capsys):
     words += ["--data-dir", str(files / "test"), "--choose-dir", str(files / "val")]
     words += ["--seeds", "1", "--json", str(out), "--sheet", str(sheet)]
     assert main(["bench", "learn", *words]) == 0
-    told = json.loads(out.read_text())
-    assert set(told["readouts"]) == {
+    report = json.loads(out.read_text())
+    assert set(report["readouts"]) == {
         *("ours", "symmetric", "symmetric_raw", "cosine", "cosine_raw", "release", "release_raw"),
         *("same_frame", "release_same_frame", "random", "location", "shuffled", "flow"),
         *("difference", "difference_raw", "farneback_median", "farneback_affine"),
         *("dis_median", "dis_affine"),
     }
-    assert (told["people"], told["clips"], told["ours"]) == (2, 16, "symmetric")
-    for name, of in told["readouts"].items():
+    assert (report["people"], report["clips"], report["ours"]) == (2, 16, "symmetric")
+    for name, of in report["readouts"].items():
         for amplitude in ("0.5", "1", "2"):
             assert {"auc", "stratified", "low", "high"} <= set(of[amplitude]), name
             assert 0 <= of[amplitude]["stratified"] <= 1
         assert 0 <= of["false_positives"] <= 1
-    readouts = told["readouts"]
+    readouts = report["readouts"]
     assert readouts["ours"] == readouts["symmetric"]
     assert readouts["location"]["1"]["stratified"] == 0.5
     assert readouts["same_frame"]["1"]["stratified"] == 0.5
@@ -67,13 +67,13 @@ def test_bench_learn(files, few_flows, tmp_path, capsys):
     assert readouts["flow"]["false_positives"] < 0.1
     assert readouts["flow"] in [readouts[name] for name in ("farneback_affine", "farneback_median",
         "dis_affine", "dis_median")]  # fmt: skip
-    assert told["chosen"]["flow"] == next(
-        name for name in told["merits"] if "difference" not in name
+    assert report["chosen"]["flow"] == next(
+        name for name in report["merits"] if "difference" not in name
     )
     assert abs(readouts["shuffled"]["2"]["stratified"] - 0.5) < 0.1
     printed = capsys.readouterr().out
     assert "2 people (test), 16 clips, of these motionless: 4" in printed
-    assert f"flow {told['chosen']['flow']}" in printed
+    assert f"flow {report['chosen']['flow']}" in printed
     image = cv2.imread(str(sheet))
     assert image.shape[1] > image.shape[0] / 2
     assert np.ptp(image) > 200
@@ -104,7 +104,7 @@ def test_defaults_are_candidates():
 )
 def test_bad_input_is_one_line(files, tmp_path, monkeypatch, capsys, words, message):
     monkeypatch.chdir(tmp_path)
-    given = {"--checkpoint": str(files / "checkpoint"), "--data-dir": str(files / "test")}
-    given |= dict([words])
-    argv = ["bench", "learn", *(part for pair in given.items() for part in pair)]
+    options = {"--checkpoint": str(files / "checkpoint"), "--data-dir": str(files / "test")}
+    options |= dict([words])
+    argv = ["bench", "learn", *(part for pair in options.items() for part in pair)]
     assert message in refusal(argv, capsys, begun=True)

@@ -25,13 +25,13 @@ def test_ours_alone(run_config, tmp_path, capsys):
     out = tmp_path / "bench.json"
     words = ["extract", "--config", str(run_config), "--batch", "2", "--size", "32"]
     assert main(["bench", *words, *QUICK, "--json", str(out)]) == 0
-    told = json.loads(out.read_text())
-    assert told["theirs"] is told["ratio"] is told["mfu"] is None
-    assert told["dtype"] == "float32"
-    assert told["ours"]["samples_per_second"] > 0
-    assert told["ours"]["peak_bytes"] > 2**20
-    done = told["flops_per_sample"] * told["ours"]["samples_per_second"]
-    assert told["ours"]["flops_per_second"] == pytest.approx(done)
+    result = json.loads(out.read_text())
+    assert result["theirs"] is result["ratio"] is result["mfu"] is None
+    assert result["dtype"] == "float32"
+    assert result["ours"]["samples_per_second"] > 0
+    assert result["ours"]["peak_bytes"] > 2**20
+    rate = result["flops_per_sample"] * result["ours"]["samples_per_second"]
+    assert result["ours"]["flops_per_second"] == pytest.approx(rate)
     assert "ours, float32" in capsys.readouterr().out
 
 
@@ -45,20 +45,20 @@ def test_beside_the_release(run_config, kind, tmp_path):
     words += ["--config.model.projection_hidden=2048", "--config.model.projection_bottleneck=256"]
     words += ["--release", os.environ["MICRON_RELEASE"], "--against", "eager", "autocast"]
     assert main(["bench", *words, *QUICK, "--json", str(tmp_path / "out.json")]) == 0
-    told = json.loads((tmp_path / "out.json").read_text())
-    assert told["ratio"] == told["theirs"]["ratio"] > 0
-    assert told["way"] == "eager"
-    assert told["others"]["autocast"]["samples_per_second"] > 0
+    result = json.loads((tmp_path / "out.json").read_text())
+    assert result["ratio"] == result["theirs"]["ratio"] > 0
+    assert result["way"] == "eager"
+    assert result["others"]["autocast"]["samples_per_second"] > 0
 
 
 def test_input_alone(corpus, tmp_path, capsys):
     out = tmp_path / "bench.json"
     words = ["--data-dir", str(corpus), "--batch", "4", "--threads", "1", "--alone"]
     assert main(["bench", "input", *words, *QUICK, "--json", str(out)]) == 0
-    told = json.loads(out.read_text())
-    assert told["size"] == 32
-    assert told["decode_limit"] > told["ours"]["per_core"] > 0
-    assert told["theirs"] is told["ratio"] is None
+    result = json.loads(out.read_text())
+    assert result["size"] == 32
+    assert result["decode_limit"] > result["ours"]["per_core"] > 0
+    assert result["theirs"] is result["ratio"] is None
     assert "decoding alone" in capsys.readouterr().out
 
 
@@ -92,13 +92,13 @@ def test_tables():
         (["loso", "--config.batch_size=3"], "--config.batch_size: no such option"),
     ],
 )
-def test_what_cannot_be_measured_is_one_line(words, message, tmp_path, capsys):
+def test_bad_input_is_one_line(words, message, tmp_path, capsys):
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "mae.py").touch()
     words = [word.replace("{release}", str(tmp_path)) for word in words]
     assert message in refusal(["bench", *words], capsys)
 
 
-def test_a_worker_that_dies_leaves_its_last_words():
+def test_the_last_words_of_a_dead_worker_are_shown():
     with pytest.raises(Failed, match=r"ended with 1 \(.*No module named"):
         Worker("it", "no_such_side", {})

@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 import safetensors.numpy
-from helpers import tiny
+from helpers import refusals, tiny
 from helpers.drawn_weights import draw_weights
 from helpers.pickles import Code, build, call, code, write_pth
 
@@ -28,25 +28,22 @@ PATCHES = "params/encoder/patch_embed/kernel"
 def refusal(tmp_path, capsys):
     """source -> the one line with which `convert` refuses it."""
 
-    def refusal(source):
+    def refuse(source):
         before = sorted(tmp_path.iterdir())
-        assert main(["convert", str(source), str(tmp_path / "out")]) == 2
-        out, err = capsys.readouterr()
-        assert out == ""
-        (line,) = err.splitlines()
+        line = refusals.refusal(["convert", str(source), str(tmp_path / "out")], capsys)
         assert line.startswith(f"micron-jax: {source}")
         assert len(line) < 600
         assert sorted(tmp_path.iterdir()) == before
         return line
 
-    return refusal
+    return refuse
 
 
 def namespace(args=ARGS):
     return build(call("argparse", "Namespace"), args)
 
 
-def changed(name, change):
+def with_change(name, change):
     """The state with one tensor changed, and its twin in the student with it."""
     twins = [n for n in STATE if n.removeprefix("student.") == name]
     return STATE | {n: change(STATE[n]) for n in twins}
@@ -69,15 +66,15 @@ def without(name):
 @pytest.mark.parametrize(
     ("state", "message"),
     [
-        (changed("att.to_q.weight", with_nan), "att.to_q.weight holds 1 numbers that are NaN"),
-        (changed("backbone.norm.bias", with_infinity), "backbone.norm.bias holds 1 numbers"),
-        (changed("dino_loss_fn.center", with_nan), "dino_loss_fn.center holds 1 numbers"),
+        (with_change("att.to_q.weight", with_nan), "att.to_q.weight holds 1 numbers that are NaN"),
+        (with_change("backbone.norm.bias", with_infinity), "backbone.norm.bias holds 1 numbers"),
+        (with_change("dino_loss_fn.center", with_nan), "dino_loss_fn.center holds 1 numbers"),
         (
-            changed("backbone.blocks.0.mlp.fc2.weight", np.transpose),
+            with_change("backbone.blocks.0.mlp.fc2.weight", np.transpose),
             "backbone.blocks.0.mlp.fc2.weight has shape (128, 32), transposed, Micron-BERT asks "
             "for (32, 128)",
         ),
-        (changed("decoder_embed.weight", np.transpose), "decoder_embed.weight has shape"),
+        (with_change("decoder_embed.weight", np.transpose), "decoder_embed.weight has shape"),
         (without("backbone.blocks.0.attn.qkv.bias"), "lacks backbone.blocks.0.attn.qkv.bias"),
         (without("decoder_blocks.0."), "lacks decoder_blocks.0."),
         (without("decoder_pos_embed"), "lacks decoder_pos_embed"),
@@ -87,8 +84,8 @@ def without(name):
         (STATE | {"backbone.blocks.999999.x": np.ones(1)}, "larger than any"),
         (STATE | {"backbone.blocks.9999999999.x": np.ones(1)}, "unknown to Micron-BERT"),
         (STATE | {"att.to_z.bias": np.ones(1)}, "holds att.to_z.bias, unknown to Micron-BERT"),
-        (changed("backbone.patch_embed.proj.weight", lambda x: x[:0]), "model.width=0"),
-        (changed("backbone.pos_embed", lambda x: x[:, :5]), "pos_embed has shape (1, 17, 16)"),
+        (with_change("backbone.patch_embed.proj.weight", lambda x: x[:0]), "model.width=0"),
+        (with_change("backbone.pos_embed", lambda x: x[:, :5]), "pos_embed has shape (1, 17, 16)"),
     ],
 )
 def test_pth_of_wrong_weights(state, message, tmp_path, refusal):
@@ -101,8 +98,8 @@ def test_a_block_less_than_the_release_has(monkeypatch, tmp_path):
     for path, leaf in shapes_of(small).items():
         blank = np.broadcast_to(np.float32(0), leaf.shape)
         state[release.release_name(path)] = release.to_release(path, blank)
-    kept = {n: x for n, x in state.items() if not n.startswith("backbone.blocks.3.")}
-    checkpoint = {"model": kept, "args": {"model_name": "mae_vit_small_patch8"}}
+    model = {n: x for n, x in state.items() if not n.startswith("backbone.blocks.3.")}
+    checkpoint = {"model": model, "args": {"model_name": "mae_vit_small_patch8"}}
     monkeypatch.setattr(release.pth, "read", lambda path: checkpoint)
     with pytest.raises(UserError, match=r"lacks backbone\.blocks\.3\..* and 9 more"):
         release.read_checkpoint(tmp_path / "x.pth")
@@ -132,7 +129,7 @@ def test_pth_of_hostile_args(args, message, tmp_path, refusal, monkeypatch):
     assert message in refusal(write_pth(tmp_path / "x.pth", STATE, args=args, epoch=1))
 
 
-def test_odd_text_in_args_is_no_harm(tmp_path):
+def test_odd_text_in_args_is_harmless(tmp_path):
     args = namespace(ARGS | {"note": "| \ud800\n# heading"})
     path = write_pth(tmp_path / "x.pth", STATE, args=args, epoch=1)
     assert main(["convert", str(path), str(tmp_path / "folder")]) == 0
@@ -158,7 +155,7 @@ def test_a_zip_bomb(tmp_path, refusal):
         ({"format": "micron_jax 1", "model": {"widht": 1}}, "did you mean width?"),
     ],
 )
-def test_descriptions_that_lie(described, message, tmp_path, refusal):
+def test_wrong_descriptions_are_refused(described, message, tmp_path, refusal):
     """In a folder and in a `.pth` of ours alike."""
     path = write_pth(tmp_path / "x.pth", STATE, args=namespace(), micron_jax=described)
     assert message in refusal(path)
@@ -170,7 +167,7 @@ def test_descriptions_that_lie(described, message, tmp_path, refusal):
 @pytest.mark.parametrize(
     "text", ["", "{", "[" * 100_000, "null", "[]", '{"format": "micron_jax 1"}', "\ud800"]
 )
-def test_config_json_that_is_none(text, tmp_path, refusal):
+def test_invalid_config_json_is_named(text, tmp_path, refusal):
     files.save(WEIGHTS, tmp_path / "folder")
     (tmp_path / "folder" / "config.json").write_text(text, errors="surrogatepass")
     assert "config.json: " in refusal(tmp_path / "folder")
@@ -193,13 +190,13 @@ def test_folders_of_wrong_weights(name, change, message, tmp_path, refusal):
     file = tmp_path / "folder" / "model.safetensors"
     tensors = safetensors.numpy.load_file(file)
     tensors[name] = change(tensors.get(name))
-    kept = {n: np.ascontiguousarray(x) for n, x in tensors.items() if x is not None}
-    safetensors.numpy.save_file(kept, file)
+    arrays = {n: np.ascontiguousarray(x) for n, x in tensors.items() if x is not None}
+    safetensors.numpy.save_file(arrays, file)
     line = refusal(tmp_path / "folder")
     assert name in line
     assert message in line
     metadata = {files.SETTINGS: json.dumps(WEIGHTS.described())}
-    safetensors.numpy.save_file(kept, tmp_path / "x.safetensors", metadata)
+    safetensors.numpy.save_file(arrays, tmp_path / "x.safetensors", metadata)
     line = refusal(tmp_path / "x.safetensors")
     assert name in line
     assert message.replace("its config.json", "its own description") in line
@@ -243,7 +240,7 @@ def offsets(begin, end):
         header(lambda entries: entries.update(more={"a": 1})),
     ],
 )
-def test_safetensors_whose_header_lies(damage, tmp_path, refusal):
+def test_safetensors_with_a_wrong_header_are_refused(damage, tmp_path, refusal):
     files.save(WEIGHTS, tmp_path / "folder")
     file = tmp_path / "folder" / "model.safetensors"
     file.write_bytes(damage(file.read_bytes()))
@@ -264,13 +261,13 @@ def test_safetensors_whose_header_lies(damage, tmp_path, refusal):
         (json.dumps(WEIGHTS.described()), "57 more, which its own description asks for"),
     ],
 )
-def test_single_files_that_lie(settings, message, tmp_path, refusal):
+def test_wrong_single_files_are_refused(settings, message, tmp_path, refusal):
     arrays = WEIGHTS.flat() if settings is None else {"center": WEIGHTS.center}
     metadata = settings and {files.SETTINGS: settings}
     safetensors.numpy.save_file(arrays, tmp_path / "x.safetensors", metadata)
     assert message in refusal(tmp_path / "x.safetensors")
 
 
-def test_a_folder_s_file_alone(tmp_path, refusal):
+def test_a_file_out_of_a_folder_is_refused(tmp_path, refusal):
     files.save(WEIGHTS, tmp_path / "folder")
     assert "name the folder" in refusal(tmp_path / "folder" / "model.safetensors")

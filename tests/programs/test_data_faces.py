@@ -27,8 +27,8 @@ def crop(source, output, *more):
 def test_summary(clips, tmp_path, capsys):
     out = tmp_path / "out"
     assert crop(clips, out, "--size", "64", "--sheet") == 0
-    said, bar = capsys.readouterr()
-    assert said.splitlines() == [
+    text, bar = capsys.readouterr()
+    assert text.splitlines() == [
         f"crops: {out}",
         "clips: 2 (of these just now: 2), frames: 2",
         f"where the faces were: {out}/crops.json",

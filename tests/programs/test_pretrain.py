@@ -9,7 +9,7 @@ from micron_jax.cli import main
 from micron_jax.training.telemetry import read_metrics
 
 
-def test_what_a_run_leaves(run):
+def test_a_run_writes_its_files(run):
     assert {path.name for path in run.iterdir()} == {
         "checkpoints", "config.json", "curves.png", "metrics.jsonl", "pictures", "tensorboard",
     }  # fmt: skip
@@ -117,14 +117,14 @@ def test_a_damaged_config_of_a_run(run_config, tmp_path, capsys):
     assert "config.json: not JSON" in complain(capsys, argv)
 
 
-def test_config_is_written_whole(run):
+def test_all_settings_are_written(run):
     settings = json.loads((run / "config.json").read_text())
     assert settings["model"]["width"] == 32
     assert settings["views"]["global_scale"] == [0.4, 1.0]
 
 
 @pytest.mark.slow
-def test_training_in_16_bits_ends_where_it_does_in_32(run_config, tmp_path):
+def test_training_in_16_bits_ends_like_32_bits(run_config, tmp_path):
     ends = {}
     for dtype in ("float32", "bfloat16"):
         words = ["--config", str(run_config), "--workdir", str(tmp_path / dtype)]

@@ -29,15 +29,15 @@ def disk(tmp_path):
 @pytest.fixture
 def begin(run_config, disk):
     """begin(*settings) -> a run on the disk that has saved step 5."""
-    started = []
+    children = []
 
     def begin(*settings):
-        started.append(Run(start(run_config, disk / "run", *ENDLESS, *settings, devices=1)))
-        wait_for_step(started[-1].process, disk / "run", 12)
-        return started[-1]
+        children.append(Run(start(run_config, disk / "run", *ENDLESS, *settings, devices=1)))
+        wait_for_step(children[-1].process, disk / "run", 12)
+        return children[-1]
 
     yield begin
-    for run in started:
+    for run in children:
         run.process.kill()
         run.process.wait()
 
@@ -100,7 +100,7 @@ def steps_in(workdir):
     return [row["step"] for row in read_metrics(workdir)]
 
 
-def test_a_full_disk_is_told_of_and_training_goes_on(disk, begin):
+def test_a_full_disk_is_reported_and_training_continues(disk, begin):
     workdir = disk / "run"
     run = begin()
     fill(disk)
@@ -135,7 +135,7 @@ def test_a_full_disk_stops_by_config(disk, begin):
     assert steps_in(workdir) == [*range(1, arrays_of(workdir)[0] + 1)]
 
 
-def test_a_read_only_folder_is_told_of_and_training_goes_on(disk, begin):
+def test_a_read_only_folder_is_reported_and_training_continues(disk, begin):
     workdir, folder = disk / "run", disk / "run" / "checkpoints"
     run = begin()
     assert mount("--bind", folder, folder)

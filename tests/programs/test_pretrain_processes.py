@@ -46,7 +46,7 @@ def alone(config, tmp_path_factory):
     return workdir
 
 
-def said(processes, seconds=300):
+def outputs_of(processes, seconds=300):
     """Returns the output of each process; all must end in time."""
     deadline = time.monotonic() + seconds
     out = []
@@ -60,12 +60,12 @@ def said(processes, seconds=300):
 
 
 @pytest.mark.slow
-def test_two_processes_are_one_and_stop_as_one(alone, config, tmp_path):
+def test_two_processes_train_and_stop_as_one(alone, config, tmp_path):
     workdir = tmp_path / "run"
     both = start(config, workdir, *LONG, devices=2, processes=2, quick=True)
     wait_for_step(both[0], workdir, 30)
     both[1].send_signal(signal.SIGTERM)
-    out = said(both)
+    out = outputs_of(both)
     assert [process.returncode for process in both] == [128 + signal.SIGTERM] * 2, out
     step = arrays_of(workdir)[0]
     assert 30 <= step < STEPS
@@ -74,7 +74,7 @@ def test_two_processes_are_one_and_stop_as_one(alone, config, tmp_path):
     assert "beginning in" not in out[1], "one of them prints"
 
     refused = start(config, workdir, *LONG, "--config.seed=5", devices=2, processes=2)
-    out = said(refused)
+    out = outputs_of(refused)
     assert [process.returncode for process in refused] == [2, 2], out
     assert "(seed=0, now 5); use a new workdir" in out[0]
     assert "process 0: " in out[1]
@@ -91,10 +91,10 @@ def test_two_processes_are_one_and_stop_as_one(alone, config, tmp_path):
 
 
 @pytest.mark.slow
-def test_four_processes_are_one(alone, config, tmp_path):
+def test_four_processes_train_as_one(alone, config, tmp_path):
     more = ["--config.mesh.fsdp=2", "--config.picture_every=60"]
     four = start(config, tmp_path / "run", *LONG, *more, devices=2, processes=4, quick=True)
-    out = said(four, 500)
+    out = outputs_of(four, 500)
     assert [process.returncode for process in four] == [0] * 4, out
     np.testing.assert_allclose(curve(tmp_path / "run"), curve(alone), rtol=2e-3)
     assert (tmp_path / "run" / "pictures" / "step_00000060.png").is_file()
@@ -111,7 +111,7 @@ def test_eight_devices_then_two_then_four(alone, config, tmp_path):
             break
         wait_for_step(process, workdir, until)
         process.send_signal(signal.SIGTERM)
-        said([process])
+        outputs_of([process])
         assert process.returncode == 128 + signal.SIGTERM
     assert len(curve(workdir)) == STEPS
     np.testing.assert_allclose(curve(workdir), curve(alone), rtol=2e-3)
@@ -135,12 +135,12 @@ def test_chaos(config, tmp_path, count):
     total, pairs = 160, 44
 
     def run(workdir, **options):
-        started = start(config, workdir, *more, **shape, **options)
-        return started if count > 1 else [started]
+        children = start(config, workdir, *more, **shape, **options)
+        return children if count > 1 else [children]
 
-    whole = run(tmp_path / "whole")
-    out = said(whole, 500)
-    assert [process.returncode for process in whole] == [0] * count, out
+    uninterrupted = run(tmp_path / "whole")
+    out = outputs_of(uninterrupted, 500)
+    assert [process.returncode for process in uninterrupted] == [0] * count, out
 
     workdir, before, killed = tmp_path / "run", 0, []
     for kill in range(5):
@@ -153,7 +153,7 @@ def test_chaos(config, tmp_path, count):
         victim = chance.randrange(count)
         processes[victim].send_signal(number)
         in_a_save = saving(workdir)
-        out = said(processes)
+        out = outputs_of(processes)
         codes = [process.returncode for process in processes]
         assert all(codes), (codes, out)
         if number == signal.SIGTERM:
@@ -164,7 +164,7 @@ def test_chaos(config, tmp_path, count):
     assert sum(in_a_save for *_, in_a_save in killed) >= 2
     assert before < total, "every kill came before the end"
     last = run(workdir, record=tmp_path / "record")
-    out = said(last, 500)
+    out = outputs_of(last, 500)
     assert [process.returncode for process in last] == [0] * count, out
 
     step, expected, place = arrays_of(tmp_path / "whole")

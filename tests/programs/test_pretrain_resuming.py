@@ -19,8 +19,8 @@ STEPS = 100
 def killed(run_config, tmp_path_factory):
     """(a run never stopped, one killed in the middle and resumed, a copy of it as it was left)."""
     folder = tmp_path_factory.mktemp("killed")
-    whole = start(run_config, folder / "whole", *LONG, quick=True)
-    wait_for_step(whole, folder / "whole", 1)  # so that the other need not compile it again
+    uninterrupted = start(run_config, folder / "whole", *LONG, quick=True)
+    wait_for_step(uninterrupted, folder / "whole", 1)  # so that the other need not compile it again
     process = start(run_config, folder / "killed", *LONG, quick=True)
     wait_for_step(process, folder / "killed", 35)
     process.send_signal(signal.SIGKILL)
@@ -29,32 +29,32 @@ def killed(run_config, tmp_path_factory):
     steps = [row["step"] for row in read_metrics(folder / "left")]
     assert steps[-1] < STEPS, "the kill came too late to be one"
     finish(start(run_config, folder / "killed", *LONG, quick=True))
-    finish(whole)
+    finish(uninterrupted)
     return folder / "whole", folder / "killed", folder / "left"
 
 
 def test_a_killed_run_ends_with_the_same_bits(killed):
-    whole, resumed, left = killed
-    step, expected, place = arrays_of(whole)
+    uninterrupted, resumed, left = killed
+    step, expected, place = arrays_of(uninterrupted)
     resumed_step, state, resumed_place = arrays_of(resumed)
     assert step == resumed_step == STEPS
     assert place == resumed_place
     assert len(jax.tree.leaves(expected)) > 100
     chex.assert_trees_all_equal(state, expected)
-    assert curve(resumed) == curve(whole), "a line a step, each once"
-    assert len(curve(whole)) == STEPS
+    assert curve(resumed) == curve(uninterrupted), "a line a step, each once"
+    assert len(curve(uninterrupted)) == STEPS
     assert arrays_of(left)[0] < STEPS
 
 
-def test_its_checkpoint_goes_on_with_two_devices(killed, run_config):
-    whole, _, left = killed
+def test_a_checkpoint_continues_with_two_devices(killed, run_config):
+    uninterrupted, _, left = killed
     before = arrays_of(left)[0]
     process = start(run_config, left, *LONG, "--config.mesh.fsdp=2", devices=2, quick=True)
     wait_for_step(process, left, before + 20)
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 128 + signal.SIGTERM, out[-2000:]
-    rows, expected = curve(left), curve(whole)
+    rows, expected = curve(left), curve(uninterrupted)
     assert f"going on at step {before}" in out
     assert len(rows) >= before + 20
     np.testing.assert_allclose(rows, expected[: len(rows)], rtol=2e-3)

@@ -42,14 +42,14 @@ def test_synth(pictures, tmp_path, capsys):
     assert len(list((tmp_path / "out" / "truth").rglob("*.npz"))) == 6
 
 
-def test_casme2_s_builder_reads_it_back(pictures, tmp_path, capsys):
+def test_the_builder_of_casme2_reads_the_set(pictures, tmp_path, capsys):
     out, data_dir = tmp_path / "out", tmp_path / "data"
     assert synth(pictures, out, "--clips", "2", "--seed", "1") == 0
     paths = ["--source", str(out), "--data-dir", str(data_dir)]
     assert main(["data", "build", "casme2", *paths]) == 0
     source, samples = open_clips(data_dir, "casme2")
-    made = json.loads((out / "truth.json").read_text())["clips"]
-    assert sorted(sample.clip for sample in samples) == sorted(clip["clip"] for clip in made)
+    data_set = json.loads((out / "truth.json").read_text())["clips"]
+    assert sorted(sample.clip for sample in samples) == sorted(clip["clip"] for clip in data_set)
     assert {sample.subject for sample in samples} == {"01", "02", "03"}
     for sample, record in zip(samples, source, strict=True):
         frames = record["frames"]
@@ -63,7 +63,7 @@ def test_casme2_s_builder_reads_it_back(pictures, tmp_path, capsys):
     assert (told["clips"], told["subjects"], told["unreadable"]) == (6, 3, [])
 
 
-def test_an_empty_split_is_said(pictures, tmp_path, capsys):
+def test_an_empty_split_is_reported(pictures, tmp_path, capsys):
     assert synth(pictures, tmp_path / "out", "--clips", "1", "--subjects", "1") == 0
     assert "a split is empty" in capsys.readouterr().out
 

@@ -60,7 +60,7 @@ def visualize(*arguments):
     assert main(command(*arguments)) == 0
 
 
-def test_a_passing_expression_is_found_and_shown(checkpoint, tmp_path, capsys):
+def test_a_brief_expression_is_spotted_and_drawn(checkpoint, tmp_path, capsys):
     write_folder(tmp_path / "clip", frames(24, apex=12))
     (tmp_path / "clip" / "img99.png").write_bytes(b"")
     out = tmp_path / "looks" / "clip"

@@ -69,7 +69,7 @@ def test_the_newest_comes_back_with_its_place(tmp_path, place):
     chex.assert_trees_all_equal(state, state_at(2))
 
 
-def test_the_last_and_the_best_are_kept(tmp_path, place):
+def test_the_last_and_the_best_checkpoints_stay(tmp_path, place):
     losses = {1: 0.9, 2: 0.5, 3: 0.7, 4: 0.8, 6: 0.6}
     saved(tmp_path, place, [1, 2, 3], keep=2, losses=losses)
     saved(tmp_path, place, [4, 5, 6, 7], keep=2, losses=losses)  # a run that went on
@@ -107,7 +107,7 @@ def test_a_damaged_checkpoint_is_set_aside(tmp_path, place, damage, capsys):
     assert restore(tmp_path, place)[0] == 3
 
 
-def test_where_all_are_damaged_none_is_moved(tmp_path, place):
+def test_checkpoints_stay_if_all_are_damaged(tmp_path, place):
     saved(tmp_path, place, [1, 2])
     for step in "12":
         cut_short(tmp_path / "checkpoints" / step / "state")
@@ -145,7 +145,7 @@ def small_files():
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_is_told_of_and_the_next_save_works(tmp_path, place, small_files):
+def test_a_full_disk_is_reported_and_the_next_save_works(tmp_path, place, small_files):
     big = state_at(2).replace(
         params={"encoder": {"kernel": np.random.default_rng(0).normal(size=(64, 4096))}}
     )

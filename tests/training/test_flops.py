@@ -29,11 +29,11 @@ def counted(model, method, *inputs, fixed=()):
     """FLOPs of a method as XLA counts them, before it is compiled."""
     params = jax.eval_shape(lambda: init_params(model, jax.random.key(0)))
 
-    def run(params, *inputs):
+    def compiled_flops(params, *inputs):
         return MicronBertModule(model).apply({"params": params}, *inputs, *fixed, method=method)
 
     shapes = [jax.ShapeDtypeStruct(shape, "float32") for shape in inputs]
-    return jax.jit(run).lower(params, *shapes).cost_analysis()["flops"]
+    return jax.jit(compiled_flops).lower(params, *shapes).cost_analysis()["flops"]
 
 
 @pytest.mark.parametrize("size", [64, 32])
@@ -51,13 +51,13 @@ def test_encoder_up_to_one_token(size):
 
 def test_micro_attention_and_decoder():
     tokens = (1, 65, MODEL.width)
-    theirs = counted(MODEL, "attend", tokens, tokens) + counted(MODEL, "decode", (1, 64, 512))
-    np.testing.assert_allclose(reconstruct_flops(MODEL), theirs, rtol=0.03)
+    expected = counted(MODEL, "attend", tokens, tokens) + counted(MODEL, "decode", (1, 64, 512))
+    np.testing.assert_allclose(reconstruct_flops(MODEL), expected, rtol=0.03)
 
 
 def test_head():
-    theirs = counted(MODEL, "project", (1, 64, 64, 3)) - counted(MODEL, "encode", (1, 64, 64, 3))
-    np.testing.assert_allclose(head_flops(MODEL), theirs, rtol=0.03)
+    expected = counted(MODEL, "project", (1, 64, 64, 3)) - counted(MODEL, "encode", (1, 64, 64, 3))
+    np.testing.assert_allclose(head_flops(MODEL), expected, rtol=0.03)
 
 
 def test_a_training_sample_of_the_release():

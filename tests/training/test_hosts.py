@@ -17,7 +17,7 @@ OMPI = {"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "2"}
 
 
 @pytest.mark.parametrize(
-    ("environ", "found", "rank"),
+    ("environ", "launcher", "rank"),
     [
         ({}, None, None),
         (SLURM, "slurm", (8, 3)),
@@ -30,8 +30,8 @@ OMPI = {"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "2"}
         ({"TPU_WORKER_HOSTNAMES": "a,b", "JAX_PLATFORMS": "cpu"}, None, None),
     ],
 )
-def test_who_started_the_processes(environ, found, rank):
-    assert hosts.cluster(environ) == found
+def test_launchers_are_recognized(environ, launcher, rank):
+    assert hosts.cluster(environ) == launcher
     assert hosts.rank(environ) == rank
 
 
@@ -62,7 +62,7 @@ def alone(monkeypatch):
 
 @pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("arguments", "message"),
     [
         ((None, 2, 0), "processes and process need coordinator=HOST:PORT"),
         (("a:1", 2, None), "give both, or neither"),
@@ -71,9 +71,9 @@ def alone(monkeypatch):
         (("a", 2, 1), "coordinator=a: must be HOST:PORT"),
     ],
 )
-def test_flags_that_do_not_fit(given, message):
+def test_incompatible_flags_are_refused(arguments, message):
     with pytest.raises(UserError, match=message):
-        hosts.initialize(*given)
+        hosts.initialize(*arguments)
 
 
 @pytest.mark.usefixtures("alone")
@@ -94,11 +94,11 @@ def test_open_mpi_5_wants_a_coordinator(monkeypatch):
 def test_ranks_come_from_the_launcher(monkeypatch):
     for name, value in OMPI.items():
         monkeypatch.setenv(name, value)
-    seen = {}
-    monkeypatch.setattr("jax.distributed.initialize", seen.update)
+    options = {}
+    monkeypatch.setattr("jax.distributed.initialize", options.update)
     monkeypatch.setattr("jax.config.update", lambda *_: None)
     hosts.initialize("node1:1234")
-    assert (seen["coordinator_address"], seen["num_processes"], seen["process_id"]) == (
+    assert (options["coordinator_address"], options["num_processes"], options["process_id"]) == (
         "node1:1234", 4, 2,
     )  # fmt: skip
 
@@ -115,7 +115,7 @@ def test_a_signal_is_agreed_on_at_once_by_one_process():
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_together_with_nobody():
+def test_a_single_process_meets_nobody():
     assert hosts.together(lambda: 3) == 3
     assert hosts.gather("said") == ["said"]
     with pytest.raises(UserError, match="mine"):

@@ -54,19 +54,19 @@ def check(few: dict, many: dict) -> None:
     assert {op for op, _, _ in few["collectives"]} == {"all-reduce"}
 
 
-def test_work_of_a_device_is_the_same_on_two_and_on_eight():
+def test_work_of_a_device_is_equal_on_two_and_eight():
     check(work(2), work(8))
 
 
 @pytest.mark.slow
-def test_work_of_a_device_is_the_same_on_one_and_on_sixty_four():
+def test_work_of_a_device_is_equal_on_one_and_sixty_four():
     alone, eight = work(1), work(8)
     assert eight["flops"] == pytest.approx(alone["flops"], rel=0.02)
     assert alone["collectives"] == []
     # What is reduced comes on top: put side by side, read, written, and taken apart again.
     reduced = sum(size for _, _, size in eight["collectives"])
     assert 0 < eight["bytes"] - alone["bytes"] < 4 * reduced
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, __file__],
         env=os.environ
         | {"XLA_FLAGS": "--xla_force_host_platform_device_count=64"}
@@ -75,7 +75,7 @@ def test_work_of_a_device_is_the_same_on_one_and_on_sixty_four():
         text=True,
         check=True,
     )
-    check(eight, json.loads(done.stdout))
+    check(eight, json.loads(process.stdout))
 
 
 if __name__ == "__main__":

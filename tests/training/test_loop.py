@@ -102,7 +102,7 @@ def steps_of(workdir):
 
 
 @pytest.mark.parametrize(("bad", "why"), [(np.nan, "loss is nan"), (50.0, "its median so far 1")])
-def test_a_rewound_run_skips_the_batches_that_did_it(stub, settings, tmp_path, capfd, bad, why):
+def test_a_rewound_run_skips_the_failing_batches(stub, settings, tmp_path, capfd, bad, why):
     config = settings(on_divergence="rewind")
     # Step 23 fails: the 23rd call. Back at step 20, calls go on behind it.
     stub.losses = itertools.chain([1.0] * 22, [bad], itertools.repeat(1.0))
@@ -165,15 +165,15 @@ def small_files_from(stub, monkeypatch):
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_is_said_and_training_goes_on(
+def test_a_full_disk_is_reported_and_training_continues(
     stub, settings, tmp_path, capfd, small_files_from
 ):
     small_files_from(9, 19)
     assert train(settings(), tmp_path / "run").step == STEPS
-    said = capfd.readouterr().err
+    warnings = capfd.readouterr().err
     for step in (10, 15):
-        assert f"checkpoints/{step}: not written (" in said
-    assert "the last good one is 5" in said
+        assert f"checkpoints/{step}: not written (" in warnings
+    assert "the last good one is 5" in warnings
     assert steps_of(tmp_path / "run") == [20, 25, 30]
     assert len(stub.batches) == STEPS
 
@@ -187,7 +187,7 @@ def test_a_full_disk_stops_by_config(stub, settings, tmp_path, small_files_from)
     assert read_weights(tmp_path / "run")[0] == 5
 
 
-def test_a_last_state_that_is_not_saved_is_not_done(stub, settings, tmp_path, small_files_from):
+def test_a_failed_last_save_is_an_error(stub, settings, tmp_path, small_files_from):
     small_files_from(27, None)
     with pytest.raises(UserError, match=r"checkpoints/30: not written .* \(2[05]\) is kept"):
         train(settings(), tmp_path / "run")
@@ -208,9 +208,9 @@ def test_a_workdir_that_is_read_only_for_a_while(stub, settings, tmp_path, capfd
 
     monkeypatch.setattr("os.mkdir", mkdir)
     assert train(settings(), tmp_path / "run").step == STEPS
-    said = capfd.readouterr().err
-    assert "checkpoints/10: not written ([Errno 30] Read-only file system" in said
-    assert "checkpoints/15: not written ([Errno 30] Read-only file system" in said
+    warnings = capfd.readouterr().err
+    assert "checkpoints/10: not written ([Errno 30] Read-only file system" in warnings
+    assert "checkpoints/15: not written ([Errno 30] Read-only file system" in warnings
     assert steps_of(tmp_path / "run") == [20, 25, 30]
 
 
@@ -227,7 +227,7 @@ def test_held_out_clips_have_a_curve_and_choose_the_best(stub, settings, tmp_pat
     assert steps_of(tmp_path / "run") == [10, 30]
 
 
-def test_a_part_of_an_epoch_will_do(stub, settings, tmp_path):
+def test_epochs_can_be_fractions(stub, settings, tmp_path):
     # 44 pairs: 5 steps of 8 an epoch.
     result = train(settings(epochs=1.6), tmp_path / "run")
     assert (result.step, result.total_steps, result.signal) == (8, 8, 0)
@@ -241,7 +241,7 @@ def test_a_window_is_profiled(stub, settings, tmp_path):
     assert list((tmp_path / "run" / "profile").rglob("*.xplane.pb"))
 
 
-def test_where_the_time_goes(stub, settings, tmp_path):
+def test_telemetry_splits_the_time(stub, settings, tmp_path):
     train(settings(log_every=10), tmp_path / "run")
     rows = read_metrics(tmp_path / "run")
     assert [row["step"] for row in rows] == [10, 20, 30]

@@ -26,10 +26,10 @@ def test_dino_is_the_cross_entropy_of_all_other_views():
                 log = np.log(softmax(student[:, v] / 0.1))
                 terms.append(-(target * log).sum(-1).mean())
     assert len(terms) == 10
-    ours = losses.dino_agreement(
+    output = losses.dino_agreement(
         student, teacher, center, student_temperature=0.1, teacher_temperature=0.05
     )
-    np.testing.assert_allclose(ours, np.mean(terms), rtol=1e-5)
+    np.testing.assert_allclose(output, np.mean(terms), rtol=1e-5)
 
 
 def test_no_gradient_reaches_the_teacher():
@@ -57,14 +57,14 @@ def test_teacher_temperature_is_linspace_then_constant(warmup):
         teacher_temperature_epochs=warmup,
     )
     expected = np.concatenate([np.linspace(0.04, 0.07, warmup), np.full(8 - warmup, 0.07)])
-    ours = [losses.teacher_temperature(config, epoch) for epoch in range(8)]
-    np.testing.assert_allclose(ours, expected, rtol=1e-6)
+    output = [losses.teacher_temperature(config, epoch) for epoch in range(8)]
+    np.testing.assert_allclose(output, expected, rtol=1e-6)
 
 
 def test_teacher_momentum_is_a_cosine_to_one():
     config = ObjectiveConfig(teacher_momentum=0.9)
-    ours = [losses.teacher_momentum(config, step, 10) for step in (0, 5, 10)]
-    np.testing.assert_allclose(ours, [0.9, 0.95, 1.0], rtol=1e-6)
+    output = [losses.teacher_momentum(config, step, 10) for step in (0, 5, 10)]
+    np.testing.assert_allclose(output, [0.9, 0.95, 1.0], rtol=1e-6)
 
 
 def test_reconstruction_of_the_image_itself_costs_nothing():

@@ -22,7 +22,7 @@ from micron_jax.training.state import init_params
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_every_parameter_has_a_rule_and_it_is_the_release_s(size):
+def test_every_parameter_has_the_rule_of_the_release(size):
     config = ModelConfig.of_size(size, projection_dim=16)
     for path, leaf in shapes_of(config).items():
         if not path.startswith("params/"):
@@ -43,7 +43,7 @@ def test_a_parameter_without_a_rule_is_an_error():
         match(UPDATE_RULES, "encoder/temperature")
 
 
-def test_one_step_is_adamw_s_and_what_is_frozen_stays():
+def test_a_step_equals_adamw_and_frozen_parameters_stay():
     params = jax.jit(functools.partial(init_params, RELEASE))(jax.random.key(0))
     optimizer = make_optimizer(OptimizerConfig(weight_decay=0.5), 1e-2)
     grads = jax.tree.map(jnp.ones_like, params)
@@ -58,7 +58,7 @@ def test_one_step_is_adamw_s_and_what_is_frozen_stays():
     )
 
 
-def test_clipping_bounds_the_whole_gradient():
+def test_clipping_bounds_the_norm_of_all_gradients():
     params = jax.jit(functools.partial(init_params, PAPER))(jax.random.key(0))
     optimizer = make_optimizer(OptimizerConfig(clip_norm=1.0, weight_decay=0.0), 1.0)
     state = optimizer.init(params)

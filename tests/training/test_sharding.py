@@ -86,9 +86,9 @@ def test_fsdp_splits_every_matrix_and_its_moments(size):
             for leaf, sharding in pairs
         )
 
-    whole = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
+    full = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
     # Positions, biases and norms stay whole; the rest is a quarter.
-    assert bytes_here(shapes) < (0.25 + (0.15 if size == "tiny" else 0.05)) * whole
+    assert bytes_here(shapes) < (0.25 + (0.15 if size == "tiny" else 0.05)) * full
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_meshes(config, expected):
     "config",
     [MeshConfig(data=3), MeshConfig(data=-1, fsdp=-1), MeshConfig(fsdp=0), MeshConfig(fsdp=16)],
 )
-def test_meshes_that_do_not_fit_are_named(config):
+def test_impossible_meshes_are_named(config):
     with pytest.raises(UserError, match=r"mesh\."):
         make_mesh(config)
 

@@ -26,7 +26,7 @@ def drawn_views(count):
     [(RELEASE, ObjectiveConfig(agreement="dino")), (PAPER, ObjectiveConfig(agreement="mse"))],
     ids=["release", "paper"],
 )
-def test_accumulated_gradients_are_those_of_the_whole_batch(model, objective):
+def test_accumulated_gradients_equal_those_of_the_batch(model, objective):
     optimizer = make_optimizer(OptimizerConfig(), 1e-2)
     dino = objective.agreement == "dino"
     state = jax.jit(lambda key: init_state(model, optimizer, key, dino=dino))(jax.random.key(0))

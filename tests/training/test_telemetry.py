@@ -21,7 +21,7 @@ def read(path):
     return events
 
 
-def shown(path):
+def text(path):
     return [
         (event.step, {value.tag: value.simple_value for value in event.summary.value})
         for event in read(path)
@@ -29,7 +29,7 @@ def shown(path):
     ]
 
 
-def test_scalars_come_back_and_what_a_lost_run_wrote_is_hidden(tmp_path):
+def test_scalars_are_read_back_without_lost_steps(tmp_path):
     folder = tmp_path / "tensorboard"
     written = EventFolder(folder, first_step=3)
     written.add(5, {"train/loss": 0.5, "train/mfu": 0.25})
@@ -37,7 +37,7 @@ def test_scalars_come_back_and_what_a_lost_run_wrote_is_hidden(tmp_path):
     written.close()
     (path,) = folder.iterdir()
     assert path.name.startswith("events.out.tfevents.")
-    assert shown(path) == [(5, {"train/loss": 0.5, "train/mfu": 0.25}), (10, {"train/loss": 0.125})]
+    assert text(path) == [(5, {"train/loss": 0.5, "train/mfu": 0.25}), (10, {"train/loss": 0.125})]
     version, start, *_ = read(path)
     assert version.file_version == "brain.Event:2"
     assert (start.step, start.session_log.status) == (3, SessionLog.START)
@@ -59,7 +59,7 @@ def test_behind_a_full_disk_a_new_file_begins(tmp_path, monkeypatch):
     written.add(4, {"train/loss": 4.0})
     written.close()
     assert len(list(tmp_path.iterdir())) == 3
-    assert shown(max(tmp_path.iterdir())) == [(4, {"train/loss": 4.0})]
+    assert text(max(tmp_path.iterdir())) == [(4, {"train/loss": 4.0})]
 
 
 def test_for_a_minute_after_an_error_nothing_is_tried(tmp_path, monkeypatch):

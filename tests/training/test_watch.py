@@ -10,7 +10,7 @@ def metrics(loss=1.0, **more):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_what_is_not_finite_is_named(value):
+def test_numbers_that_are_not_finite_are_named(value):
     with pytest.raises(Diverged, match=f"step 3: grad_norm is {value}") as caught:
         HealthCheck(spike=0).check(3, metrics(grad_norm=value))
     assert caught.value.step == 3
@@ -30,7 +30,7 @@ def test_the_first_losses_are_no_measure():
         health.check(step, metrics(100.0 if step == 1 else 1.0))
 
 
-def test_a_spike_does_not_count_in_the_median():
+def test_spikes_do_not_count_in_the_median():
     health = HealthCheck(spike=3.0)
     for step in range(40):
         health.check(step, metrics())
@@ -39,7 +39,7 @@ def test_a_spike_does_not_count_in_the_median():
             health.check(40, metrics(9.0))
 
 
-def test_collapse_is_told_once_of_each_kind():
+def test_collapse_is_reported_once_of_each_kind():
     health = HealthCheck(spike=0)
     assert health.check(1, metrics(feature_spread=0.5, teacher_entropy=0.5)) is None
     warning = health.check(2, metrics(feature_spread=0.01))

@@ -31,7 +31,7 @@ def test_programs_of_a_run_lie_in_its_workdir(cache, tmp_path):
         assert any((tmp_path / name / workdir.CACHE_FOLDER).iterdir())
 
 
-def test_what_the_user_named_stays(cache, tmp_path):
+def test_a_folder_of_the_user_stays(cache, tmp_path):
     jax.config.update("jax_compilation_cache_dir", str(tmp_path / "mine"))
     workdir.cache_compiled(tmp_path / "run")
     assert jax.config.jax_compilation_cache_dir == str(tmp_path / "mine")

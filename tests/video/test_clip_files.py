@@ -26,7 +26,7 @@ def test_find_clips(tmp_path):
     assert clips[3].bytes == (tmp_path / "a" / "日本.MP4").stat().st_size
 
 
-def test_find_clips_says_what_is_wrong(tmp_path):
+def test_find_clips_names_bad_sources(tmp_path):
     with pytest.raises(UserError, match=r"gone does not exist"):
         find_clips(tmp_path / "gone")
     (tmp_path / "file").write_text("")
