@@ -155,7 +155,7 @@ def test_a_head_is_registered_although_the_wall_stands_still():
     assert apart < 0.3 * np.abs(moved[inside].astype(int) - still[inside]).mean()
 
 
-def test_flow_is_in_px_of_the_network_s_input():
+def test_flow_is_in_px_of_the_input():
     frame = drawn.texture(1, (128, 128), grain=4)
     flow = residual_flow(frame, np.roll(frame, 2, axis=1), 8, 32)
     np.testing.assert_allclose(np.median(flow), 2 * 32 / 128, rtol=0.1)
