@@ -118,7 +118,7 @@ def test_a_recipe_of_another_command_is_named_as_such(command, recipe, owner, tm
     words = [*command.split(), "--config", recipe]
     if "plan" not in command:
         words += ["--workdir", str(tmp_path / "run")]
-    expected = f"micron-jax: --config {recipe}: is a recipe of `micron-jax {owner}`;"
+    expected = f"micron-jax: --config {recipe}: a recipe of `micron-jax {owner}`;"
     assert refusal(words, capsys).startswith(expected)
     assert list(tmp_path.iterdir()) == []
 

@@ -121,7 +121,7 @@ def read_pair(truth: Truth, number: int) -> tuple[np.ndarray, np.ndarray]:
     try:
         onset, apex = (image_files.decode_jpeg(path.read_bytes()) for path in paths)
     except (OSError, image_files.Unreadable) as error:
-        raise UserError(f"{folder}: clip {clip}: {error}; make the set anew") from error
+        raise UserError(f"{folder}: clip {clip}: {error}; make the set again") from error
     return onset, apex
 
 
@@ -145,5 +145,5 @@ def _patches(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             lowest, highest = file["lowest"], file["highest"]
             distraction = np.hypot(*np.moveaxis(file["distraction"], -1, 0))
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: not the truth of a clip ({error}); make the set anew") from error
+        raise UserError(f"{path}: not the truth of a clip ({error}); make the set again") from error
     return lowest > MOVED, highest < STILL, distraction >= STILL

@@ -1,7 +1,7 @@
 """A camera's effects on frames, on the device: look-up, blur, light, noise, JPEG.
 
 The twin of `synthetic.render`, which works on the host with OpenCV. These are pure functions, for
-pairs that are drawn anew at every training step.
+pairs that are drawn again at every training step.
 """
 
 import jax

@@ -39,7 +39,7 @@ def read_predictions(path: Path, protocol: Protocol | None = None) -> list[Predi
     text = read_text(path)
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
-        raise UserError(f"{path} is empty: needed is a header {', '.join(REQUIRED)} and rows")
+        raise UserError(f"{path} is empty: it needs a header {', '.join(REQUIRED)} and rows")
     if len(lines[0].split()) == 2 and not set(",;") & set(lines[0]):
         numbered = parse_log(path, text, protocol.classes if protocol else None)
     else:

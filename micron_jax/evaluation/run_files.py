@@ -143,7 +143,7 @@ def _read_json(path: Path, needed: tuple[str, ...] = ()) -> dict[str, Any] | Non
     except ValueError as error:
         raise UserError(f"{path}: not JSON ({error})") from None
     if not isinstance(value, dict) or any(name not in value for name in needed):
-        raise UserError(f"{path}: needed is an object with {', '.join(needed) or 'names'}")
+        raise UserError(f"{path}: it needs an object with {', '.join(needed) or 'names'}")
     return value
 
 
@@ -180,7 +180,7 @@ def _read_curves(path: Path) -> dict[tuple[str, str, int], dict[str, float]]:
             }
         except (KeyError, TypeError, ValueError):
             raise UserError(
-                f"{path}, row {reader.line_num}: needed are seed, fold, epoch, train_loss and "
+                f"{path}, row {reader.line_num}: it needs seed, fold, epoch, train_loss and "
                 "train_accuracy"
             ) from None
     return rows
@@ -198,7 +198,7 @@ def _read_hardest(path: Path) -> Hardest | None:
     onset, apex, maps = (arrays.pop(name) for name in names[:3])
     frames = onset.dtype == np.uint8 and onset.ndim == 4 and onset.shape[-1] == 3
     if not frames or onset.shape != apex.shape or maps.ndim != 3:
-        raise UserError(f"{path}: needed are uint8 frames [n, H, W, 3] and heat [n, g, g]")
+        raise UserError(f"{path}: it needs uint8 frames [n, H, W, 3] and heat [n, g, g]")
     if any(len(array) != len(onset) for array in (maps, *arrays.values())):
         raise UserError(f"{path}: its arrays are of different lengths")
     texts = {name: tuple(map(str, array)) for name, array in arrays.items()}

@@ -50,7 +50,7 @@ def extract(
       batch: frames at a time, over all devices; made a multiple of their number.
 
     Returns:
-      What the output tells of itself: {"settings", "rows", "pairs", "clips", "skipped",
+      The description in the output: {"settings", "rows", "pairs", "clips", "skipped",
       "dropped"}, and of this call "fresh", rows that were computed, and "seconds", without the
       first batch, which compiles, for the "timed" rows after it.
 

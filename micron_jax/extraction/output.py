@@ -53,7 +53,7 @@ class Output:
         return Place(**self._parts[-1]["place"]) if self._parts else Place()
 
     def about(self) -> dict | None:
-        """Returns what a finished output tells of itself; None: there is none.
+        """Returns the description in a finished output; None: there is none.
 
         Raises:
           UserError: something else is there, or features of other settings.
@@ -128,7 +128,7 @@ class Output:
         return skipped
 
     def finish(self) -> dict:
-        """Joins the parts under the output's name; returns what it tells of itself."""
+        """Joins the parts under the output's name; returns its description."""
         about = {"settings": self._settings, "rows": self.place.rows}
         about["pairs"] = sum(part["pairs"] for part in self._parts)
         for name in ("clips", "skipped", "dropped"):

@@ -196,7 +196,7 @@ def _finished(folder: Path, files: ClipFiles) -> dict | None:
         raise UserError(f"{folder} holds something else; {mend}") from None
     if entry["source"] != {"files": files.files, "bytes": files.bytes}:
         raise UserError(
-            f"{files.path} is not what was cropped before; remove {folder} to crop it anew, "
+            f"{files.path} is not what was cropped before; remove {folder} to crop it again, "
             "or name another folder"
         )
     return entry

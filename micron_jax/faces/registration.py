@@ -121,7 +121,7 @@ def warp_back(moving: np.ndarray, transform: np.ndarray) -> np.ndarray:
 def match_light(moving: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
     """Returns (gain, offset) from gray levels of one frame to the other's, float32 [H, W] twice.
 
-    Least squares over the three quarters of pixels that fit best, found anew three times; (1, 0)
+    Least squares over the three quarters of pixels that fit best, refitted three times; (1, 0)
     where the fit makes no sense.
     """
     x, y = moving.ravel().astype(np.float64), reference.ravel().astype(np.float64)

@@ -13,7 +13,7 @@ from micron_jax.models.config import SIZES, ModelConfig
 from micron_jax.models.param_paths import path_of
 from micron_jax.training.state import init_params
 
-# Settings of the use of weights, not of their shapes: a user may choose them anew.
+# Settings of the use of weights, not of their shapes: a user may choose them again.
 _FREE = ("attention", "dtype", "dma_query", "dma_key", "dma_scaled", "dma_diagonal", "poi")
 
 

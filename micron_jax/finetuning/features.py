@@ -72,7 +72,7 @@ def cached(
 
     Args:
       name: of the file below `CACHE`.
-      key: all that the arrays depend on, as JSON holds it; the arrays of another key are made anew.
+      key: all that the arrays depend on, as JSON; another key makes the arrays again.
     """
     path, text = workdir / CACHE / f"{name}.npz", json.dumps(key, sort_keys=True)
     try:

@@ -121,7 +121,7 @@ def k_fold(labeled: Labeled, k: int, seed: int = 0) -> list[Fold]:
     names, labels = _subjects(labeled), np.array([label for _, label in labeled])
     subjects, largest = len(set(names)), int(np.bincount(labels).max())
     if not 2 <= k <= subjects:
-        raise UserError(f"{k} folds of {subjects} subjects: needed is 2 to {subjects}")
+        raise UserError(f"{k} folds of {subjects} subjects: choose 2 to {subjects}")
     if k > largest:
         raise UserError(f"{k} folds: the largest class has {largest} samples only")
     splitter = StratifiedGroupKFold(k, shuffle=True, random_state=seed)

@@ -136,7 +136,7 @@ def read_recipe(options: argparse.Namespace, command: str, *settings: str) -> di
     owners = [owner for owner, fields in OWN_FIELDS.items() if fields & values.keys()]
     if owners and command not in owners:
         raise UserError(
-            f"--config {options.config}: is a recipe of `micron-jax {owners[0]}`; needed is one of "
-            f"`micron-jax {command}`"
+            f"--config {options.config}: a recipe of `micron-jax {owners[0]}`; "
+            f"give one of `micron-jax {command}`"
         )
     return config.override(values, [*settings, *getattr(options, "settings", ())])

@@ -82,7 +82,7 @@ def find_people(folder: Path) -> tuple[list[Person], list[dict]]:
         why = "; ".join(f"{entry['face']}: {entry['reason']}" for entry in left_out[:3])
         raise UserError(
             f"{folder}: no usable face in {len(pictures)} pictures ({why}); "
-            "needed are front views, the pupils 30 px apart or more"
+            "front views, with the pupils 30 px apart or more, are needed"
         )
     return people, left_out
 

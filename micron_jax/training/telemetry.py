@@ -73,7 +73,7 @@ class Telemetry:
             self._events = EventFolder(workdir / EVENTS_FOLDER, first_step=start + 1)
 
     def restart_clocks(self, step: int) -> None:
-        """Starts the clocks anew: the time before (compiling, drawing) does not count."""
+        """Restarts the clocks: the time before (compiling, drawing) does not count."""
         self._start_time, self._start_step = time.perf_counter(), step
         self._seconds = {"data": 0.0, "checkpoint": 0.0}
 

@@ -58,7 +58,7 @@ def test_a_csv_of_a_spreadsheet_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is empty: needed is a header clip, subject, label, prediction"),
+        ("", "is empty: it needs a header clip, subject, label, prediction"),
         (" \n\n", "is empty"),
         (HEAD, "there is a header, but no row below it"),
         ("clip,subject,label\na,1,x\n", "row 1: no column prediction; the header needs clip,"),

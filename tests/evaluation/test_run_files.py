@@ -67,11 +67,11 @@ def test_a_protocol_of_another_name(workdir):
     ("name", "text", "message"),
     [
         ("provenance.json", "{", "provenance.json: not JSON"),
-        ("config.json", "[]", "config.json: needed is an object"),
-        ("leaky.json", '{"uf1": 1}', "leaky.json: needed is an object with label, uf1, uar"),
+        ("config.json", "[]", "config.json: it needs an object"),
+        ("leaky.json", '{"uf1": 1}', "leaky.json: it needs an object with label, uf1, uar"),
         ("leaky.json", '{"label": "", "uf1": "x", "uar": 1}', "uf1 and uar must be numbers"),
-        ("protocol.json", '{"name": "x"}', "needed is an object with name, classes"),
-        ("curves.csv", "seed,fold,epoch,train_loss\n0,0,one,1\n", "curves.csv, row 2: needed are"),
+        ("protocol.json", '{"name": "x"}', "it needs an object with name, classes"),
+        ("curves.csv", "seed,fold,epoch,train_loss\n0,0,one,1\n", "curves.csv, row 2: it needs"),
         ("hardest.npz", "no archive", "hardest.npz: not the hardest clips"),
     ],
 )
@@ -89,7 +89,7 @@ def test_damaged_counts_and_frames_are_named(workdir):
     with np.load(workdir / "hardest.npz") as stored:
         arrays = dict(stored)
     np.savez(workdir / "hardest.npz", **(arrays | {"apex": arrays["apex"][:, :5]}))
-    with pytest.raises(UserError, match=r"needed are uint8 frames \[n, H, W, 3\]"):
+    with pytest.raises(UserError, match=r"it needs uint8 frames \[n, H, W, 3\]"):
         read_run(workdir)
     np.savez(workdir / "hardest.npz", **(arrays | {"heat": arrays["heat"][:2]}))
     with pytest.raises(UserError, match="of different lengths"):

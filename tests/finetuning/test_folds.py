@@ -167,5 +167,5 @@ def test_k_fold_of_as_many_folds_as_subjects():
     folds = k_fold(labeled, 4)
     check_disjoint(labeled, folds)
     for k in (1, 5):
-        with pytest.raises(UserError, match=f"{k} folds of 4 subjects: needed is 2 to 4"):
+        with pytest.raises(UserError, match=f"{k} folds of 4 subjects: choose 2 to 4"):
             k_fold(labeled, k)

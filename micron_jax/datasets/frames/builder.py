@@ -193,7 +193,7 @@ def _finish(
 
 def _check_same(recipe: dict, earlier: dict, folder: epath.Path, state: str) -> None:
     """Refuses a set that was built, or begun, of something else or in another way."""
-    mend = f"remove {folder} to build anew, or name another data_dir"
+    mend = f"remove {folder} to build it again, or name another data_dir"
     recipe, earlier = ({"crop_version": 1} | settings for settings in (recipe, earlier))
     if state == "built":  # whole by itself, whichever pixels an earlier version gave it
         earlier["crop_version"] = recipe["crop_version"]

@@ -110,7 +110,7 @@ def earlier(folder: epath.Path) -> dict[str, Any] | None:
     names = [entry.name for entry in folder.iterdir()] if folder.exists() else []
     if names and PROGRESS not in names:
         raise UserError(
-            f"{folder} holds no complete data set; remove it to build anew, "
+            f"{folder} holds no complete data set; remove it to build it again, "
             "or name another data_dir"
         )
     path = progress / "plan.json"

@@ -82,7 +82,7 @@ def read_patterns(path: Path) -> list[str]:
         raise UserError(f"{path}: {reason}") from None
     except (ValueError, KeyError, TypeError):
         raise UserError(
-            f"{path}: no `corpus.leave_out` in it; needed is what data check NAME "
+            f"{path}: has no `corpus.leave_out`; give the file that data check NAME "
             "--corpus DIR --json writes, or a text of one clip or pattern a line"
         ) from None
 
@@ -109,7 +109,7 @@ def leave_out(
 def _check_columns(path: Path, columns: Sequence[str]) -> None:
     usable = f"`path` and, as wanted, {', '.join(COLUMNS[1:])}"
     if "path" not in columns:
-        raise UserError(f"{path}: no column `path` in its first line; needed is {usable}")
+        raise UserError(f"{path}: no column `path` in its first line; the columns are {usable}")
     unknown = [column for column in columns if column not in COLUMNS]
     if unknown:
         raise UserError(f"{path}: column `{unknown[0]}` is not known; {usable} are")
@@ -170,5 +170,5 @@ def _rate(row: dict) -> float | None:
     except ValueError:
         rate = 0.0
     if not 1 <= rate <= 2000:
-        raise ValueError(f"fps: {value!r} is no rate; needed is 1 to 2000 frames a second")
+        raise ValueError(f"fps: {value!r} is no rate; give 1 to 2000 frames a second")
     return rate

@@ -183,7 +183,9 @@ def test_the_same_again_is_left_alone(source, tmp_path):
 
 def test_another_recipe_or_source_is_refused(source, tmp_path):
     build_small(source, tmp_path / "data")
-    with pytest.raises(UserError, match=r"was built with size 32; remove .*1\.0\.0 to build anew"):
+    with pytest.raises(
+        UserError, match=r"was built with size 32; remove .*1\.0\.0 to build it again"
+    ):
         build_small(source, tmp_path / "data", size=48)
     write_folder(tmp_path / "other", [50] * 3)
     with pytest.raises(UserError, match=r"another source; remove .* or name another data_dir"):

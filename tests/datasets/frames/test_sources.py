@@ -86,7 +86,7 @@ def test_a_video_shorter_than_its_line_is_cut(folder):
         ("talk.mp4,5,4,,", r"row 2, last: 4 comes before first, 5"),
         ("talk.mp4,12,,,", r"row 2, first: 12, but the last frame of .*talk.mp4 is 11"),
         ("sub01/EP02,30,40,,", r"row 2, last: 40, but the last frame of .*EP02 is 39"),
-        ("talk.mp4,,,fast,", r"row 2, fps: 'fast' is no rate; needed is 1 to 2000"),
+        ("talk.mp4,,,fast,", r"row 2, fps: 'fast' is no rate; give 1 to 2000"),
         ("talk.mp4,,,0,", r"row 2, fps: '0' is no rate"),
         ("talk.mp4,,,,,more", r"row 2, path: the row has more fields than the first line"),
         ("talk.mp4,,,,\ntalk.mp4,,,,", r"row 3, name: 'talk.mp4' is row 2's, too"),
@@ -104,7 +104,10 @@ def test_a_bad_line_is_named(folder, line, words):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (b"", "no column `path` in its first line; needed is `path` and, as wanted, first, last"),
+        (
+            b"",
+            "no column `path` in its first line; the columns are `path` and, as wanted,",
+        ),
         (b"file,first\na,1\n", "no column `path`"),
         (b"path,frist\na,1\n", "column `frist` is not known"),
         (b"path\n", "lists no clip"),
@@ -161,7 +164,7 @@ def test_names_and_patterns():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('{"set": "casme2"}', "no `corpus.leave_out` in it; needed is what data check NAME"),
+        ('{"set": "casme2"}', "has no `corpus.leave_out`; give the file that data check NAME"),
         ('{"corpus": ', "no `corpus.leave_out`"),
         ("*\n", "leaves none of the 2 clips"),
         (None, "No such file"),
