@@ -77,11 +77,11 @@ def measure(numbers: Numbers, *, repeats: int, seed: int = 0) -> dict:
     rounds = [(train(len(folds)), train(1)) for _ in range(repeats + 1)][1:]
     (_, together), (_, apart) = rounds[0]
     ratios = [one_by_one[0] / side_by_side[0] for side_by_side, one_by_one in rounds]
-    drawn = len(folds) * tuning.epochs * training.steps_per_epoch * tuning.batch_size
+    samples = len(folds) * tuning.epochs * training.steps_per_epoch * tuning.batch_size
     sides = {}
     for side, name in enumerate(("ours", "theirs")):
         seconds = statistics.median(both[side][0] for both in rounds)
-        sides[name] = {"samples_per_second": drawn / seconds, "seconds": seconds}
+        sides[name] = {"samples_per_second": samples / seconds, "seconds": seconds}
     return sides | {
         "ratio": statistics.median(ratios),
         "ratios": ratios,

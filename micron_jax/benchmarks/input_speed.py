@@ -91,8 +91,8 @@ def _draw(scratch: Path, size: int, clips: int = 8, frames: int = 64) -> Path:
         coarse = rng.integers(30, 225, (14, 14, 3)).astype(np.float32)
         face = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
         for number in range(frames):
-            seen = np.roll(face, number, axis=1) + rng.normal(0, 4, face.shape)
+            noisy = np.roll(face, number, axis=1) + rng.normal(0, 4, face.shape)
             path = source / f"clip{clip}" / f"{number}.jpg"
-            cv2.imwrite(str(path), np.clip(seen, 0, 255).astype(np.uint8))
+            cv2.imwrite(str(path), np.clip(noisy, 0, 255).astype(np.uint8))
     build(source, scratch / "data", size=size, crop="whole")
     return scratch / "data"

@@ -95,17 +95,17 @@ def measure(
         | _compilation(worker.facts)
         for (name, worker), figures in zip(workers.items(), results, strict=True)
     }
-    ours = sides.pop("ours")
+    jax_side = sides.pop("ours")
     for side in sides.values():
-        side["ratio"] = ratio(ours, side)
-        side["memory_ratio"] = ours["peak_bytes"] / side["peak_bytes"]
-    theirs = sides.pop(ways[0], None)
+        side["ratio"] = ratio(jax_side, side)
+        side["memory_ratio"] = jax_side["peak_bytes"] / side["peak_bytes"]
+    release_side = sides.pop(ways[0], None)
     return {
-        "ours": ours,
-        "theirs": theirs,
-        "ratio": theirs and theirs["ratio"],
-        "memory_ratio": theirs and theirs["memory_ratio"],
-        "mfu": ours["mfu"],
+        "ours": jax_side,
+        "theirs": release_side,
+        "ratio": release_side and release_side["ratio"],
+        "memory_ratio": release_side and release_side["memory_ratio"],
+        "mfu": jax_side["mfu"],
         "others": sides | failed,
         "kind": kind,
         "way": ways[0] if of_release else None,

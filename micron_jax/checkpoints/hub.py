@@ -29,8 +29,8 @@ def fetch(name: str) -> Path:
         mend = "to look for it on the Hugging Face Hub: pip install 'micron-jax[hub]'"
         raise UserError(f"{here}; {mend}") from error
     repository, _, revision = name.partition("@")
-    wanted = ["config.json", "model.safetensors", "classifier.json", "classifier.safetensors"]
-    settings = {"revision": revision or None, "allow_patterns": wanted}
+    patterns = ["config.json", "model.safetensors", "classifier.json", "classifier.safetensors"]
+    settings = {"revision": revision or None, "allow_patterns": patterns}
     try:
         return Path(huggingface_hub.snapshot_download(repository, **settings))
     except errors.GatedRepoError as error:

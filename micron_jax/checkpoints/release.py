@@ -129,8 +129,8 @@ def read_checkpoint(path: Path) -> Weights:
         shapes = release_shapes(config, **parts)
     mend = "save the whole model as the release does"
     check_arrays(path, state, shapes, asker="Micron-BERT", mend=mend)
-    ours = shapes_of(config, **parts)
-    arrays = {name: from_release(name, state[release_name(name)]) for name in ours}
+    shapes = shapes_of(config, **parts)
+    arrays = {name: from_release(name, state[release_name(name)]) for name in shapes}
     return Weights.from_flat(config, arrays, _plain(path, info))
 
 

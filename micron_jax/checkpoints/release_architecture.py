@@ -76,8 +76,8 @@ def infer_config(path: Path, state: dict, args: dict) -> ModelConfig:
 
 def is_release_size(config: ModelConfig) -> bool:
     """Tests if the release's `get_model` builds this size: patch 8, `small`, MLP 4."""
-    wanted = SIZES["small"] | {"patch_size": 8, "mlp_ratio": 4.0}
-    return all(getattr(config, field) == value for field, value in wanted.items())
+    sizes = SIZES["small"] | {"patch_size": 8, "mlp_ratio": 4.0}
+    return all(getattr(config, field) == value for field, value in sizes.items())
 
 
 def release_args(weights: Weights) -> dict:

@@ -139,10 +139,10 @@ def check_arrays(
     if unknown := [name for name in arrays if name not in shapes]:
         raise UserError(f"{where}: holds {_some(unknown)}, unknown to {asker}; {mend}")
     for name, array in arrays.items():
-        if (shape := array.shape) != (wanted := shapes[name].shape):
-            transposed = ", transposed" if shape == wanted[::-1] else ""
+        if (shape := array.shape) != (needed := shapes[name].shape):
+            transposed = ", transposed" if shape == needed[::-1] else ""
             raise UserError(
-                f"{where}: {name} has shape {shape}{transposed}, {asker} asks for {wanted}; {mend}"
+                f"{where}: {name} has shape {shape}{transposed}, {asker} asks for {needed}; {mend}"
             )
         if array.dtype != np.float32:
             raise UserError(f"{where}: {name} is {array.dtype}, not float32; {mend}")

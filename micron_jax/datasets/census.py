@@ -55,15 +55,15 @@ def differences(
             lines.append(f"{name}: no samples, expected {sum(expected.samples.values())}")
             continue
         wrong = {c: n for c, n in expected.samples.items() if number.get(c, 0) != n}
-        for label, wanted in wrong.items():
-            lines.append(f"{name}: {label} {number.get(label, 0)}, expected {wanted}")
+        for label, target in wrong.items():
+            lines.append(f"{name}: {label} {number.get(label, 0)}, expected {target}")
             lines += [f"  {line}" for line in _causes(protocol, name, label, whole)]
         if wrong and whole:
             lines += [f"  {line}" for line in _not_removed(protocol, name, whole)]
         if expected.subjects not in (None, counts[name].subjects):
             lines.append(f"{name}: {counts[name].subjects} subjects, expected {expected.subjects}")
-            taken = {s.subject for s, _ in apply(protocol, whole)}
-            if without := sorted({sample.subject for sample in whole} - taken):
+            with_samples = {s.subject for s, _ in apply(protocol, whole)}
+            if without := sorted({sample.subject for sample in whole} - with_samples):
                 lines.append(f"  in the set, without a sample here: {', '.join(without)}")
         lines += _faults(name, whole) if whole else []
     return lines
@@ -86,11 +86,11 @@ def compare_set(name: str, samples: Sequence[Sample]) -> list[str]:
     if name not in SETS:
         return []
     number = collections.Counter(emotion_of(sample) for sample in samples)
-    wanted = SETS[name].samples
+    complete = SETS[name].samples
     lines = [
-        f"{name}: {emotion} {number[emotion]}, expected {wanted.get(emotion, 0)}"
-        for emotion in dict.fromkeys([*wanted, *number])
-        if number[emotion] != wanted.get(emotion, 0)
+        f"{name}: {emotion} {number[emotion]}, expected {complete.get(emotion, 0)}"
+        for emotion in dict.fromkeys([*complete, *number])
+        if number[emotion] != complete.get(emotion, 0)
     ]
     subjects = len({sample.subject for sample in samples})
     if subjects != SETS[name].subjects:
@@ -104,10 +104,10 @@ def _causes(protocol: Protocol, name: str, label: str, samples: Sequence[Sample]
     lines = []
     for emotion in emotions if samples else ():
         there = [sample.clip for sample in samples if emotion_of(sample) == emotion]
-        wanted = SETS[name].samples[emotion]
-        named = f": {', '.join(there)}" if wanted < len(there) <= NAMED else ""
-        if len(there) != wanted and (named or len(emotions) > 1):
-            lines.append(f"{emotion} {len(there)}, in a complete set {wanted}{named}")
+        target = SETS[name].samples[emotion]
+        named = f": {', '.join(there)}" if target < len(there) <= NAMED else ""
+        if len(there) != target and (named or len(emotions) > 1):
+            lines.append(f"{emotion} {len(there)}, in a complete set {target}{named}")
     return lines
 
 
@@ -124,14 +124,14 @@ def _faults(name: str, samples: Sequence[Sample]) -> list[str]:
     """Faults of any set: clips listed twice, one subject written in two ways, gaps."""
     times = collections.Counter(sample.clip for sample in samples)
     lines = [f"{name}: {clip} is listed {n} times" for clip, n in times.items() if n > 1]
-    written = collections.defaultdict(set)
+    spellings = collections.defaultdict(set)
     for sample in samples:
-        written[_number(sample.subject)].add(sample.subject)
-    for number, ways in written.items():
+        spellings[_number(sample.subject)].add(sample.subject)
+    for number, ways in spellings.items():
         if number is not None and len(ways) > 1:
             lines.append(f"{name}: subjects {', '.join(sorted(ways))} look like the same one")
     if name in NUMBERED:
-        gone = [str(number) for number in NUMBERED[name] if number not in written]
+        gone = [str(number) for number in NUMBERED[name] if number not in spellings]
         if gone and len(gone) <= NAMED:
             lines.append(f"{name}: the set has no subject {', '.join(gone)}")
     return lines

@@ -77,8 +77,8 @@ def open_clips(
     from micron_jax.datasets.catalog import clip_set
 
     clip_set(name)
-    built = built_keep(data_dir, name, keep)
-    if built is None:
+    form = built_keep(data_dir, name, keep)
+    if form is None:
         which = f" --keep {keep}" if keep else ""
         raise UserError(
             f"no data set `{name}`{which and f' ({keep})'} in {data_dir}; build it: micron-jax "
@@ -86,6 +86,6 @@ def open_clips(
         )
     import tensorflow_datasets as tfds
 
-    builder = tfds.builder_from_directory(set_folder(data_dir, name, built))
+    builder = tfds.builder_from_directory(set_folder(data_dir, name, form))
     samples = [Sample(**sample) for sample in builder.info.metadata["samples"]]
     return builder.as_data_source(SPLIT), samples

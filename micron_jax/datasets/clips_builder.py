@@ -204,9 +204,9 @@ def _check_same(recipe: dict, folder: Path) -> None:
     mend = f"remove {folder} to build it again, or choose another data_dir"
     if not (folder / "dataset_info.json").is_file():
         raise UserError(f"{folder} holds no complete data set; {mend}")
-    built = dict(tfds.builder_from_directory(folder).info.metadata.items())["recipe"]
-    if any(recipe[name] != built[name] for name in ("fingerprint", "sheet")):
-        raise UserError(f"{folder} was built from {built['frames']} as it was then; {mend}")
+    earlier = dict(tfds.builder_from_directory(folder).info.metadata.items())["recipe"]
+    if any(recipe[name] != earlier[name] for name in ("fingerprint", "sheet")):
+        raise UserError(f"{folder} was built from {earlier['frames']} as it was then; {mend}")
 
 
 def _line(note: dict) -> str:

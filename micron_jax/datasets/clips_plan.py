@@ -174,7 +174,7 @@ def _apply_rules(
             change = rule.mend(entry, numbers[0], numbers[-1]) if numbers else None
             if change:
                 changes[index] = change
-        if not 0 < len(changes) <= rule.known:
+        if not 0 < len(changes) <= rule.rows:
             continue
         notes = []
         for index, change in changes.items():
@@ -237,10 +237,10 @@ def _faulty(entry: Entry, field: str) -> bool:
 
 
 def _gap(item: Planned) -> dict | None:
-    wanted = item.sample.offset - item.sample.onset + 1
-    if len(item.files) == wanted:
+    length = item.sample.offset - item.sample.onset + 1
+    if len(item.files) == length:
         return None
-    reason = f"{wanted - len(item.files)} of its {wanted} frames are missing; the rest is kept"
+    reason = f"{length - len(item.files)} of its {length} frames are missing; the rest is kept"
     return {"clip": item.sample.clip, "row": item.row, "reason": reason}
 
 

@@ -53,11 +53,11 @@ class Rule:
     """The correction of a known mistake of several rows whose keys are not published.
 
     `mend(entry, first, last)` returns {field: new text} or None; `first` and `last` are the
-    numbers of the folder's first and last file. If it applies to more than `known` rows, the
+    numbers of the folder's first and last file. If it applies to more than `rows` rows, the
     mistake is another one: no row is mended, and all are reported.
     """
 
-    known: int
+    rows: int
     mend: Callable[[Entry, int, int], dict[str, str] | None]
     reason: str
 

@@ -119,8 +119,8 @@ def one_pair(
     frames = record["frames"]
     stored = list(zip(map(int, frames["number"]), frames["image"], strict=True))
 
-    def at(wanted: int) -> np.ndarray:
-        return decode_jpeg(min(stored, key=lambda frame: abs(frame[0] - wanted))[1])
+    def at(number: int) -> np.ndarray:
+        return decode_jpeg(min(stored, key=lambda frame: abs(frame[0] - number))[1])
 
     onset, apex = at(sample.onset), at(sample.apex)
     first = (decode_jpeg(image) for _, image in stored)

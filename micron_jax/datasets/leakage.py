@@ -34,10 +34,10 @@ COMPARABLE = 1_000_000  # frames of a corpus; to read more is no check but a job
 SOURCE_PARTS = 2  # of the source's own path: it may be one subject's folder
 
 
-def plain_name(name: str, known: Container[str]) -> str:
+def plain_name(name: str, names: Container[str]) -> str:
     """Returns the clip of a run of the index: `a#2` -> `a`, if there is an `a`."""
     base = re.sub(r"#\d+$", "", name)
-    return base if base in known else name
+    return base if base in names else name
 
 
 def subjects_in(

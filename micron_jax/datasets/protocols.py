@@ -159,10 +159,10 @@ def find(name: str) -> Protocol:
     Raises:
       UserError: no protocol has this name.
     """
-    known = PROTOCOLS | {SYNTHETIC.name: SYNTHETIC}
-    if name not in known:
-        raise UserError(f"no protocol {name!r}; {did_you_mean(name, known)}")
-    return known[name]
+    protocols = PROTOCOLS | {SYNTHETIC.name: SYNTHETIC}
+    if name not in protocols:
+        raise UserError(f"no protocol {name!r}; {did_you_mean(name, protocols)}")
+    return protocols[name]
 
 
 def emotion_of(sample: Sample) -> str:

@@ -45,13 +45,13 @@ def walk(root: Path) -> Tree:
         what = "is not a folder" if root.exists() else "does not exist"
         raise UserError(f"{root} {what}; source must name the folder as you unpacked it")
     tree = Tree(root.resolve(), [], defaultdict(list))
-    seen = set()
+    visited = set()
     for name, below, files in os.walk(tree.root, followlinks=True):
         real = os.path.realpath(name)
-        if real in seen:  # a link to a folder above or beside
+        if real in visited:  # a link to a folder above or beside
             below.clear()
             continue
-        seen.add(real)
+        visited.add(real)
         below[:] = sorted(b for b in below if not b.startswith(".") and b.casefold() != "depth")
         folder, shown = Path(name), [file for file in files if not file.startswith((".", "~$"))]
         tree.workbooks += [folder / f for f in shown if Path(f).suffix.lower() in WORKBOOKS]
@@ -77,10 +77,10 @@ def find_sheet(
     if not files:
         if spec.without_sheet:
             return None
-        wanted = " or ".join(spec.sheet_files)
+        patterns = " or ".join(spec.sheet_files)
         near = _nearest(spec.sheet_files[0], [path.name for path in tree.workbooks])
         raise UserError(
-            f"no sheet of {spec.name} below {tree.root}: looked for {wanted} (nearest match: "
+            f"no sheet of {spec.name} below {tree.root}: looked for {patterns} (nearest match: "
             f"{near or 'none, there is no .xls or .xlsx'}); mend source or sheet; "
             f"`micron-jax data list {spec.name}` shows the layout"
         )
@@ -155,15 +155,15 @@ class Frames:
 
     def _places(self, entry: Entry) -> list[tuple[Path, Path, bool]]:
         """[(prefix, folder, whether it holds images)] of all folders that end as they should."""
-        found = []
+        places = []
         for key in self._spec.folders(entry):
-            wanted = [canonical(part) for part in key]
-            for path, pictures in self._tree.folders.get(wanted[-1], ()):
+            parts = [canonical(part) for part in key]
+            for path, pictures in self._tree.folders.get(parts[-1], ()):
                 if self._chosen and not path.is_relative_to(self._chosen):
                     continue
-                if [canonical(part) for part in path.parts[-len(key) :]] == wanted:
-                    found.append((Path(*path.parts[: -len(key)]), path, pictures))
-        return found
+                if [canonical(part) for part in path.parts[-len(key) :]] == parts:
+                    places.append((Path(*path.parts[: -len(key)]), path, pictures))
+        return places
 
     def _none_fits(self, entries: list[Entry]) -> str:
         expected = "/".join(self._spec.folders(entries[0])[0])
@@ -183,18 +183,18 @@ def _sheets(path: Path, spec: ClipSet) -> list[str]:
     names = sheet_names(path)
     if not spec.sheets:
         return names
-    wanted = [sheet.casefold() for sheet in spec.sheets]
-    found = [name for name in names if name.strip().casefold() in wanted]
-    return found or (names if spec.file_token and spec.file_token in tokens else [])
+    titles = [sheet.casefold() for sheet in spec.sheets]
+    matches = [name for name in names if name.strip().casefold() in titles]
+    return matches or (names if spec.file_token and spec.file_token in tokens else [])
 
 
 def _named_as(path: Path, spec: ClipSet) -> bool:
     return any(fnmatch.fnmatchcase(path.name.casefold(), pattern) for pattern in spec.sheet_files)
 
 
-def _nearest(wanted: str, names: list[str]) -> str:
+def _nearest(name: str, names: list[str]) -> str:
     lower = {name.casefold(): name for name in names}
-    near = difflib.get_close_matches(wanted.casefold(), lower, n=1, cutoff=0)
+    near = difflib.get_close_matches(name.casefold(), lower, n=1, cutoff=0)
     return lower[near[0]] if near else ""
 
 

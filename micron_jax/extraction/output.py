@@ -134,9 +134,9 @@ class Output:
         for name in ("clips", "skipped", "dropped"):
             about[name] = [entry for part in self._parts for entry in part[name]]
         if self._output.suffix == ".npz":
-            joined = self._folder / "joined"
-            self._join(joined, about)
-            os.replace(joined, self._output)
+            whole = self._folder / "joined"
+            self._join(whole, about)
+            os.replace(whole, self._output)
             shutil.rmtree(self._folder)
             return about
         for number in range(len(self._parts)):

@@ -86,14 +86,14 @@ def folders(names: list[str]) -> dict[str, str]:
     a clip's folder holds nothing but the clip.
     """
     parents = {str(parent) for name in names for parent in PurePosixPath(name).parents}
-    taken, places = set(names) | parents, {}
+    in_use, places = set(names) | parents, {}
     for name in names:
         place = name
         if name == "." or name in parents:
             place = str(PurePosixPath(name, "images"))
-            while place in taken:
+            while place in in_use:
                 place += "_"
-        taken.add(place)
+        in_use.add(place)
         places[name] = place
     return places
 

@@ -197,8 +197,8 @@ class Head(nn.Module):
         # A byte a feature: random numbers are most of the time of a small head's step.
         shape = x.shape[0], -(-x.shape[1] // 4)
         words = jax.random.bits(self.make_rng("dropout"), shape, jnp.uint32)
-        drawn = jax.lax.bitcast_convert_type(words, jnp.uint8).reshape(x.shape[0], -1)
-        return jnp.where(drawn[:, : x.shape[1]] >= share, x * (256 / (256 - share)), 0.0)
+        random_bytes = jax.lax.bitcast_convert_type(words, jnp.uint8).reshape(x.shape[0], -1)
+        return jnp.where(random_bytes[:, : x.shape[1]] >= share, x * (256 / (256 - share)), 0.0)
 
 
 def classify(

@@ -130,8 +130,8 @@ def _group_size(rest: str, devices: int) -> int:
 
 
 def _trip_count(rest: str, computations: dict) -> int:
-    if known := re.search(r'known_trip_count[^}]*?"n":"?(\d+)', rest):
-        return int(known[1])
+    if count := re.search(r'known_trip_count[^}]*?"n":"?(\d+)', rest):
+        return int(count[1])
     condition = re.search(r"condition=%?([\w.\-]+)", rest)
     instructions = computations.get(condition[1], []) if condition else []
     compares = [rest for _, op, rest in instructions if op == "compare"]

@@ -64,8 +64,8 @@ def _built_sets(data_dir: Path) -> list[str]:
     lines = [f"frames    {counts(corpus)}, {corpus['folder']}"] if corpus else []
     for name in SETS:
         for keep in filter(None, (built_keep(data_dir, name, keep) for keep in KEEPS)):
-            built = describe_clips(data_dir, name, keep)
-            lines.append(f"{name:<10}{counts(built)}, {built['folder']}")
+            described = describe_clips(data_dir, name, keep)
+            lines.append(f"{name:<10}{counts(described)}, {described['folder']}")
     return lines
 
 

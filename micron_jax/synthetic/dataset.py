@@ -111,7 +111,7 @@ def make_dataset(
         chosen = people.draw_people(everyone, subjects, np.random.default_rng([seed, 0]))
         groups = [person.group for person in chosen]
         splits = people.draw_splits(groups, np.random.default_rng([seed, 1]))
-        splits = [split or drawn for drawn in splits]
+        splits = [split or own for own in splits]
         tasks = [
             ClipTask((seed, n, c), kind, person, splits[n], tuple(amplitudes), pair_only)
             for n, person in enumerate(chosen)

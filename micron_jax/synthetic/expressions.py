@@ -95,11 +95,11 @@ def _expression(kind: str, split: str, landmarks, amplitudes, rng) -> tuple[np.n
     families = list(warps.FAMILIES if split == "test" else warps.SEEN)
     family = families[rng.integers(len(families))]
     low, high = np.log(AMPLITUDE)
-    drawn = rng.uniform(low, high)
+    position = rng.uniform(low, high)
     if amplitudes:  # by the same draw, so that everything after it is the same
-        amplitude = amplitudes[int((drawn - low) / (high - low) * len(amplitudes))]
+        amplitude = amplitudes[int((position - low) / (high - low) * len(amplitudes))]
     else:
-        amplitude = math.exp(drawn)
+        amplitude = math.exp(position)
     label = {"kind": kind, "units": "", "family": family, "amplitude": round(amplitude, 3)}
     if kind == "still":
         label |= {"family": "none", "amplitude": 0.0}

@@ -67,5 +67,5 @@ def pair_crops(clips: list[CroppedClip]) -> list[np.ndarray]:
     """
     frames = [frame for each in clips for frame in itertools.islice(each.clip.readable(), 2)]
     first, second = frames[:2]
-    held = first.shape == second.shape
-    return [clips[0].crop(first), (clips[0] if held else clips[-1]).crop(second)]
+    same_size = first.shape == second.shape
+    return [clips[0].crop(first), (clips[0] if same_size else clips[-1]).crop(second)]

@@ -41,11 +41,11 @@ def build_shards(shards: Sequence[Shard], bar: tqdm, workers: int) -> None:
 def _side_by_side(shards: Sequence[Shard], bar: tqdm, workers: int) -> None:
     context = multiprocessing.get_context("spawn")
     # A number each, without a lock that a worker could die with.
-    frames, taken = context.RawArray("q", workers), context.Value("i", 0)
+    frames, counter = context.RawArray("q", workers), context.Value("i", 0)
     own_end, workers_end = context.Pipe(duplex=False)[::-1]
     start = bar.n
     pool = concurrent.futures.ProcessPoolExecutor(
-        workers, context, _prepare, (shards[0].recipe["crop"], frames, taken, workers_end)
+        workers, context, _prepare, (shards[0].recipe["crop"], frames, counter, workers_end)
     )
     try:
         waiting = {pool.submit(_build, shard) for shard in shards}
@@ -69,14 +69,14 @@ def _side_by_side(shards: Sequence[Shard], bar: tqdm, workers: int) -> None:
 _state: dict = {}  # of a worker process
 
 
-def _prepare(crop: str, frames, taken, parent: Connection) -> None:
+def _prepare(crop: str, frames, counter, parent: Connection) -> None:
     os.environ["OPENCV_FFMPEG_THREADS"] = "1"
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, and that suffices
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _state["detect"] = detector(crop)
-    with taken.get_lock():
-        place = taken.value
-        taken.value += 1
+    with counter.get_lock():
+        place = counter.value
+        counter.value += 1
 
     def tick(count: int) -> None:
         frames[place] += count
