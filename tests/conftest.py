@@ -9,7 +9,9 @@ os.environ["XLA_FLAGS"] = (
     "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 )
 
+import gc
 import shutil
+import sys
 import warnings
 from pathlib import Path
 
@@ -38,6 +40,20 @@ def _compiled_once(tmp_path_factory):
             patch.setenv(name.upper(), str(value))
             jax.config.update(name, value)
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _memory_released():
+    """Frees what a module has compiled: a worker would grow by gigabytes."""
+    yield
+    if "jax" in sys.modules:
+        import jax
+
+        from micron_jax.training.workdir import release_compiler_memory
+
+        jax.clear_caches()
+        gc.collect()
+        release_compiler_memory()
 
 
 @pytest.fixture(scope="session")

@@ -9,22 +9,13 @@ import numpy as np
 from tqdm import tqdm
 
 from micron_jax.data.pairs import Clip
-from micron_jax.datasets import frames
+from micron_jax.datasets import frames, survey
 from micron_jax.datasets.annotations import Sample
 from micron_jax.datasets.census import compare, compare_set
 from micron_jax.datasets.clips import describe_clips, open_clips
 from micron_jax.datasets.leakage import corpus_report
 from micron_jax.datasets.protocols import PROTOCOLS, Protocol, find
-from micron_jax.datasets.survey import (
-    CHUNK,
-    Survey,
-    draw_sample,
-    images_in,
-    numbers_in,
-    read_records,
-    shared,
-    survey,
-)
+from micron_jax.datasets.survey import Survey
 from micron_jax.errors import UserError
 
 SAMPLE = 200_000  # frames of a corpus that are decoded: minutes, where all of them take hours
@@ -40,7 +31,7 @@ def check(
     corpus: Path | None = None,
     sample: int | None = SAMPLE,
 ) -> dict[str, Any]:
-    """Opens a built set and checks all of a benchmark, or `sample` frames of the corpus.
+    """Checks all of a benchmark, or `sample` frames of the corpus; see the functions below.
 
     Args:
       name: of a benchmark, or `frames`.
@@ -48,9 +39,6 @@ def check(
       protocol: the one to compare with; by default, all that use the set.
       corpus: a data_dir with `frames`, in which to look for the benchmark's subjects.
       sample: number of frames of `frames` to look at; None: all.
-
-    Returns:
-      The report, as JSON can hold it; see `check_clips` and `check_frames`.
 
     Raises:
       UserError: no such set or protocol, or it is not built; a record is not as built.
@@ -93,7 +81,9 @@ def check_clips(
             f"{name}: {len(source)} records, but {len(samples)} samples: build the set again"
         )
     empty: list[int] = []
-    result = survey(_clip_parts(source, empty, tqdm(total=len(samples), unit=" clips", desc=name)))
+    result = survey.survey(
+        _clip_parts(source, empty, tqdm(total=len(samples), unit=" clips", desc=name))
+    )
     subjects = collections.Counter(sample.subject for sample in samples)
     everything = [*samples, *(s for part in (others or {}).values() for s in part)]
     report = {
@@ -126,20 +116,18 @@ def check_frames(
       sample: number of frames to look at, of a larger corpus; None: all.
     """
     misplaced: list[dict] = []
-    chosen = draw_sample(clips, len(source) if sample is None else sample)
+    chosen = survey.draw_sample(clips, len(source) if sample is None else sample)
     looked_at = len(source) if chosen is None else len(chosen)
     bar = tqdm(total=looked_at, unit=" frames", desc=frames.NAME)
-    result = survey(_frame_parts(source, clips, chosen, misplaced, bar))
+    result = survey.survey(_frame_parts(source, clips, chosen, misplaced, bar))
     lengths = np.array([clip.count for clip in clips] or [0])
+    length = {"min": int(lengths.min()), "median": float(np.median(lengths))}
+    length["max"] = int(lengths.max())
     report = {
         "set": frames.NAME,
         "clips": len(clips),
         "source": described["recipe"]["source"],
-        "lengths": {
-            "min": int(lengths.min()),
-            "median": float(np.median(lengths)),
-            "max": int(lengths.max()),
-        },
+        "lengths": length,
         "fps": dict(collections.Counter(f"{clip.fps:g}" for clip in clips).most_common()),
         **_frame_facts(result, [clip.name for clip in clips]),
         "frames": len(source),
@@ -225,7 +213,7 @@ def _frame_facts(result: Survey, names: Sequence[str]) -> dict[str, Any]:
         ],
         "duplicates": [
             {"clips": [names[a], names[b]], "frames": count, "numbers": (a, b)}
-            for (a, b), count in shared(result.digests, result.owners).items()
+            for (a, b), count in survey.shared(result.digests, result.owners).items()
         ],
     }
 
@@ -248,10 +236,10 @@ def _clip_parts(source: Any, empty: list[int], bar: tqdm) -> Iterator[Part]:
     with bar:
         for number in range(len(source)):
             record = source[number]
-            blobs = images_in(record)
+            blobs = survey.images_in(record)
             if not blobs:
                 empty.append(number)
-            yield number, numbers_in(record, len(blobs)), blobs
+            yield number, survey.numbers_in(record, len(blobs)), blobs
             bar.update()
 
 
@@ -264,9 +252,9 @@ def _frame_parts(
             if chosen is not None:
                 start, stop = np.searchsorted(chosen, (numbers.start, numbers.stop))
                 numbers = chosen[start:stop].tolist()
-            for first in range(0, len(numbers), CHUNK):
-                part = numbers[first : first + CHUNK]
-                records = read_records(source, part)
+            for first in range(0, len(numbers), survey.CHUNK):
+                part = numbers[first : first + survey.CHUNK]
+                records = survey.read_records(source, part)
                 names = [bytes(record["clip"]).decode() for record in records]
                 misplaced += [{"clip": clip.name, "record": n} for n in names if n != clip.name]
                 yield number, [n - clip.first for n in part], [r["image"] for r in records]
@@ -275,11 +263,9 @@ def _frame_parts(
 
 def _corpus_lines(corpus: Mapping, subjects: int) -> list[str]:
     out = [f"corpus of {corpus['clips']:,} clips from {corpus['source']}"]
-    if corpus["subjects"]:
-        out.append(
-            f"  the names of its clips contain {len(corpus['subjects'])} of the {subjects} "
-            f"subjects (clips): {_counts(corpus['subjects'])}"
-        )
+    if people := corpus["subjects"]:
+        share = f"{len(people)} of the {subjects} subjects (clips)"
+        out.append(f"  the names of its clips contain {share}: {_counts(people)}")
     else:
         out.append("  no name of its clips contains a subject (renamed clips can hide one)")
     equal = corpus["identical_frames"]
