@@ -89,17 +89,22 @@ def override(values: dict, settings: Iterable[str]) -> dict:
     return values
 
 
-def check_fields(kind: type, values: Iterable[str], *, section: str) -> None:
-    """Checks the names of the fields of a dataclass; those of `kind.SHORTHANDS` pass as well.
+def check_fields(kind: type, values: dict, *, section: str) -> None:
+    """Checks the names of the fields of a dataclass, and of those within its sections.
+
+    The names of `kind.SHORTHANDS` pass as well.
 
     Raises:
       UserError: there is no field of that name.
     """
+    hints = typing.get_type_hints(kind)
     fields = [field.name for field in dataclasses.fields(kind)]
     fields += getattr(kind, "SHORTHANDS", ())
-    for name in values:
+    for name, value in values.items():
         if name not in fields:
             raise UserError(f"{section}.{name}: no such field; {did_you_mean(name, fields)}")
+        if dataclasses.is_dataclass(hints.get(name)) and isinstance(value, dict):
+            check_fields(hints[name], value, section=f"{section}.{name}")
 
 
 # (field, word) of the last version, which checkpoints and runs still hold, and the word of today.

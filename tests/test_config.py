@@ -165,6 +165,11 @@ def test_the_nearest_field_is_offered(parse_values, setting, hint):
         parse_values(config.override({}, ["data.data_dir=d", setting]))
 
 
+def test_an_unknown_field_comes_before_a_missing_one():
+    with pytest.raises(UserError, match=r"config\.model\.sise: no such field"):
+        parse({"data": {}, "model": {"sise": "base"}})
+
+
 def test_words_of_the_last_version_are_brought_up_to_date(tmp_path):
     older = {"views": {"swap_with": "grey"}, "data": {"data_dir": "d"}}
     assert config.build(PretrainConfig, older).views.swap_with == "gray"
