@@ -1,4 +1,4 @@
-"""Makes the picture of the README: what `visualize` shows of a drawn face whose brows rise.
+"""The picture of the README: the output of `visualize` for a drawn face whose brows rise.
 
     python tests/helpers/readme_picture.py [--checkpoint CKPT]
 
@@ -14,7 +14,6 @@ from pathlib import Path
 import cv2
 import jax
 import numpy as np
-from helpers import portrait
 from PIL import Image
 
 from micron_jax import checkpoints
@@ -30,6 +29,8 @@ SURPRISE = 41  # the seed of a clip in which brows rise, and no blink or turn be
 
 def make(checkpoint: str | None, path: Path = PICTURE) -> None:
     """Writes the picture, by the commands that a user has."""
+    from helpers import portrait
+
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
         checkpoint = checkpoint or write_random_weights(scratch / "chance")
@@ -71,6 +72,7 @@ def join(upper: Path, lower: Path, path: Path) -> None:
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1]))  # of `helpers`
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--checkpoint", help="what `micron_jax.load` takes")
     make(parser.parse_args().checkpoint)
