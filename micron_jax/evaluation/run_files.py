@@ -19,7 +19,7 @@ from micron_jax.datasets.census import Comparison
 from micron_jax.datasets.protocols import Counts, Protocol
 from micron_jax.errors import UserError
 from micron_jax.evaluation.prediction import read_text
-from micron_jax.files import write_json, write_npz, write_whole
+from micron_jax.files import write_json, write_npz, write_whole, writing
 
 PROTOCOL, PROVENANCE, CONFIG, LEAKY = (
     f"{name}.json" for name in ("protocol", "provenance", "config", "leaky")
@@ -84,17 +84,19 @@ def write_run(workdir: Path, run: Run) -> None:
     """Writes the files of all that `run` holds but its config, each whole or not at all.
 
     Raises:
-      OSError: one cannot be written.
+      UserError: one cannot be written.
     """
-    for name, value in ((PROTOCOL, run.protocol), (PROVENANCE, run.provenance), (LEAKY, run.leaky)):
-        if value is not None:
-            write_json(workdir / name, value)
-    if run.curves:
-        write_whole(workdir / CURVES, _curves_text(run.curves).encode())
-    if run.hardest is not None:
-        arrays = dataclasses.asdict(run.hardest)
-        arrays = {"heat" if name == "maps" else name: value for name, value in arrays.items()}
-        write_npz(workdir / HARDEST, compressed=True, **arrays)
+    records = ((PROTOCOL, run.protocol), (PROVENANCE, run.provenance), (LEAKY, run.leaky))
+    with writing(workdir):
+        for name, value in records:
+            if value is not None:
+                write_json(workdir / name, value)
+        if run.curves:
+            write_whole(workdir / CURVES, _curves_text(run.curves).encode())
+        if run.hardest is not None:
+            arrays = dataclasses.asdict(run.hardest)
+            arrays = {"heat" if name == "maps" else name: value for name, value in arrays.items()}
+            write_npz(workdir / HARDEST, compressed=True, **arrays)
 
 
 def read_run(workdir: Path) -> Run:

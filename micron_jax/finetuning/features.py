@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from micron_jax.data.views import normalize
-from micron_jax.files import write_npz
+from micron_jax.files import write_npz, writing
 from micron_jax.finetuning.augment import AugmentConfig, augment_pairs
 from micron_jax.finetuning.backbone import Backbone
 from micron_jax.models.classifier import ClassifierConfig, PairFeatures
@@ -73,6 +73,9 @@ def cached(
     Args:
       name: of the file below `CACHE`.
       key: all that the arrays depend on, as JSON; another key makes the arrays again.
+
+    Raises:
+      UserError: the file cannot be written.
     """
     path, text = workdir / CACHE / f"{name}.npz", json.dumps(key, sort_keys=True)
     try:
@@ -83,7 +86,8 @@ def cached(
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         pass  # none yet, or not whole
     arrays = make()
-    write_npz(path, key=text, **arrays)
+    with writing(path):
+        write_npz(path, key=text, **arrays)
     return arrays
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from micron_jax.errors import UserError
-from micron_jax.files import write_npz, write_whole
+from micron_jax.files import write_npz, write_whole, writing
 
 FOLDER = "folds"
 
@@ -39,11 +39,12 @@ def path_of(workdir: Path, seed: int, fold: int) -> Path:
 
 
 def save(path: Path, result: FoldResult) -> None:
-    """Writes a result, whole or not at all."""
+    """Writes a result, whole or not at all; raises `UserError` if it cannot be written."""
     arrays = {f"curve_{name}": values for name, values in result.curves.items()}
     if result.test_curve is not None:
         arrays["watched"] = result.test_curve
-    write_npz(path, probabilities=result.probabilities, **arrays)
+    with writing(path):
+        write_npz(path, probabilities=result.probabilities, **arrays)
 
 
 def read(path: Path) -> FoldResult | None:
@@ -60,7 +61,7 @@ def claim_origin(workdir: Path, origin: dict) -> None:
     """Writes the digest of a run's weights and samples, or checks it against the one there.
 
     Raises:
-      UserError: the finished folds are of others.
+      UserError: the finished folds are of others, or the digest cannot be written.
     """
     path = workdir / FOLDER / "origin"
     digest = hashlib.sha256(repr(origin).encode()).hexdigest()
@@ -69,8 +70,9 @@ def claim_origin(workdir: Path, origin: dict) -> None:
             f"{workdir}: checkpoint or data set are not what its first folds were trained from; "
             "use a new workdir"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, digest.encode())
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, digest.encode())
 
 
 def folds_at_once(workdir: Path, count: Callable[[], int]) -> int:
@@ -80,5 +82,7 @@ def folds_at_once(workdir: Path, count: Callable[[], int]) -> int:
     """
     path = workdir / FOLDER / "at_once"
     if not path.is_file():
-        write_whole(path, str(count()).encode())
+        number = count()
+        with writing(path):
+            write_whole(path, str(number).encode())
     return int(path.read_text())

@@ -94,3 +94,9 @@ def test_damaged_counts_and_frames_are_named(workdir):
     np.savez(workdir / "hardest.npz", **(arrays | {"heat": arrays["heat"][:2]}))
     with pytest.raises(UserError, match="of different lengths"):
         read_run(workdir)
+
+
+def test_a_workdir_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"file: cannot be written \(Not a directory\)"):
+        write_run(tmp_path / "file", Run(leaky={"label": "x", "uf1": 0.5, "uar": 0.5}))

@@ -32,3 +32,9 @@ def test_a_restart_trains_as_many_folds_at_once(tmp_path):
     fold_files.claim_origin(tmp_path, {})
     assert fold_files.folds_at_once(tmp_path, lambda: 5) == 5
     assert fold_files.folds_at_once(tmp_path, lambda: 7) == 5
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="origin: cannot be written"):
+        fold_files.claim_origin(tmp_path / "file", {})
