@@ -10,7 +10,7 @@ from types import FrameType
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal, raised in the main thread, so that everything unfinished is removed."""
+    """A signal raises it in the main thread; handlers on its way remove unfinished files."""
 
     def __init__(self, number: int):
         self.number = number
@@ -28,7 +28,7 @@ def run() -> None:
         raise Stopped(number)
 
     def unraisable(hook) -> None:
-        # Raised within a callback or a finalizer, where Python drops it.
+        # Python drops exceptions of callbacks and finalizers: the signal is sent again.
         if isinstance(hook.exc_value, Stopped):
             _send_again(hook.exc_value.number)
         else:

@@ -130,6 +130,10 @@ def build(kind: type, values: dict, *, section: str = "config"):
     """
     values = up_to_date(values)
     check_fields(kind, values, section=section)
+    return _make(kind, values, section)
+
+
+def _make(kind: type, values: dict, section: str):
     hints = typing.get_type_hints(kind)
     arguments = {
         name: _convert(hints[name], value, f"{section}.{name}") for name, value in values.items()
@@ -139,7 +143,7 @@ def build(kind: type, values: dict, *, section: str = "config"):
         if field.name in arguments:
             continue
         if dataclasses.is_dataclass(hints[field.name]):
-            arguments[field.name] = build(hints[field.name], {}, section=name)
+            arguments[field.name] = _make(hints[field.name], {}, name)
         elif field.default is field.default_factory is dataclasses.MISSING:
             raise UserError(f"{name} is missing; set {name}=VALUE")
     return kind(**arguments)
@@ -149,7 +153,7 @@ def _convert(hint, value, name: str):
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, dict):
             raise UserError(f"{name}={value!r}: a section, not a value; set its fields")
-        return build(hint, value, section=name)
+        return _make(hint, value, name)
     if typing.get_origin(hint) is tuple:
         parts = typing.get_args(hint)
         if parts[1:] == (...,) and isinstance(value, (tuple, list)):

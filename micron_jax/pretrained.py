@@ -1,6 +1,7 @@
 """A trained Micron-BERT as an object with methods."""
 
 import functools
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,14 +14,13 @@ from micron_jax.checkpoints.classifier import Classifier
 from micron_jax.checkpoints.load import locate, read
 from micron_jax.checkpoints.weights import Weights
 from micron_jax.data.views import denormalize, normalize
-from micron_jax.deprecation import warn_renamed
 from micron_jax.faces.registration import register
 from micron_jax.models.classifier import classify
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.dma import patch_scores
-from micron_jax.models.layers import patchify, unpatchify
+from micron_jax.models.layers import unpatchify
 from micron_jax.models.micron_bert import MAP_KINDS, MicronBertModule, bound
-from micron_jax.training.losses import patch_moments
+from micron_jax.training.losses import restore_patches
 
 
 def load(checkpoint: str | Path, *, weights: str = "student") -> "MicronBert":
@@ -72,12 +72,12 @@ class MicronBert:
     @property
     def heats(self) -> tuple[str, ...]:
         """The old name of `map_kinds`."""
-        warn_renamed("MicronBert.heats", "map_kinds")
+        _warn_renamed("MicronBert.heats", "map_kinds")
         return self.map_kinds
 
     def micro_attention(self, frames, reference, *, heat: str | None = None) -> jax.Array:
         """The old name of `motion_map`."""
-        warn_renamed("MicronBert.micro_attention(heat=…)", "motion_map(kind=…)")
+        _warn_renamed("MicronBert.micro_attention(heat=…)", "motion_map(kind=…)")
         return self.motion_map(frames, reference, kind=heat)
 
     def motion_map(self, frames, reference, *, kind: str | None = None) -> jax.Array:
@@ -181,6 +181,11 @@ class MicronBert:
         return tuple(side // self.config.patch_size for side in frames.shape[1:3])
 
 
+def _warn_renamed(old: str, new: str) -> None:
+    message = f"{old} is now {new}; the old name goes away"
+    warnings.warn(message, FutureWarning, stacklevel=3)  # names the line of the user
+
+
 def _check_frames(*batches) -> None:
     for frames in batches:
         if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
@@ -221,6 +226,5 @@ def _reconstruct(network, images, reference, *, norm_pix: bool):
     config = network.config
     patches = network.decode(network.attend(network.encode(images), network.encode(reference)))
     if norm_pix:  # the network was trained on patches without mean and deviation
-        mean, deviation = patch_moments(patchify(images, config.patch_size))
-        patches = patches * deviation + mean
+        patches = restore_patches(patches, images, patch_size=config.patch_size)
     return denormalize(unpatchify(patches, config.patch_size, (config.grid, config.grid)))

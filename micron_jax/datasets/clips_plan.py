@@ -9,7 +9,7 @@ from pathlib import Path
 
 from micron_jax.datasets.annotations import Sample, read_rows
 from micron_jax.datasets.clipset import MIDDLE, ClipSet, Entry, number
-from micron_jax.datasets.vendor_files import IMAGES, Frames, Tree, find_sheet, walk
+from micron_jax.datasets.vendor_files import IMAGES, Frames, Tree, find_sheet, sha256_of, walk
 from micron_jax.errors import UserError
 from micron_jax.video.clip_files import number_in
 from micron_jax.video.image_files import Unreadable
@@ -121,8 +121,7 @@ def _entries(
     if workbook := find_sheet(spec, tree, sheet, others):
         path, name = workbook
         rows = read_rows(path, name, spec.columns, spec.optional)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        about = {"file": path.name, "sheet": name, "sha256": digest}
+        about = {"file": path.name, "sheet": name, "sha256": sha256_of(path)}
         return [entry for row in rows for entry in spec.entries(row)], about
     folders = sorted(path for paths in tree.folders.values() for path, full in paths if full)
     entries = []

@@ -87,7 +87,7 @@ def find_sheet(
     named = [(path, sheet) for path in files for sheet in _sheets(path, spec)]
     fits = [pair for pair in named if not missing_columns(*pair, spec.columns, spec.optional)]
     # Copies of one workbook are no question.
-    fits = list({_digest(path) + sheet: (path, sheet) for path, sheet in reversed(fits)}.values())
+    fits = list({sha256_of(path) + sheet: (path, sheet) for path, sheet in reversed(fits)}.values())
     if len(fits) == 1:
         return fits[0]
     if fits:
@@ -198,5 +198,6 @@ def _nearest(name: str, names: list[str]) -> str:
     return lower[near[0]] if near else ""
 
 
-def _digest(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Returns the SHA-256 of a file, in hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -10,10 +10,10 @@ from jax.sharding import PartitionSpec as P
 
 from micron_jax.checks import require
 from micron_jax.data.views import denormalize, make_views
-from micron_jax.models.layers import patchify, unpatchify
+from micron_jax.models.layers import unpatchify
 from micron_jax.models.micron_bert import bound
 from micron_jax.training.config import PretrainConfig
-from micron_jax.training.losses import patch_moments
+from micron_jax.training.losses import restore_patches
 from micron_jax.training.optimizer import learning_rate, make_optimizer
 from micron_jax.training.sharding import batch_sharding, state_shardings
 from micron_jax.training.state import TrainState, init_params, new_state
@@ -141,8 +141,7 @@ class _PureFunctions:
         rep, ref_, cur_ = (network.encode(views[name]) for name in ("rep", "ref", "cur"))
         pred = network.decode(network.attend(rep, ref_))
         if self.config.objective.norm_pix:
-            mean, deviation = patch_moments(patchify(views["cur"], model.patch_size))
-            pred = pred * deviation + mean
+            pred = restore_patches(pred, views["cur"], patch_size=model.patch_size)
         pred = unpatchify(pred, model.patch_size, (model.grid, model.grid))
         motion_map = network.motion_map(cur_, ref_, "symmetric").reshape(-1, model.grid, model.grid)
         images = {name: denormalize(views[name]) for name in ("cur", "ref", "rep")}

@@ -63,6 +63,12 @@ def patch_moments(patches):
     return patches.mean(axis=-1, keepdims=True), jnp.sqrt(variance + 1e-6)
 
 
+def restore_patches(patches, images, *, patch_size: int):
+    """Adds the moments of images [B, H, W, 3] to patches [B, N, P] predicted under `norm_pix`."""
+    mean, deviation = patch_moments(patchify(images, patch_size))
+    return patches * deviation + mean
+
+
 def mse_agreement(cls, crop_cls):
     """Mean squared distance of the CLS tokens of frame t+δ, [B, D], and of crops of it, [B, V, D].
 
