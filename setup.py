@@ -30,6 +30,7 @@ setup(
     install_requires=[
         "absl-py>=2.1",
         "array_record>=0.8",
+        "av>=15",  # films; FFmpeg is in its wheel
         "einops>=0.8",
         "etils[epath]>=1.9",
         "flax>=0.12",
@@ -71,6 +72,7 @@ setup(
         "dev": [
             "chex>=0.1.90",
             "huggingface_hub>=0.30",
+            "imageio-ffmpeg>=0.6",  # FFmpeg's own program, to hold decoded frames against
             "playwright>=1.50",  # drives a Chromium that is there, to test the page
             "pytest>=8",
             "pytest-xdist>=3.6",
