@@ -4,8 +4,9 @@ import contextlib
 import importlib
 import os
 import sys
+import warnings
 
-from micron_jax.errors import UserError
+from micron_jax.errors import Notice, UserError
 
 PROGRAMS = {
     "pretrain": "learn from an unlabeled corpus, on one device or many",
@@ -46,7 +47,8 @@ def main(argv: list[str] | None = None) -> int:
     """
     try:
         try:
-            return _run(sys.argv[1:] if argv is None else argv)
+            with _notices_in_one_line():
+                return _run(sys.argv[1:] if argv is None else argv)
         except UserError as error:
             print(f"micron-jax: {error}", file=sys.stderr)
             return 2
@@ -58,6 +60,23 @@ def main(argv: list[str] | None = None) -> int:
             with contextlib.suppress(OSError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return 141
+
+
+@contextlib.contextmanager
+def _notices_in_one_line():
+    """Prints each `Notice` as one line on stderr; other warnings look as ever."""
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def show_line(message, category, *place):
+            if issubclass(category, Notice):
+                print(f"micron-jax: warning: {message}", file=sys.stderr)
+            else:
+                show(message, category, *place)
+
+        warnings.simplefilter("always", Notice)
+        warnings.showwarning = show_line
+        yield
 
 
 def _run(argv: list[str]) -> int:

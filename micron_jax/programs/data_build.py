@@ -8,6 +8,7 @@ from pathlib import Path
 
 from micron_jax.datasets.catalog import SETS, clip_set
 from micron_jax.datasets.clips import KEEPS, describe_clips
+from micron_jax.errors import printable
 from micron_jax.programs.arguments import Arguments, add_command, values_of
 from micron_jax.programs.options import number
 from micron_jax.programs.output import counts, print_reasons, write_json
@@ -110,7 +111,7 @@ def _build_clips(options: argparse.Namespace) -> int:
     emotions = ", ".join(f"{name} {count}" for name, count in clips["emotions"].items())
     print(f"subjects: {clips['subjects']}, emotions: {emotions}")
     for note in clips["notes"]:
-        print(f"note: {note}")
+        print(printable(f"note: {note}"))
     for title, key in (("mended", "mended"), ("skipped", "skipped"), ("kept with gaps", "gaps")):
         if clips[key]:
             print(f"{title}: {len(clips[key]):,}")
@@ -120,7 +121,7 @@ def _build_clips(options: argparse.Namespace) -> int:
                 reason = (
                     f"{entry['field']} {entry['was'] or '(empty)'} -> {entry['now']} ({reason})"
                 )
-            print(f"  row {entry['row']}, {entry['clip']}: {reason}")
+            print(printable(f"  row {entry['row']}, {entry['clip']}: {reason}"))
     return 0
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from micron_jax import files
+from micron_jax.errors import printable
 
 LINES = 10  # of reasons, before "and N more"
 
@@ -22,7 +23,7 @@ def write_json(path: Path | None, report: Any) -> None:
 
 def print_report(lines: Iterable[str], report: Any, path: Path | None) -> None:
     """Prints the lines of a report, and writes its numbers as `write_json` does."""
-    print("\n".join(lines))
+    print("\n".join(map(printable, "\n".join(lines).split("\n"))))
     write_json(path, report)
 
 
@@ -33,7 +34,7 @@ def print_reasons(what: str, entries: list[dict]) -> None:
     for entry in entries[:LINES]:
         after = entry.get("frames", 1) - 1
         more = f", and {after:,} frames after it" if after > 0 else ""
-        print(f"  {entry['clip']}: {entry['reason']}{more}")
+        print(printable(f"  {entry['clip']}: {entry['reason']}{more}"))
     if len(entries) > LINES:
         print(f"  and {len(entries) - LINES:,} more")
 
