@@ -11,7 +11,7 @@ from micron_jax.datasets.annotations import Sample, read_rows
 from micron_jax.datasets.clipset import MIDDLE, ClipSet, Entry, number
 from micron_jax.datasets.vendor_files import IMAGES, Frames, Tree, find_sheet, sha256_of, walk
 from micron_jax.errors import UserError
-from micron_jax.video.clip_files import number_in
+from micron_jax.video.frame_order import UNNUMBERED, order_frames
 from micron_jax.video.image_files import Unreadable
 
 FIELDS = ("onset", "apex", "offset")
@@ -255,14 +255,14 @@ def _files(folder: Path) -> dict[int, str]:
     """Returns {number: file name} of a folder's images.
 
     Raises:
-      Unreadable: two files have the same number.
+      Unreadable: the names do not tell which frames they are; see `order_frames`.
     """
-    files: dict[int, str] = {}
-    for name in sorted(os.listdir(folder)):
-        counted = number_in(name)
-        if name.startswith(".") or Path(name).suffix.lower() not in IMAGES or counted < 0:
-            continue
-        if counted in files:
-            raise Unreadable(f"{folder}: two files of frame {counted}, {files[counted]} and {name}")
-        files[counted] = name
-    return files
+    shown = (name for name in os.listdir(folder) if not name.startswith("."))
+    try:
+        order = order_frames(name for name in shown if name.lower().endswith(IMAGES))
+    except Unreadable as error:
+        raise Unreadable(f"{folder}: {error}") from None
+    for name, reason in order.left_out.items():
+        if reason != UNNUMBERED:  # which the sheet cannot mean
+            raise Unreadable(f"{folder}: {name} is {reason}: remove it")
+    return dict(zip(order.numbers or (), order.names, strict=False))

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from micron_jax.video import clip_files, image_files
+from micron_jax.video import image_files
 
 TILES = 100
 SIDE, LABEL, GAP = 160, 18, 6  # pixels: of a tile, of the line below it, between tiles
@@ -55,7 +55,7 @@ def png(folder: Path, entries: Sequence[dict]) -> bytes:
     for n, entry in enumerate(shown):
         place = folder / entry["folder"]
         names = [name for name in os.listdir(place) if name.endswith(".jpg")]
-        middle = sorted(names, key=clip_files.number_in)[len(names) // 2]
+        middle = sorted(names, key=lambda name: int(Path(name).stem))[len(names) // 2]
         width, height = entry["frame_size"]
         aspect = width / height if entry["landmarks"] is None else 1.0
         y, x = step * divmod(n, columns) + GAP

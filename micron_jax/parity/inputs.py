@@ -9,7 +9,9 @@ import numpy as np
 from micron_jax.data.views import normalize
 from micron_jax.errors import UserError
 from micron_jax.models.config import ModelConfig
-from micron_jax.video import clip_files, image_files
+from micron_jax.video import image_files
+from micron_jax.video.frame_order import order_frames
+from micron_jax.video.image_folder import image_names
 
 MOST_FRAMES = 5  # the layers of a pair take 100 MB at the release's size
 
@@ -27,9 +29,9 @@ def read_images(paths: Sequence[Path], side: int) -> np.ndarray:
     for path in paths:
         try:
             folder = path.is_dir()
-            files += [path / n for n in clip_files.image_names(path)] if folder else [path]
-        except OSError as error:
-            raise UserError(f"{path}: {error.strerror}") from error
+            files += [path / n for n in order_frames(image_names(path)).names] if folder else [path]
+        except (OSError, image_files.Unreadable) as error:
+            raise UserError(f"{path}: {getattr(error, 'strerror', error)}") from error
     frames = [image_files.read_image(file) for file in files[:MOST_FRAMES]]
     for file, frame in zip(files, frames, strict=False):
         if isinstance(frame, image_files.Unreadable):

@@ -26,7 +26,6 @@ from micron_jax.checkpoints.weights import Weights
 from micron_jax.errors import UserError
 from micron_jax.parity import layer_outputs
 from micron_jax.parity.recorded import Check, Recording, check, checksum, vectors
-from micron_jax.video.clip_files import number_in
 
 _DEPTH = (
     "loss", "patch_embed", "cls_token", "tokens", "block", "norm", "last_attention", "dma", "heat",
@@ -140,4 +139,5 @@ def _depth(name: str) -> tuple:
     """A layer's place in the network, for sorting."""
     name = name.replace("gradient/", "")
     place = [*(name.startswith(part) for part in _DEPTH), True].index(True)
-    return place, number_in(name), name
+    number = re.search(r"\d+(?=\D*$)", name)
+    return place, int(number[0]) if number else -1, name

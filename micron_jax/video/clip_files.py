@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,21 +36,12 @@ class ClipFiles:
         return above and (self.last is None or number <= self.last)
 
 
-def number_in(name: str) -> int:
-    """Returns the last integer in a file's name, which counts the frames; -1: there is none."""
-    digits = re.findall(r"\d+", Path(name).stem)
-    return int(digits[-1]) if digits else -1
-
-
-def image_names(folder: Path) -> list[str]:
-    """Returns the images of a folder that is a clip; see `order_images`."""
-    return order_images(os.listdir(folder))
-
-
-def order_images(names: Iterable[str]) -> list[str]:
-    """Returns those of a folder's names that are images, by the last integer in them."""
-    images = (n for n in names if Path(n).suffix.lower() in IMAGES and not n.startswith("."))
-    return sorted(images, key=lambda name: (number_in(name), name))
+def select_images(names: Iterable[str]) -> list[str]:
+    """Returns those of a folder's names that are images, without hidden files, by name."""
+    names = list(names)
+    if CROPS in names and SHEET in names:  # of `data faces`: not a frame, whatever it shows
+        names.remove(SHEET)
+    return sorted(n for n in names if n.lower().endswith(IMAGES) and not n.startswith("."))
 
 
 def find_clips(root: Path) -> list[ClipFiles]:

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from micron_jax.errors import UserError
-from micron_jax.video.clip_files import VIDEOS, ClipFiles, find_clips, image_names
+from micron_jax.video.clip_files import VIDEOS, ClipFiles, find_clips
 from micron_jax.video.image_files import IMAGES, Unreadable, read_image
-from micron_jax.video.reader import Frames, frame_numbers, rate_and_length, read_frames
+from micron_jax.video.image_folder import image_names, list_frames
+from micron_jax.video.reader import Frames, rate_and_length, read_frames
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,18 +78,29 @@ def find_inputs(
 
 
 def open_clip(files: ClipFiles, name: str, fps: float | None = None) -> InputClip:
-    """Returns a clip to read, under a name; `fps` is the rate of image folders."""
+    """Returns a clip to read, under a name; `fps` is the rate of image folders, if not None."""
     rate, count = rate_and_length(files)
     facts = f"{files.files} {files.bytes}"
     if not files.path.is_dir():
         return InputClip(name, rate, count, facts, lambda: read_frames(files))
-    numbers = frame_numbers(files)
+    try:
+        frames = list_frames(files)
+    except Unreadable:  # reading it tells the reason
+        frames = []
+    numbers = [frame.number for frame in frames]
     stride = min((b - a for a, b in itertools.pairwise(numbers)), default=1)
+    times = [frame.seconds for frame in frames]
+    if fps:
+        times = [(number - numbers[0]) / stride / fps for number in numbers]
+    elif len(frames) > 1 and times[-1]:
+        fps = (len(frames) - 1) / times[-1]
 
     def read() -> Frames:
-        for index, _, frame in read_frames(files):
-            number = numbers[index]
-            yield number, fps and (number - numbers[0]) / stride / fps, frame
+        for index, seconds, frame in read_frames(files):
+            if frames:
+                yield numbers[index], times[index], frame
+            else:
+                yield index, seconds, frame
 
     return InputClip(name, fps, count, facts, read, stride)
 

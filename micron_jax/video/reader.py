@@ -1,12 +1,14 @@
 """Frames of clips, one at a time: (number, seconds, frame); their rates and numbers."""
 
+import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
 
-from micron_jax.video.clip_files import ClipFiles, image_names, number_in
+from micron_jax.video.clip_files import ClipFiles
 from micron_jax.video.film import read_film, read_header
 from micron_jax.video.image_files import Unreadable, read_image
+from micron_jax.video.image_folder import list_frames
 
 Frames = Iterator[tuple[int, float | None, np.ndarray | Unreadable]]
 
@@ -16,8 +18,9 @@ def read_frames(clip: ClipFiles) -> Frames:
 
     Yields:
       (number, seconds, RGB uint8 [H, W, 3]). Seconds are a film's own, from its beginning; those
-      of images are unknown: None. In place of a frame stands `Unreadable` where it cannot be
-      decoded, where its size differs from the first one's, or, last, where a film breaks off.
+      of images are unknown, None, unless their names are times. In place of a frame stands
+      `Unreadable` where it cannot be decoded, where its size differs from the first one's, or,
+      last, where a film breaks off.
     """
     number, film = None, not clip.path.is_dir()
     frames = read_film(clip.path, clip.first or 0, clip.last) if film else _read_folder(clip)
@@ -42,30 +45,30 @@ def of_one_size(frames: Frames) -> Frames:
 def rate_and_length(clip: ClipFiles) -> tuple[float | None, int]:
     """Returns (frames per second, None where the files do not say; about how many frames)."""
     if clip.path.is_dir():
-        if clip.first is clip.last is None:
-            return clip.fps, clip.files
-        return clip.fps, sum(clip.holds(number_in(name)) for name in image_names(clip.path))
+        whole = clip.first is clip.last is None
+        return clip.fps, clip.files if whole else len(list_frames(clip))
     header = read_header(clip.path)
     end = header.count if clip.last is None else min(header.count, clip.last + 1)
     return clip.fps or header.fps, max(0, end - (clip.first or 0))
 
 
 def frame_numbers(folder: ClipFiles) -> list[int]:
-    """Returns the numbers in the names of a folder's images.
+    """Returns the numbers in the names of all of a folder's frames, in order.
 
-    Images are counted from 0 where two of them have one number, or one has none.
+    Frames are counted from 0 where the names tell no numbers.
+
+    Raises:
+      Unreadable: the names do not tell the order.
     """
-    numbers = [number_in(name) for name in image_names(folder.path)]
-    distinct = len(set(numbers)) == len(numbers) and min(numbers) >= 0
-    return numbers if distinct else list(range(folder.files))
+    whole = dataclasses.replace(folder, first=None, last=None)
+    return [frame.number for frame in list_frames(whole)]
 
 
 def _read_folder(clip: ClipFiles) -> Frames:
     try:
-        names = image_names(clip.path)
-    except OSError as error:
-        yield 0, None, Unreadable(f"cannot be opened: {error.strerror}")
+        frames = list_frames(clip)
+    except Unreadable as error:
+        yield 0, None, error
         return
-    for number, name in enumerate(names):
-        if clip.holds(number_in(name)):
-            yield number, None, read_image(clip.path / name)
+    for frame in frames:
+        yield frame.index, frame.seconds, read_image(clip.path / frame.name)

@@ -256,13 +256,32 @@ def test_truncated_frames(root, data, cut):
     assert (len(source), len(samples)) == (1, 1)
 
 
-def test_two_files_of_one_number(root, data):
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("img06.jpg", "two files of frame 6, img06.jpg and img6.jpg"),
+        ("reg_img6.jpg", "names of 2 kinds, as img1.jpg (11) and reg_img6.jpg (1)"),
+        ("img6 (1).jpg", "img6 (1).jpg is a copy of img6.jpg, by its name: remove it"),
+    ],
+)
+def test_a_folder_whose_numbers_are_unclear_is_skipped(root, data, name, reason):
     trees.write_casme2(root, [ROW("02", "EP01_01", 5, 6, 7), ROW("02", "EP01_02", 5, 6, 7)])
     folder = root / "CASME2-RAW" / "sub02" / "EP01_02"
-    shutil.copy(folder / "img6.jpg", folder / "reg_img6.jpg")
+    shutil.copy(folder / "img6.jpg", folder / name)
     build(root, data)
     (note,) = describe_clips(data, "casme2")["skipped"]
-    assert "two files of frame 6, img6.jpg and reg_img6.jpg" in note["reason"]
+    assert f"{folder}: {reason}" in note["reason"]
+
+
+def test_sheets_mean_the_number_that_varies(root, data):
+    trees.write_casme2(root, [ROW("02", "EP01_01", 5, 6, 7)])
+    folder = root / "CASME2-RAW" / "sub02" / "EP01_01"
+    for path in sorted(folder.iterdir()):
+        path.rename(path.with_name(f"{path.stem}_224.jpg"))
+    (folder / "cover.jpg").write_bytes((folder / "img1_224.jpg").read_bytes())
+    build(root, data)
+    source, _ = open_clips(data, "casme2")
+    assert list(source[0]["frames"]["number"]) == [5, 6, 7]
 
 
 def test_nothing_usable_leaves_nothing(root, data):

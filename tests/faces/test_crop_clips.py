@@ -14,7 +14,6 @@ from micron_jax.errors import UserError
 from micron_jax.faces import contact_sheet, crop, crop_clips, landmarks
 from micron_jax.faces.crop_clips import crop_all
 from micron_jax.video import clip_files, image_files
-from micron_jax.video.reader import frame_numbers
 
 SIZE = 64
 
@@ -181,11 +180,20 @@ def test_unreadable_frames_are_reported(source, tmp_path):
     assert crops["clips"][1]["frames"] == 2
 
 
-def test_doubled_numbers_are_counted_instead(tmp_path):
-    for name in ("1.png", "1.jpg", "2.png"):
-        drawn.write(tmp_path / "clip" / name, 1)
-    (clip,) = clip_files.find_clips(tmp_path)
-    assert frame_numbers(clip) == [0, 1, 2]
+def test_a_clip_whose_order_is_unknown_is_skipped(source, tmp_path):
+    for name in ("color_1.png", "ir_1.png"):
+        drawn.write(source / "two" / name, 1)
+    crops = crop_all(source, tmp_path / "out", size=SIZE)
+    (reason,) = [skip["reason"] for skip in crops["skipped"] if skip["clip"] == "two"]
+    assert reason.startswith("names of 2 kinds, as color_1.png (1) and ir_1.png (1): put each")
+
+
+def test_crops_have_the_number_that_varies(tmp_path):
+    for number in (9, 10, 11):
+        drawn.write(tmp_path / "in" / f"frame{number}_224.png", number)
+    crop_all(tmp_path / "in", tmp_path / "out", size=SIZE, kind="whole")
+    crops = sorted(path.name for path in (tmp_path / "out" / "images").glob("*.jpg"))
+    assert crops == ["10.jpg", "11.jpg", "9.jpg"]
 
 
 def test_a_clips_folder_holds_the_clip_alone():

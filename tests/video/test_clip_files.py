@@ -2,13 +2,7 @@ import pytest
 from helpers.films import gradient, write_image, write_video
 
 from micron_jax.errors import UserError
-from micron_jax.video.clip_files import find_clips, number_in
-
-
-def test_frames_are_counted_by_the_last_integer():
-    assert number_in("reg_img46.jpg") == 46
-    assert number_in("006_1_2_05561.jpg") == 5561
-    assert number_in("still.jpg") == -1
+from micron_jax.video.clip_files import find_clips
 
 
 def test_find_clips(tmp_path):

@@ -17,6 +17,8 @@ from etils import epath
 
 from micron_jax.files import write_whole
 from micron_jax.video import clip_files, reader
+from micron_jax.video.frame_order import order_frames
+from micron_jax.video.image_files import Unreadable
 
 BYTES_PER_FRAME = 20_000  # of a compressed video, about: a clip is not fetched to be counted
 
@@ -37,12 +39,13 @@ def clip_at(
     place = epath.Path(path)
     try:
         if place.is_dir():
-            names = clip_files.order_images(file.name for file in place.iterdir())
-            files = [place / name for name in names]
+            files = [place / name for name in _frame_names(place)]
         else:
             film = place.exists() and place.suffix.lower() in clip_files.VIDEOS
             files = [place] if film else []
         size = sum(file.stat().length for file in files)
+    except Unreadable as error:
+        raise ValueError(f"path: {path}: {error}") from None
     except Exception as error:  # every bucket's client has its own
         raise ValueError(f"path: {path} cannot be reached ({error})") from None
     if not files:
@@ -75,8 +78,12 @@ def at_hand(clip: clip_files.ClipFiles) -> Iterator[clip_files.ClipFiles]:
         copy = Path(scratch, clip.path.name)
         if clip.path.is_dir():
             copy.mkdir()
-            for name in clip_files.order_images(file.name for file in clip.path.iterdir()):
+            for name in _frame_names(clip.path):
                 (clip.path / name).copy(copy / name)
         else:
             clip.path.copy(copy)
         yield dataclasses.replace(clip, path=copy)
+
+
+def _frame_names(folder: epath.Path) -> list[str]:
+    return order_frames(clip_files.select_images(file.name for file in folder.iterdir())).names

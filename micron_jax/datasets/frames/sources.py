@@ -15,6 +15,8 @@ from pathlib import Path
 from micron_jax.datasets.frames import remote
 from micron_jax.errors import UserError
 from micron_jax.video import clip_files, reader
+from micron_jax.video.image_files import Unreadable
+from micron_jax.video.image_folder import list_frames
 
 COLUMNS = ("path", "first", "last", "fps", "name")
 
@@ -142,7 +144,11 @@ def _clip(folder: Path, row: dict) -> clip_files.ClipFiles:
 
 def _check_part(clip: clip_files.ClipFiles, first: int | None, last: int | None) -> None:
     if clip.path.is_dir():
-        end = max(clip_files.number_in(name) for name in clip_files.image_names(clip.path))
+        part = dataclasses.replace(clip, first=0)  # a part: its names must tell numbers
+        try:
+            end = list_frames(part)[-1].number
+        except Unreadable as error:
+            raise ValueError(f"path: {clip.path}: {error}") from None
     else:
         # What a video says of its length may be a few frames off: only a start beyond it is
         # certainly wrong, and an end beyond it is told when the clip breaks off.
