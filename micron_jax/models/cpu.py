@@ -100,8 +100,12 @@ class LayerNorm(nn.Module):
 
 
 def gelu(x):
-    """The exact GELU, x·Φ(x), by erf: `jax.nn.gelu` takes erfc, which costs more."""
-    return x * (0.5 + 0.5 * jax.lax.erf(x * np.asarray(0.5**0.5, x.dtype)))
+    """The exact GELU, x·Φ(x), in float32 inside.
+
+    By erf: `jax.nn.gelu` takes erfc, which costs more.
+    """
+    wide = x.astype(jnp.float32)
+    return (wide * (0.5 + 0.5 * jax.lax.erf(wide * np.float32(0.5**0.5)))).astype(x.dtype)
 
 
 def dot_general(x, kernel, dimension_numbers, precision=None):

@@ -106,8 +106,27 @@ def layer_norm(name: str, dtype) -> nn.Module:
 
 
 def gelu(x):
-    """The exact GELU, x·Φ(x), as PyTorch has it."""
-    return cpu.gelu(x) if cpu.is_target() else nn.gelu(x, approximate=False)
+    """The exact GELU, x·Φ(x), as PyTorch has it: in float32 inside, rounded to the dtype of `x`."""
+    return cpu.gelu(x) if cpu.is_target() else _gelu(x)
+
+
+@jax.custom_vjp
+def _gelu(x):
+    return _wide_gelu(x)
+
+
+def _wide_gelu(x):
+    return nn.gelu(x.astype(jnp.float32), approximate=False).astype(x.dtype)
+
+
+def _gelu_backward(x, gradient):
+    # Without the barrier XLA keeps float32 arrays of the forward pass, the widest of a block: a
+    # TPU's program of four MLPs in bfloat16 then takes 2,697 MiB instead of 1,719.
+    x = jax.lax.optimization_barrier(x)
+    return jax.vjp(_wide_gelu, x)[1](gradient)
+
+
+_gelu.defvjp(lambda x: (_wide_gelu(x), x), _gelu_backward)
 
 
 class SelfAttention(nn.Module):

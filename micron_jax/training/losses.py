@@ -118,13 +118,14 @@ def dino_agreement(student, teacher, center, *, student_temperature, teacher_tem
 
 
 def feature_spread(features):
-    """Spread of features [B, D] over the samples: 0 is collapse, 1 directions spread evenly.
+    """Spread of features [..., D] over the samples: 0 is collapse, 1 directions spread evenly.
 
     √D times the mean over axes of the standard deviation of the features at length one; it has no
-    gradient.
+    gradient. A mean of the spreads of parts is not that of the whole: a sample alone has none.
     """
     features = jax.lax.stop_gradient(features).astype(jnp.float32)
-    return jnp.sqrt(features.shape[-1]) * jnp.std(unit(features), axis=0).mean()
+    samples = tuple(range(features.ndim - 1))
+    return jnp.sqrt(features.shape[-1]) * jnp.std(unit(features), axis=samples).mean()
 
 
 def teacher_entropy(teacher, center, *, temperature):
@@ -137,8 +138,9 @@ def teacher_entropy(teacher, center, *, temperature):
 
 
 def update_center(center, teacher, *, momentum: float):
-    """Moving average of the center over the global batch: [1, K] and [B, 2, K] -> [1, K]."""
-    return center * momentum + teacher.mean(axis=(0, 1))[None] * (1 - momentum)
+    """Moving average of the center over the global batch: [1, K] and [..., 2, K] -> [1, K]."""
+    mean = teacher.mean(axis=tuple(range(teacher.ndim - 1)))
+    return center * momentum + mean[None] * (1 - momentum)
 
 
 def teacher_temperature(config: ObjectiveConfig, epoch):

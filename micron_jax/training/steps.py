@@ -14,6 +14,8 @@ from micron_jax.training import losses
 from micron_jax.training.losses import ObjectiveConfig
 from micron_jax.training.state import TrainState
 
+_OF_SAMPLES = ("cls", "teacher_out")  # parts that are arrays over the samples, no means of them
+
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
@@ -44,9 +46,10 @@ class Objective:
             `global` [B, 2, H, W, 3] and `local` [B, V, h, w, 3]; for motion see `make_views`.
 
         Returns:
-          The scalar loss, and the scalars `loss`, `reconstruction`, `agreement` (0 without one)
-          and, as they apply, `feature_spread`, `motion` and `teacher_entropy` (see `losses`), and
-          with DINO `teacher_out` [B, 2, K].
+          The scalar loss, and parts: the scalars `loss`, `reconstruction`, `agreement` (0 without
+          one) and, as they apply, `motion` and `teacher_entropy` (see `losses`), each of them a
+          mean over the samples; with an agreement `cls` [B, D], and with DINO `teacher_out`
+          [B, 2, K], for what only all samples of a batch together tell.
         """
         arguments = params, teacher, center, views, teacher_temperature
         total, parts = _sum(term(*arguments) for term in self.terms)
@@ -64,7 +67,7 @@ class Objective:
         parts = {"reconstruction": reconstruction, "agreement": jnp.zeros(())}
         total = config.reconstruction_weight * reconstruction
         if config.agreement != "none":
-            parts["feature_spread"] = losses.feature_spread(cls[:, 1])
+            parts["cls"] = cls[:, 1]
         if config.agreement == "mse":
             _, crop_cls = network.encode_views(views["local"], 0)
             parts["agreement"] = losses.mse_agreement(cls[:, 1], crop_cls)
@@ -127,9 +130,15 @@ class TrainStep:
     sequential: bool = False
 
     def __call__(self, state: TrainState, views: dict) -> tuple[TrainState, dict]:
-        """Returns (state, metrics): the scalars of `Objective.loss`, `grad_norm`, `update_norm`."""
+        """Returns (state, metrics), all of the whole batch, in however many parts it is computed.
+
+        The metrics are the scalars of `Objective.loss`, `grad_norm`, `update_norm` and, with an
+        agreement and more than one sample, `losses.feature_spread`.
+        """
         grads, parts = self.gradients(state, views)
-        metrics = {name: value for name, value in parts.items() if name != "teacher_out"}
+        metrics = {name: value for name, value in parts.items() if name not in _OF_SAMPLES}
+        if "cls" in parts and parts["cls"].size > parts["cls"].shape[-1]:
+            metrics["feature_spread"] = losses.feature_spread(parts["cls"])
         new = self.update(state, grads, parts)
         change = jax.tree.map(jnp.subtract, new.params, state.params)
         norms = {"grad_norm": optax.global_norm(grads), "update_norm": optax.global_norm(change)}
@@ -140,7 +149,10 @@ class TrainStep:
         return losses.teacher_temperature(self.objective.config, epoch)
 
     def gradients(self, state: TrainState, views: dict) -> tuple[dict, dict]:
-        """Returns (gradients of the params, parts), see `Objective.loss`."""
+        """Returns (gradients of the params, parts), see `Objective.loss`.
+
+        Of a batch that is computed in parts, arrays over the samples have one more axis in front.
+        """
         temperature = self.teacher_temperature(state)
         if self.accumulate == 1:
             return self._gradients(state, views, temperature)
@@ -155,10 +167,7 @@ class TrainStep:
 
         zeros = jax.tree.map(jnp.zeros_like, state.params)
         total, parts = jax.lax.scan(add, zeros, stacked)
-        parts = {
-            name: jnp.concatenate(part) if name == "teacher_out" else part.mean()
-            for name, part in parts.items()
-        }
+        parts = {n: part if n in _OF_SAMPLES else part.mean() for n, part in parts.items()}
         return jax.tree.map(lambda g: g / self.accumulate, total), parts
 
     def _gradients(self, state: TrainState, views: dict, temperature) -> tuple[dict, dict]:
