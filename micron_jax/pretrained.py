@@ -1,5 +1,6 @@
 """A trained Micron-BERT as an object with methods."""
 
+import dataclasses
 import functools
 import warnings
 from collections.abc import Callable
@@ -23,7 +24,9 @@ from micron_jax.models.micron_bert import MAP_KINDS, MicronBertModule, bound
 from micron_jax.training.losses import restore_patches
 
 
-def load(checkpoint: str | Path, *, weights: str = "student") -> "MicronBert":
+def load(
+    checkpoint: str | Path, *, weights: str = "student", dtype: str | None = None
+) -> "MicronBert":
     """Loads a checkpoint of any kind.
 
     Args:
@@ -32,13 +35,18 @@ def load(checkpoint: str | Path, *, weights: str = "student") -> "MicronBert":
         `.pth` of the PyTorch release; or such a folder on the Hugging Face Hub, `OWNER/NAME` or
         `OWNER/NAME@REVISION`. A local path wins over a name.
       weights: `student`, or `teacher`, its moving average, where training was with DINO.
+      dtype: of the computation, `float32`, or `bfloat16`, which is faster on TPUs and GPUs and
+        takes half the memory; None: that of the training. Parameters and results are float32.
 
     Raises:
-      UserError: no such checkpoint, or a damaged one, or one without a teacher.
+      UserError: no such checkpoint, or a damaged one, or one without a teacher; no such dtype.
     """
     path = locate(checkpoint)
     network = read(path, weights=weights)
-    return MicronBert(network, classifier.read(path, network.config))
+    head = classifier.read(path, network.config)
+    if dtype is not None:
+        network = dataclasses.replace(network, config=network.config.computed_in(dtype))
+    return MicronBert(network, head)
 
 
 class MicronBert:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import micron_jax
-from micron_jax.checkpoints import load
+from micron_jax.checkpoints import files, load
 from micron_jax.cli import main
 from micron_jax.errors import UserError
 
@@ -49,15 +49,29 @@ def test_old_names_of_the_map_warn(model, frames):
     np.testing.assert_array_equal(old, model.motion_map(*frames, kind="cosine"))
 
 
-def test_features_in_16_bits_are_those_in_32(run, model, frames):
-    weights = load.read(run)
-    assert weights.config.dtype == "float32"
-    half = dataclasses.replace(weights.config, dtype="bfloat16")
-    half = micron_jax.MicronBert(dataclasses.replace(weights, config=half))
+def test_load_computes_in_the_dtype_that_is_asked_for(run, model, frames):
+    assert model.config.dtype == "float32"
+    half = micron_jax.load(run, dtype="bfloat16")
+    assert half.config.dtype == "bfloat16"
+    for name, batches in (("features", frames[:1]), ("motion_map", frames)):
+        a, b = (np.asarray(getattr(m, name)(*batches)) for m in (model, half))
+        assert b.dtype == np.float32
+        assert 0 < np.abs(a - b).max() < 0.05 * np.abs(a).max()  # it was computed in 16 bits
     a, b = (np.asarray(m.features(frames[0])) for m in (model, half))
     cosine = (a * b).sum(-1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)
-    assert cosine.min() >= 0.999
-    assert cosine.min() < 1 - 1e-7  # it was computed in 16 bits
+    assert 0.999 <= cosine.min() < 1 - 1e-7
+
+
+def test_load_of_16_bits_computes_in_32_where_it_is_asked_for(model, run, frames, tmp_path):
+    weights = load.read(run)
+    config = dataclasses.replace(weights.config, dtype="bfloat16", attention="cudnn")
+    files.save(dataclasses.replace(weights, config=config), tmp_path / "half")
+    assert micron_jax.load(tmp_path / "half").config == config  # None: as it was trained
+    wide = micron_jax.load(tmp_path / "half", dtype="float32")
+    assert wide.config == model.config
+    np.testing.assert_array_equal(wide.features(frames[0]), model.features(frames[0]))
+    with pytest.raises(UserError, match="dtype='float16': choose one of float32, bfloat16"):
+        micron_jax.load(run, dtype="float16")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Extraction of features from clips into an output, which the same call goes on with."""
 
-import dataclasses
 import hashlib
 import time
 from collections.abc import Iterator
@@ -65,7 +64,7 @@ def extract(
     what = tuple(name for name in FEATURES if name in what)
     mesh = make_mesh(MeshConfig())
     batch_size = -(-batch // mesh.size) * mesh.size
-    config = _for_this_machine(weights.config, dtype)
+    config = weights.config.computed_in(dtype)
     settings = {
         "what": list(what),
         "delta": delta if "dma" in what else None,
@@ -153,12 +152,6 @@ def _part(gathered: list[tuple[Batch, dict]], before: int, delta: int) -> tuple:
         arrays["dma_rows"] = np.stack([last - delta, last], axis=1)
     notes = {name: column(name) for name in ("clips", "skipped", "dropped")}
     return arrays, notes, batches[-1].place
-
-
-def _for_this_machine(config, dtype: str):
-    fused = config.attention == "cudnn" and dtype == "bfloat16" and jax.default_backend() == "gpu"
-    attention = config.attention if fused or config.attention != "cudnn" else "auto"
-    return dataclasses.replace(config, dtype=dtype, attention=attention)
 
 
 def _digest(params: dict) -> str:

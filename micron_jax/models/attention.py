@@ -12,7 +12,8 @@ def attend(q, k, v, *, implementation: str = "auto"):
 
     Args:
       q, k, v: queries, [B, N, H, D], keys and values, [B, M, H, D].
-      implementation: `xla`, a batched product; `cudnn`, its fused kernel (NVIDIA, 16-bit floats);
+      implementation: `xla`, a batched product; `cudnn`, its fused kernel (NVIDIA, 16-bit floats),
+        which elsewhere means `auto`;
         `per_head`, one head of one sample at a time, which runs at twice the speed of the batched
         product on a CPU; `auto`, see `settle`. A loop over samples cannot be sharded over them: on
         several devices `per_head` gathers the batch.
@@ -39,11 +40,15 @@ def split_heads(qkv, *, heads: int, implementation: str = "auto"):
 
 
 def settle(implementation: str, *, platform: str = "", devices: int = 0) -> str:
-    """The implementation that `auto` stands for: `per_head` on a single CPU device, else `xla`."""
-    if implementation != "auto":
+    """The implementation that a word stands for: `auto` is `per_head` on a single CPU, else `xla`.
+
+    `cudnn` is `auto` where there is no NVIDIA GPU: a checkpoint that was trained with it computes
+    anywhere.
+    """
+    platform = platform or cpu.target_platform()
+    if implementation != "auto" and (implementation != "cudnn" or platform == "gpu"):
         return implementation
-    one_cpu = (platform or cpu.target_platform()) == "cpu" and (devices or jax.device_count()) == 1
-    return "per_head" if one_cpu else "xla"
+    return "per_head" if platform == "cpu" and (devices or jax.device_count()) == 1 else "xla"
 
 
 def attention_weights(q, k, *, scale: float):

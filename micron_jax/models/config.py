@@ -5,6 +5,8 @@ from typing import ClassVar
 
 from micron_jax.checks import at_least, choose, require
 
+DTYPES = ("float32", "bfloat16")  # of the computation
+
 # Widths, depths and heads by name. `small` is the release's `mae_vit_small_patch8` (models/mae.py,
 # line 703); `base` and `large` are ViT-B and ViT-L with MAE's decoder; `tiny` is for demonstration.
 _DECODER = dict(decoder_width=512, decoder_depth=8, decoder_heads=16)
@@ -97,7 +99,7 @@ class ModelConfig:
             poi=("none", "cosine"),
             attention=("auto", "xla", "cudnn", "per_head"),
             blocks=("unrolled", "scanned"),
-            dtype=("float32", "bfloat16"),
+            dtype=DTYPES,
             remat=("none", "dots", "blocks"),
         )
         at_least("config.model", self, img_size=1, patch_size=1, width=1, heads=1)
@@ -132,6 +134,16 @@ class ModelConfig:
     def grid(self) -> int:
         """Patches along a side."""
         return self.img_size // self.patch_size
+
+    def computed_in(self, dtype: str) -> "ModelConfig":
+        """The same network, computed in another dtype; cuDNN's attention has 16 bits only.
+
+        Raises:
+          UserError: no such dtype.
+        """
+        choose("", {"dtype": dtype}, dtype=DTYPES)
+        wide = self.attention == "cudnn" and dtype == "float32"
+        return dataclasses.replace(self, dtype=dtype, attention="auto" if wide else self.attention)
 
     @classmethod
     def of_size(cls, size: str, **fields) -> "ModelConfig":

@@ -98,8 +98,7 @@ def compare(weights: Weights, recording: Recording) -> Iterator[Check]:
             f"{recording.source}: holds other weights than the checkpoint (first {differing[0]}, "
             f"{len(differing)} of {len(here)} in all): compare with the checkpoint it was made from"
         )
-    exact = dataclasses.replace(weights.config, dtype="float32", attention="auto")
-    weights = dataclasses.replace(weights, config=exact)
+    weights = dataclasses.replace(weights, config=weights.config.computed_in("float32"))
     # Where the device has faster products than float32's, they are not what is compared.
     with jax.default_matmul_precision("highest"):
         yield from _compare_layers(layer_outputs.outputs(weights, recording.views), recording)

@@ -32,6 +32,8 @@ def test_every_implementation_is_softmax_attention(qkv, implementation):
         ("auto", "tpu", 1, "xla"),
         ("auto", "gpu", 1, "xla"),
         ("cudnn", "gpu", 1, "cudnn"),
+        ("cudnn", "cpu", 1, "per_head"),  # trained with it, and computed anywhere
+        ("cudnn", "tpu", 4, "xla"),
         ("per_head", "tpu", 4, "per_head"),
     ],
 )
