@@ -1,9 +1,12 @@
 """Annotations of micro-expressions, and the reader of a benchmark's sheet by column names."""
 
 import dataclasses
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from micron_jax.datasets.sheets import open_workbook
+from micron_jax.datasets.sheets.cells import Sheet, column_name
 from micron_jax.errors import UserError
 
 HEADER_WITHIN = 40  # lines: SAMM's sheet has 13 lines of notes before its header
@@ -36,32 +39,29 @@ class Sample:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One line of a sheet: `number` as a spreadsheet shows it, `cells` by our names, as text."""
+    """One line of a sheet: `number` as a spreadsheet shows it, `cells` by our names, as text.
+
+    `faults` holds, by our names, why a cell is not what its author typed.
+    """
 
     number: int
     cells: Mapping[str, str]
+    faults: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __getitem__(self, name: str) -> str:
         return self.cells.get(name, "")
 
 
-def as_text(cell: object) -> str:
-    """Returns a cell as the sheet shows it: 5.0 -> `5`, `006` -> `006`, an empty cell -> ``."""
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    return "" if cell is None else str(cell).strip()
-
-
 def sheet_names(path: Path) -> list[str]:
-    """Returns the names of a workbook's sheets, .xls or .xlsx; UserError if it is damaged."""
-    return list(_workbook(path).sheet_names)
+    """Returns the names of a file's sheets, [""] of an exported table; UserError if damaged."""
+    return open_workbook(path).names
 
 
 def missing_columns(
     path: Path, sheet: str, columns: Mapping[str, tuple[str, ...]], optional: tuple[str, ...] = ()
 ) -> list[str]:
     """Returns the faults of a sheet's columns: [`no column 'Subject'`, ...]."""
-    return _header(_workbook(path).get_sheet_by_name(sheet).to_python(), columns, optional)[2]
+    return _header(open_workbook(path).sheet(sheet), columns, optional).faults
 
 
 def read_rows(
@@ -70,65 +70,87 @@ def read_rows(
     """Reads a sheet by the names of its columns; header and columns may stand anywhere.
 
     Args:
-      path: .xls or .xlsx.
+      path: a workbook or an exported table (`sheets.SUFFIXES`).
+      sheet: its name; empty for an exported table.
       columns: our name -> the headings that mean it (case and outer spaces do not matter).
       optional: those of ours that may be missing.
 
     Returns:
-      The rows below the header, without those that are empty in all these columns.
+      The rows below the header, without those that are empty in all these columns; hidden rows,
+      too.
 
     Raises:
-      UserError: the workbook cannot be read; a column is missing or is there twice.
+      UserError: the workbook cannot be read; a column is missing or is there twice; the file
+        holds no result of a formula.
     """
-    # Leading empty lines stay, so that the numbers are those of the spreadsheet.
-    table = _workbook(path).get_sheet_by_name(sheet).to_python(skip_empty_area=False)
-    line, places, missing = _header(table, columns, optional)
-    if missing:
-        header = ", ".join(text for text in map(as_text, table[line] if table else []) if text)
-        raise UserError(f"{path}, sheet {sheet}: {missing[0]}; its header reads: {header or '-'}")
+    table = open_workbook(path).sheet(sheet)
+    where = f"{path}, sheet {sheet}" if sheet else str(path)
+    header = _header(table, columns, optional)
+    if header.faults:
+        texts = [" ".join(cell.text.split()) for cell in table.rows.get(header.line, {}).values()]
+        raise UserError(f"{where}: {header.faults[0]}; its header reads: {', '.join(texts) or '-'}")
     rows = []
-    for number, cells in enumerate(table[line + 1 :], line + 2):
-        named = {name: as_text(cells[place]) for name, place in places.items()}
-        if any(named.values()):
-            rows.append(Row(number, named))
+    for number in sorted(line for line in table.rows if line > header.line):
+        cells = table.rows[number]
+        named = {name: cells[place] for name, place in header.places.items() if place in cells}
+        for name, cell in named.items():
+            if cell.uncomputed:
+                place = f"{column_name(header.places[name])}{number}"
+                raise UserError(
+                    f"{where}, cell {place}: the file holds a formula ({cell.text}) without its "
+                    "result: open it in Excel or LibreOffice and save it"
+                )
+        if named:
+            faults = {
+                name: f"cell {column_name(header.places[name])}{number} is {cell.fault}"
+                for name, cell in named.items()
+                if cell.fault
+            }
+            rows.append(Row(number, {name: cell.text for name, cell in named.items()}, faults))
     if not rows:
-        raise UserError(f"{path}, sheet {sheet}: no line below its header (line {line + 1})")
+        raise UserError(f"{where}: no line below its header (line {header.line})")
     return rows
 
 
-def _plain(heading: object) -> str:
-    # Inner spaces count: OnsetFrame is CASME II's, Onset Frame SAMM's.
-    return " ".join(as_text(heading).casefold().split())
+def hidden_rows(path: Path, sheet: str, rows: Sequence[Row]) -> int:
+    """Returns how many of these rows the sheet hides, by a filter or by hand."""
+    hidden = open_workbook(path).sheet(sheet).hidden_rows
+    return sum(row.number in hidden for row in rows)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Header:
+    """The line with the most of the headings: its number, our name -> column, and its faults."""
+
+    line: int
+    places: Mapping[str, int]
+    faults: list[str]
 
 
 def _header(
-    table: list[list], columns: Mapping[str, tuple[str, ...]], optional: tuple[str, ...]
-) -> tuple[int, dict[str, int], list[str]]:
-    """Returns (index of the line with most of the headings, name -> place, its faults)."""
-    best: tuple[int, dict[str, int], list[str]] = (
-        0,
-        {},
-        [f"no column {names[0]!r}" for names in columns.values()],
-    )
-    for line, cells in enumerate(table[:HEADER_WITHIN]):
-        texts = [_plain(cell) for cell in cells]
+    table: Sheet, columns: Mapping[str, tuple[str, ...]], optional: tuple[str, ...]
+) -> _Header:
+    best = _Header(1, {}, [f"no column {names[0]!r}" for names in columns.values()])
+    for line in sorted(table.rows)[:HEADER_WITHIN]:
+        texts = {place: _headings(cell.text) for place, cell in table.rows[line].items()}
         places, faults = {}, []
         for name, headings in columns.items():
-            matches = [place for place, text in enumerate(texts) if text in map(_plain, headings)]
+            meant = set().union(*map(_headings, headings))
+            matches = [place for place, text in texts.items() if text & meant]
             if len(matches) == 1:
                 places[name] = matches[0]
             elif matches or name not in optional:
                 count = "two columns" if matches else "no column"
                 faults.append(f"{count} {headings[0]!r}")
-        if len(places) > len(best[1]):
-            best = (line, places, faults)
+        if len(places) > len(best.places):
+            best = _Header(line, places, faults)
     return best
 
 
-def _workbook(path: Path):
-    from python_calamine import CalamineError, CalamineWorkbook
+def _headings(text: str) -> set[str]:
+    """Returns how a heading may be meant; a line break in it is a space, or none.
 
-    try:
-        return CalamineWorkbook.from_path(path)
-    except (CalamineError, OSError) as error:
-        raise UserError(f"{path} cannot be read as a spreadsheet ({error})") from None
+    Inner spaces count: OnsetFrame is CASME II's, Onset Frame SAMM's.
+    """
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    return {" ".join(form.split()) for form in (plain, plain.replace("\n", ""))}

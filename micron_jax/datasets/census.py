@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from micron_jax.datasets.annotations import Sample
 from micron_jax.datasets.protocols import SETS, Counts, Protocol, apply, emotion_of, is_clip
+from micron_jax.datasets.subjects import person, respelled
 
 NUMBERED = {"casme2": range(1, 27)}  # sets whose subjects are numbered without a gap
 NAMED = 12  # samples or subjects a line names at most
@@ -30,7 +31,7 @@ def count(
     """Counts clips, each (set, subject, class), of each set."""
     clips = list(clips)
     number = collections.Counter((name, label) for name, _, label in clips)
-    subjects = {(name, subject) for name, subject, _ in clips}
+    subjects = {person(name, subject) for name, subject, _ in clips}
     people = collections.Counter(name for name, _ in subjects)
     return {
         name: Counts({label: number[name, label] for label in classes}, people[name])
@@ -50,7 +51,7 @@ def differences(
     lines = []
     for name, expected in protocol.expected.items():
         number = counts[name].samples if name in counts else {}
-        whole = [sample for sample in samples if sample.dataset == name]
+        whole = respelled([sample for sample in samples if sample.dataset == name])
         if not whole and not any(number.values()):
             lines.append(f"{name}: no samples, expected {sum(expected.samples.values())}")
             continue
@@ -85,6 +86,7 @@ def compare_set(name: str, samples: Sequence[Sample]) -> list[str]:
     """Lines on where a set differs from a complete copy of it, all emotions; none if unknown."""
     if name not in SETS:
         return []
+    samples = respelled(samples)
     number = collections.Counter(emotion_of(sample) for sample in samples)
     complete = SETS[name].samples
     lines = [
@@ -121,7 +123,7 @@ def _not_removed(protocol: Protocol, name: str, samples: Sequence[Sample]) -> li
 
 
 def _faults(name: str, samples: Sequence[Sample]) -> list[str]:
-    """Faults of any set: clips listed twice, one subject written in two ways, gaps."""
+    """Faults of any set: clips listed twice, subjects whose names are nearly equal, gaps."""
     times = collections.Counter(sample.clip for sample in samples)
     lines = [f"{name}: {clip} is listed {n} times" for clip, n in times.items() if n > 1]
     spellings = collections.defaultdict(set)

@@ -15,6 +15,7 @@ from micron_jax.datasets.census import compare, compare_set
 from micron_jax.datasets.clips import describe_clips, open_clips
 from micron_jax.datasets.leakage import corpus_report
 from micron_jax.datasets.protocols import PROTOCOLS, Protocol, find
+from micron_jax.datasets.subjects import respelled
 from micron_jax.datasets.survey import Survey
 from micron_jax.errors import UserError
 
@@ -80,6 +81,7 @@ def check_clips(
         raise UserError(
             f"{name}: {len(source)} records, but {len(samples)} samples: build the set again"
         )
+    samples = respelled(samples)
     empty: list[int] = []
     result = survey.survey(
         _clip_parts(source, empty, tqdm(total=len(samples), unit=" clips", desc=name))
@@ -93,6 +95,7 @@ def check_clips(
         "emotions": dict(collections.Counter(s.emotion for s in samples).most_common()),
         "clips_of_subject": dict(sorted(subjects.items())),
         **_frame_facts(result, [sample.clip for sample in samples]),
+        "apex_is_onset": [sample.clip for sample in samples if sample.apex == sample.onset],
         "differences": compare_set(name, samples),
         "protocols": [_protocol_report(protocol, everything) for protocol in protocols],
     }
@@ -162,6 +165,7 @@ def lines(report: Mapping[str, Any]) -> list[str]:
         ("unreadable frames", "unreadable"),
         ("clips that share identical frames", "duplicates"),
         ("records in another clip's place", "misplaced"),
+        ("clips whose apex is their onset (two equal frames, no motion)", "apex_is_onset"),
         ("skipped when built", "skipped"),
         ("clips with gaps", "gaps"),
         ("mended when built", "mended"),

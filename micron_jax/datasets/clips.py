@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from micron_jax.datasets.annotations import Sample
+from micron_jax.datasets.subjects import person, respelled
 from micron_jax.errors import UserError
 
 VERSION, SPLIT = "1.0.0", "train"
@@ -34,7 +35,8 @@ def describe_clips(
       {"folder": Path, "keep": `pair` or `clip`, "clips": int, "subjects": int, "emotions": {as
       written: count}, "frames": int, "bytes": int, "sheet": {"file", "sheet", "sha256"},
       "mended": [{"clip", "row", "field", "was", "now", "reason"}], "skipped" and "gaps":
-      [{"clip", "row", "reason"}], "notes": [str], "recipe": how it was built}.
+      [{"clip", "row", "reason"}], "apex_is_onset": [clips with two equal frames], "notes": [str],
+      "recipe": how it was built}.
     """
     keep = built_keep(data_dir, name, keep)
     if keep is None:
@@ -49,7 +51,8 @@ def describe_clips(
         "folder": folder,
         "keep": keep,
         "clips": len(samples),
-        "subjects": len({sample["subject"] for sample in samples}),
+        "subjects": len({person(name, sample["subject"]) for sample in samples}),
+        "apex_is_onset": [s["clip"] for s in samples if s["apex"] == s["onset"]],
         "emotions": dict(Counter(sample["emotion"] for sample in samples).most_common()),
         "bytes": info.splits[SPLIT].num_bytes,
     }
@@ -88,4 +91,4 @@ def open_clips(
 
     builder = tfds.builder_from_directory(set_folder(data_dir, name, form))
     samples = [Sample(**sample) for sample in builder.info.metadata["samples"]]
-    return builder.as_data_source(SPLIT), samples
+    return builder.as_data_source(SPLIT), respelled(samples)

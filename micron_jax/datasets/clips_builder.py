@@ -94,7 +94,7 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             mended=self._plan.mended,
             skipped=self._skipped,
             gaps=self._plan.gaps,
-            notes=list(self.spec.notes),
+            notes=[*self.spec.notes, *self._plan.notes],
         )
 
     def _shard(self, numbers: range) -> Iterator[tuple[int, dict]]:

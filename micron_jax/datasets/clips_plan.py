@@ -7,8 +7,9 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from micron_jax.datasets.annotations import Sample, read_rows
+from micron_jax.datasets.annotations import Sample, hidden_rows, read_rows
 from micron_jax.datasets.clipset import MIDDLE, ClipSet, Entry, number
+from micron_jax.datasets.subjects import person, usual_spellings
 from micron_jax.datasets.vendor_files import IMAGES, Frames, Tree, find_sheet, sha256_of, walk
 from micron_jax.errors import UserError
 from micron_jax.video.frame_order import UNNUMBERED, order_frames
@@ -37,6 +38,7 @@ class Plan:
       gaps: [{"clip", "row", "reason"}] of clips that stay although frames are missing in them.
       sheet: {"file", "sheet", "sha256"}; the file's name is the sheet's version.
       prefix: the folder above the frames.
+      notes: on the sheet as a whole, for the user.
     """
 
     planned: list[Planned]
@@ -45,6 +47,7 @@ class Plan:
     gaps: list[dict]
     sheet: dict[str, str]
     prefix: Path
+    notes: list[str]
 
     def fingerprint(self) -> str:
         """Returns a hash of the samples, their files and sizes, but not of where they lie."""
@@ -79,7 +82,8 @@ def plan(
     tree = walk(source)
     if sheet and not sheet.is_file():
         raise UserError(f"{sheet} is not a file; sheet must name a workbook")
-    entries, about = _entries(spec, tree, sheet, others)
+    entries, about, notes = _entries(spec, tree, sheet, others)
+    notes += _one_spelling(spec, entries)
     mended = [note for entry in entries for note in _mend(spec, entry)]
     place = Frames(spec, tree, entries, _below(tree.root, frames))
     done: dict[int, Planned] = {}
@@ -94,8 +98,8 @@ def plan(
             done[index] = item
         else:
             faulty[index] = (entry, reason)
-    for notes, indices in _apply_rules(spec, faulty, place):
-        mended += notes
+    for changes, indices in _apply_rules(spec, faulty, place):
+        mended += changes
         for index in indices:
             item, reason = _check(spec, entries[index], place, keep)
             if item:
@@ -112,17 +116,21 @@ def plan(
         first = "; ".join(f"row {n['row']}, {n['clip']}: {n['reason']}" for n in skipped[:3])
         raise UserError(f"none of the {len(entries)} samples of {spec.name} can be used ({first})")
     gaps = [gap for item in planned if keep == "clip" and (gap := _gap(item))]
-    return Plan(planned, mended, skipped, gaps, about, place.prefix)
+    return Plan(planned, mended, skipped, gaps, about, place.prefix, notes)
 
 
 def _entries(
     spec: ClipSet, tree: Tree, sheet: Path | None, others: Iterable[ClipSet]
-) -> tuple[list[Entry], dict[str, str]]:
+) -> tuple[list[Entry], dict[str, str], list[str]]:
+    """Returns (entries, {"file", "sheet", "sha256"}, notes)."""
     if workbook := find_sheet(spec, tree, sheet, others):
         path, name = workbook
         rows = read_rows(path, name, spec.columns, spec.optional)
         about = {"file": path.name, "sheet": name, "sha256": sha256_of(path)}
-        return [entry for row in rows for entry in spec.entries(row)], about
+        count = hidden_rows(path, name, rows)
+        notes = [f"{count} of the sheet's {len(rows)} rows are hidden in it; they are read, too"]
+        entries = [entry for row in rows for entry in spec.entries(row)]
+        return entries, about, notes if count else []
     folders = sorted(path for paths in tree.folders.values() for path, full in paths if full)
     entries = []
     for folder in folders:
@@ -131,7 +139,23 @@ def _entries(
             entries.append(entry)
     if not entries:
         raise UserError(f"no sheet and no folder of clips of {spec.name} below {tree.root}")
-    return entries, {"file": "", "sheet": "", "sha256": ""}
+    return entries, {"file": "", "sheet": "", "sha256": ""}, []
+
+
+def _one_spelling(spec: ClipSet, entries: list[Entry]) -> list[str]:
+    """Writes each subject in one way; returns notes on those that the sheet writes in several."""
+    names = usual_spellings((spec.name, entry.subject) for entry in entries)
+    ways: dict[str, dict[str, int]] = {}  # subject -> as the sheet writes it -> its first row
+    for entry in entries:
+        entry.subject = names[person(spec.name, entry.subject)]
+        written = entry.row["subject"] or entry.subject
+        ways.setdefault(entry.subject, {}).setdefault(written, entry.row.number)
+    return [
+        f"subject {subject} is written in {len(rows)} ways, taken for one person: "
+        + ", ".join(f"{text!r} (row {row})" for text, row in rows.items())
+        for subject, rows in ways.items()
+        if len(rows) > 1
+    ]
 
 
 def _below(root: Path, frames: Path | None) -> Path | None:
@@ -145,6 +169,8 @@ def _below(root: Path, frames: Path | None) -> Path | None:
 
 def _mend(spec: ClipSet, entry: Entry) -> list[dict]:
     notes = []
+    if fault := entry.row.faults.get("action_units"):
+        notes.append(_mended(entry, "action_units", "", fault))
     for mend in spec.mends:
         was = getattr(entry, mend.field)
         faulty = _faulty(entry, mend.field) if mend.was is None else was.casefold() == mend.was
@@ -184,14 +210,8 @@ def _apply_rules(
 
 def _check(spec: ClipSet, entry: Entry, place: Frames, keep: str) -> tuple[Planned | None, str]:
     """Returns (the entry's part of the plan, "") or (None, why it cannot be used)."""
-    for field in ("subject", "emotion"):
-        if not getattr(entry, field):
-            return None, f"no {field}"
-    if not spec.knows(entry.emotion):
-        return None, f"unknown emotion {entry.emotion!r}"
-    for field in FIELDS:
-        if _value(entry, field) is None:
-            return None, f"{field} {getattr(entry, field)!r} is no frame number"
+    if reason := _unreadable(spec, entry):
+        return None, reason
     onset, apex, offset = (_value(entry, field) for field in FIELDS)
     if offset < onset:
         return None, f"offset {offset} before onset {onset}"
@@ -218,6 +238,23 @@ def _check(spec: ClipSet, entry: Entry, place: Frames, keep: str) -> tuple[Plann
     rest = (entry.emotion, entry.action_units, onset, apex, offset, spec.fps)
     sample = Sample(spec.name, entry.clip, entry.subject, *rest)
     return Planned(sample, entry.row.number, folder, [(n, files[n]) for n in numbers]), ""
+
+
+def _unreadable(spec: ClipSet, entry: Entry) -> str:
+    """Returns why a cell of the entry's row cannot be used; empty if all can."""
+    faults = entry.row.faults
+    for field in ("subject", "clip", "emotion"):
+        if field in faults:
+            return f"{field}: {faults[field]}"
+        if not getattr(entry, field):
+            return f"no {field}"
+    if not spec.knows(entry.emotion):
+        return f"unknown emotion {entry.emotion!r}"
+    for field in FIELDS:
+        if _value(entry, field) is None:
+            why = f": {faults[field]}" if field in faults else ""
+            return f"{field} {getattr(entry, field)!r} is no frame number{why}"
+    return ""
 
 
 def _value(entry: Entry, field: str) -> int | None:

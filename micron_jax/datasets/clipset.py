@@ -139,12 +139,10 @@ HEADINGS = columns(
 )
 
 
-def padded(text: str, width: int) -> str:
-    """Returns a subject's number as the folders write it: `1` -> `01`."""
-    return text.zfill(width) if text.isdigit() else text
-
-
 def number(text: str) -> int | None:
-    """Returns a frame number: 46 for `46` and `46.0`, None for `/`, `` and `-1`."""
-    digits = re.fullmatch(r"(\d+)(\.0+)?", text)
+    """Returns a frame number: 46 for `46`, `46.0` and `46,0`, None for `/`, `` and `-1`.
+
+    `1.000` is 1 for some and 1,000 for others: None.
+    """
+    digits = re.fullmatch(r"(\d+)(?:[.,](?:0{1,2}|0{4,}))?", text)
     return int(digits[1]) if digits else None

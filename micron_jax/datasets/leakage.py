@@ -7,6 +7,7 @@ lists the clips for a person to look at.
 """
 
 import re
+import unicodedata
 from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from micron_jax.data.pairs import Clip
+from micron_jax.datasets.subjects import key
 from micron_jax.datasets.survey import CHUNK, digest, read_records
 
 # The subject in a path, in lower case; the group is the subject.
@@ -53,13 +55,13 @@ def subjects_in(
       subject -> its clips, in their order; only subjects that appear.
     """
     pattern = re.compile(SUBJECT.get(dataset, FOLDER))
-    key = _number if dataset in SUBJECT else str.lower
-    subject_of = {key(subject): subject for subject in subjects}
+    subject_of = {key(dataset, subject): subject for subject in subjects}
     above = PurePath(source.replace("\\", "/")).parts[-SOURCE_PARTS:] if source else ()
     clips_of: dict[str, list[str]] = {}
     for clip in clips:
-        path = re.sub(VIDEO, "", "/".join((*above, *PurePath(clip).parts)).lower())
-        for part in dict.fromkeys(key(text) for text in pattern.findall(path)):
+        path = "/".join((*above, *PurePath(clip).parts))
+        path = re.sub(VIDEO, "", unicodedata.normalize("NFKC", path).lower())
+        for part in dict.fromkeys(key(dataset, text) for text in pattern.findall(path)):
             if part in subject_of:
                 clips_of.setdefault(subject_of[part], []).append(clip)
     return {subject: clips_of[subject] for subject in sorted(clips_of)}
@@ -108,9 +110,3 @@ def _equal_clips(digests: np.ndarray, source: Any, clips: Sequence[Clip]) -> dic
                 name = plain_name(clip.name, runs)
                 equal[name] = equal.get(name, 0) + count
     return equal
-
-
-def _number(subject: str) -> int | str:
-    """Returns 1 for `01`, `sub01`, `spNO.1` and `1`; a subject without a number is its text."""
-    digits = re.findall(r"\d+", subject)
-    return int(digits[-1]) if digits else subject.strip().lower()

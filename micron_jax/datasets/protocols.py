@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping
 
 from micron_jax.checks import did_you_mean
 from micron_jax.datasets.annotations import Sample
+from micron_jax.datasets.subjects import spelled
 from micron_jax.errors import UserError
 
 THREE = ("negative", "positive", "surprise")
@@ -180,8 +181,8 @@ def is_clip(sample: Sample, dataset: str, clip: str) -> bool:
 
 
 def subject_of(sample: Sample) -> str:
-    """Returns `set/subject`: equal numbers in two sets are two people."""
-    return f"{sample.dataset}/{sample.subject}"
+    """Returns `set/subject`, in the set's spelling: equal numbers in two sets are two people."""
+    return f"{sample.dataset}/{spelled(sample.dataset, sample.subject)}"
 
 
 def apply(protocol: Protocol, samples: Iterable[Sample]) -> list[tuple[Sample, int]]:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from micron_jax.datasets.annotations import missing_columns, read_rows, sheet_names
 from micron_jax.datasets.clipset import ClipSet, Entry
+from micron_jax.datasets.sheets import SUFFIXES, open_workbook
 from micron_jax.errors import UserError
 
 IMAGES = (".bmp", ".jpeg", ".jpg", ".png")
-WORKBOOKS = (".xls", ".xlsx")
+WORKBOOK = ".xls*"  # the end of a pattern: any of `SUFFIXES`, for sheets are exported, too
 
 
 @dataclasses.dataclass
@@ -54,7 +55,7 @@ def walk(root: Path) -> Tree:
         visited.add(real)
         below[:] = sorted(b for b in below if not b.startswith(".") and b.casefold() != "depth")
         folder, shown = Path(name), [file for file in files if not file.startswith((".", "~$"))]
-        tree.workbooks += [folder / f for f in shown if Path(f).suffix.lower() in WORKBOOKS]
+        tree.workbooks += [folder / f for f in shown if Path(f).suffix.lower() in SUFFIXES]
         pictures = any(Path(file).suffix.lower() in IMAGES for file in shown)
         tree.folders[canonical(folder.name)].append((folder, pictures))
     tree.workbooks.sort()
@@ -81,21 +82,22 @@ def find_sheet(
         near = _nearest(spec.sheet_files[0], [path.name for path in tree.workbooks])
         raise UserError(
             f"no sheet of {spec.name} below {tree.root}: looked for {patterns} (nearest match: "
-            f"{near or 'none, there is no .xls or .xlsx'}); mend source or sheet; "
+            f"{near or 'none, there is no .xls, .xlsx or .csv'}); mend source or sheet; "
             f"`micron-jax data list {spec.name}` shows the layout"
         )
     named = [(path, sheet) for path in files for sheet in _sheets(path, spec)]
     fits = [pair for pair in named if not missing_columns(*pair, spec.columns, spec.optional)]
-    # Copies of one workbook are no question.
+    # A hidden sheet is seldom the one that is meant, and copies of one workbook are no question.
+    fits = [pair for pair in fits if open_workbook(pair[0]).sheet(pair[1]).visible] or fits
     fits = list({sha256_of(path) + sheet: (path, sheet) for path, sheet in reversed(fits)}.values())
     if len(fits) == 1:
         return fits[0]
     if fits:
         (a, sheet_a), (b, sheet_b) = fits[-1], fits[-2]
-        raise UserError(
-            f"two sheets fit {spec.name}: {a} ({sheet_a}) and {b} ({sheet_b}); "
-            "name one workbook by sheet"
-        )
+        mend = "name one workbook by sheet"
+        if a == b:
+            mend = "delete or hide the one that is not meant"
+        raise UserError(f"two sheets fit {spec.name}: {a} ({sheet_a}) and {b} ({sheet_b}); {mend}")
     if not named:
         if spec.without_sheet:
             return None
@@ -181,7 +183,7 @@ class Frames:
 def _sheets(path: Path, spec: ClipSet) -> list[str]:
     tokens = re.split(r"[^a-z0-9]+", path.stem.casefold())
     names = sheet_names(path)
-    if not spec.sheets:
+    if not spec.sheets or names == [""]:  # an exported table has no name
         return names
     titles = [sheet.casefold() for sheet in spec.sheets]
     matches = [name for name in names if name.strip().casefold() in titles]
@@ -189,7 +191,13 @@ def _sheets(path: Path, spec: ClipSet) -> list[str]:
 
 
 def _named_as(path: Path, spec: ClipSet) -> bool:
-    return any(fnmatch.fnmatchcase(path.name.casefold(), pattern) for pattern in spec.sheet_files)
+    name = path.name.casefold()
+    stem = name.removesuffix(path.suffix.casefold())
+    return any(
+        fnmatch.fnmatchcase(name, pattern)
+        or fnmatch.fnmatchcase(stem, pattern.removesuffix(WORKBOOK))
+        for pattern in spec.sheet_files
+    )
 
 
 def _nearest(name: str, names: list[str]) -> str:

@@ -8,7 +8,8 @@ import numpy as np
 
 from micron_jax.checks import choose
 from micron_jax.datasets.annotations import Sample
-from micron_jax.datasets.protocols import Protocol, subject_of
+from micron_jax.datasets.protocols import Protocol
+from micron_jax.datasets.subjects import person, usual_spellings
 from micron_jax.errors import UserError
 
 Labeled = Sequence[tuple[Sample, int]]  # samples with their class indices: `protocols.apply`
@@ -137,13 +138,17 @@ def k_fold(labeled: Labeled, k: int, seed: int = 0) -> list[Fold]:
 def shared_ids(labeled: Labeled) -> list[str]:
     """Returns subject ids that stand in several sets, sorted: they are different people."""
     homes: dict[str, set[str]] = {}
-    for sample, _ in labeled:
-        homes.setdefault(sample.subject, set()).add(sample.dataset)
+    for name in _subjects(labeled):
+        dataset, _, subject = str(name).partition("/")
+        homes.setdefault(subject, set()).add(dataset)
     return sorted(subject for subject, sets in homes.items() if len(sets) > 1)
 
 
 def _subjects(labeled: Labeled) -> np.ndarray:
-    return np.array([subject_of(sample) for sample, _ in labeled])
+    """Returns `set/subject` of each sample; two spellings of one person are one."""
+    people = [(sample.dataset, sample.subject) for sample, _ in labeled]
+    names = usual_spellings(people)
+    return np.array([f"{who[0]}/{names[person(*who)]}" for who in people])
 
 
 def _fold(name: str, train: np.ndarray, test: np.ndarray) -> Fold:

@@ -15,6 +15,7 @@ from micron_jax.datasets import protocols
 from micron_jax.datasets.census import Comparison, compare
 from micron_jax.datasets.face_pairs import Opened, open_protocol, read_pairs
 from micron_jax.datasets.protocols import Protocol
+from micron_jax.datasets.subjects import person
 from micron_jax.errors import UserError
 from micron_jax.evaluation.run_files import Run, protocol_record, write_run
 from micron_jax.finetuning import baselines, features, fold_files
@@ -24,6 +25,8 @@ from micron_jax.finetuning.fold_arrays import FoldArrays, SharedArrays, stack_fo
 from micron_jax.finetuning.fold_training import FoldTraining, steps_per_epoch
 from micron_jax.finetuning.folds import Fold, Labeled, shared_ids, split
 from micron_jax.training.workdir import claim_workdir
+
+NAMED = 5  # samples that a line names at most
 
 progress_bar = functools.partial(tqdm, mininterval=1.0, leave=False)
 
@@ -168,7 +171,7 @@ def _facts(
     backbone: Backbone,
 ) -> Iterator[str]:
     """Lines on the samples and the start of training."""
-    subjects = len({protocols.subject_of(sample) for sample, _ in labeled})
+    subjects = len({person(sample.dataset, sample.subject) for sample, _ in labeled})
     seeds = f", {config.seeds} seeds" if config.seeds > 1 else ""
     counts = f"{len(labeled)} samples of {subjects} subjects, {len(folds)} folds{seeds}"
     yield f"{config.protocol}: {counts}; from {backbone.source}"
@@ -179,6 +182,14 @@ def _facts(
         yield f"not as published: {line}"
     if ids := shared_ids(labeled):
         yield f"subjects {', '.join(ids)} stand in several sets: taken for different people"
+    still = [sample for sample, _ in labeled if sample.apex == sample.onset]
+    if still:
+        clips = ", ".join(f"{sample.dataset} {sample.clip}" for sample in still[:NAMED])
+        more = ", ..." if len(still) > NAMED else ""
+        yield (
+            f"{len(still)} of {len(labeled)} samples have their apex at the onset, two equal "
+            f"frames without motion: {clips}{more}"
+        )
     if config.shuffle_labels:
         yield "control: the labels are shuffled, all figures should be at chance"
 

@@ -11,7 +11,7 @@ from micron_jax.datasets.clips import KEEPS, describe_clips
 from micron_jax.errors import printable
 from micron_jax.programs.arguments import Arguments, add_command, values_of
 from micron_jax.programs.options import number
-from micron_jax.programs.output import counts, print_reasons, write_json
+from micron_jax.programs.output import LINES, counts, print_reasons, write_json
 
 FRAMES = "unlabeled face video, to pretrain on: folders of videos or of images, or a list"
 TITLES = {"frames": FRAMES} | {name: spec.title for name, spec in SETS.items()}
@@ -112,6 +112,10 @@ def _build_clips(options: argparse.Namespace) -> int:
     print(f"subjects: {clips['subjects']}, emotions: {emotions}")
     for note in clips["notes"]:
         print(printable(f"note: {note}"))
+    if still := clips["apex_is_onset"]:
+        more = ", ..." if len(still) > LINES else ""
+        print(f"apex at the onset (two equal frames, no motion): {len(still):,} of the clips:")
+        print(printable(f"  {', '.join(still[:LINES])}{more}"))
     for title, key in (("mended", "mended"), ("skipped", "skipped"), ("kept with gaps", "gaps")):
         if clips[key]:
             print(f"{title}: {len(clips[key]):,}")

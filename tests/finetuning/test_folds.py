@@ -99,6 +99,17 @@ def test_one_id_in_two_sets_is_two_people(composite):
     assert shared_ids(labeled) == ["7"]
 
 
+def test_two_spellings_of_one_person_are_one_fold():
+    ways = [("casme2", "01"), ("casme2", "sub1"), ("casme2", "2"), ("samm", "1"), ("samm", "1a")]
+    labeled = [(sample(name, f"{n}", subject, ""), 0) for n, (name, subject) in enumerate(ways)]
+    for order in (labeled, labeled[::-1]):
+        folds = leave_one_subject_out(order)
+        names = {"casme2/01", "casme2/2", "samm/1", "samm/1a"}
+        assert {fold.name for fold in folds} == names
+        (one,) = [fold for fold in folds if fold.name == "casme2/01"]
+        assert {order[i][0].clip for i in one.test} == {"0", "1"}
+
+
 def test_a_protocol_of_one_set_has_no_split_by_sets():
     protocol = protocols.find("samm_3")
     labeled = protocols.apply(protocol, imitate("samm"))

@@ -1,12 +1,13 @@
 """CASME II: 255 micro-expressions of 26 subjects, 200 fps."""
 
 from micron_jax.datasets.annotations import Row
-from micron_jax.datasets.clipset import HEADINGS, MIDDLE, ClipSet, Entry, Mend, columns, padded
+from micron_jax.datasets.clipset import HEADINGS, MIDDLE, ClipSet, Entry, Mend, columns
+from micron_jax.datasets.subjects import spelled
 
 
 def entries(row: Row) -> list[Entry]:
     """Returns the row's one micro-expression."""
-    subject = padded(row["subject"], 2)  # text `01` or the number 1
+    subject = spelled("casme2", row["subject"])  # text `01` or the number 1
     return [Entry.of(row, f"sub{subject}/{row['clip']}", subject)]
 
 

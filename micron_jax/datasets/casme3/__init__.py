@@ -1,14 +1,16 @@
 """CAS(ME)3: part A, 860 labeled micro-expressions of 94 subjects; part C, 165 of 30; 30 fps."""
 
 from micron_jax.datasets.annotations import Row
-from micron_jax.datasets.clipset import MIDDLE, ClipSet, Entry, Rule, columns, number, padded
+from micron_jax.datasets.clipset import MIDDLE, ClipSet, Entry, Rule, columns, number
+from micron_jax.datasets.subjects import spelled
 
 OUT_OF_ORDER = "frame numbers out of order (five rows of the sheet, whose keys are not published)"
 
 
 def part_a(row: Row) -> list[Entry]:
     """Returns the row's one micro-expression; its key needs the onset, too."""
-    return [Entry.of(row, f"{row['subject']}/{row['clip']}/{row['onset']}", row["subject"])]
+    subject = spelled("casme3", row["subject"])
+    return [Entry.of(row, f"{subject}/{row['clip']}/{row['onset']}", subject)]
 
 
 def part_a_folders(entry: Entry) -> list[tuple[str, ...]]:
@@ -19,7 +21,7 @@ def part_a_folders(entry: Entry) -> list[tuple[str, ...]]:
 
 def part_c(row: Row) -> list[Entry]:
     """Returns the row's one micro-expression, of the subject's only recording."""
-    subject = padded(row["subject"], 2)
+    subject = spelled("casme3_c", row["subject"])
     return [Entry.of(row, f"{subject}/{row['clip']}/{row['onset']}", subject, apex=MIDDLE)]
 
 

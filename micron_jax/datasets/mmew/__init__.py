@@ -1,23 +1,13 @@
 """MMEW: 300 micro-expressions, 90 fps."""
 
 from micron_jax.datasets.annotations import Row
-from micron_jax.datasets.clipset import (
-    HEADINGS,
-    MIDDLE,
-    ClipSet,
-    Entry,
-    Rule,
-    columns,
-    number,
-    padded,
-)
+from micron_jax.datasets.clipset import HEADINGS, MIDDLE, ClipSet, Entry, Rule, columns, number
+from micron_jax.datasets.subjects import spelled
 
 
 def entries(row: Row) -> list[Entry]:
     """Returns the row's one micro-expression."""
-    subject = row["subject"]
-    subject = f"S{padded(subject, 2)}" if subject.isdigit() else subject
-    return [Entry.of(row, row["clip"], subject)]
+    return [Entry.of(row, row["clip"], spelled("mmew", row["subject"]))]
 
 
 def folders(entry: Entry) -> list[tuple[str, ...]]:

@@ -1,14 +1,15 @@
 """SAMM: 159 micro-movements of 29 subjects, 200 fps, gray."""
 
 from micron_jax.datasets.annotations import Row
-from micron_jax.datasets.clipset import HEADINGS, MIDDLE, ClipSet, Entry, Mend, columns, padded
+from micron_jax.datasets.clipset import HEADINGS, MIDDLE, ClipSet, Entry, Mend, columns
+from micron_jax.datasets.subjects import spelled
 
 OUTSIDE = "the sheet's apex lies outside onset..offset: the middle is taken"
 
 
 def entries(row: Row) -> list[Entry]:
     """Returns the row's one micro-movement."""
-    return [Entry.of(row, row["clip"], padded(row["subject"], 3))]  # `006` is text
+    return [Entry.of(row, row["clip"], spelled("samm", row["subject"]))]  # `006` is text
 
 
 SAMM = ClipSet(

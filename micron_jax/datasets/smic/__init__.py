@@ -4,6 +4,7 @@ import functools
 
 from micron_jax.datasets.annotations import Row
 from micron_jax.datasets.clipset import MIDDLE, ClipSet, Entry, Mend, columns
+from micron_jax.datasets.subjects import spelled
 
 EMOTIONS = ("negative", "positive", "surprise")
 
@@ -17,7 +18,7 @@ FOLDERS_NOTE = (
 
 def entries(row: Row) -> list[Entry]:
     """Returns the row's micro-expressions: a long clip may hold two or three (Onset2F, Onset3F)."""
-    subject = row["subject"].casefold().lstrip("s").lstrip("0")
+    subject = spelled("smic_hs", row["subject"])
     return [
         Entry.of(
             row,
@@ -44,7 +45,7 @@ def _from_folder(parts: tuple[str, ...], first: int, last: int) -> Entry | None:
     """Returns the entry of a folder of NIR, whose layout is its annotation."""
     if len(parts) < 5 or (parts[-5].upper(), parts[-3].casefold()) != ("NIR", "micro"):
         return None
-    emotion, subject = parts[-2].casefold(), parts[-4].casefold().lstrip("s").lstrip("0")
+    emotion, subject = parts[-2].casefold(), spelled("smic_nir", parts[-4])
     if emotion not in EMOTIONS:
         return None
     times = {"onset": str(first), "apex": MIDDLE, "offset": str(last)}
