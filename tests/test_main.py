@@ -74,7 +74,8 @@ def test_a_signal_ends_the_command_with_its_status(tmp_path, number, work):
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (128 + number, "", "")
+    line = "stopped: the same command begins again\n"
+    assert (process.returncode, out, err) == (128 + number, "", line)
     assert list(tmp_path.iterdir()) == []
 
 

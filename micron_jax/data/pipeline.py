@@ -4,6 +4,7 @@ The order is a function of (seed, batch number) alone: threads, worker processes
 work and change no batch. Augmentation runs on the device, see `views`.
 """
 
+import contextlib
 import functools
 import multiprocessing
 import os
@@ -16,6 +17,7 @@ import grain
 import numpy as np
 from absl import flags
 
+from micron_jax.children import signals_left_to_parent
 from micron_jax.data.pairs import Clip, Pairs
 from micron_jax.errors import UserError
 from micron_jax.video.image_files import decode_jpeg
@@ -71,11 +73,13 @@ class PairIterator(grain.DatasetIterator):
             if not flags.FLAGS.is_parsed():  # grain's workers read flags, which absl.app parses
                 flags.FLAGS.mark_as_parsed()
             rest = rest.mp_prefetch(grain.MultiprocessingOptions(num_workers=self._workers))
-        self._ahead = iter(rest)
+        self._ahead, self._started = iter(rest), False
 
     def __next__(self) -> Batch:
         self._assert_not_closed()
-        batch = next(self._ahead)
+        with contextlib.nullcontext() if self._started else signals_left_to_parent():
+            batch = next(self._ahead)  # the first one starts the workers
+        self._started = True
         self._next += 1
         return batch
 

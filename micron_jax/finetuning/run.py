@@ -27,7 +27,7 @@ class TrainedFolds:
 
     Attributes:
       results: (seed, number of the fold) -> its result, seed by seed.
-      signal: number of the signal that stopped training; 0: all folds are finished.
+      signal: number of the signal that came; 0: none, and all folds are finished.
     """
 
     results: dict[tuple[int, int], FoldResult]
@@ -124,7 +124,7 @@ def train_folds(prepared: Prepared) -> TrainedFolds:
             results[number] = result
             fold_files.save(paths[number], result)
     finished = {name: result for name, result in zip(names, results, strict=True) if result}
-    return TrainedFolds(finished, stop.agreed() if len(finished) < len(names) else 0)
+    return TrainedFolds(finished, stop.agreed())
 
 
 def report(prepared: Prepared, trained: TrainedFolds) -> Finetuned:

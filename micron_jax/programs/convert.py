@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from micron_jax.programs.arguments import Arguments
+from micron_jax.programs.stopping import writing_whole
 
 EXAMPLES = """
   micron-jax convert RELEASE.pth weights
@@ -38,8 +39,9 @@ def main(argv: list[str]) -> int:
     from micron_jax.checkpoints.release_architecture import differences
 
     target = arguments.target
-    weights = load.read(arguments.source, weights=arguments.weights)
-    files.save(weights, target)
+    with writing_whole(target):
+        weights = load.read(arguments.source, weights=arguments.weights)
+        files.save(weights, target)
     c, parts = weights.config, [*weights.params, *(["teacher"] if weights.teacher else [])]
     sizes = f"{c.img_size} px, patch {c.patch_size}, width {c.width}, depth {c.depth}"
     print(f"{target}: {sizes}, {c.heads} heads; {', '.join(parts)}")

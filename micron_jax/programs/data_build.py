@@ -12,6 +12,7 @@ from micron_jax.errors import printable
 from micron_jax.programs.arguments import Arguments, add_command, values_of
 from micron_jax.programs.options import number
 from micron_jax.programs.output import LINES, counts, print_reasons, write_json
+from micron_jax.programs.stopping import keeping
 
 FRAMES = "unlabeled face video, to pretrain on: folders of videos or of images, or a list"
 TITLES = {"frames": FRAMES} | {name: spec.title for name, spec in SETS.items()}
@@ -69,13 +70,14 @@ def _build_frames(options: argparse.Namespace) -> int:
     from micron_jax.datasets.frames import describe
     from micron_jax.datasets.frames.builder import build
 
-    fresh = build(
-        options.source,
-        options.data_dir,
-        **values_of(options, "size", "fps", "quality", "crop", "exclude", "workers"),
-        beam=options.beam_pipeline_options,
-        notify=functools.partial(print, file=sys.stderr),
-    )
+    with keeping("finished shards"):
+        fresh = build(
+            options.source,
+            options.data_dir,
+            **values_of(options, "size", "fps", "quality", "crop", "exclude", "workers"),
+            beam=options.beam_pipeline_options,
+            notify=functools.partial(print, file=sys.stderr),
+        )
     corpus = describe(options.data_dir)
     _print_built(fresh, corpus)
     if corpus["excluded"]:

@@ -5,6 +5,7 @@ import argparse
 from micron_jax.datasets.clips import KEEPS
 from micron_jax.programs.arguments import add_command, values_of
 from micron_jax.programs.output import print_reasons
+from micron_jax.programs.stopping import keeping, writing_whole
 
 SYNTH = """
   micron-jax data synth --faces FOLDER --output synthetic
@@ -55,9 +56,9 @@ def _faces(options: argparse.Namespace) -> int:
     from micron_jax.faces.crop_clips import crop_all
     from micron_jax.video.clip_files import CROPS, SHEET
 
-    report = crop_all(
-        options.source, options.output, size=options.size, kind=options.crop, sheet=options.sheet
-    )
+    settings = {"size": options.size, "kind": options.crop, "sheet": options.sheet}
+    with keeping("clips that are done"):
+        report = crop_all(options.source, options.output, **settings)
     clips = report["clips"]
     print(f"crops: {options.output}")
     frames = sum(clip["frames"] for clip in clips)
@@ -74,7 +75,8 @@ def _faces(options: argparse.Namespace) -> int:
 def _stills(options: argparse.Namespace) -> int:
     from micron_jax.synthetic.stills import make_stills
 
-    count, left_out = make_stills(options.faces, options.output, size=options.size)
+    with writing_whole(options.output):
+        count, left_out = make_stills(options.faces, options.output, size=options.size)
     print(f"made: {options.output}, {count} faces")
     _print_left_out(left_out)
     return 0
@@ -90,12 +92,13 @@ def _amplitudes(text: str) -> tuple[float, ...]:
 def _synth(options: argparse.Namespace) -> int:
     from micron_jax.synthetic.dataset import make_dataset
 
-    report = make_dataset(
-        options.faces,
-        options.output,
-        **values_of(options, "subjects", "clips", "seed", "amplitudes", "split"),
-        pair_only=options.keep == "pair",
-    )
+    with writing_whole(options.output):
+        report = make_dataset(
+            options.faces,
+            options.output,
+            **values_of(options, "subjects", "clips", "seed", "amplitudes", "split"),
+            pair_only=options.keep == "pair",
+        )
     clips = report["clips"]
     frames, still = sum(clip["frames"] for clip in clips), sum(c["kind"] == "still" for c in clips)
     splits = [person["split"] for person in report["people"]]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from micron_jax.programs.arguments import Arguments
 from micron_jax.programs.pretrain import run as pretrain
+from micron_jax.programs.stopping import keeping
 
 # Below the workdir: micro-expressions with known truth, in CASME II's layout; the data_dir with the
 # set `casme2` that is built of them; the workdirs of what is fine-tuned on it: the demo's own
@@ -23,7 +24,11 @@ def main(argv: list[str]) -> int:
     )
     parser.option("--workdir", "folder for everything that the demo makes")
     workdir = parser.parse_args(argv).workdir
+    with keeping("parts that are done"):
+        return _run(workdir)
 
+
+def _run(workdir: Path) -> int:
     from micron_jax.datasets.frames.builder import build
     from micron_jax.evaluation.report import HTML
     from micron_jax.finetuning import config as tuning

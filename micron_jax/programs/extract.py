@@ -3,6 +3,7 @@
 from micron_jax.programs.arguments import Arguments, values_of
 from micron_jax.programs.options import add_inputs, read_inputs
 from micron_jax.programs.output import print_reasons
+from micron_jax.programs.stopping import keeping
 
 EXAMPLES = """
   micron-jax extract --input clip.mp4 --output clip.npz
@@ -50,13 +51,14 @@ def main(argv: list[str]) -> int:
     from micron_jax.extraction.extract_features import extract
 
     clips = read_inputs(options, stills=options.stills)
-    about = extract(
-        load.read(options.checkpoint),
-        clips,
-        options.output,
-        what=tuple(options.what.split(",")),
-        **values_of(options, "delta", "crop", "dtype", "batch"),
-    )
+    with keeping("features that are written"):
+        about = extract(
+            load.read(options.checkpoint),
+            clips,
+            options.output,
+            what=tuple(options.what.split(",")),
+            **values_of(options, "delta", "crop", "dtype", "batch"),
+        )
     print(f"features: {options.output}")
     pairs = f", pairs: {about['pairs']:,}" if "dma" in about["settings"]["what"] else ""
     frames = f"frames: {about['rows']:,} (of these just now: {about['fresh']:,})"

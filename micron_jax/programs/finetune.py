@@ -6,6 +6,7 @@ from pathlib import Path
 
 from micron_jax.programs.arguments import Arguments
 from micron_jax.programs.options import read_recipe
+from micron_jax.programs.stopping import keeping
 
 EXAMPLES = """
   micron-jax finetune --config finetune_loso --workdir runs/casme2_5 \\
@@ -38,7 +39,8 @@ def run(config, workdir: Path) -> int:
     """Fine-tunes by a `FinetuneConfig`, prints the figures and returns the exit status."""
     from micron_jax.finetuning.run import finetune
 
-    result = finetune(config, workdir, notify=functools.partial(print, flush=True))
+    with keeping("folds that are done"):
+        result = finetune(config, workdir, notify=functools.partial(print, flush=True))
     if result.signal:
         folds = f"{result.finished} of {result.total} folds are kept"
         if result.finished == result.total:

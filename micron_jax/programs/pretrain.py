@@ -6,6 +6,7 @@ from pathlib import Path
 
 from micron_jax.programs.arguments import Arguments
 from micron_jax.programs.options import read_recipe
+from micron_jax.programs.stopping import keeping
 
 EXAMPLES = """
   micron-jax pretrain --config pretrain_paper --workdir runs/paper --config.data.data_dir=DIR
@@ -58,8 +59,9 @@ def run(config, workdir: Path) -> int:
     from micron_jax.datasets.frames import open_frames
     from micron_jax.training import hosts, loop
 
-    corpus = hosts.together(lambda: open_frames(config.data.data_dir))
-    result = loop.pretrain(config, workdir, corpus, notify=functools.partial(print, flush=True))
+    with keeping("saved steps"):
+        corpus = hosts.together(lambda: open_frames(config.data.data_dir))
+        result = loop.pretrain(config, workdir, corpus, notify=functools.partial(print, flush=True))
     if hosts.is_chief() and result.signal:
         line = f"stopped at step {result.step}, which is saved; the same command goes on"
         print(line, file=sys.stderr)

@@ -6,6 +6,7 @@ import sys
 from micron_jax.programs.arguments import Arguments
 from micron_jax.programs.options import add_inputs, read_inputs
 from micron_jax.programs.output import print_reasons
+from micron_jax.programs.stopping import writing_whole
 
 MAP_KINDS = ("motion", "symmetric", "cosine", "release")
 
@@ -50,8 +51,9 @@ def main(argv: list[str]) -> int:
     from micron_jax.visualization.pairs import PairView
 
     clips = read_inputs(options)
-    model = micron_jax.load(options.checkpoint)
-    view = visualize(model, clips, options.output, crop=options.crop, kind=options.map)
+    with writing_whole(options.output):
+        model = micron_jax.load(options.checkpoint)
+        view = visualize(model, clips, options.output, crop=options.crop, kind=options.map)
     print(f"to look at: {options.output}")
     if isinstance(view, PairView):
         if view.registration.refused:

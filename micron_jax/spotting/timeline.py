@@ -11,6 +11,7 @@ import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator
 
+import jax
 import numpy as np
 
 from micron_jax.faces.parts import oval, part_of
@@ -60,7 +61,7 @@ def measure_timeline(
     fps: float,
     kind: str | None = None,
     faces: bool = True,
-    batch: int = 16,
+    batch: int | None = None,
 ) -> Timeline:
     """Measures the motion in a clip; at any time 2 δ of its frames are in memory.
 
@@ -71,13 +72,15 @@ def measure_timeline(
       kind: one of `model.map_kinds`; None: `motion` where the checkpoint has it, else `cosine`,
         which finds synthetic expressions better than the others.
       faces: the crops are aligned faces: what lies beside the face does not count.
+      batch: pairs at a time; None: 16, but 4 on a CPU, where a pair of the smallest network takes
+        80 MB and more pairs at a time save nothing.
 
     Raises:
       ValueError: no such kind, or crops of another dtype or shape.
     """
     kind = kind or ("motion" if "motion" in model.map_kinds else "cosine")
     # The release's map is relative to the largest diagonal of a batch: one pair, then.
-    batch = 1 if kind == "release" else batch
+    batch = 1 if kind == "release" else batch or (4 if jax.default_backend() == "cpu" else 16)
     size, grid, delta = model.config.img_size, model.config.grid, max(1, round(DELTA * fps))
     times, maps, flows = [], [], []
     pairs = _registered_pairs(frames, times, delta, faces)

@@ -141,6 +141,8 @@ def fail_fast() -> Iterator[None]:
         if is_chief():
             time.sleep(2)  # it serves the others, which may be about to print the same
         os._exit(2 if isinstance(error, UserError) else 1)
+    else:
+        jax.distributed.shutdown()  # a process that a signal stops has no other end
 
 
 def is_chief() -> bool:
@@ -171,20 +173,23 @@ def together(action: Callable[[], Result]) -> Result:
 
 
 class StopSignals:
-    """SIGTERM or SIGINT at any process stops all of them, before the same step.
+    """SIGTERM, SIGINT or SIGHUP at any process stops all of them, before the same step.
 
-    A second signal of a kind kills its process. A request during a step is known to all one step
-    later, by a small reduction that nobody waits for; to a single process at once.
+    A second signal kills its process, unless it comes within half a second: `timeout` and launchers
+    send one twice. Signals that were ignored, as under nohup, stay so. A request during a step is
+    known to all one step later, by a small reduction that nobody waits for; to a single process at
+    once.
     """
 
     def __init__(self):
-        self._reason, self._shared = 0, None
+        self._reason, self._shared, self._first = 0, None, None
         mesh = jax.sharding.Mesh(np.array(jax.devices()), ("all",))
         self._spread = NamedSharding(mesh, P("all"))
         self._largest = jax.jit(jnp.max, out_shardings=NamedSharding(mesh, P()))
 
     def __enter__(self) -> "StopSignals":
-        numbers = (signal.SIGTERM, signal.SIGINT)
+        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        numbers = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
         self._before = {number: signal.signal(number, self._receive) for number in numbers}
         return self
 
@@ -193,8 +198,11 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _receive(self, number: int, _) -> None:
+        self._first = self._first or time.monotonic()
+        if time.monotonic() - self._first > 0.5:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
         self.ask(number)
-        signal.signal(number, signal.SIG_DFL)
 
     def ask(self, number: int) -> None:
         """Asks all processes to stop; of several reasons, the largest number prevails."""

@@ -3,7 +3,6 @@
 import concurrent.futures
 import multiprocessing
 import os
-import signal
 import threading
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -11,6 +10,7 @@ from multiprocessing.connection import Connection
 
 from tqdm import tqdm
 
+from micron_jax.children import signals_left_to_parent
 from micron_jax.datasets.frames.plan import Shard
 from micron_jax.datasets.frames.shard import build_shard
 from micron_jax.errors import UserError
@@ -48,7 +48,8 @@ def _side_by_side(shards: Sequence[Shard], bar: tqdm, workers: int) -> None:
         workers, context, _prepare, (shards[0].recipe["crop"], frames, counter, workers_end)
     )
     try:
-        waiting = {pool.submit(_build, shard) for shard in shards}
+        with signals_left_to_parent():  # the first submissions start the workers
+            waiting = {pool.submit(_build, shard) for shard in shards}
         while waiting:
             done, waiting = concurrent.futures.wait(
                 waiting, POLL, concurrent.futures.FIRST_COMPLETED
@@ -71,7 +72,6 @@ _state: dict = {}  # of a worker process
 
 def _prepare(crop: str, frames, counter, parent: Connection) -> None:
     os.environ["OPENCV_FFMPEG_THREADS"] = "1"
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, and that suffices
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _state["detect"] = detector(crop)
     with counter.get_lock():
