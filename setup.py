@@ -45,13 +45,13 @@ setup(
         "openpyxl>=3.1",
         "optax>=0.2.5",
         "orbax-checkpoint>=0.11.30",
-        "python-calamine>=0.5",
         "safetensors>=0.5",
         "scikit-learn>=1.5",
         "scipy>=1.13",
         "tensorboardX>=2.6",
         "tensorflow-datasets>=4.9.9",
         "tqdm>=4.66",
+        "xlrd>=2.0.1",  # .xls
     ],
     extras_require={
         "cuda": ["jax[cuda12]>=0.10.1,<0.13"],

@@ -88,11 +88,11 @@ def clean(text: str) -> str:
     return _INVISIBLE.sub("", text).strip()
 
 
-def number_cell(value: float, *, date: bool = False) -> Cell:
+def number_cell(value: float) -> Cell:
     """Returns the cell of a number, with the 15 digits that a spreadsheet shows: 5.0 -> `5`."""
     shown = float(f"{value:.15g}")
-    text = str(int(shown)) if shown.is_integer() and abs(shown) < 1e15 else f"{shown:.15g}"
-    return date_cell(text) if date else Cell(text)
+    whole = shown.is_integer() and abs(shown) < 1e15
+    return Cell(str(int(shown)) if whole else f"{shown:.15g}")
 
 
 def date_cell(text: str) -> Cell:
@@ -105,6 +105,11 @@ def truth_cell(value: bool) -> Cell:
     """Returns the cell of a truth value."""
     text = "TRUE" if value else "FALSE"
     return Cell(text, f"the truth value {text}")
+
+
+def error_cell(text: str) -> Cell:
+    """Returns the cell of an error, as #N/A."""
+    return Cell(clean(text), f"the error {clean(text)!r}")
 
 
 def column_name(column: int) -> str:

@@ -4,9 +4,9 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
-from micron_jax.datasets.sheets.binary import PASSWORD, read_binary
 from micron_jax.datasets.sheets.cells import Sheet
 from micron_jax.datasets.sheets.delimited import read_delimited
+from micron_jax.datasets.sheets.xls import PASSWORD, read_xls
 from micron_jax.datasets.sheets.xlsx import Xlsx
 from micron_jax.errors import UserError, naming
 
@@ -58,16 +58,15 @@ def _open(path: Path, changed: int, size: int) -> Workbook:
         raise UserError(f"it has {size >> 20:,} MB; annotations are never so large")
     data = path.read_bytes()
     if data.startswith(_ZIP):
-        if not (b"opendocument.spreadsheet" in data[:100] or b"xl/workbook.bin" in data):
-            book = Xlsx(data)
-            return Workbook(path, book.names, book.sheet)
-    elif data.startswith(_OLE) and _ENCRYPTED in data:
+        book = Xlsx(data)
+        return Workbook(path, book.names, book.sheet)
+    if data.startswith(_OLE) and _ENCRYPTED in data:
         raise UserError(PASSWORD)
-    elif not data.startswith((_OLE, *_BIFF)):
+    if data.startswith((_OLE, *_BIFF)):
+        sheets = {sheet.name: sheet for sheet in read_xls(data)}
+    else:
         _refuse_others(data)
-        sheet = read_delimited(data)
-        return Workbook(path, [sheet.name], {sheet.name: sheet}.__getitem__)
-    sheets = {sheet.name: sheet for sheet in read_binary(path)}
+        sheets = {"": read_delimited(data)}
     return Workbook(path, list(sheets), sheets.__getitem__)
 
 

@@ -1,7 +1,8 @@
 """The reader of .xlsx and .xlsm: a zip of XML, read cell by cell.
 
-ECMA-376 part 1, chapter 18. openpyxl and calamine lay out the whole rectangle up to the last cell,
-which a stray one makes 17 billion cells large, and hide errors and formulas without a result.
+ECMA-376 part 1, chapter 18. openpyxl tells neither a formula without a result from an empty cell
+nor, where it streams, which cells are merged; others lay out the whole rectangle up to the last
+cell, which a stray one makes 17 billion cells large.
 """
 
 import contextlib
@@ -22,6 +23,7 @@ from micron_jax.datasets.sheets.cells import (
     Sheet,
     clean,
     date_cell,
+    error_cell,
     number_cell,
     truth_cell,
 )
@@ -115,19 +117,23 @@ class Xlsx:
         if kind == "s":
             return Cell(self._texts[int(text)])
         if kind == "e":
-            return Cell(clean(text), f"the error {clean(text)!r}")
+            return error_cell(text)
         if kind == "b":
             return truth_cell(text.strip() in ("1", "true"))
         if kind == "d":
             return date_cell(text)
         style = int(item.get("s") or 0)
-        return number_cell(float(text), date=style < len(self._dates) and self._dates[style])
+        cell = number_cell(float(text))
+        return date_cell(cell.text) if style < len(self._dates) and self._dates[style] else cell
 
     def _sheet_parts(self) -> dict[str, tuple[str, bool]]:
         """Returns name of a sheet -> (its part, whether it is visible)."""
         book = self._target("", "officeDocument") or "xl/workbook.xml"
         if book.lower() not in self._names:
-            raise UserError("it is a zip, but no workbook of Excel: save it as .xlsx")
+            kind = ".ods" if "content.xml" in self._names else "a zip"
+            raise UserError(f"it is {kind}, not a workbook of Excel: save it as .xlsx")
+        if book.endswith(".bin"):
+            raise UserError("it is a binary workbook (.xlsb): save it as .xlsx")
         targets = self._relations(book)
         parts = {}
         for _, element in self._elements(book, "sheet"):
