@@ -3,8 +3,9 @@
 import dataclasses
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +26,11 @@ from micron_jax.training.losses import restore_patches
 
 
 def load(
-    checkpoint: str | Path, *, weights: str = "student", dtype: str | None = None
+    checkpoint: str | Path,
+    *,
+    weights: str = "student",
+    dtype: str | None = None,
+    args: Mapping[str, Any] | None = None,
 ) -> "MicronBert":
     """Loads a checkpoint of any kind.
 
@@ -37,12 +42,14 @@ def load(
       weights: `student`, or `teacher`, its moving average, where training was with DINO.
       dtype: of the computation, `float32`, or `bfloat16`, which is faster on TPUs and GPUs and
         takes half the memory; None: that of the training. Parameters and results are float32.
+      args: what a checkpoint of the release may not say of itself: `num_heads`,
+        `decoder_num_heads`, `diag_att`; and `state`, which network it is in a file of several.
 
     Raises:
       UserError: no such checkpoint, or a damaged one, or one without a teacher; no such dtype.
     """
     path = locate(checkpoint)
-    network = read(path, weights=weights)
+    network = read(path, weights=weights, given=args)
     head = classifier.read(path, network.config)
     if dtype is not None:
         network = dataclasses.replace(network, config=network.config.computed_in(dtype))
@@ -75,7 +82,8 @@ class MicronBert:
     @property
     def map_kinds(self) -> tuple[str, ...]:
         """The kinds of `motion_map` that this checkpoint has, the one to show first."""
-        return ("motion", *MAP_KINDS) if self.config.band else MAP_KINDS
+        kinds = MAP_KINDS if "dma" in self._params else ("cosine",)
+        return ("motion", *kinds) if self.config.band else kinds
 
     @property
     def heats(self) -> tuple[str, ...]:
@@ -148,11 +156,15 @@ class MicronBert:
           frames, reference: frames t and t + δ, uint8 [B, S, S, 3] with S = `config.img_size`.
 
         Returns:
-          uint8 [B, S, S, 3]; None: the checkpoint has no decoder.
+          uint8 [B, S, S, 3]; None: the checkpoint has no decoder, or no micro-attention.
         """
-        if "decoder" not in self._params:
+        if not {"decoder", "dma"} <= self._params.keys():
             return None
-        norm_pix = self.info.get("config", {}).get("objective", {}).get("norm_pix", False)
+        settings = self.info
+        for section in ("config", "objective"):
+            settings = settings.get(section)
+            settings = settings if isinstance(settings, dict) else {}
+        norm_pix = settings.get("norm_pix") is True
         return self._computed(_reconstruct, frames, reference, norm_pix=norm_pix)
 
     def classify(self, onset, apex) -> jax.Array:

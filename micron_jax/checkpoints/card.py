@@ -11,6 +11,7 @@ import numpy as np
 
 from micron_jax import __version__
 from micron_jax.checkpoints.classifier import Classifier
+from micron_jax.checkpoints.origin import public
 from micron_jax.checkpoints.release_architecture import (
     RELEASE_MODEL,
     class_arguments,
@@ -18,6 +19,7 @@ from micron_jax.checkpoints.release_architecture import (
     is_release_size,
 )
 from micron_jax.checkpoints.weights import Weights
+from micron_jax.errors import printable
 
 _TEMPLATE = Path(__file__).with_name("card.md")
 
@@ -31,10 +33,11 @@ def text(weights: Weights, name: str, classifier: Classifier | None = None) -> s
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
     environment.filters["cell"] = _cell
     card = environment.from_string(_TEMPLATE.read_text()).render(
-        name=name,
+        name=printable(name),
         quoted_name=json.dumps(name),
         version=__version__,
         weights=weights,
+        info=public(weights.info),
         settings=dataclasses.asdict(weights.config),
         parts={part: f"{count:,} numbers" for part, count in parts.items()},
         classifier=classifier,
@@ -49,4 +52,4 @@ def _cell(value: Any) -> str:
     """A value in one line of a table."""
     if isinstance(value, dict | list | tuple):
         value = f"`{json.dumps(value)}`"
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    return printable(str(value).replace("\n", " ")).replace("|", "\\|")

@@ -12,10 +12,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import safetensors.numpy
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from micron_jax.checkpoints.weights import check_arrays, encode_arrays
+from micron_jax.checkpoints import checksums
+from micron_jax.checkpoints.tensor_file import encode_arrays, open_tensors
+from micron_jax.checkpoints.weights import check_finite, check_shapes
 from micron_jax.config import build
 from micron_jax.errors import UserError
 from micron_jax.models.classifier import ClassifierConfig, Head, PairFeatures
@@ -24,7 +25,7 @@ from micron_jax.models.config import ModelConfig
 FORMAT = "micron_jax classifier 1"
 JSON, TENSORS = "classifier.json", "classifier.safetensors"
 KEPT = "classifier"  # folder of a fine-tuning's workdir in which it keeps one
-MOST_CLASSES = 1000
+MOST_CLASSES, MOST_PIXELS, MOST_HIDDEN = 1000, 4096, 2**16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,8 +64,12 @@ class Classifier:
             "pairs": dataclasses.asdict(self.pairs),
             "evidence": self.evidence,
         }
+        flat = flatten_dict(self.params, sep="/")
+        arrays = encode_arrays(flat)
+        header = checksums.header_of(arrays)
+        described = checksums.described_with(described, flat, header)
         text = json.dumps(described, indent=2, ensure_ascii=False) + "\n"
-        return {JSON: text.encode(), TENSORS: encode_arrays(flatten_dict(self.params, sep="/"))}
+        return {JSON: text.encode(), TENSORS: arrays}
 
 
 def read(folder: Path, model: ModelConfig) -> Classifier | None:
@@ -88,16 +93,21 @@ def read(folder: Path, model: ModelConfig) -> Classifier | None:
         recalls = [float(evidence["per_class"][name]["recall"]) for name in classes]
         if not 2 <= len(recalls) <= MOST_CLASSES or pairs.size % model.patch_size:
             raise ValueError(f"{len(recalls)} classes, pairs of {pairs.size} px")
+        if not (1 <= pairs.size <= MOST_PIXELS and 0 <= config.hidden <= MOST_HIDDEN):
+            raise ValueError(f"pairs of {pairs.size} px, {config.hidden} hidden channels")
         config.check_fits(model)
         shapes = _shapes(model, config, pairs.size, len(classes))
         path = file
-        arrays = safetensors.numpy.load_file(file)
+        tensors = open_tensors(file)
+        check_shapes(file, tensors.shapes, shapes, asker=f"{JSON} beside it", mend="")
+        arrays = tensors.arrays()
+        checksums.check(file, folder / JSON, described, arrays, tensors.header)
+        check_finite(file, arrays)
     except (
-        UserError, safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError,
-        RecursionError,
+        UserError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError
     ) as error:  # fmt: skip
-        raise UserError(f"{path}: cannot be read ({error}); fine-tune again") from None
-    check_arrays(file, arrays, shapes, asker=f"{JSON} beside it", mend="fine-tune again")
+        reason = str(error).removeprefix(f"{path}: ")
+        raise UserError(f"{path}: cannot be read ({reason}); fine-tune again") from None
     return Classifier(config, classes, pairs, unflatten_dict(arrays, sep="/"), evidence)
 
 

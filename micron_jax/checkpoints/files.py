@@ -1,32 +1,57 @@
 """Converted weights on disk: the interchange folder and the one `.safetensors` file.
 
 The folder holds `config.json`, `model.safetensors`, a model card and the files of a classifier, if
-there is one. The one file carries the content of `config.json` in its metadata.
+there is one. The one file carries the content of `config.json` in its metadata. Both carry
+checksums (see `checksums`).
 """
 
-import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import safetensors
-
-from micron_jax.checkpoints import card, release
+from micron_jax.checkpoints import card, checksums, pth, release
 from micron_jax.checkpoints.classifier import Classifier
+from micron_jax.checkpoints.tensor_file import TensorFile, encode_arrays, open_tensors
 from micron_jax.checkpoints.weights import (
     Weights,
-    check_arrays,
-    encode_arrays,
+    check_finite,
+    check_shapes,
     read_description,
-    shapes_of,
+    shapes_among,
 )
 from micron_jax.errors import UserError, naming
 from micron_jax.files import writing
 
 CONFIG, ARRAYS = "config.json", "model.safetensors"
 SETTINGS = "micron_jax"  # the only metadata entry: the order of several would not be fixed
+_ENTRIES = {"format", "model", "info", checksums.ENTRY}  # of a description
+_LONGEST = 2**24  # bytes of a config.json
+_OF_OTHERS = (  # endings of files that are not written here, and are no names of folders
+    ".npz", ".npy", ".onnx", ".h5", ".hdf5", ".pkl", ".pickle", ".tar", ".gz", ".zip", ".json",
+    ".md", ".msgpack", ".gguf", ".tflite", ".orbax", ".txt",
+)  # fmt: skip
+
+
+def kind_of(target: Path) -> str:
+    """The kind of file that a name asks for: `pth`, `safetensors`, or `folder`.
+
+    Raises:
+      UserError: it asks for a kind that is not written here.
+    """
+    name = target.name.lower()
+    if pth.is_file_name(name):
+        return "pth"
+    if name.endswith(".safetensors"):
+        return "safetensors"
+    if name.endswith(_OF_OTHERS):
+        raise UserError(
+            f"{target}: {target.suffix} files are not written; give a new folder, NEW.pth or "
+            "NEW.safetensors"
+        )
+    return "folder"
 
 
 def save(weights: Weights, target: Path, classifier: Classifier | None = None) -> None:
@@ -34,40 +59,52 @@ def save(weights: Weights, target: Path, classifier: Classifier | None = None) -
 
     Args:
       weights: float32.
-      target: `NEW.pth`, for the release; `NEW.safetensors`, one file with its settings; or else a
-        new folder. The card is `NEW.md` beside a file, and `README.md` in a folder.
-      classifier: a classifier on these weights, which goes into the folder.
+      target: `NEW.pth` (`.pt`, `.bin`, `.ckpt`), for the release; `NEW.safetensors`, one file with
+        its settings; or else a new folder. The card is `NEW.md` beside a file, and `README.md` in a
+        folder.
+      classifier: a classifier on these weights, which goes into a folder, and into no file.
 
     Raises:
-      UserError: something is there already, it cannot be written, or no `.pth` can hold it.
+      UserError: something is there already, or it cannot be written.
     """
-    alone = target.suffix in (".pth", ".safetensors")
-    places = [target.with_suffix(".md"), target] if alone else [target]
+    kind = kind_of(target)
+    name, beside = target.name, f"{target.stem.removesuffix('.pth')}.md"
+    places = [target] if kind == "folder" else [target, target.with_name(beside)]
     for place in places:
-        if place.exists():
+        if os.path.lexists(place):
             raise UserError(f"{place}: exists already; give a new name or remove it")
-    text = card.text(weights, target.name, classifier).encode()
-    settings = json.dumps(weights.described(), indent=None if alone else 2)
-    if target.suffix == ".pth":
-        with naming(target):
-            contents = {places[0].name: text, target.name: release.encode_checkpoint(weights)}
-    elif alone:
-        arrays = encode_arrays(weights.flat(), {SETTINGS: settings})
-        contents = {places[0].name: text, target.name: arrays}
+    text = card.text(weights, name, classifier if kind == "folder" else None).encode()
+    if kind == "pth":
+        contents = {name: release.encode_checkpoint(weights), beside: text}
+    elif kind == "safetensors":
+        contents = {name: _alone(weights), beside: text}
     else:
-        arrays = encode_arrays(weights.flat())
-        contents = {"README.md": text, CONFIG: f"{settings}\n".encode(), ARRAYS: arrays}
+        contents = {"README.md": text, **_in_folder(weights)}
         contents |= classifier.files() if classifier else {}
-        contents = {f"{target.name}/{name}": data for name, data in contents.items()}
+        contents = {f"{name}/{part}": data for part, data in contents.items()}
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch:
-            for name, data in contents.items():
-                file = Path(scratch, name)
+        with tempfile.TemporaryDirectory(prefix=f".{name[:50]}.", dir=target.parent) as scratch:
+            for part, data in contents.items():
+                file = Path(scratch, part)
                 file.parent.mkdir(exist_ok=True)
                 file.write_bytes(data)
             for place in places:
                 os.replace(Path(scratch, place.name), place)
+
+
+def _in_folder(weights: Weights) -> dict[str, bytes]:
+    flat = weights.flat()
+    arrays = encode_arrays(flat)
+    header = checksums.header_of(arrays)
+    described = checksums.described_with(weights.described(), flat, header)
+    return {CONFIG: f"{json.dumps(described, indent=2)}\n".encode(), ARRAYS: arrays}
+
+
+def _alone(weights: Weights) -> bytes:
+    flat = weights.flat()
+    settings = json.dumps(checksums.described_with(weights.described(), flat))
+    return checksums.sign(encode_arrays(flat, {SETTINGS: settings}))
 
 
 def read_folder(folder: Path) -> Weights:
@@ -75,51 +112,53 @@ def read_folder(folder: Path) -> Weights:
     for name in (CONFIG, ARRAYS):
         if not (folder / name).is_file():
             raise UserError(f"{folder}: no {name}, so not a converted checkpoint")
-    return _read(folder / ARRAYS, folder / CONFIG)
+    path = folder / CONFIG
+    try:
+        if (size := path.stat().st_size) > _LONGEST:
+            raise ValueError(f"{size:,} bytes")
+        text = path.read_text()
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: its settings cannot be read ({error}); convert again") from error
+    return _read(open_tensors(folder / ARRAYS), path, text)
 
 
-def read_file(path: Path) -> Weights:
-    """Reads one `.safetensors` file with its settings in it.
+def read_file(path: Path, given: Mapping[str, Any] | None = None) -> Weights:
+    """Reads one `.safetensors` file: with its settings in it, or with the release's names.
+
+    `given`: see `release.read_checkpoint`.
 
     Raises:
       UserError: the file is damaged, or of another kind.
     """
-    with _opened(path) as file:
-        settings = (file.metadata() or {}).get(SETTINGS)
-    if settings is None:
-        mend = "name a folder that `micron-jax convert` wrote, or a file of it"
-        if (path.parent / CONFIG).is_file():
-            mend = f"they may be in the {CONFIG} beside it: name the folder, {path.parent}"
-        raise UserError(f"{path}: its metadata hold no settings of ours; {mend}")
-    return _read(path, path, settings)
+    file = open_tensors(path)
+    settings = file.metadata.get(SETTINGS)
+    if settings is not None:
+        return _read(file, path, settings)
+    if any(name.endswith("patch_embed.proj.weight") for name in file.shapes):
+        return release.read_checkpoint(path, given)
+    mend = "name a folder that `micron-jax convert` wrote, or a file of it"
+    if (path.parent / CONFIG).is_file():
+        mend = f"they may be in the {CONFIG} beside it: name the folder, {path.parent}"
+    raise UserError(f"{path}: its metadata hold no settings of ours; {mend}")
 
 
-def _read(file: Path, described_in: Path, settings: str | None = None) -> Weights:
+def _read(file: TensorFile, described_in: Path, settings: str) -> Weights:
     """The arrays of a file, which must be those that its settings ask for."""
     try:
-        described = json.loads(described_in.read_text() if settings is None else settings)
-    except (OSError, ValueError, RecursionError) as error:
+        described = json.loads(settings)
+    except (ValueError, RecursionError) as error:
         raise UserError(
             f"{described_in}: its settings cannot be read ({error}); convert again"
         ) from error
     config, info = read_description(described_in, described)
-    with _opened(file) as opened:
-        arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    parts = {
-        part: any(f"params/{part}/" in name for name in arrays) for part in ("decoder", "aux_cls")
-    }
+    alone = described_in == file.path
+    if alone and (unknown := [entry for entry in described if entry not in _ENTRIES]):
+        raise UserError(f"{file.path}: {unknown[0]!r} in its settings is unknown; convert again")
     with naming(described_in):
-        shapes = shapes_of(config, **parts)
-    asker = "its own description" if described_in == file else f"its {described_in.name}"
-    check_arrays(file, arrays, shapes, asker=asker, mend="convert again")
+        shapes = shapes_among(config, file.shapes)
+    asker = "its own description" if alone else f"its {described_in.name}"
+    check_shapes(file.path, file.shapes, shapes, asker=asker, mend="convert again")
+    arrays = file.arrays()
+    checksums.check(file.path, described_in, described, arrays, file.header)
+    check_finite(file.path, arrays)
     return Weights.from_flat(config, arrays, info)
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[safetensors.safe_open]:
-    try:
-        with safetensors.safe_open(path, "numpy") as file:
-            yield file
-    # KeyError: a dtype that numpy has not.
-    except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: damaged ({error}); convert again") from error

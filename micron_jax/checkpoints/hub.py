@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from micron_jax.checkpoints import pth
 from micron_jax.errors import UserError
 
 _NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?")
@@ -10,7 +11,8 @@ _NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?")
 
 def is_name(text: str) -> bool:
     """Tests if `text` could be OWNER/NAME or OWNER/NAME@REVISION, and no file's name."""
-    return bool(_NAME.fullmatch(text)) and not text.endswith((".pth", ".safetensors", ".npz"))
+    is_file = pth.is_file_name(text) or text.lower().endswith((".safetensors", ".npz"))
+    return bool(_NAME.fullmatch(text)) and not is_file
 
 
 def fetch(name: str) -> Path:

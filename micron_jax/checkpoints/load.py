@@ -1,15 +1,22 @@
 """Weights from any checkpoint that a user has: a name, a workdir, a folder or a file."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from flax.traverse_util import flatten_dict
 
 from micron_jax.checkpoints import classifier, files, hub, release
-from micron_jax.checkpoints.weights import Weights, check_arrays, shapes_of
-from micron_jax.config import build
+from micron_jax.checkpoints.tensor_file import is_tensor_file
+from micron_jax.checkpoints.weights import (
+    Weights,
+    check_finite,
+    check_shapes,
+    read_config,
+    shapes_of,
+)
 from micron_jax.errors import UserError
-from micron_jax.models.config import ModelConfig
 from micron_jax.training.checkpoint import Checkpoints, read_weights
 from micron_jax.training.workdir import CONFIG_FILE
 
@@ -39,18 +46,23 @@ def locate(checkpoint: str | Path) -> Path:
     return finetuned if finetuned.is_dir() and not Checkpoints.folder(path).is_dir() else path
 
 
-def read(checkpoint: str | Path, *, weights: str = "student") -> Weights:
+def read(
+    checkpoint: str | Path, *, weights: str = "student", given: Mapping[str, Any] | None = None
+) -> Weights:
     """Reads what `micron_jax.load` takes into arrays on the host; see `Weights.chosen`.
+
+    `given`: what a checkpoint of the release may not say; see `release.read_checkpoint`.
 
     Raises:
       UserError: it is no checkpoint, or damaged, or there is no teacher in it.
     """
-    return _read(locate(checkpoint)).chosen(weights)
+    return _read(locate(checkpoint), given).chosen(weights)
 
 
-def _read(path: Path) -> Weights:
+def _read(path: Path, given: Mapping[str, Any] | None) -> Weights:
     if path.is_file():
-        return (files.read_file if path.suffix == ".safetensors" else release.read_checkpoint)(path)
+        read_file = files.read_file if is_tensor_file(path) else release.read_checkpoint
+        return read_file(path, given)
     if Checkpoints.folder(path).is_dir():
         return _read_workdir(path)
     if path.is_dir():
@@ -67,8 +79,8 @@ def _read_workdir(workdir: Path) -> Weights:
     path = workdir / CONFIG_FILE
     try:
         settings = json.loads(path.read_text())
-        config = build(ModelConfig, settings["model"], section="config.model")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        config = read_config(settings["model"], section="config.model")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path}: not the config of a run ({error})") from error
     step, tree = read_weights(workdir)
     info = {"source": f"pretraining, step {step}", "config": settings}
@@ -76,5 +88,6 @@ def _read_workdir(workdir: Path) -> Weights:
     arrays = flatten_dict(tree, sep="/")
     mend = "of another version of micron_jax, or damaged"
     where, asker = f"{workdir}, step {step}", f"its {CONFIG_FILE}"
-    check_arrays(where, arrays, shapes_of(config), asker=asker, mend=mend)
+    check_shapes(where, arrays, shapes_of(config), asker=asker, mend=mend)
+    check_finite(where, arrays)
     return Weights.from_flat(config, arrays, info)

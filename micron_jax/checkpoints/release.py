@@ -1,8 +1,10 @@
 """Checkpoints of the PyTorch release: its names and layouts, and ours, both ways."""
 
-import json
+import collections
+import dataclasses
 import math
 import re
+import warnings
 from argparse import Namespace
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -13,12 +15,27 @@ import jax
 import numpy as np
 
 from micron_jax.checkpoints import pth, pth_writer
-from micron_jax.checkpoints.release_architecture import infer_config, release_args
-from micron_jax.checkpoints.weights import Weights, check_arrays, read_description, shapes_of
-from micron_jax.errors import UserError, naming
+from micron_jax.checkpoints.origin import plain
+from micron_jax.checkpoints.pickle_machine import fields_of
+from micron_jax.checkpoints.release_architecture import has_dino, infer_config, release_args
+from micron_jax.checkpoints.state_dicts import State, args_in, find_state
+from micron_jax.checkpoints.tensor_file import is_tensor_file, open_tensors
+from micron_jax.checkpoints.weights import (
+    FORMAT,
+    Weights,
+    check_finite,
+    check_shapes,
+    read_config,
+    read_description,
+    shapes_among,
+    shapes_of,
+    some,
+)
+from micron_jax.errors import Notice, UserError, naming
 from micron_jax.models.config import ModelConfig
 
 DESCRIPTION = "micron_jax"  # a checkpoint's entry that the release passes over
+ARRAYS = "arrays"  # in it: what the release has no place for, by our paths
 
 # Our path -> the release's name: the first pattern of `_PARTS` that fits, then all of `_LEAVES`.
 # Trees are {"params", "teacher", "center"}, as in `Weights`.
@@ -47,6 +64,11 @@ _LEAVES = (
 )
 
 
+def in_release(path: str) -> bool:
+    """Tests if the release has an array of ours; it has no motion branch."""
+    return any(re.match(pattern, path) for pattern, _ in _PARTS)
+
+
 def release_name(path: str) -> str:
     """`params/encoder/block_0/attn/qkv/kernel` -> `backbone.blocks.0.attn.qkv.weight`.
 
@@ -60,10 +82,7 @@ def release_name(path: str) -> str:
                 name = re.sub(leaf, leaf_name, name)
             return name
     part = path.split("/")[1]
-    raise UserError(
-        f"the release has no {part} branch, so no .pth can hold these weights: convert them to a "
-        "folder or to NEW.safetensors"
-    )
+    raise UserError(f"the release has no {part} branch")
 
 
 def to_release(path: str, array: np.ndarray) -> np.ndarray:
@@ -95,97 +114,168 @@ def release_shapes(config: ModelConfig, **parts: bool) -> dict[str, jax.ShapeDty
     return jax.eval_shape(release_arrays, shapes_of(config, **parts))
 
 
-def read_checkpoint(path: Path) -> Weights:
-    """Reads a checkpoint of the release: `model`, `args` and `epoch`, `module.` prefix or not.
+def read_checkpoint(path: Path, given: Mapping[str, Any] | None = None) -> Weights:
+    """Reads a checkpoint of the release, however a training script has wrapped and saved it.
 
-    The inverse of `encode_checkpoint` for its own files.
+    The inverse of `encode_checkpoint` for its own files. A `.safetensors` with the release's names
+    is read as well. A `Notice` tells of what was chosen, changed or left out.
+
+    Args:
+      given: what the file may not say: `num_heads`, `decoder_num_heads`, `diag_att`; and `state`,
+        which network it is in a file of several (`ema`, `state_dict/teacher`). None is not given.
 
     Raises:
-      UserError: it is damaged, would run code, or is not a checkpoint of Micron-BERT.
+      UserError: it is damaged, or is not a checkpoint of Micron-BERT.
     """
-    checkpoint = pth.read(path)
-    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("model"), dict):
-        raise UserError(f"{path}: holds no 'model', so it is not a checkpoint of the release")
-    args = checkpoint.get("args")
-    if not isinstance(args, dict | Namespace):
-        raise UserError(
-            f"{path}: holds no 'args', which say how the model was built; "
-            "save {'model', 'args', 'epoch'} as the release does"
-        )
-    args = vars(args) if isinstance(args, Namespace) else args
-    state = _float32_state(path, checkpoint["model"])
-    if DESCRIPTION in checkpoint:
-        config, info = read_description(path, _plain(path, checkpoint[DESCRIPTION]))
-    else:
-        config = infer_config(path, state, args)
-        info = {"source": path.name, "epoch": checkpoint.get("epoch"), "args": args}
-    parts = {
-        "decoder": any(name.startswith("decoder_") for name in state),
-        "aux_cls": any(name.startswith("fc.") for name in state),
-    }
-    if config.dma_tied:  # see `state_dict`
-        state = {name: value for name, value in state.items() if not name.startswith("att.to_k.")}
+    given = {name: value for name, value in (given or {}).items() if value is not None}
+    checkpoint = dict(open_tensors(path).arrays()) if is_tensor_file(path) else pth.read(path)
+    fields = fields_of(checkpoint)
     with naming(path):
-        shapes = release_shapes(config, **parts)
+        state = find_state(checkpoint, given.get("state"))
+    described = fields_of(fields.get(DESCRIPTION))
+    own, notices = described.get("format") == FORMAT, list(state.notices)
+    if own:
+        config, info = read_description(path, described)
+    else:
+        args = state.settings | args_in(checkpoint)
+        with naming(path):
+            config, sentences = infer_config(state.arrays, args, given)
+            config = read_config(dataclasses.asdict(config), section="model")
+        notices += sentences
+        epoch = fields.get("epoch")
+        info = {"source": path.name, "epoch": epoch if type(epoch) is int else None, "args": args}
+    arrays, sentences = _own_arrays(path, config, state, fields_of(described.get(ARRAYS)))
+    notices += sentences
+    for notice in notices:
+        warnings.warn(f"{path}: {notice}", Notice, stacklevel=2)
+    if notices and not own:
+        info["notices"] = notices
+    return Weights.from_flat(config, arrays, plain(info))
+
+
+def _own_arrays(path: Path, config: ModelConfig, state: State, beside: Mapping) -> tuple:
+    """Our arrays by path, and sentences about what was changed or left out.
+
+    Args:
+      beside: arrays by our own paths, which a `.pth` of ours holds beside the release's.
+
+    Raises:
+      UserError: an array is missing, unknown, no tensor, of another shape or not finite.
+    """
+    names = {p: p if p in beside else _name_or_path(p) for p in shapes_of(config, aux_cls=True)}
+    given = state.arrays | {name: value for name, value in beside.items() if isinstance(name, str)}
+    if config.dma_tied:  # see `state_dict`
+        given = {name: value for name, value in given.items() if not name.startswith("att.to_k.")}
+    shapes = shapes_among(config, [p for p, name in names.items() if name in given])
+    ours = {path: shape for path, shape in shapes.items() if names[path] == path}
+    theirs = {path: shape for path, shape in shapes.items() if path not in ours}
+    wanted = ours | jax.eval_shape(release_arrays, theirs)
+    given, sentences = _without_classifier(given, wanted)
+    for name, value in given.items():
+        if name in wanted and not isinstance(value, np.ndarray):
+            mend = "save the state_dict() of the plain, gathered model"
+            raise UserError(f"{path}: {name} is {value!r}, no plain tensor; {mend}")
+    other = [name for name, value in given.items() if not isinstance(value, np.ndarray)]
+    if other:
+        sentences.append(f"left out what is no tensor: {some(other)}")
+    given = {name: value for name, value in given.items() if name not in other}
     mend = "save the whole model as the release does"
-    check_arrays(path, state, shapes, asker="Micron-BERT", mend=mend)
-    shapes = shapes_of(config, **parts)
-    arrays = {name: from_release(name, state[release_name(name)]) for name in shapes}
-    return Weights.from_flat(config, arrays, _plain(path, info))
+    stubs = {name: jax.ShapeDtypeStruct(x.shape, _read_as(x.dtype)) for name, x in given.items()}
+    check_shapes(path, stubs, wanted, asker="Micron-BERT", mend=mend)
+    for name, twin in state.twins.items():
+        if not _equal(state.arrays[name], twin):
+            raise UserError(f"{path}: student.{name} differs from {name}")
+    arrays = {name: value.astype(np.float32) for name, value in given.items()}
+    check_finite(path, arrays)
+    sentences += _about_dtypes(given) + _about_parts(shapes)
+    if state.outside:
+        sentences.append(f"left out what is no part of the network: {some(state.outside)}")
+    arrays = {path: arrays[names[path]] for path in shapes}
+    return {p: x if p in ours else from_release(p, x) for p, x in arrays.items()}, sentences
+
+
+def _name_or_path(path: str) -> str:
+    return release_name(path) if in_release(path) else path
+
+
+def _read_as(dtype: np.dtype) -> np.dtype:
+    """float32 for a dtype of real numbers, which are read as such; any other as it is."""
+    return np.dtype(np.float32) if dtype.kind in "fV" else dtype  # V: bfloat16
+
+
+def _without_classifier(given: dict, wanted: Mapping) -> tuple[dict, list[str]]:
+    """The arrays without an `fc` that is a classifier of others, and a sentence about it.
+
+    The release's own `fc` has one output.
+    """
+    fc = [name for name in given if name.startswith("fc.")]
+    fits = all(name in wanted and np.shape(given[name]) == wanted[name].shape for name in fc)
+    if not fc or fits:
+        return given, []
+    sentence = f"left out a classifier that the release has not: {some(fc)}"
+    return {name: value for name, value in given.items() if name not in fc}, [sentence]
+
+
+def _about_dtypes(given: Mapping) -> list[str]:
+    """Sentences about arrays that were not float32."""
+    counts = collections.Counter(str(x.dtype) for x in given.values() if x.dtype != np.float32)
+    after = {"float64": "which rounds them"}
+    same = "which keeps their values"
+    return [
+        f"{count} of {len(given)} arrays are {dtype}: read as float32, {after.get(dtype, same)}"
+        for dtype, count in sorted(counts.items())
+    ]
+
+
+def _about_parts(shapes: Mapping) -> list[str]:
+    """Sentences about parts that the network has not."""
+    sentences = []
+    if not any(path.startswith("params/dma/") for path in shapes):
+        sentences.append(
+            "holds an encoder without micro-attention: features and the map `cosine` can be "
+            "computed with it, other maps not"
+        )
+    has_head = any(path.startswith("params/head/") for path in shapes)
+    if has_head and not any(path.startswith("teacher/") for path in shapes):
+        sentences.append("holds no teacher")
+    return sentences
+
+
+def _equal(a: Any, b: Any) -> bool:
+    """Tests if two tensors hold the same numbers; what is no tensor is not looked at."""
+    if a is b or not (isinstance(a, np.ndarray) and isinstance(b, np.ndarray)):
+        return True
+    return a.shape == b.shape and a.dtype == b.dtype and np.array_equal(a, b, equal_nan=True)
 
 
 def state_dict(weights: Weights) -> dict[str, np.ndarray]:
-    """The release's `state_dict()` of these weights, float32.
+    """The release's `state_dict()` of these weights, float32; parts that it lacks are not in it.
 
     `student.backbone` is `backbone` itself, and of tied queries and keys (ours) both are written:
     such arrays stand twice, and share their storage in a file.
     """
-    state = release_arrays(weights.flat())
+    state = release_arrays({path: x for path, x in weights.flat().items() if _goes(weights, path)})
     if weights.config.dma_tied:
         state |= {name.replace("to_q", "to_k"): x for name, x in state.items() if ".to_q." in name}
-    if weights.config.projection_dim:
+    if has_dino(weights):
         state |= {f"student.{name}": x for name, x in state.items() if name.startswith("backbone.")}
     return state
 
 
+def _goes(weights: Weights, path: str) -> bool:
+    """Tests if the release reads an array of ours: all of DINO or none of it."""
+    dino = path.startswith(("params/head/", "teacher/", "center"))
+    return in_release(path) and (has_dino(weights) or not dino)
+
+
 def encode_checkpoint(weights: Weights) -> bytes:
-    """A `.pth` as the release saves it: `model`, `args` and `epoch`; and how to read it back."""
+    """A `.pth` as the release saves it: `model`, `args` and `epoch`; and how to read it back.
+
+    What the release does not read, as the motion branch, lies beside these.
+    """
     model, args = OrderedDict(state_dict(weights)), Namespace(**release_args(weights))
     epoch = weights.info.get("epoch")
+    beside = {path: x for path, x in weights.flat().items() if not _goes(weights, path)}
+    described = weights.described() | ({ARRAYS: beside} if beside else {})
     checkpoint = {"model": model, "args": args, "epoch": epoch if isinstance(epoch, int) else 0}
-    return pth_writer.encode(checkpoint | {DESCRIPTION: weights.described()})
-
-
-def _float32_state(path: Path, model: dict) -> dict[str, np.ndarray]:
-    """A state dict by bare names, without `student.backbone`, the same storage as `backbone`."""
-    model = {str(name).replace("module.", ""): value for name, value in model.items()}
-    state = {}
-    for name, value in model.items():
-        if not isinstance(value, np.ndarray):
-            raise UserError(f"{path}: 'model' holds {name!r}, which is no tensor")
-        if name.startswith("student.backbone."):
-            twin = name.removeprefix("student.")
-            if twin not in model or not np.array_equal(model[twin], value, equal_nan=True):
-                raise UserError(f"{path}: {name} differs from {twin}")
-        else:
-            floats = value.dtype.kind in "fV"  # V: bfloat16
-            state[name] = value.astype(np.float32) if floats else value
-    return state
-
-
-def _plain(path: Path, value: Any) -> Any:
-    """`value` as JSON knows it; what JSON does not know becomes text.
-
-    Raises a `UserError` where shared lists of a file unfold to more than any settings are.
-    """
-    parts = [(value, 0)]
-    for part, depth in parts:  # which grows
-        if len(parts) > 100_000 or depth > 50:
-            raise UserError(f"{path}: its args are more than settings; save it with plain ones")
-        part = vars(part) if isinstance(part, Namespace) else part
-        part = [*part.values()] if isinstance(part, dict) else part
-        parts += [(inner, depth + 1) for inner in part] if isinstance(part, list | tuple) else []
-    try:
-        return json.loads(json.dumps(value, default=str))
-    except ValueError as error:  # an integer of thousands of digits
-        raise UserError(f"{path}: its args cannot be kept ({error})") from error
+    return pth_writer.encode(checkpoint | {DESCRIPTION: described})

@@ -2,24 +2,35 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import jax
 import numpy as np
-import safetensors.numpy
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from micron_jax.config import build
+from micron_jax.checkpoints.origin import public
+from micron_jax.checks import require
+from micron_jax.config import build, check_fields
 from micron_jax.errors import UserError, naming
 from micron_jax.models.config import ModelConfig
 from micron_jax.training.state import init_params
 
 FORMAT = "micron_jax 1"
 
-# No network is meant to be larger: a file that asks for more would only fill the memory.
-_MOST_POSITIONS = 2**30  # numbers in the table of positions
-_MOST_BLOCKS = 1000
+# No network is meant to be larger: a file that asks for more would only fill the memory. Of a list
+# each number, and their count where it is less.
+_MOST = dict(
+    img_size=2**14, patch_size=2**10, width=2**15, depth=1000, heads=2**12, mlp_ratio=2**7,
+    decoder_width=2**15, decoder_depth=1000, decoder_heads=2**12, projection_dim=2**20,
+    projection_hidden=2**16, projection_bottleneck=2**16, band=64, band_window=2**10,
+    band_width=2**14, band_heads=2**12, band_spreads=64, motion_width=2**14, motion_window=2**10,
+    motion_reach=64,
+)  # fmt: skip
+_OF_A_MACHINE = ("attention", "blocks", "remat")
+_OPTIONAL = (  # parts that a checkpoint may lack, each as a whole
+    "params/dma/", "params/decoder/", "params/head/", "params/aux_cls/", "teacher/", "center",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +41,7 @@ class Weights:
       params: parameters by part (encoder, dma, and what there is of decoder and head).
       teacher: the teacher's encoder and head, or empty.
       center: of the teacher's outputs, [1, K], or empty.
-      info: where it comes from; anything JSON can hold.
+      info: where it comes from; anything JSON can hold. Files hold what is `public` of it.
     """
 
     config: ModelConfig
@@ -72,7 +83,8 @@ class Weights:
 
     def described(self) -> dict:
         """Format, settings and origin, as files hold them beside the arrays."""
-        return {"format": FORMAT, "model": dataclasses.asdict(self.config), "info": self.info}
+        model = dataclasses.asdict(self.config)
+        return {"format": FORMAT, "model": model, "info": public(self.info)}
 
 
 def read_description(where: str | Path, described: object) -> tuple[ModelConfig, dict]:
@@ -85,26 +97,40 @@ def read_description(where: str | Path, described: object) -> tuple[ModelConfig,
         try:
             if described["format"] != FORMAT:
                 raise UserError(f"format {described['format']!r}, not {FORMAT!r}")
-            config = build(ModelConfig, described["model"], section="model")
+            config = read_config(described["model"], section="model")
             return config, dict(described.get("info", {}))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise UserError(f"not a description of ours ({error!r})") from error
 
 
-@functools.cache
-def shapes_of(config: ModelConfig, *, decoder: bool = True, aux_cls: bool = False) -> dict:
-    """Paths as in `Weights.flat` -> `ShapeDtypeStruct`, of all arrays of this model.
+def read_config(settings: dict, *, section: str) -> ModelConfig:
+    """The architecture that a file describes.
+
+    How a machine computes it (`attention`, `blocks`, `remat`) is no part of a checkpoint: a file
+    made on a GPU is read on a CPU, so these settings have their defaults here.
 
     Raises:
-      UserError: the model is larger than any that is meant.
+      UserError: the settings describe no network, or one larger than any that is meant.
     """
-    positions = config.grid**2 * max(config.width, config.decoder_width)
-    if positions > _MOST_POSITIONS or max(config.depth, config.decoder_depth) > _MOST_BLOCKS:
-        raise UserError(
-            f"describes a model of {config.depth} + {config.decoder_depth} blocks and "
-            f"{config.grid}x{config.grid} patches, larger than any: damaged, or not ours"
-        )
-    params = jax.eval_shape(functools.partial(init_params, config), jax.random.key(0))
+    check_fields(ModelConfig, settings, section=section)
+    own = {name: value for name, value in settings.items() if name not in _OF_A_MACHINE}
+    config = build(ModelConfig, own, section=section)
+    for field, most in _MOST.items():
+        value = getattr(config, field)
+        values = [len(value), *value] if isinstance(value, tuple) else [value]
+        valid = all(0 <= part <= most for part in values)  # NaN is not
+        require(valid, section, config, field, f"must lie in 0..{most}: damaged, or not ours")
+    require(config.mlp_ratio * config.width >= 1, section, config, "mlp_ratio", "is too small")
+    return config
+
+
+@functools.cache
+def shapes_of(config: ModelConfig, *, decoder: bool = True, aux_cls: bool = False) -> dict:
+    """Paths as in `Weights.flat` -> `ShapeDtypeStruct`, of all arrays of this model, sorted."""
+    # Of a small network, for blocks are alike and a large table of positions takes long to make.
+    least = {f: min(getattr(config, f), 1) for f in ("depth", "decoder_depth")}
+    small = dataclasses.replace(config, img_size=2 * config.patch_size, **least)
+    params = jax.eval_shape(functools.partial(init_params, small), jax.random.key(0))
     tree = {"params": {part: v for part, v in params.items() if decoder or part != "decoder"}}
     if aux_cls:
         kernel = jax.ShapeDtypeStruct((config.width, 1), np.float32)
@@ -113,31 +139,46 @@ def shapes_of(config: ModelConfig, *, decoder: bool = True, aux_cls: bool = Fals
     if config.projection_dim:
         tree["teacher"] = {part: params[part] for part in ("encoder", "head")}
         tree["center"] = jax.ShapeDtypeStruct((1, config.projection_dim), np.float32)
-    return flatten_dict(tree, sep="/")
+    shapes = {}
+    for path, leaf in flatten_dict(tree, sep="/").items():
+        if path.endswith("/positions"):
+            shapes[path] = jax.ShapeDtypeStruct((1, 1 + config.grid**2, leaf.shape[2]), leaf.dtype)
+        elif "/block_0/" in path:
+            depth = config.decoder_depth if "/decoder/" in path else config.depth
+            names = (path.replace("/block_0/", f"/block_{i}/") for i in range(depth))
+            shapes |= dict.fromkeys(names, leaf)
+        else:
+            shapes[path] = leaf
+    return dict(sorted(shapes.items()))
 
 
-def encode_arrays(arrays: Mapping, metadata: dict[str, str] | None = None) -> bytes:
-    """A `.safetensors` of arrays by name; the same arrays give the same bytes."""
-    arrays = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
-    return safetensors.numpy.save(arrays, metadata)
+def shapes_among(config: ModelConfig, paths: Collection[str]) -> dict:
+    """`shapes_of` the parts that a file with arrays of these paths has.
+
+    The encoder is always one of them, and the motion branch where the config has one.
+    """
+    shapes = shapes_of(config, aux_cls=True)
+    present = [part for part in _OPTIONAL if any(path.startswith(part) for path in paths)]
+    absent = tuple(part for part in _OPTIONAL if part not in present)
+    return {path: shape for path, shape in shapes.items() if not path.startswith(absent)}
 
 
-def check_arrays(
+def check_shapes(
     where: str | Path, arrays: Mapping, shapes: Mapping, *, asker: str, mend: str
 ) -> None:
-    """Checks that a file holds the arrays of a network, all float32 and finite, and no others.
+    """Checks that a file holds the arrays of a network, all float32, and no others.
 
     Args:
-      arrays, shapes: name -> array, and name -> `ShapeDtypeStruct` that it must have.
+      arrays, shapes: name -> array, or its shape, and name -> `ShapeDtypeStruct` that it must have.
       where, asker, mend: in messages the file, what asks for these shapes, and the end.
 
     Raises:
-      UserError: one is missing, unknown, of another shape or dtype, NaN or infinite.
+      UserError: one is missing, unknown, or of another shape or dtype.
     """
     if missing := [name for name in shapes if name not in arrays]:
-        raise UserError(f"{where}: lacks {_some(missing)}, which {asker} asks for; {mend}")
+        raise UserError(f"{where}: lacks {some(missing)}, which {asker} asks for; {mend}")
     if unknown := [name for name in arrays if name not in shapes]:
-        raise UserError(f"{where}: holds {_some(unknown)}, unknown to {asker}; {mend}")
+        raise UserError(f"{where}: holds {some(unknown)}, unknown to {asker}; {mend}")
     for name, array in arrays.items():
         if (shape := array.shape) != (needed := shapes[name].shape):
             transposed = ", transposed" if shape == needed[::-1] else ""
@@ -146,6 +187,15 @@ def check_arrays(
             )
         if array.dtype != np.float32:
             raise UserError(f"{where}: {name} is {array.dtype}, not float32; {mend}")
+
+
+def check_finite(where: str | Path, arrays: Mapping) -> None:
+    """Checks that all numbers of a file's arrays are numbers.
+
+    Raises:
+      UserError: one is NaN or infinite.
+    """
+    for name, array in arrays.items():
         if count := np.count_nonzero(~np.isfinite(array)):
             raise UserError(
                 f"{where}: {name} holds {count} numbers that are NaN or infinite: the training "
@@ -153,6 +203,7 @@ def check_arrays(
             )
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
+    """The first names of a list, and how many more there are."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more

@@ -59,6 +59,8 @@ def extract(
     """
     if set(what) - set(FEATURES) or not what:
         raise UserError(f"what={','.join(what)}: name some of {','.join(FEATURES)}")
+    if "dma" in what and "dma" not in weights.params:
+        raise UserError("what=dma: the checkpoint is an encoder without micro-attention")
     at_least("", {"delta": delta, "batch": batch}, delta=1, batch=1)
     choose("", {"crop": crop}, crop=crops.KINDS)
     what = tuple(name for name in FEATURES if name in what)
@@ -80,7 +82,9 @@ def extract(
     detect = crops.detector(crop)
     with rows.opened():
         replicated, start = NamedSharding(mesh, P()), rows.place
-        parts = {part: weights.params[part] for part in ("encoder", "dma")}
+        parts = {
+            part: weights.params[part] for part in ("encoder", "dma") if part in weights.params
+        }
         params = jax.device_put(parts, replicated)
         shape = (delta if "dma" in what else 0, 1 + config.grid**2, config.width)
         window = jax.device_put(jnp.zeros(shape, config.dtype), replicated)

@@ -14,7 +14,10 @@ from micron_jax.models.param_paths import path_of
 from micron_jax.training.state import init_params
 
 # Settings of the use of weights, not of their shapes: a user may choose them again.
-_FREE = ("attention", "dtype", "dma_query", "dma_key", "dma_scaled", "dma_diagonal", "poi")
+_FREE = (
+    "attention", "blocks", "remat", "dtype", "dma_query", "dma_key", "dma_scaled", "dma_diagonal",
+    "poi",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)

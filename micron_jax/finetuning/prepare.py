@@ -158,6 +158,11 @@ def _backbone(config: FinetuneConfig) -> Backbone:
         return no_backbone(config.baseline, size)
     backbone = read_backbone(config.checkpoint, config.model, seed=config.seed)
     config.classifier.check_fits(backbone.model)
+    if missing := {*config.classifier.reads} - backbone.params.keys():
+        raise UserError(
+            f"config.classifier.features={config.classifier.features!r}: {config.checkpoint} has "
+            f"no {' and no '.join(sorted(missing))}; choose difference, cosine or cls"
+        )
     config.tuning.check_fits(backbone.model.depth)
     return backbone
 

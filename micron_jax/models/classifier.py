@@ -133,12 +133,14 @@ class PairFeatures(nn.Module):
     def motion_map(self, onset, apex):
         """Motion between pairs of frames as above, float32 [B, N]; larger is more.
 
-        It is the probability that a patch moved, of models with a band, else the symmetric map.
+        It is the probability that a patch moved, of models with a band; else the symmetric map,
+        and without micro-attention the cosine map.
         """
         if self.model.band:
             return jax.nn.sigmoid(self.backbone.motion(apex, onset)[0])
         tokens = {"onset": self.backbone.encode(onset), "apex": self.backbone.encode(apex)}
-        return self._map(tokens, "symmetric")
+        symmetric = "dma" in self.backbone.variables["params"]
+        return self._map(tokens, "symmetric" if symmetric else "cosine")
 
     def _map(self, tokens, kind: str):
         return self.backbone.motion_map(tokens["apex"], tokens["onset"], kind)

@@ -168,6 +168,14 @@ class Mlp(nn.Module):
         return dense(width, "fc2", self.dtype)(gelu(x))
 
 
+def hidden_width(width: int, ratio: float) -> int:
+    """The hidden width of a block's MLP: the whole part of width x ratio, as timm has it.
+
+    A ratio such as 170 / 96 is no exact number: its product with 96 may fall a hair short of 170.
+    """
+    return int(width * ratio + 1e-6)
+
+
 class Block(nn.Module):
     """A pre-norm transformer block (timm's `Block`, which the release uses)."""
 
@@ -189,7 +197,7 @@ class Block(nn.Module):
         if result == "weights":
             return attended
         x = x[:, : attended.shape[1]] + attended
-        hidden = int(x.shape[-1] * self.mlp_ratio)
+        hidden = hidden_width(x.shape[-1], self.mlp_ratio)
         return x + Mlp(hidden, self.dtype, name="mlp")(layer_norm("norm2", self.dtype)(x))
 
 

@@ -71,7 +71,16 @@ def tensors(folder, **values):
             "mean has shape (3,), classifier.json",
         ),
         (lambda f: tensors(f, more=np.zeros(3, "f4")), "holds more, unknown to classifier.json"),
-        (lambda f: tensors(f, mean=np.full(WIDTH, np.nan, "f4")), "mean holds 128 numbers"),
+        (
+            lambda f: tensors(f, mean=np.full(WIDTH, np.nan, "f4")),
+            "mean does not hold the numbers that were written",
+        ),
+        (
+            lambda f: (change(f, checksums=None), tensors(f, mean=np.full(WIDTH, np.nan, "f4"))),
+            "mean holds 128 numbers",
+        ),
+        (lambda f: change(f, classes=["not calm", "calm"]), "its settings are not those"),
+        (lambda f: change(f, pairs={"size": 4104, "crop": "face", "registered": True}), "4104 px"),
     ],
 )
 def test_damaged_parts_are_named(folder, damage, words):

@@ -5,12 +5,17 @@ says and so that the tests run where there is no torch.
 """
 
 import argparse
+import collections
 import contextlib
+import datetime
+import functools
 import os
+import pathlib
 import random
 import struct
 import subprocess
 import sys
+import types
 import zipfile
 from collections import OrderedDict
 
@@ -20,7 +25,8 @@ import pytest
 from helpers.pickles import Code, build, call, code, name, storage, tensor
 
 from micron_jax.checkpoints import pth
-from micron_jax.errors import UserError
+from micron_jax.checkpoints.pickle_machine import Placeholder
+from micron_jax.errors import Notice, UserError, printable
 
 SIX = np.arange(6, dtype=np.float32)
 
@@ -49,7 +55,7 @@ def refusal(path) -> str:
         pth.read(path)
     message = str(caught.value)
     assert message.isprintable(), "more than one line, or what a terminal obeys"
-    shown = str(path) if str(path).isprintable() else ascii(str(path))
+    shown = printable(path)
     assert message.startswith(f"{shown}: ")
     assert ": " in message.removeprefix(f"{shown}: "), "no mend"
     return message
@@ -181,10 +187,48 @@ def test_not_a_zip(tmp_path, raw):
     assert "not a PyTorch checkpoint" in refusal(path)
 
 
+def old_format(value, keys, records) -> bytes:
+    """What torch before 1.6 wrote: five pickles, then each storage after its count of numbers."""
+    sys_info = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"int": 4}}
+    head = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+    parts = [1001, sys_info, value, list(keys)]
+    raw = b"".join(struct.pack("<q", count) + data for count, data in records)
+    return head + b"".join(b"\x80\x02" + code(part) + b"." for part in parts) + raw
+
+
+def old_tensor(key, kind="FloatStorage", view=None):
+    reference = code(("storage", name("torch", kind), key, "cpu", 6, view)) + b"Q"
+    hooks = call("collections", "OrderedDict")
+    args = (Code(reference), 0, (2, 3), (3, 1), False, hooks)
+    return call("torch._utils", "_rebuild_tensor_v2", *args)
+
+
 def test_the_format_before_1_6(tmp_path):
     path = tmp_path / "x.pth"
-    path.write_bytes(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.")
-    assert "torch.save(torch.load(path, weights_only=False), path)" in refusal(path)
+    state = {"b": old_tensor("7"), "a": old_tensor("3", "LongStorage"), "tied": old_tensor("7")}
+    other = np.arange(6) + 10
+    records = [(6, other.tobytes()), (6, SIX.tobytes())]
+    whole = old_format(state | {"epoch": 3}, ["3", "7"], records)
+    path.write_bytes(whole)
+    read = pth.read(path)
+    assert read["epoch"] == 3
+    np.testing.assert_array_equal(read["a"], other.reshape(2, 3))
+    np.testing.assert_array_equal(read["b"], SIX.reshape(2, 3))
+    assert np.shares_memory(read["b"], read["tied"])
+    for length in range(20, len(whole)):
+        path.write_bytes(whole[:length])
+        assert "damaged or cut short" in refusal(path)
+    for state, keys, count in (
+        ({"a": old_tensor("3", view=("7", 0, 6))}, ["3"], 6),
+        ({"a": old_tensor("3")}, ["4"], 6),
+        ({"a": old_tensor("3")}, [3], 6),
+        ({"a": old_tensor("3")}, ["3"], 2**40),
+        ({"a": old_tensor("3")}, ["3"], -6),
+        ({"a": old_tensor("3")}, ["3"], 5),
+        ({"a": old_tensor("3", "OtherStorage")}, ["3"], 6),
+    ):
+        path.write_bytes(old_format(state, keys, [(count, SIX.tobytes())]))
+        refusal(path)
 
 
 def test_other_zips(write):
@@ -193,8 +237,26 @@ def test_other_zips(write):
     assert "data.pkl" in refusal(write(None, {}, {"data.pkl": b"\x80\x02N."}))
     assert "TorchScript" in refusal(write([], {}, {"any/constants.pkl": b""}))
     assert "TorchScript" in refusal(write([], {}, {"any/code/__torch__.py": b""}))
-    assert "little-endian" in refusal(write([], {}, {"any/byteorder": b"big"}))
+    assert "damaged" in refusal(write([], {}, {"any/byteorder": b"middle"}))
     assert pth.read(write([], {}, {"any/byteorder": b"little", "any/version": b"3\n"})) == []
+
+
+@pytest.mark.parametrize("kind", ["FloatStorage", "BFloat16Storage", "LongStorage", "ByteStorage"])
+def test_numbers_of_a_big_endian_machine(write, kind):
+    dtype = {"FloatStorage": "f4", "BFloat16Storage": ml_dtypes.bfloat16, "LongStorage": "i8"}
+    wanted = SIX.astype(dtype.get(kind, "u1"))
+    raw = wanted.view(f"u{wanted.itemsize}").byteswap().tobytes()
+    path = write(tensor(kind=kind), {"0": raw}, {"any/byteorder": b"big"})
+    np.testing.assert_array_equal(pth.read(path), wanted.reshape(2, 3))
+
+
+def test_records_of_more_than_four_gigabytes_have_other_headers(write, tmp_path):
+    path = tmp_path / "large.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        for entry, raw in (("data.pkl", b"\x80\x02" + tensor() + b"."), ("data/0", SIX.tobytes())):
+            with archive.open(f"any/{entry}", "w", force_zip64=True) as file:
+                file.write(raw)
+    np.testing.assert_array_equal(pth.read(path), SIX.reshape(2, 3))
 
 
 def test_a_zip_bomb(write):
@@ -250,7 +312,7 @@ def test_too_large_for_the_machine(write, monkeypatch):
     def no_memory(*args):
         raise MemoryError
 
-    monkeypatch.setattr(pth, "_run", no_memory)
+    monkeypatch.setattr(pth.Machine, "run", no_memory)
     assert "does not fit in memory" in refusal(write(tensor()))
 
 
@@ -268,13 +330,18 @@ def test_missing_and_short_records(write):
         {"size": (2, 3), "stride": (3, 1), "offset": 1},
         {"size": (2,), "stride": (6,)},
         {"size": (2,), "stride": (2**62,)},
-        {"size": (2**40,), "stride": (0,)},
-        {"size": (2**62,) * 60, "stride": (0,) * 60},
         {"size": (), "stride": (), "offset": 6},
     ],
 )
 def test_tensors_beyond_their_storage(write, view):
-    assert "contiguous()" in refusal(write(tensor(**view)))
+    assert "beyond its storage" in refusal(write(tensor(**view)))
+
+
+def test_an_expanded_tensor_takes_no_memory(write):
+    read = pth.read(write(tensor(size=(2**20, 2**20, 3), stride=(0, 0, 1))))
+    assert read.shape == (2**20, 2**20, 3)
+    np.testing.assert_array_equal(read[7, 9], SIX[:3])
+    assert "does not write" in refusal(write(tensor(size=(2**62,) * 60, stride=(0,) * 60)))
 
 
 @pytest.mark.parametrize(
@@ -293,7 +360,6 @@ def test_tensors_beyond_their_storage(write, view):
         {"size": (0, 2**62, 2**62), "stride": (0, 0, 0)},
         {"size": (2**64,), "stride": (1,)},
         {"size": (2,), "stride": (1,), "offset": None},
-        {"more": ({"neg": True},)},
         {"more": ({}, {})},
         {"count": "6"},
         {"key": 0},
@@ -316,15 +382,12 @@ def test_tensors_of_odd_arguments(write, view):
         b"NNNs",
         b"]NNs",
         b"}(Nu",
-        b"}]Ns",
-        b"})Ns",
         b"Na",
         b"N}b",
         b"]}b",
         b"NQ",
         b")Q",
         b"N)R",
-        b"I1\n",
         b"(lNb",
         b"X\xff\xff\xff\xffabc",
         b"\x8d" + b"\xff" * 8,
@@ -337,15 +400,11 @@ def test_tensors_of_odd_arguments(write, view):
         b"\x82\x01",
         b"\x97",
         b"Pos.system\n",
-        b"(lp0\ng0\na",
         code(("storage", Code(b"N"), "0", "cpu", 1)) + b"Q",
-        code(("storage", name("torch", "Size"), "0", "cpu", 1)) + b"Q",
-        call("torch", "FloatStorage"),
-        call("torch", "Size", 3),
-        call("collections", "OrderedDict", [("a", 1)]),
-        call("argparse", "Namespace", 1),
+        code(("storage", name("torch", "Size"), "0", 1, 1)) + b"Q",
+        call("collections", "OrderedDict", [("a", 1, 2)]),
+        code(1) + b")R",
         call("torch._utils", "_rebuild_parameter", None, True, None),
-        call("torch._utils", "_rebuild_tensor_v2"),
         call("torch._utils", "_rebuild_tensor_v2", tensor(), 0, (6,), (1,), False, None),
     ],
 )
@@ -362,28 +421,107 @@ def test_broken_pickles(write, pickled):
         (call("os", "system", "touch touched"), "os.system"),
         (call("posix", "system", "touch touched"), "posix.system"),
         (call("builtins", "eval", "open('touched', 'w')"), "builtins.eval"),
-        (call("__builtin__", "getattr", "", "join"), "__builtin__.getattr"),
         (call("torch", "Size", (call("os", "system", "touch touched"),)), "os.system"),
         (tensor(more=({"a": call("os", "system", "touch touched")},)), "os.system"),
         (Code(b"(" + code("touch touched") + b"ios\nsystem\n"), "os.system"),
         (Code(b"(" + name("os", "system") + code("touch touched") + b"o"), "os.system"),
         (Code(name("os", "_wrap_close") + code(("touch", "touched")) + b"\x81"), "os._wrap_close"),
         (Code(code("os") + code("system") + b"\x93" + code(("touched",)) + b"R"), "os.system"),
-        (call("torch.nn.modules.linear", "Linear"), "torch.nn.modules.linear.Linear"),
-        (call("torch.serialization", "load", "x"), "torch.serialization.load"),
-        (call("torch", "FloatStorage.from_file", "x"), "torch.FloatStorage.from_file"),
-        (call("argparse", "FileType", "w"), "argparse.FileType"),
-        (call("argparse", "Namespace.__init__", "w"), "argparse.Namespace.__init__"),
-        (Code(code("o\n\x1b[2J\ud800") + code("x" * 10**6) + b"\x93"), "'o\\n\\x1b[2J\\ud800.xxx"),
+        (call("copyreg", "_reconstructor", name("os", "system"), "touch touched"), "os.system"),
+        (call("subprocess", "Popen", ["touch", "touched"]), "subprocess.Popen"),
     ],
 )
 def test_nothing_is_run(write, pickled, asks, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for value in (pickled, {"model": {"w": tensor()}, "args": [pickled]}):
-        message = refusal(write(value))
-        assert f"asks to run {asks}" in message
-        assert len(message) < 1000
+    path = write({"model": {"w": tensor()}, "args": [pickled]})
+    with pytest.warns(Notice, match=f"asks to run {asks}, .* was not run") as caught:
+        read = pth.read(path)
+    assert len(caught) == 1
+    np.testing.assert_array_equal(read["model"]["w"], SIX.reshape(2, 3))
     assert os.listdir() == ["ckpt.pth"]
+
+
+@pytest.mark.parametrize(
+    ("pickled", "shown"),
+    [
+        (call("__builtin__", "getattr", "", "join"), "<__builtin__.getattr>"),
+        (call("torch.nn.modules.linear", "Linear"), "<torch.nn.modules.linear.Linear>"),
+        (call("torch.serialization", "load", "x"), "<torch.serialization.load>"),
+        (call("torch", "FloatStorage.from_file", "x"), "<torch.FloatStorage.from_file>"),
+        (call("argparse", "FileType", "w"), "<argparse.FileType>"),
+        (call("argparse", "Namespace.__init__", "w"), "<argparse.Namespace.__init__>"),
+        (call("argparse", "Namespace", 1), "<argparse.Namespace>"),
+        (call("pathlib", "PosixPath", "/", "home", "me"), "<pathlib.PosixPath>"),
+        (
+            call("numpy.core.multiarray", "scalar", None, "12345678"),
+            "<numpy.core.multiarray.scalar>",
+        ),
+        (call("torch", "device", "cuda", 0), "<torch.device>"),
+        (
+            build(call("functools", "partial", name("a", "b")), (name("a", "b"), (), {}, None)),
+            "<functools.partial>",
+        ),
+        (Code(call("my", "D") + b"(" + code("a") + code(1) + b"u"), "<my.D>"),
+        (Code(call("my", "L") + b"(" + code("a") + b"e"), "<my.L>"),
+        (Code(call("my", "F") + code(()) + b"R"), "<my.F>"),
+        (Code(name("my", "K") + code(()) + code({"a": 1}) + b"\x92"), "<my.K>"),
+        (tensor(more=({"neg": True},)), "<a lazy view>"),
+        (tensor(kind="ComplexFloatStorage"), "<a tensor of torch.ComplexFloatStorage>"),
+        (call("torch._utils", "_rebuild_qtensor", storage(), 0), "<torch._utils._rebuild_qtensor>"),
+        (
+            call(
+                "torch._utils",
+                "_rebuild_meta_tensor_no_storage",
+                name("torch", "float32"),
+                (2,),
+                (1,),
+                False,
+            ),
+            "<torch._utils._rebuild_meta_tensor_no_storage>",
+        ),
+        (Code(code("o\n\x1b[2J\ud800") + code("x" * 10**6) + b"\x93)R"), r"<o\n\x1b[2J\ud800.xxx"),
+    ],
+)
+def test_other_classes_become_placeholders(write, pickled, shown):
+    read = pth.read(write({"model": {"w": tensor()}, "other": pickled, "after": 1}))
+    assert type(read["other"]) is Placeholder
+    assert str(read["other"]).startswith(shown)
+    assert len(str(read["other"])) < 200
+    assert read["after"] == 1
+
+
+def test_kinds_of_dictionaries_and_sets_are_readable(write):
+    attributes = Code(call("lightning", "AttributeDict") + b"(" + code("lr") + code(0.5) + b"u")
+    counts = Code(
+        call("collections", "defaultdict", name("__builtin__", "list"))
+        + b"("
+        + code("a")
+        + code(1)
+        + b"u"
+    )
+    read = pth.read(
+        write(
+            {
+                "hyper": attributes,
+                "counts": counts,
+                "set": call("__builtin__", "set", ["b", "a"]),
+                "set4": Code(b"\x8f(" + code("c") + b"\x90"),
+                "pairs": call("collections", "OrderedDict", [["a", 1]]),
+                "simple": build(call("types", "SimpleNamespace"), {"a": 1}),
+                "bytes": Code(b"C\x02ab"),
+                "class": name("torch.nn", "LayerNorm"),
+            }
+        )
+    )
+    assert read["hyper"].entries == {"lr": 0.5}
+    assert read["counts"] == {"a": 1}
+    assert (read["set"], read["set4"]) == (["b", "a"], ["c"])
+    assert read["pairs"] == OrderedDict(a=1)
+    assert read["simple"] == argparse.Namespace(a=1)
+    assert read["bytes"] == b"ab"
+    assert read["class"] == "torch.nn.LayerNorm"
+    (key,) = pth.read(write(Code(b"})Ns")))  # a tuple is no key here: to hash it may take forever
+    assert type(key) is Placeholder
 
 
 @pytest.mark.parametrize(
@@ -403,8 +541,10 @@ def test_nothing_is_run(write, pickled, asks, tmp_path, monkeypatch):
 @pytest.mark.parametrize("state", [{"hello": 1}, (None, {"hello": 1}), (), None, {1: 2}])
 def test_attributes_reach_no_other_object(write, target, state):
     """Python's own unpickler would leave `argparse.Namespace.hello` behind."""
-    refusal(write(build(target, state)))
+    with contextlib.suppress(UserError):
+        pth.read(write(build(target, state)))
     assert not hasattr(argparse.Namespace, "hello")
+    assert not hasattr(np.ndarray, "hello")
 
 
 @pytest.mark.parametrize(
@@ -418,7 +558,7 @@ def test_bombs_take_neither_memory_nor_time(write):
     assert pth.read(write(Code(b"Nr\x00\x00\x00\x7f"))) is None  # memo 2 ** 31 - 2 ** 24
     halves = b"".join(b"q%ch%c\x86" % (i, i) for i in range(100))  # pairs of the same pair
     pth.read(write(Code(b")" + halves)))
-    refusal(write(Code(b"}" + b")" + halves + b"Ns")))  # its hash is 2 ** 100 steps away
+    pth.read(write(Code(b"}" + b")" + halves + b"Ns")))  # its hash is 2 ** 100 steps away
     refusal(write(Code(b")" + halves + b"N\x93")))  # and so is its text
     refusal(write(Code(b")" + halves + b"Q")))
     nested = pth.read(write(Code(b"]" * 200_000 + b"a" * 199_999)))
@@ -477,7 +617,7 @@ def test_random_damage(write, layer):
         with contextlib.suppress(UserError):
             pth.read(path)
             successes += 1
-    assert successes < 400
+    assert successes < 500
 
 
 # What torch itself writes.
@@ -553,15 +693,60 @@ def test_tensors_of_torch(torch, tmp_path, protocol):
     assert np.shares_memory(read["base"], read["sliced"])
 
 
-def test_other_files_of_torch_are_refused(torch, tmp_path):
+def test_other_files_of_torch(torch, tmp_path):
     path = tmp_path / "x.pth"
-    torch.save({"w": torch.ones(2)}, path, _use_new_zipfile_serialization=False)
-    assert "before 1.6" in refusal(path)
-    torch.save(torch.nn.Linear(2, 2), path)
-    assert "asks to run torch.nn.modules.linear.Linear" in refusal(path)
-    torch.save({"x": np.float64(1)}, path)
-    assert "asks to run numpy" in refusal(path)
-    torch.save({"w": torch.ones(1).expand(1000)}, path)
-    assert "contiguous()" in refusal(path)
+    base = torch.arange(6.0)
+    state = {"w": base.reshape(2, 3), "tied": base[:2], "half": base.half(), "n": torch.tensor(3)}
+    torch.save({"model": state, "x": 1}, path, _use_new_zipfile_serialization=False)
+    read = pth.read(path)
+    assert read["x"] == 1
+    for key, value in state.items():
+        same(read["model"][key], value)
+    assert np.shares_memory(read["model"]["w"], read["model"]["tied"])
+    torch.save({"w": torch.ones(1).expand(1000), "i": torch.ones(2, dtype=torch.uint16)}, path)
+    read = pth.read(path)
+    np.testing.assert_array_equal(read["w"], np.ones(1000))
+    np.testing.assert_array_equal(read["i"], np.ones(2, np.uint16))
     torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 2), torch.ones(1, 2)), path)
     assert "TorchScript" in refusal(path)
+
+
+class Mine(dict):
+    """A class of a training script."""
+
+
+def test_what_scripts_save_beside_the_model(torch, tmp_path):
+    path = tmp_path / "x.pth"
+    mine = Mine(a=1)
+    mine.b = 2
+    beside = {
+        "scalar": np.float64(1.5),
+        "array": np.arange(3),
+        "random": np.random.get_state(),  # noqa: NPY002
+        "python": random.getstate(),
+        "torch": torch.get_rng_state(),
+        "path": pathlib.Path("/home/me"),
+        "device": torch.device("cpu"),
+        "set": {"a"},
+        "frozen": frozenset("a"),
+        "time": datetime.datetime(2023, 1, 1),
+        "default": collections.defaultdict(list, a=[1]),
+        "partial": functools.partial(int, base=2),
+        "class": torch.nn.Linear,
+        "module": torch.nn.Linear(2, 2),
+        "complex": torch.ones(2, dtype=torch.complex64),
+        "sparse": torch.eye(2).to_sparse(),
+        "namespace": types.SimpleNamespace(a=1),
+        "mine": mine,
+        "keys": {(1, 2): 3, torch.float16: 4, 1.5: 5},
+        "bytes": b"ab",
+        "conjugate": torch.ones(2, dtype=torch.complex64).conj(),
+    }
+    for settings in ({}, {"pickle_protocol": 4}, {"_use_new_zipfile_serialization": False}):
+        torch.save({"model": {"w": torch.ones(2)}} | beside, path, **settings)
+        read = pth.read(path)
+        assert list(read) == ["model", *beside]
+        np.testing.assert_array_equal(read["model"]["w"], [1, 1])
+        assert (read["mine"].entries, read["mine"].state) == ({"a": 1}, {"b": 2})
+        assert read["default"] == {"a": [1]}
+        same(read["module"].state["_parameters"]["weight"], beside["module"].weight)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from micron_jax.checkpoints import pth, pth_writer
+from micron_jax.checkpoints.pickle_machine import STORAGE_OF
 
 WEIGHT = np.arange(6, dtype=np.float32).reshape(2, 3)
 CHECKPOINT = {
@@ -82,7 +83,7 @@ def test_torch_reads_the_file_with_weights_only(path, mmap):
 
 def test_torch_reads_every_dtype(tmp_path):
     torch = pytest.importorskip("torch")
-    arrays = {str(np.dtype(kind)): np.arange(2).astype(kind) for kind in pth.STORAGE_OF}
+    arrays = {str(np.dtype(kind)): np.arange(2).astype(kind) for kind in STORAGE_OF}
     assert str(np.dtype(ml_dtypes.bfloat16)) in arrays
     path = tmp_path / "x.pth"
     path.write_bytes(pth_writer.encode(arrays))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from flax.traverse_util import flatten_dict
-from helpers.pickles import build, call, name, write_pth
+from helpers.pickles import build, call, write_pth
 from helpers.refusals import refusal
 
 import micron_jax
@@ -123,7 +123,8 @@ def without(*names):
         (without("att.to_q.bias"), ARGS, "lacks att.to_q.bias, which Micron-BERT"),
         (without("backbone.pos_embed", "student.backbone.pos_embed"), ARGS, "backbone.pos_embed"),
         (lambda s: {"conv1.weight": np.ones((3, 3))}, ARGS, "is not a checkpoint of Micron-BERT"),
-        (lambda s: s | {"extra.weight": np.ones(3)}, ARGS, "holds extra.weight, unknown"),
+        (lambda s: s | {"att.extra.weight": np.ones(3)}, ARGS, "holds att.extra.weight, unknown"),
+        (lambda s: s | {"x\x1b[2J\n": np.ones(3)}, ARGS, r"an array named x\x1b[2J\n"),
         (
             lambda s: s | {"att.proj.bias": np.ones(63)},
             ARGS,
@@ -134,10 +135,13 @@ def without(*names):
             ARGS,
             "student.backbone.norm.bias differs from backbone.norm.bias",
         ),
-        (lambda s: s, {"diag_att": False}, "do not say num_heads"),
+        (
+            lambda s: s,
+            {"diag_att": False},
+            "nothing in it says num_heads, which no shape tells: give num_heads (--heads N)",
+        ),
         (lambda s: s, ARGS | {"num_heads": 5}, "model.heads=5: does not divide width=64"),
-        (lambda s: s, None, "holds no 'args'"),
-        (lambda s: s, ARGS | {"hook": name("os", "system")}, "os.system"),
+        (lambda s: s, None, "nothing in it says num_heads"),
     ],
 )
 def test_other_checkpoints_are_refused(write, state, change, args, message, tmp_path, capsys):

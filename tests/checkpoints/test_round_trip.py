@@ -16,7 +16,7 @@ import micron_jax
 from micron_jax.checkpoints import card, files, load, pth, release
 from micron_jax.checkpoints.release_architecture import class_arguments, differences, release_args
 from micron_jax.cli import main
-from micron_jax.errors import UserError
+from micron_jax.errors import Notice, UserError
 from micron_jax.models.config import SIZES, ModelConfig
 
 INFO = {"source": "pretraining, step 10", "config": {"batch_size": 8, "note": "µ | \n"}}
@@ -122,22 +122,29 @@ def test_a_missing_teacher_is_named(tmp_path, capsys):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["paper"]
 
 
-def test_a_motion_branch_is_refused_in_a_pth(tmp_path, capsys):
-    target = tmp_path / "x.pth"
-    line = refusal(["convert", "micron-tiny", str(target)], capsys)
-    assert line.startswith(f"micron-jax: {target}: the release has no motion branch")
-    assert line.endswith("convert them to a folder or to NEW.safetensors")
-    assert list(tmp_path.iterdir()) == []
+def test_a_motion_branch_stays_beside_what_the_release_reads(tmp_path, capsys):
+    path = tmp_path / "x.pth"
+    assert main(["convert", "micron-tiny", str(path)]) == 0
+    assert "note: It has a motion branch" in capsys.readouterr().out
+    same(load.read(path), load.read("micron-tiny"))
+    checkpoint = pth.read(path)
+    assert not [name for name in checkpoint["model"] if "motion" in name]
+    assert "att.to_k.weight" in checkpoint["model"]
+    assert all(path.startswith("params/motion/") for path in checkpoint["micron_jax"]["arrays"])
     assert main(["compare", "--checkpoint", "micron-tiny", "--release", str(tmp_path)]) == 2
     assert "no model that the release can run" in capsys.readouterr().err
-    assert main(["convert", "micron-tiny", str(tmp_path / "folder")]) == 0
-    described = json.loads((tmp_path / "folder" / "config.json").read_text())
-    path = write_pth(tmp_path / "y.pth", {}, args={}, micron_jax=described)
-    with pytest.raises(UserError, match=r"y\.pth: the release has no motion branch"):
-        load.read(path)
-    card_text = (tmp_path / "folder" / "README.md").read_text()
-    assert "It has a motion branch" in card_text
-    assert "It cannot become a `.pth`" in card_text
+    assert "It has a motion branch" in (tmp_path / "x.md").read_text()
+
+
+def test_a_head_without_a_teacher_stays_beside_what_the_release_reads(tmp_path):
+    whole = draw_weights(tiny.RELEASE)
+    weights = dataclasses.replace(whole, teacher={}, center=np.zeros((1, 0), np.float32))
+    files.save(weights, tmp_path / "x.pth")
+    assert not [name for name in pth.read(tmp_path / "x.pth")["model"] if "head" in name]
+    with pytest.warns(Notice, match="holds no teacher"):
+        same(load.read(tmp_path / "x.pth"), weights)
+    files.save(weights, tmp_path / "folder")
+    same(load.read(tmp_path / "folder"), weights)
 
 
 def test_a_single_file_is_loaded(tmp_path):
