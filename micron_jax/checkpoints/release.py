@@ -21,7 +21,6 @@ from micron_jax.checkpoints.release_architecture import has_dino, infer_config, 
 from micron_jax.checkpoints.state_dicts import State, args_in, find_state
 from micron_jax.checkpoints.tensor_file import is_tensor_file, open_tensors
 from micron_jax.checkpoints.weights import (
-    FORMAT,
     Weights,
     check_finite,
     check_shapes,
@@ -132,8 +131,8 @@ def read_checkpoint(path: Path, given: Mapping[str, Any] | None = None) -> Weigh
     fields = fields_of(checkpoint)
     with naming(path):
         state = find_state(checkpoint, given.get("state"))
-    described = fields_of(fields.get(DESCRIPTION))
-    own, notices = described.get("format") == FORMAT, list(state.notices)
+    described, notices = fields.get(DESCRIPTION), list(state.notices)
+    own = DESCRIPTION in fields
     if own:
         config, info = read_description(path, described)
     else:
@@ -144,7 +143,9 @@ def read_checkpoint(path: Path, given: Mapping[str, Any] | None = None) -> Weigh
         notices += sentences
         epoch = fields.get("epoch")
         info = {"source": path.name, "epoch": epoch if type(epoch) is int else None, "args": args}
-    arrays, sentences = _own_arrays(path, config, state, fields_of(described.get(ARRAYS)))
+    arrays, sentences = _own_arrays(
+        path, config, state, fields_of(fields_of(described).get(ARRAYS))
+    )
     notices += sentences
     for notice in notices:
         warnings.warn(f"{path}: {notice}", Notice, stacklevel=2)

@@ -54,11 +54,13 @@ class TensorFile(NamedTuple):
 
 
 def is_tensor_file(path: Path) -> bool:
-    """Tests by its content if a file is a `.safetensors`, whatever its name.
+    """Tests if a file is a `.safetensors`, by its name or else by its content.
 
     Raises:
       UserError: it cannot be opened.
     """
+    if path.suffix.lower() == ".safetensors":
+        return True
     try:
         with open(path, "rb") as file:
             return file.read(9)[8:] == b"{"

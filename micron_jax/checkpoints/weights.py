@@ -119,7 +119,7 @@ def read_config(settings: dict, *, section: str) -> ModelConfig:
         value = getattr(config, field)
         values = [len(value), *value] if isinstance(value, tuple) else [value]
         valid = all(0 <= part <= most for part in values)  # NaN is not
-        require(valid, section, config, field, f"must lie in 0..{most}: damaged, or not ours")
+        require(valid, section, config, field, f"must lie in 0..{most}, as no network is larger")
     require(config.mlp_ratio * config.width >= 1, section, config, "mlp_ratio", "is too small")
     return config
 
