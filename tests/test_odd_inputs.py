@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from helpers import drawn, tiny
 from helpers.drawn_weights import draw_weights
+from helpers.films import write_video
 from helpers.refusals import refusal
 
 from micron_jax import checkpoints
@@ -17,11 +18,7 @@ TURNED = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 320 << 16, 0, 1 << 30
 
 
 def film(path, frames):
-    size = frames[0].shape[1::-1]
-    written = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 30, size)
-    for frame in frames:
-        written.write(frame[..., ::-1])
-    written.release()
+    write_video(path, frames, 30)
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ import shlex
 import subprocess
 from pathlib import Path
 
-import cv2
 import pytest
 from helpers import drawn, evaluated, readme_picture, tiny, vendor_trees
 from helpers.commands import check, lines, parsers, recipe_of
 from helpers.drawn_weights import draw_weights
+from helpers.films import write_video
 
 from micron_jax import checkpoints
 from micron_jax import config as configs
@@ -184,10 +184,9 @@ NOT_RUN = {
 
 
 def write_clip():
-    film = cv2.VideoWriter("clip.mp4", cv2.VideoWriter_fourcc(*"mp4v"), 30, (320, 320))
-    for shade in (1, 0.9, 0.6, 0.9, 1, 1):
-        film.write((shade * drawn.face(3)).astype("uint8"))
-    film.release()
+    shades = (1, 0.9, 0.6, 0.9, 1, 1)
+    frames = [(shade * drawn.face(3)).astype("uint8") for shade in shades]
+    write_video(Path("clip.mp4"), frames, 30)
 
 
 def demo():

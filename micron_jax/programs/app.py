@@ -2,7 +2,6 @@
 
 import argparse
 import importlib.util
-import os
 import socket
 import threading
 
@@ -58,9 +57,6 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _serve(listener: socket.socket, options: argparse.Namespace) -> int:
-    # Of a playlist that calls itself a video nothing is fetched.
-    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "protocol_whitelist;file")
-
     import uvicorn
 
     import micron_jax

@@ -1,66 +1,283 @@
-"""Film files, by OpenCV: no other module opens one."""
+"""Film files, by FFmpeg through PyAV: no other module opens one.
 
-import math
+A film is opened as a Python file object without a name: neither its path, nor a path or an address
+that stands in it, reaches FFmpeg.
+
+Seconds count from the beginning of the film as players count them: from the first of its streams,
+sound or picture, with edit lists applied. A picture that comes later than the sound keeps its
+delay, and a recording whose clock stands at hours begins at 0.
+"""
+
+import contextlib
 import os
+import warnings
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
-# FFmpeg writes about damaged files to the terminal; callers report them in one line instead.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-
-import cv2
+import av
 import numpy as np
 
+from micron_jax.errors import Notice
+from micron_jax.video.film_frames import Decoder, Loss, Picture
+from micron_jax.video.film_header import Header, describe, missing_at_end
+from micron_jax.video.film_pictures import HDR, Screen
 from micron_jax.video.image_files import Unreadable
 
-
-@dataclass(frozen=True)
-class Header:
-    """The header of a film file, which may be wrong."""
-
-    fps: float | None  # None: unknown
-    count: int  # of frames; 0: unknown
-    width: float  # of a frame, in pixels
-    height: float
+# Containers of films; not among them: playlists and other files that name files.
+FORMATS = (
+    "3g2,3gp,apng,asf,asf_o,av1,avi,avs2,avs3,cavsvideo,dhav,dirac,dnxhd,dv,evc,flv,gif,gxf,h261,"
+    "h263,h264,hevc,ingenient,ipu,ivf,ivr,kux,live_flv,lxf,m4a,m4v,matroska,mj2,mjpeg,mjpeg_2000,"
+    "mov,mp4,mpeg,mpegts,mpegvideo,mpjpeg,mxf,nsv,nut,nuv,obu,ogg,r3d,rm,smjpeg,swf,ty,vc1,"
+    "vc1test,viv,vvc,webm,wtv,yuv4mpegpipe"
+)
+MEGAPIXELS = 100  # of a frame: a small file can tell of a huge one
+LIMITS = {"max_pixels": str(MEGAPIXELS * 1_000_000)}
+# Decoders that notice damage also when they work on several frames at once.
+PARALLEL = {"av1", "h264", "hevc", "libdav1d", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4"}
+PARALLEL |= {"prores", "vp8", "vp9"}
+THREADS = min(8, os.cpu_count() or 1)  # of a film that is decoded
+DELAY = 6  # frames: what damage reaches is shown so much earlier than what tells of it
+APART = 10  # s: streams of one recording do not begin further apart
 
 
 def read_header(path: Path) -> Header:
-    """Reads the header of a film; no frame is decoded."""
-    film = cv2.VideoCapture(str(path))
-    fps, count = film.get(cv2.CAP_PROP_FPS), film.get(cv2.CAP_PROP_FRAME_COUNT)
-    width, height = film.get(cv2.CAP_PROP_FRAME_WIDTH), film.get(cv2.CAP_PROP_FRAME_HEIGHT)
-    film.release()
-    rate = math.isfinite(fps) and 1 <= fps <= 2000  # a time base such as 90000 is no rate
-    return Header(fps if rate else None, int(count) if 0 < count < 1e9 else 0, width, height)
+    """Reads what a film says about itself; no frame is decoded."""
+    try:
+        with _opened(path) as (container, stream):
+            return describe(container, stream, path.stat().st_size)
+    except (Unreadable, OSError, av.FFmpegError):
+        return Header(None, 0, 0, 0)
 
 
 def read_film(
-    path: Path, first: int = 0, last: int | None = None
+    path: Path, first: int = 0, last: int | None = None, fps: float | None = None
 ) -> Iterator[tuple[int, float | None, np.ndarray | Unreadable]]:
     """Yields (number, seconds, RGB uint8 [H, W, 3]) of the frames `first` to `last`, in order.
 
-    A rotation that a phone notes is applied. The last frame is `Unreadable` where the film breaks
-    off long before its end.
+    Frames are as players show them: upright, mirrored where the film says so, in square pixels,
+    deinterlaced. In place of each frame that is lost stands `Unreadable`.
+
+    Args:
+      fps: frames per second of the recording, in place of the film's own times.
+
+    Warns:
+      Notice: something that the user should know, once per film.
     """
-    film = cv2.VideoCapture(str(path))
-    film.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
-    number = decoded = 0
+    losses, any_frame = [], False
+    for number, seconds, frame in _read(path, first, last, fps):
+        if not any_frame and isinstance(frame, Unreadable):
+            losses.append((number, seconds, frame))
+            continue
+        yield from losses
+        yield number, seconds, frame
+        losses, any_frame = [], True
+    if len(losses) > 1:  # of a film that has no frame, it is enough to say so
+        losses = [(first, None, Unreadable("no frame can be decoded"))]
+    yield from losses
+
+
+def _read(path: Path, first: int, last: int | None, fps: float | None) -> Iterator[tuple]:
+    header, count = read_header(path), 0
     try:
-        # Frame by frame: where a seek ends depends on how the film was encoded.
-        while (last is None or number <= last) and film.grab():
-            if number >= first:
-                frame = film.retrieve()[1]
-                if frame is None:
-                    break
-                seconds = film.get(cv2.CAP_PROP_POS_MSEC) / 1000  # a phone's frames come unevenly
-                yield number, seconds, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-                decoded += 1
-            number += 1
-    finally:
-        film.release()
-    promised = (read_header(path).count if last is None else last + 1) - first
-    if number == 0:
-        yield 0, None, Unreadable("no frame can be decoded")
-    elif decoded < 0.9 * promised:  # the promised count is itself an estimate
-        yield number, None, Unreadable(f"breaks off after {decoded} of {promised} frames")
+        with _opened(path) as (container, stream):
+            notes, clock = _Notes(path), _Clock(container, stream, header, fps)
+            if header.slower != 1 and fps is None:
+                notes.other_speed(header)
+            decoder = Decoder(container, stream)
+            pictures = _numbered(_steady(path, decoder), clock, notes)
+            for picture, image in Screen(stream).show(pictures, first):
+                if picture.number >= first:
+                    yield picture.number, picture.seconds, _whole(picture, image)
+                if picture.number == last:
+                    return
+                count = picture.number + 1
+            if last is None:
+                missing = missing_at_end(container, stream, header, decoder.packets)
+                reason = Unreadable(f"breaks off after {count} of {count + missing} frames")
+                for number in range(max(first, count), count + missing):
+                    yield number, None, reason
+            else:
+                part = f"{max(0, count - first)} of {last + 1 - first} frames"
+                yield count, None, Unreadable(f"breaks off after {part}")
+            if not count:
+                yield 0, None, Unreadable("no frame can be decoded")
+    except (Unreadable, av.FFmpegError, OSError, MemoryError) as error:
+        reason = error if isinstance(error, Unreadable) else Unreadable(f"cannot be read ({error})")
+        yield count, None, reason
+
+
+@contextlib.contextmanager
+def _opened(path: Path, threads: int | None = None) -> Iterator[tuple]:
+    """Gives (container, video stream) of a film, and closes both.
+
+    Raises:
+      Unreadable: it cannot be opened, or there is nothing to see in it.
+    """
+    with contextlib.ExitStack() as closing:
+        try:
+            file = closing.enter_context(open(path, "rb"))
+        except OSError as error:
+            raise Unreadable(f"cannot be opened: {error.strerror}") from None
+        # Without the name: FFmpeg tells some formats, such as patterns of file names, by it.
+        source = SimpleNamespace(read=file.read, seek=file.seek, tell=file.tell)
+        options = {**LIMITS, "format_whitelist": FORMATS, "protocol_whitelist": "none"}
+        try:
+            container = av.open(source, options=options, metadata_errors="replace", io_open=_refuse)
+        except av.FFmpegError:
+            raise Unreadable("no frame can be decoded") from None
+        except OSError as error:
+            raise Unreadable(f"cannot be read: {error.strerror}") from None
+        closing.enter_context(container)
+        stream = _film_of(container)
+        context = stream.codec_context
+        context.options = LIMITS
+        context.thread_count = threads or THREADS
+        frames_at_once = context.name in PARALLEL and context.thread_count > 1
+        context.thread_type = "AUTO" if frames_at_once else "SLICE"
+        yield container, stream
+
+
+def _refuse(url: str, flags: int, options: dict) -> None:
+    raise PermissionError(f"a film may not open {url}")
+
+
+def _film_of(container) -> av.VideoStream:
+    """Returns the stream that is the film: not its cover, nor a thumbnail."""
+    shown = av.stream.Disposition
+    covers = shown.attached_pic | shown.still_image | shown.timed_thumbnails
+    streams = [each for each in container.streams.video if not each.disposition & covers]
+    if not streams:
+        sound = "only sound" if container.streams.audio else "no film"
+        raise Unreadable(f"there is {sound} in it")
+    decodable = [stream for stream in streams if stream.codec_context]
+    if not decodable:
+        raise Unreadable("no frame can be decoded: FFmpeg does not know the codec")
+
+    def rank(stream: av.VideoStream) -> tuple:
+        context = stream.codec_context
+        pixels = context.width * context.height
+        return stream.frames != 1, bool(stream.disposition & shown.default), pixels, -stream.index
+
+    stream = max(decodable, key=rank)
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width * height > MEGAPIXELS * 1e6:
+        raise Unreadable(f"frames of {width}x{height}; at most {MEGAPIXELS} megapixels are read")
+    return stream
+
+
+def _steady(path: Path, decoder: Decoder) -> Iterator[Picture]:
+    """Yields the pictures of a decoder; from the first damage on, those of one on one thread.
+
+    Several threads fill a damaged place with what they happen to find.
+    """
+    ready, count = deque(), 0
+    for picture in decoder:
+        if picture.damaged:
+            break
+        ready.append(picture)
+        if len(ready) > DELAY:
+            count += 1
+            yield ready.popleft()
+    else:
+        yield from ready
+        return
+    ready.clear()
+    with _opened(path, threads=1) as (container, stream):
+        again = Decoder(container, stream)
+        for number, picture in enumerate(again):
+            if number >= count:
+                yield picture
+        decoder.packets = again.packets
+
+
+def _numbered(pictures: Iterator[Picture], clock: "_Clock", notes: "_Notes") -> Iterator[Picture]:
+    for number, picture in enumerate(pictures):
+        picture = replace(picture, number=number, seconds=clock.seconds(number, picture.pts))
+        notes.look(picture)
+        yield picture
+    notes.end()
+
+
+def _whole(picture: Picture, image: np.ndarray | None) -> np.ndarray | Unreadable:
+    if image is None:
+        return Unreadable(f"frame {picture.number} {picture.frame.reason}")
+    return image
+
+
+class _Clock:
+    """The seconds of frames, which always grow."""
+
+    def __init__(self, container, stream: av.VideoStream, header: Header, fps: float | None):
+        self._fps, self._slower, self._rate = fps, header.slower, header.fps or 25.0
+        self._unit, self._latest = stream.time_base, -1.0
+        start, own = Fraction(container.start_time or 0, av.time_base), stream.start_time or 0
+        apart = own * self._unit - start
+        # FFmpeg rounds the start of the film to microseconds, not that of the stream.
+        self._start = own if not 1e-6 < abs(apart) < APART else start / self._unit
+
+    def seconds(self, number: int, pts: int | None) -> float | None:
+        """Returns the time of a frame; those without a time of their own follow at the rate."""
+        if self._fps:
+            return number / self._fps
+        step = 1 / self._rate
+        if pts is None:
+            seconds = number * step
+        else:
+            seconds = float((pts - self._start) * self._unit) / self._slower
+        if number and seconds <= self._latest:  # two frames of one time, or a step back
+            seconds = self._latest + step / 2
+        self._latest = seconds
+        return seconds
+
+
+class _Notes:
+    """Says what the user should know about a film, once in this process."""
+
+    _said: ClassVar[set] = set()
+
+    def __init__(self, path: Path):
+        self._path, self._interlaced, self._hdr = path, False, False
+        self._begin = self._end = None  # numbers of frames that may show damage
+
+    def other_speed(self, header: Header) -> None:
+        stored = header.fps / header.slower
+        self._say(
+            f"the phone notes {header.fps:g} frames/s for what is stored at {stored:g}; times are "
+            "those of the recording; fps sets another rate"
+        )
+
+    def look(self, picture: Picture) -> None:
+        """Looks at the next picture."""
+        frame = picture.frame
+        if picture.damaged and self._begin is None:
+            self._begin = picture.number
+        if isinstance(frame, Loss):
+            return
+        if frame.key_frame and not picture.damaged:
+            self.end()
+        if self._begin is not None:
+            self._end = picture.number
+        if frame.interlaced_frame and not self._interlaced:
+            self._interlaced = True
+            self._say("interlaced; each frame is deinterlaced (FFmpeg's bwdif)")
+        if frame.color_trc in HDR and not self._hdr:
+            self._hdr = True
+            self._say(f"HDR ({HDR[frame.color_trc]}); brightness is not mapped to a common screen")
+
+    def end(self) -> None:
+        """Tells of frames, up to the last one, that follow from damage."""
+        if self._end is not None:
+            self._say(
+                f"damaged; frames {self._begin} to {self._end} are repaired, or follow from such"
+            )
+        self._begin = self._end = None
+
+    def _say(self, line: str) -> None:
+        if (self._path, line) not in self._said:
+            self._said.add((self._path, line))
+            warnings.warn(Notice(f"{self._path.name}: {line}"), stacklevel=2)

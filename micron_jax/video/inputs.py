@@ -47,7 +47,7 @@ def find_inputs(
     Args:
       paths: images, films, and folders, which are searched with all below them.
       stills: an image in a folder is a clip of its own, not a frame of one.
-      fps: rate of image folders, frames per second.
+      fps: rate of the recording, frames per second, in place of what a film tells.
 
     Raises:
       UserError: a path is missing or of no kind we know, a folder holds none, one is given twice.
@@ -67,7 +67,8 @@ def find_inputs(
         elif suffix in IMAGES:
             clips.append(_still(path))
         elif suffix in VIDEOS:
-            clips.append(open_clip(ClipFiles(path.name, path, 1, path.stat().st_size), str(path)))
+            files = ClipFiles(path.name, path, 1, path.stat().st_size)
+            clips.append(open_clip(files, str(path), fps))
         else:
             suffixes = " ".join(VIDEOS + IMAGES)
             raise UserError(f"{path}: neither a video nor an image ({suffixes})")
@@ -78,7 +79,9 @@ def find_inputs(
 
 
 def open_clip(files: ClipFiles, name: str, fps: float | None = None) -> InputClip:
-    """Returns a clip to read, under a name; `fps` is the rate of image folders, if not None."""
+    """Returns a clip to read, under a name; `fps` is its rate, if not None."""
+    if not files.path.is_dir():
+        files = dataclasses.replace(files, fps=fps or files.fps)
     rate, count = rate_and_length(files)
     facts = f"{files.files} {files.bytes}"
     if not files.path.is_dir():

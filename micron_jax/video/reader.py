@@ -23,7 +23,9 @@ def read_frames(clip: ClipFiles) -> Frames:
       last, where a film breaks off.
     """
     number, film = None, not clip.path.is_dir()
-    frames = read_film(clip.path, clip.first or 0, clip.last) if film else _read_folder(clip)
+    frames = _read_folder(clip)
+    if film:
+        frames = read_film(clip.path, clip.first or 0, clip.last, clip.fps)
     for number, seconds, frame in of_one_size(frames):
         yield number, seconds, frame
     if number is None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from helpers import drawn, tiny
 from helpers.drawn_weights import draw_weights
+from helpers.films import write_video
 from helpers.refusals import refusal
 
 from micron_jax import checkpoints
@@ -80,21 +81,17 @@ def port(temporary, tmp_path_factory):
 def files(tmp_path_factory):
     """Pictures of a face with its mouth shut and open, their video, and unusable files."""
     path = tmp_path_factory.mktemp("files")
-    code = cv2.VideoWriter_fourcc(*"MJPG")
-    video = cv2.VideoWriter(str(path / "clip.avi"), code, 30, (320, 320))
+    frames = []
     for t in range(18):
         mouth = np.zeros((320, 320), np.float32)
         cv2.ellipse(mouth, (160, 225), (50, 22), 0, 0, 360, max(0, 1 - abs(t - 9) / 4), -1)
-        frame = (drawn.face(3) * (1 - 0.8 * mouth[..., None])).astype(np.uint8)[..., ::-1]
-        video.write(frame)
+        frames.append((drawn.face(3) * (1 - 0.8 * mouth[..., None])).astype(np.uint8))
         if t in (0, 9):
-            cv2.imwrite(str(path / f"{t}.png"), frame)
-    video.release()
+            cv2.imwrite(str(path / f"{t}.png"), frames[-1][..., ::-1])
+    write_video(path / "clip.avi", frames, 30, codec="mjpeg", pixels="yuvj420p")
     (path / "broken.avi").write_bytes((path / "clip.avi").read_bytes()[:300])
-    long = cv2.VideoWriter(str(path / "long.avi"), code, 30, (64, 64))
-    for _ in range(40):
-        long.write(np.zeros((64, 64, 3), np.uint8))
-    long.release()
+    black = 40 * [np.zeros((64, 64, 3), np.uint8)]
+    write_video(path / "long.avi", black, 30, codec="mjpeg", pixels="yuvj420p")
     cv2.imwrite(str(path / "noise.png"), drawn.texture(1, (64, 64)))
     cv2.imwrite(str(path / "huge.png"), np.zeros((8000, 8000), np.uint8))
     (path / "broken.jpg").write_bytes(b"no picture")

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from helpers import drawn
+from helpers.films import write_video
 
 from micron_jax.errors import UserError
 from micron_jax.faces import contact_sheet, crop, crop_clips, landmarks
@@ -72,12 +73,8 @@ def test_crops_mirror_the_source(source, tmp_path):
 
 
 def test_a_video_keeps_its_frames_numbers_and_its_rate(tmp_path):
-    (tmp_path / "in").mkdir()
-    path = str(tmp_path / "in" / "a.avi")
-    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"MJPG"), 50, (320, 320))
-    for _ in range(3):
-        writer.write(drawn.face(0)[..., ::-1])
-    writer.release()
+    path = tmp_path / "in" / "a.avi"
+    write_video(path, 3 * [drawn.face(0)], 50, codec="mjpeg", pixels="yuvj420p")
     (clip,) = crop_all(tmp_path / "in", tmp_path / "out", size=SIZE)["clips"]
     assert (clip["folder"], clip["fps"], clip["frames"]) == ("a.avi", 50, 3)
     names = {path.name for path in (tmp_path / "out" / "a.avi").iterdir()}

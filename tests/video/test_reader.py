@@ -1,11 +1,9 @@
 import dataclasses
 import os
-import struct
 
 import numpy as np
 from helpers.films import gradient, only_clip, write_image, write_video
 
-from micron_jax.video import film
 from micron_jax.video.clip_files import find_clips
 from micron_jax.video.reader import rate_and_length, read_frames
 
@@ -68,29 +66,9 @@ def test_video_colors_are_rgb(tmp_path):
     assert np.abs(frame.mean((0, 1)) - (200, 100, 20)).max() < 8
 
 
-def test_video_rotation_is_honoured(tmp_path):
-    write_video(tmp_path / "v.mp4", [gradient(32, 64)] * 3)
-    data = bytearray((tmp_path / "v.mp4").read_bytes())
-    matrix = data.index(b"tkhd") + 4 + 40  # of the track header; the rest is what a phone writes
-    quarter_turn = (0, 1 << 16, 0, -(1 << 16), 0, 0, 32 << 16, 0, 1 << 30)
-    data[matrix : matrix + 36] = struct.pack(">9i", *quarter_turn)
-    (tmp_path / "v.mp4").write_bytes(data)
-    (_, _, frame), *_ = read_frames(only_clip(tmp_path))
-    assert frame.shape == (64, 32, 3)
-
-
-def test_damaged_videos(tmp_path):
-    rng = np.random.default_rng(0)
-    write_video(tmp_path / "v.mp4", list(rng.integers(0, 256, (20, 64, 64, 3), dtype=np.uint8)))
-    data = (tmp_path / "v.mp4").read_bytes()
-    (tmp_path / "v.mp4").write_bytes(data[: len(data) // 2])
+def test_a_video_without_its_index_has_no_frame(tmp_path):
+    write_video(tmp_path / "v.mov", [gradient()] * 20)
+    data = (tmp_path / "v.mov").read_bytes()
+    (tmp_path / "v.mov").write_bytes(data[: len(data) // 2])
     ((_, _, frame),) = read_frames(only_clip(tmp_path))
     assert str(frame) == "no frame can be decoded"
-
-
-def test_a_video_that_breaks_off_is_noticed(tmp_path, monkeypatch):
-    write_video(tmp_path / "v.mp4", [gradient()] * 5)
-    monkeypatch.setattr(film, "read_header", lambda path: film.Header(25.0, 50, 64, 48))
-    *good, (number, _, last) = read_frames(only_clip(tmp_path))
-    assert len(good) == number == 5
-    assert str(last) == "breaks off after 5 of 50 frames"

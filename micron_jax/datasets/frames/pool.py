@@ -15,6 +15,7 @@ from micron_jax.datasets.frames.plan import Shard
 from micron_jax.datasets.frames.shard import build_shard
 from micron_jax.errors import UserError
 from micron_jax.faces.crop import detector
+from micron_jax.video import film
 
 POLL = 0.5  # seconds between two looks at the count of frames
 
@@ -71,7 +72,7 @@ _state: dict = {}  # of a worker process
 
 
 def _prepare(crop: str, frames, counter, parent: Connection) -> None:
-    os.environ["OPENCV_FFMPEG_THREADS"] = "1"
+    film.THREADS = 1  # films are decoded side by side
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _state["detect"] = detector(crop)
     with counter.get_lock():

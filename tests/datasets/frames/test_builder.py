@@ -4,6 +4,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from helpers import films
 
 from micron_jax.data.pairs import Clip
 from micron_jax.datasets.building import group, sole_builder
@@ -42,13 +43,7 @@ def write_folder(folder, levels):
 
 
 def write_video(path, levels, marked=True, fps=50.0):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    plain = path.with_name("plain.mp4")
-    writer = cv2.VideoWriter(str(plain), cv2.VideoWriter_fourcc(*"mp4v"), fps, (64, 48))
-    for level in levels:
-        writer.write(frame(level, marked))
-    writer.release()
-    plain.rename(path)
+    films.write_video(path, [frame(level, marked) for level in levels], fps)
 
 
 @pytest.fixture

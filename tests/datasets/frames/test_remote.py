@@ -6,6 +6,7 @@ import pytest
 from etils import epath
 from etils.epath import backend
 from fsspec.implementations.local import LocalFileSystem
+from helpers.films import write_video
 
 from micron_jax.datasets.frames import describe
 from micron_jax.datasets.frames.builder import build
@@ -38,12 +39,7 @@ def write_clips(folder):
     for number in range(6):
         picture = np.full((20, 20, 3), 30 * number, np.uint8)
         cv2.imwrite(str(folder / "clip" / f"{number}.png"), picture)
-    writer = cv2.VideoWriter(
-        str(folder / "talk.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 25.0, (32, 32)
-    )
-    for number in range(8):
-        writer.write(np.full((32, 32, 3), 10 * number, np.uint8))
-    writer.release()
+    write_video(folder / "talk.mp4", [np.full((32, 32, 3), 10 * n, np.uint8) for n in range(8)])
 
 
 def write_list(folder, prefix, *lines):

@@ -13,6 +13,7 @@ import time
 import cv2
 import numpy as np
 import pytest
+from helpers.films import write_video
 
 from micron_jax.data.pipeline import make_pairs
 from micron_jax.datasets.frames import open_frames
@@ -37,12 +38,7 @@ def write_clips(folder, count):
         pictures = (np.roll(level, t, axis=t % 2) for t in range(CLIP))
         if clip % 2:
             path = folder / f"person{clip // 20:03}" / f"clip{clip:04}.avi"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            kind = cv2.VideoWriter_fourcc(*"MJPG")
-            writer = cv2.VideoWriter(str(path), kind, 30.0, (SIDE, SIDE))
-            for picture in pictures:
-                writer.write(picture)
-            writer.release()
+            write_video(path, list(pictures), 30, codec="mjpeg", pixels="yuvj420p")
             continue
         path = folder / f"person{clip // 20:03}" / f"clip{clip:04}"
         path.mkdir(parents=True)

@@ -2,10 +2,9 @@
 
 import json
 
-import cv2
 import numpy as np
 import pytest
-from helpers import vendor_trees
+from helpers import films, vendor_trees
 
 from micron_jax.cli import main
 from micron_jax.data.pairs import Clip
@@ -16,11 +15,7 @@ from micron_jax.video import clip_files, image_files
 
 
 def write_video(path, count=12, fps=25.0):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), fps, (32, 32))
-    for number in range(count):
-        writer.write(np.full((32, 32, 3), 10 * number, np.uint8))
-    writer.release()
+    films.write_video(path, [np.full((32, 32, 3), 10 * n, np.uint8) for n in range(count)], fps)
 
 
 @pytest.fixture

@@ -1,0 +1,153 @@
+"""Frames of an opened film in the order of their times, and the places where one is lost."""
+
+import dataclasses
+import heapq
+from collections.abc import Iterator
+
+import av
+
+FAILURES = 1000  # of reading, one after the other, before a film counts as at its end
+JUMP = 1  # s: a step back by more is a clock that starts anew, as where recordings are joined
+PLACEHOLDER = 10  # bytes: packets of MPEG-4 that are no larger stand for no frame
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """A frame that a film holds and that cannot be decoded."""
+
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A place in a film.
+
+    Attributes:
+      frame: or why there is none.
+      pts: its time, in units of the stream; None: unknown.
+      damaged: it is lost, or shows damage.
+      number: counted from 0.
+      seconds: its time from the beginning of the film.
+    """
+
+    frame: av.VideoFrame | Loss
+    pts: int | None
+    damaged: bool = False
+    number: int = -1
+    seconds: float | None = None
+
+
+class _Pending:
+    """The times of packets that were given to the decoder, and whose frames did not come yet."""
+
+    def __init__(self):
+        self._times = []  # a heap
+        self._untimed = 0
+
+    def add(self, pts: int | None) -> None:
+        if pts is None:
+            self._untimed += 1
+        else:
+            heapq.heappush(self._times, pts)
+
+    def take(self, pts: int | None) -> list[int]:
+        """Returns the times before that of a frame which came: their frames will not come."""
+        earlier = []
+        if pts is None:
+            self._untimed -= 1
+        elif pts in self._times:
+            while self._times[0] < pts:
+                earlier.append(heapq.heappop(self._times))
+            heapq.heappop(self._times)
+        elif self._times and self._times[0] < pts:  # of a decoder that makes up its own times
+            heapq.heappop(self._times)
+        return earlier
+
+    def rest(self) -> list[int | None]:
+        return sorted(self._times) + [None] * max(0, self._untimed)
+
+
+class Decoder:
+    """The pictures of a film, in the order of their times.
+
+    A frame counts as lost where none comes of its packet, where its packet is cut off, and where
+    it shows damage and is the last one, or of a codec whose frames stand alone.
+
+    Attributes:
+      packets: how many were read, of frames that are to be shown.
+    """
+
+    def __init__(self, container: av.container.InputContainer, stream: av.VideoStream):
+        self._container, self._stream, self._context = container, stream, stream.codec_context
+        self._pending, self._errors, self._fields = _Pending(), 0, False
+        # A transport stream calls a packet corrupt where two recordings are joined, too.
+        self._marks, self._cut = container.format.name != "mpegts", set()
+        self.packets = 0
+
+    def __iter__(self) -> Iterator[Picture]:
+        context, latest = self._context, None
+        for packet in _packets(self._container, self._stream):
+            if packet is not None and not packet.is_discard and not _is_hidden(packet, context):
+                self._pending.add(packet.pts)
+                self.packets += 1
+                latest = packet.pts
+                if packet.is_corrupt and self._marks:
+                    self._cut.add(packet.pts)
+            try:
+                frames = context.decode(packet)
+            except av.FFmpegError:
+                self._errors += 1
+                continue
+            for frame in frames:
+                yield from self._pictures(frame, packet is None and frame.pts == latest)
+        yield from self._lost(self._pending.rest())
+
+    def _pictures(self, frame: av.VideoFrame, last: bool) -> Iterator[Picture]:
+        self._fields = frame.interlaced_frame
+        yield from self._lost(self._pending.take(frame.pts))
+        alone = last or self._context.codec.intra_only
+        if frame.pts in self._cut or (frame.is_corrupt and alone):
+            yield Picture(Loss("is damaged"), frame.pts, damaged=True)
+        else:
+            yield Picture(frame, frame.pts, damaged=frame.is_corrupt)
+
+    def _lost(self, times: list[int | None]) -> Iterator[Picture]:
+        for pts in times:
+            # Each of the two fields of a frame may be a packet: there, only an error tells a loss.
+            if self._errors or not self._fields:
+                self._errors = max(0, self._errors - 1)
+                yield Picture(Loss("cannot be decoded"), pts, damaged=True)
+
+
+def _packets(container, stream) -> Iterator[av.Packet | None]:
+    """Yields the packets of a stream, at times that do not start anew, and None at the end."""
+    failures, offset, latest, step = 0, 0, None, 0
+    jump = JUMP / stream.time_base
+    while failures < FAILURES:
+        try:
+            for packet in container.demux(stream):
+                failures = 0
+                if packet.size == 0:  # the end, or a frame that is the same as the one before
+                    continue
+                if packet.dts is not None:
+                    if latest is not None:
+                        if packet.dts + offset < latest - jump:
+                            offset = latest + step - packet.dts
+                        step = packet.dts + offset - latest
+                    latest = packet.dts + offset
+                    packet.dts = latest
+                if packet.pts is not None and offset:
+                    packet.pts += offset
+                yield packet
+            break
+        except av.FFmpegError:  # what follows a damaged place may be whole
+            failures += 1
+    yield None
+
+
+def _is_hidden(packet: av.Packet, context: av.VideoCodecContext) -> bool:
+    """Returns whether a packet is of a frame that is never shown."""
+    codec = context.name
+    if codec.startswith(("vp8", "libvpx")):
+        return not bytes(packet)[0] >> 4 & 1  # RFC 6386, 9.1: show_frame
+    return codec == "mpeg4" and packet.size <= PLACEHOLDER
