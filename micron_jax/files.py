@@ -1,7 +1,6 @@
-"""Files and folders written whole or not at all, by one process at a time."""
+"""Files and folders written whole or not at all."""
 
 import contextlib
-import fcntl
 import io
 import json
 import os
@@ -10,7 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from micron_jax import locks
 from micron_jax.errors import UserError
+
+_LONGEST = 240  # bytes of a name that another of 12 bytes more can stand beside
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -54,34 +56,6 @@ def writing(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def sole_writer(folder: Path, *, busy: str) -> Iterator[None]:
-    """Makes a folder and holds it for this process, however the process ends.
-
-    Afterwards removes the folders that are new and still empty.
-
-    Raises:
-      OSError: the folder cannot be written.
-      UserError: another process holds it; the message is `busy`.
-    """
-    new = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(busy) from None
-        except OSError:
-            pass  # a network file system without locks
-        yield
-    finally:
-        os.close(handle)
-        with contextlib.suppress(OSError):  # the first that is not empty
-            for path in filter(Path.exists, new):
-                path.rmdir()
-
-
-@contextlib.contextmanager
 def whole_folder(output: Path) -> Iterator[Path]:
     """Makes a folder beside `output` that takes its name when all went well, and else goes away.
 
@@ -90,12 +64,27 @@ def whole_folder(output: Path) -> Iterator[Path]:
     """
     if os.path.lexists(output):
         raise UserError(f"{output} exists; remove it, or name another folder")
-    folder = output.with_name(f".{output.name}.incomplete")
-    with writing(output), sole_writer(folder, busy=f"{output}: another run is writing it; wait"):
+    with scratch_folder(output) as folder:
+        yield folder
+        (folder / locks.FILE).unlink(missing_ok=True)
+        folder.rename(output)
+
+
+@contextlib.contextmanager
+def scratch_folder(output: Path) -> Iterator[Path]:
+    """Makes an empty folder beside `output` for the time in which this process makes the output.
+
+    Raises:
+      UserError: it cannot be written, or another run is writing that output.
+    """
+    name = output.name if len(os.fsencode(output.name)) <= _LONGEST else output.name[:50]
+    folder = output.with_name(f".{name}.incomplete")
+    busy = f"{output}: another run is writing it; wait for its end"
+    with writing(output), locks.sole_writer(folder, busy=busy):
         try:
             for debris in folder.iterdir():  # of a run that was killed
-                shutil.rmtree(debris) if debris.is_dir() else debris.unlink()
+                if debris.name != locks.FILE:
+                    shutil.rmtree(debris) if debris.is_dir() else debris.unlink()
             yield folder
-            folder.rename(output)
         finally:
             shutil.rmtree(folder, ignore_errors=True)

@@ -7,8 +7,7 @@ checksums (see `checksums`).
 
 import json
 import os
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from micron_jax.checkpoints.weights import (
     shapes_among,
 )
 from micron_jax.errors import UserError, naming
-from micron_jax.files import writing
+from micron_jax.files import scratch_folder
 
 CONFIG, ARRAYS = "config.json", "model.safetensors"
 SETTINGS = "micron_jax"  # the only metadata entry: the order of several would not be fixed
@@ -70,9 +69,7 @@ def save(weights: Weights, target: Path, classifier: Classifier | None = None) -
     kind = kind_of(target)
     name, beside = target.name, f"{target.stem.removesuffix('.pth')}.md"
     places = [target] if kind == "folder" else [target, target.with_name(beside)]
-    for place in places:
-        if os.path.lexists(place):
-            raise UserError(f"{place}: exists already; give a new name or remove it")
+    _check_new(places)
     text = card.text(weights, name, classifier if kind == "folder" else None).encode()
     if kind == "pth":
         contents = {name: release.encode_checkpoint(weights), beside: text}
@@ -82,15 +79,20 @@ def save(weights: Weights, target: Path, classifier: Classifier | None = None) -
         contents = {"README.md": text, **_in_folder(weights)}
         contents |= classifier.files() if classifier else {}
         contents = {f"{name}/{part}": data for part, data in contents.items()}
-    with writing(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{name[:50]}.", dir=target.parent) as scratch:
-            for part, data in contents.items():
-                file = Path(scratch, part)
-                file.parent.mkdir(exist_ok=True)
-                file.write_bytes(data)
-            for place in places:
-                os.replace(Path(scratch, place.name), place)
+    with scratch_folder(target) as scratch:
+        _check_new(places)  # another run may have written them since
+        for part, data in contents.items():
+            file = scratch / part
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(data)
+        for place in places:
+            os.replace(scratch / place.name, place)
+
+
+def _check_new(places: Iterable[Path]) -> None:
+    for place in places:
+        if os.path.lexists(place):
+            raise UserError(f"{place}: exists already; give a new name or remove it")
 
 
 def _in_folder(weights: Weights) -> dict[str, bytes]:

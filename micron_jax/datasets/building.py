@@ -11,7 +11,8 @@ import tensorflow_datasets as tfds
 from absl import logging
 
 from micron_jax.errors import UserError
-from micron_jax.files import sole_writer, writing
+from micron_jax.files import writing
+from micron_jax.locks import sole_writer
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 

@@ -24,9 +24,10 @@ import numpy as np
 import safetensors.numpy
 from array_record.python import array_record_module
 
+from micron_jax import locks
 from micron_jax.errors import UserError
 from micron_jax.extraction.batches import Place
-from micron_jax.files import sole_writer, write_whole
+from micron_jax.files import write_whole
 
 SUFFIXES = (".npz", ".array_record")
 SETTINGS, INDEX = "settings.json", "index.json"
@@ -83,7 +84,7 @@ class Output:
         """
         busy = f"{self._output}: another run is writing it; wait"
         try:
-            with sole_writer(self._folder, busy=busy):
+            with locks.sole_writer(self._folder, busy=busy):
                 path = self._folder / SETTINGS
                 if path.is_file():
                     self._compare(json.loads(path.read_text()), self._folder)
@@ -142,7 +143,8 @@ class Output:
         for number in range(len(self._parts)):
             (self._folder / f"{number:05d}.json").unlink()
         self._write_json(INDEX, about)
-        (self._folder / SETTINGS).unlink()
+        for name in (SETTINGS, locks.FILE):
+            (self._folder / name).unlink()
         os.replace(self._folder, self._output)
         return about
 

@@ -21,7 +21,8 @@ from micron_jax.errors import UserError
 from micron_jax.faces import contact_sheet
 from micron_jax.faces.crop import FORMER_KINDS, KINDS, detector, place_crop, settings
 from micron_jax.faces.landmarks import Detector
-from micron_jax.files import sole_writer, write_json, write_whole, writing
+from micron_jax.files import write_json, write_whole, writing
+from micron_jax.locks import sole_writer
 from micron_jax.video.clip_files import CROPS, SHEET, ClipFiles, find_clips
 from micron_jax.video.image_files import Unreadable, encode_jpeg
 from micron_jax.video.inputs import open_clip

@@ -19,6 +19,7 @@ from micron_jax.finetuning.config import FinetuneConfig
 from micron_jax.finetuning.fold_files import FoldResult
 from micron_jax.finetuning.prepare import Prepared, prepare, progress_bar
 from micron_jax.training.hosts import StopSignals
+from micron_jax.training.workdir import sole_run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,13 +73,15 @@ def finetune(
       notify: called with each line on the samples and the backbone.
 
     Raises:
-      UserError: the config does not fit the data sets, the checkpoint or the workdir.
+      UserError: the config does not fit the data sets, the checkpoint or the workdir; another run
+        holds the workdir, or it cannot be written.
     """
-    prepared = prepare(config, workdir, notify=notify)
-    trained = train_folds(prepared)
-    if trained.signal:
-        return Finetuned(len(trained.results), len(prepared.names), trained.signal)
-    return add_classifier(prepared, report(prepared, trained))
+    with sole_run(workdir):
+        prepared = prepare(config, workdir, notify=notify)
+        trained = train_folds(prepared)
+        if trained.signal:
+            return Finetuned(len(trained.results), len(prepared.names), trained.signal)
+        return add_classifier(prepared, report(prepared, trained))
 
 
 def train_folds(prepared: Prepared) -> TrainedFolds:

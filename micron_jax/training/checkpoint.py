@@ -1,9 +1,12 @@
 """Checkpoints of a run: its state and its place in the data, every so many steps."""
 
 import contextlib
-import sys
-from collections.abc import Iterator
+import functools
+import json
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import grain
 import jax
@@ -13,8 +16,11 @@ from absl import logging
 from flax.traverse_util import flatten_dict
 from orbax.checkpoint import checkpoint_managers as policies
 
-from micron_jax.errors import UserError
-from micron_jax.training import hosts
+from micron_jax.errors import Notice, UserError
+from micron_jax.files import writing
+from micron_jax.training import checkpoint_sums, hosts
+
+Result = TypeVar("Result")
 
 _BEST = "validation_loss"
 
@@ -38,10 +44,20 @@ class Checkpoints:
         self._workdir, self._keep = workdir, keep
         self._folder = self.folder(workdir)
         self._newest: int | None = None  # step of the save that began last
+        hosts.together(lambda: hosts.is_chief() and self._move_unopenable())
         try:
             self._manager = self._open()
         except OSError as error:
             raise UserError(f"{self._folder}: {error.strerror or error}") from error
+
+    def _move_unopenable(self) -> None:
+        """Moves checkpoints aside with whose small files no manager could be opened."""
+        steps = _steps(self._folder)
+        damaged = {step: _damage_at_opening(self._folder / str(step)) for step in steps}
+        damaged = {step: reason for step, reason in damaged.items() if reason}
+        if damaged and len(damaged) == len(steps):
+            raise self._no_other(damaged)
+        self._move(damaged)
 
     def _open(self) -> ocp.CheckpointManager:
         best = policies.BestN(
@@ -57,10 +73,16 @@ class Checkpoints:
             best_fn=best.get_metric_fn,  # without it orbax records no metrics
             best_mode="min",
             cleanup_tmp_directories=True,
+            async_options=ocp.AsyncOptions(post_finalization_callback=self._write_sums),
         )
         return ocp.CheckpointManager(
             self._folder.absolute(), options=options, item_names=("state", "data")
         )
+
+    def _write_sums(self) -> None:
+        # Orbax calls it on one process, when all have written, and then renames the folder.
+        [scratch] = self._folder.glob(f"{self._newest}.*")
+        checkpoint_sums.write(scratch, self._newest)
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -97,9 +119,11 @@ class Checkpoints:
             state=ocp.args.StandardSave(state), data=ocp.args.JsonSave(data.get_state())
         )
         metrics = None if validation_loss is None else {_BEST: validation_loss}
-        with self._reporting(step):
-            self._manager.save(step, args=items, metrics=metrics, force=True)
         self._newest = step
+        with self._reporting(step):
+            self._manager.save(
+                step, args=items, metrics=metrics, force=True, custom_metadata=checkpoint_sums.MARK
+            )
 
     def check(self) -> None:
         """Raises `SaveError` if the save in the background has failed by now."""
@@ -110,6 +134,8 @@ class Checkpoints:
         """Waits for the save in the background; raises `SaveError` if it fails."""
         with self._reporting(self._newest):
             self._manager.wait_until_finished()
+        if self._newest is not None and hosts.is_chief():
+            checkpoint_sums.add_last_files(self._folder / str(self._newest))
 
     @contextlib.contextmanager
     def _reporting(self, step: int | None) -> Iterator[None]:
@@ -126,9 +152,9 @@ class Checkpoints:
             raise SaveError(f"{path}: not written ({_first_line(error)})") from error
 
     def restore(self, like, data: grain.DatasetIterator) -> tuple[int, object] | None:
-        """Restores the newest state that can be read, and moves the iterator to its place.
+        """Restores the newest state that is as it was written, and moves the iterator to its place.
 
-        Moves damaged checkpoints that are newer to `damaged/`, with a warning.
+        Moves damaged checkpoints that are newer to `damaged/`, with a `Notice` for each.
 
         Args:
           like: `ShapeDtypeStruct`s with shardings, on whatever mesh there is now.
@@ -140,62 +166,115 @@ class Checkpoints:
         Raises:
           UserError: none can be read, they are of another network, or their place of other data.
         """
-        damaged = {}
+        damaged: dict[int, str] = {}
         for step in sorted(self._manager.all_steps(), reverse=True):
-            path = self._folder.absolute() / str(step)
-            content = hosts.together(lambda path=path: self._read(path, like))
-            # If one process finds damage, the others cannot use the checkpoint either.
-            reasons = hosts.gather(content if isinstance(content, str) else "")
-            if any(reasons):
-                damaged[step] = next(filter(None, reasons))
+            content = self._read_together(self._folder.absolute() / str(step), like)
+            if isinstance(content, str):
+                damaged[step] = content
                 continue
             state, place = content
             data.set_state(place)
             if damaged:
-                self._move_damaged(damaged, going_on_at=step)
+                hosts.together(lambda: hosts.is_chief() and self._move(damaged))
+                self._manager.reload()
             return step, state
         if damaged:
-            step, reason = max(damaged.items())
-            raise _damaged(self._folder / str(step), reason)
+            raise self._no_other(damaged)
         return None
 
-    def _read(self, folder: Path, like) -> tuple[object, dict] | str:
-        """(state, place in the data), or a description of the damage.
+    def _no_other(self, damaged: dict[int, str]) -> UserError:
+        step, reason = max(damaged.items())
+        before = "so are all before it" if len(damaged) > 1 else "there is none before it"
+        return UserError(
+            f"{self._folder / str(step)}: damaged ({reason}), and {before}; put a copy of one in "
+            "its place, or begin again in a new workdir"
+        )
 
-        It calls the handlers themselves, as the manager's barriers would let the other processes
-        wait when this one finds damage.
-        """
-        handler = ocp.StandardCheckpointHandler()
-        try:
-            place = ocp.JsonCheckpointHandler().restore(folder / "data", ocp.args.JsonRestore())
-            saved = handler.metadata(folder / "state")
-            _check_shapes(folder, getattr(saved, "tree", saved), like.params)
-            state = handler.restore(folder / "state", args=ocp.args.StandardRestore(like))
-        except PermissionError as error:
-            raise UserError(f"{folder}: {error.strerror}") from error
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            reason = _first_line(error)
-            if "PERMISSION_DENIED" in reason:
-                raise UserError(f"{folder}: {reason}") from error
-            if "RESOURCE_EXHAUSTED" in reason:
-                raise
-            return reason
-        return state, place
+    def _read_together(self, folder: Path, like) -> tuple[object, dict] | str:
+        """(state, place in the data), or the damage; the same on all processes."""
 
-    def _move_damaged(self, damaged: dict[int, str], *, going_on_at: int) -> None:
-        for step, reason in damaged.items() if hosts.is_chief() else ():
+        def first_damage(here: str | None) -> str:
+            # If one process finds damage, the others cannot use the checkpoint either.
+            return next(filter(None, hosts.gather(here or "")), "")
+
+        with_sums = checkpoint_sums.exist(folder)
+        sums = functools.partial(
+            checkpoint_sums.damage, folder, share=jax.process_index(), of=jax.process_count()
+        )
+        if damage := first_damage(hosts.together(lambda: _permitted(folder, sums))):
+            return damage
+        read = functools.partial(_read, folder, like, intact=with_sums)
+        content = hosts.together(lambda: _permitted(folder, read))
+        return first_damage(content if isinstance(content, str) else None) or content
+
+    def _move(self, damaged: dict[int, str]) -> None:
+        for step, reason in damaged.items():
             place = self._workdir / "damaged" / f"{step}"
-            place.parent.mkdir(exist_ok=True)
-            while place.exists():
-                place = place.with_name(place.name + "_")
-            (self._folder / str(step)).rename(place)
-            print(
-                f"warning: checkpoint {step} is damaged ({reason}); it is now {place}, and "
-                f"the run goes on at step {going_on_at}",
-                file=sys.stderr,
+            with writing(place):
+                place.parent.mkdir(exist_ok=True)
+                while place.exists():
+                    place = place.with_name(place.name + "_")
+                (self._folder / str(step)).rename(place)
+            message = f"checkpoint {step} is damaged ({reason}); it is now {place}"
+            warnings.warn(
+                Notice(f"{message}, and the run goes on from the one before"), stacklevel=2
             )
-        hosts.gather("")  # no process reads the folder before it is done
-        self._manager.reload()
+
+
+def _steps(folder: Path) -> list[int]:
+    """The steps of a run's checkpoints."""
+    return ocp.utils.checkpoint_steps(folder) if folder.is_dir() else []
+
+
+def _damage_at_opening(folder: Path) -> str | None:
+    """Damage of the small files of a checkpoint that Orbax reads before it restores any."""
+    if damage := _permitted(folder, lambda: checkpoint_sums.damage(folder, all_files=False)):
+        return damage
+    try:
+        json.loads((folder / "metrics" / "metrics").read_bytes())[_BEST]
+    except FileNotFoundError:
+        pass  # it has no validation loss
+    except (ValueError, KeyError, TypeError):
+        return "metrics/metrics holds no loss"
+    return None
+
+
+def _permitted(folder: Path, action: Callable[[], Result]) -> Result:
+    """Runs an action; what may not be read is no damage, but a `UserError`."""
+    try:
+        return action()
+    except PermissionError as error:
+        raise UserError(f"{error.filename or folder}: {error.strerror}") from error
+
+
+def _read(folder: Path, like, *, intact: bool) -> tuple[object, dict] | str:
+    """(state, place in the data), or a description of the damage.
+
+    It calls the handlers themselves, as the manager's barriers would let the other processes
+    wait when this one finds damage.
+
+    Args:
+      intact: the files are as they were written, so that no error is damage.
+
+    Raises:
+      UserError: it is of another network, or cannot be read here.
+    """
+    handler = ocp.StandardCheckpointHandler()
+    try:
+        place = ocp.JsonCheckpointHandler().restore(folder / "data", ocp.args.JsonRestore())
+        saved = handler.metadata(folder / "state")
+        _check_shapes(folder, getattr(saved, "tree", saved), like.params)
+        state = handler.restore(folder / "state", args=ocp.args.StandardRestore(like))
+    except (UserError, PermissionError, MemoryError):
+        raise
+    except Exception as error:  # orbax and tensorstore raise whatever they like
+        reason = _first_line(error)
+        if "RESOURCE_EXHAUSTED" in reason:
+            raise
+        if intact or "PERMISSION_DENIED" in reason:
+            raise UserError(f"{folder}: cannot be read ({reason})") from error
+        return reason
+    return state, place
 
 
 def _check_shapes(folder: Path, saved, params) -> None:
@@ -223,11 +302,15 @@ def read_weights(workdir: Path) -> tuple[int, dict]:
       UserError: the workdir holds no checkpoint yet, or a damaged one.
     """
     folder = Checkpoints.folder(workdir)
-    steps = ocp.utils.checkpoint_steps(folder) if folder.is_dir() else []
+    steps = _steps(folder)
     if not steps:
         raise UserError(f"{workdir}: holds no checkpoint yet; train first")
     step = max(steps)
-    path = (folder / str(step) / "state").absolute()
+    folder = folder / str(step)
+    mend = "remove it to use the one before" if len(steps) > 1 else "there is none before it"
+    if damage := _permitted(folder, lambda: checkpoint_sums.damage(folder)):
+        raise UserError(f"{folder}: damaged ({damage}); {mend}")
+    path = (folder / "state").absolute()
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)  # Orbax warns of a metadata file that nobody needs
     try:
@@ -239,11 +322,9 @@ def read_weights(workdir: Path) -> tuple[int, dict]:
             as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
             args = ocp.args.PyTreeRestore(tree, restore_args=as_numpy, partial_restore=True)
             return step, reader.restore(path, args=args)
-    except (OSError, ValueError, KeyError) as error:
-        raise _damaged(folder / str(step), _first_line(error)) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # orbax and tensorstore raise whatever they like
+        raise UserError(f"{folder}: damaged ({_first_line(error)}); {mend}") from error
     finally:
         logging.set_verbosity(verbosity)
-
-
-def _damaged(checkpoint: Path, reason: str) -> UserError:
-    return UserError(f"{checkpoint}: damaged ({reason}); remove it to use the one before")

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import itertools
 import logging
-import sys
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 
 from micron_jax.data.pairs import Clip, hold_out
 from micron_jax.data.pipeline import PairIterator, held_out_batches, make_pairs
-from micron_jax.errors import UserError
+from micron_jax.errors import Notice, UserError
 from micron_jax.training import hosts, pictures
 from micron_jax.training.checkpoint import Checkpoints, SaveError
 from micron_jax.training.config import FREE, PretrainConfig
@@ -25,7 +25,7 @@ from micron_jax.training.sharding import make_mesh
 from micron_jax.training.state import TrainState
 from micron_jax.training.telemetry import Profiler, Telemetry, read_metrics
 from micron_jax.training.watch import Diverged, StepMetrics
-from micron_jax.training.workdir import cache_compiled, claim_workdir
+from micron_jax.training.workdir import cache_compiled, claim_workdir, sole_run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,15 +63,25 @@ def pretrain(
       notify: gets a line that describes the run before it trains, on one process.
 
     Raises:
-      UserError: the config does not fit corpus, devices or workdir; the loss diverged, or a
-        checkpoint could not be written, and the config says to stop.
+      UserError: the config does not fit corpus, devices or workdir; another run holds the workdir;
+        the loss diverged, or a checkpoint could not be written, and the config says to stop.
     """
     if config.model.attention == "cudnn" and jax.default_backend() != "gpu":
         raise UserError("config.model.attention='cudnn': there is no NVIDIA GPU here; use 'auto'")
     # Orbax logs every file, and it and asyncio errors that are reported here.
     absl.logging.set_verbosity(absl.logging.FATAL)
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    with contextlib.ExitStack() as stack:
+        hosts.together(lambda: hosts.is_chief() and stack.enter_context(sole_run(workdir)))
+        return _pretrain(config, workdir, corpus, notify)
 
+
+def _pretrain(
+    config: PretrainConfig,
+    workdir: Path,
+    corpus: tuple[Any, Sequence[Clip]],
+    notify: Callable[[str], None],
+) -> PretrainResult:
     source, clips = corpus
     train_clips, validation_clips = hold_out(
         clips, config.data.validation_clips, delta_min=config.data.delta_min, seed=config.seed
@@ -226,10 +236,8 @@ class Trainer:
         state, step = self.restore_or_init()
         self.batches.set_state(data | {"batch": data["batch"] + steps})
         if hosts.is_chief():
-            print(
-                f"warning: {diverged}; back to step {step}, and on behind the batches since",
-                file=sys.stderr,
-            )
+            message = f"{diverged}; back to step {step}, and on behind the batches since"
+            warnings.warn(Notice(message), stacklevel=2)
         return state, step
 
     def validate(self, state: TrainState) -> dict[str, float]:

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -12,9 +13,29 @@ from jax.experimental.compilation_cache import compilation_cache
 from micron_jax.config import up_to_date
 from micron_jax.errors import UserError
 from micron_jax.files import write_json, writing
+from micron_jax.locks import sole_writer
 
 CONFIG_FILE, CACHE_FOLDER = "config.json", "compiled"
 _cache_of_a_run: str | None = None  # the last that this process used
+
+
+@contextlib.contextmanager
+def sole_run(workdir: Path) -> Iterator[None]:
+    """Makes a workdir and holds it for this run, however the run ends.
+
+    Raises:
+      UserError: another run holds the workdir; it cannot be written or is in a bucket.
+    """
+    if str(workdir).partition("/")[0] in ("gs:", "s3:"):
+        # To `Path` it is a folder here, one on each host.
+        raise UserError(
+            f"{workdir}: a workdir needs a file system that all hosts mount (Filestore, NFS)"
+        )
+    busy = f"{workdir}: another run is writing it; wait for its end, or use another workdir"
+    with contextlib.ExitStack() as stack:
+        with writing(workdir):
+            stack.enter_context(sole_writer(workdir, busy=busy))
+        yield
 
 
 def claim_workdir(workdir: Path, settings: dict, *, free: set[str]) -> None:
@@ -23,13 +44,8 @@ def claim_workdir(workdir: Path, settings: dict, *, free: set[str]) -> None:
     The fields `free`, named with dots, may change when a run goes on.
 
     Raises:
-      UserError: the workdir belongs to other settings, cannot be written or is in a bucket.
+      UserError: the workdir belongs to other settings or cannot be written.
     """
-    if str(workdir).partition("/")[0] in ("gs:", "s3:"):
-        # To `Path` it is a folder here, one on each host.
-        raise UserError(
-            f"{workdir}: a workdir needs a file system that all hosts mount (Filestore, NFS)"
-        )
     path = workdir / CONFIG_FILE
     if path.exists():
         try:
@@ -44,8 +60,7 @@ def claim_workdir(workdir: Path, settings: dict, *, free: set[str]) -> None:
                     f"{workdir}: was started with another config "
                     f"({name}={before.get(name)!r}, now {now.get(name)!r}); use a new workdir"
                 )
-    with writing(workdir):
-        workdir.mkdir(parents=True, exist_ok=True)
+    with writing(path):
         write_json(path, settings)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 import pytest
 
-from micron_jax.errors import UserError
+from micron_jax.errors import Notice, UserError
 from micron_jax.training.checkpoint import Checkpoints, SaveError, read_weights
 from micron_jax.training.state import TrainState
 
@@ -92,15 +92,19 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
-def test_a_damaged_checkpoint_is_set_aside(tmp_path, place, damage, capsys):
+def test_a_damaged_checkpoint_is_set_aside(tmp_path, place, damage):
     saved(tmp_path, place, [1, 2, 3])
     damage(tmp_path / "checkpoints" / "3")
-    step, state = restore(tmp_path, place)
+    with pytest.warns(Notice) as notices:
+        step, state = restore(tmp_path, place)
     assert (step, place.batch) == (2, 20)
     chex.assert_trees_all_equal(state, state_at(2))
-    warning = capsys.readouterr().err
-    assert "warning: checkpoint 3 is damaged (" in warning
-    assert f"it is now {tmp_path / 'damaged' / '3'}, and the run goes on at step 2" in warning
+    [warning] = [str(notice.message) for notice in notices]
+    assert "checkpoint 3 is damaged (" in warning
+    assert (
+        f"it is now {tmp_path / 'damaged' / '3'}, and the run goes on from the one before"
+        in warning
+    )
     assert (tmp_path / "damaged" / "3").is_dir()
     assert steps_of(tmp_path) == [1, 2]
     saved(tmp_path, place, [3])

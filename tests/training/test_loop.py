@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import os
 import resource
+import shutil
 import zlib
 from unittest.mock import Mock
 
@@ -15,7 +16,7 @@ import pytest
 from micron_jax import config as configs
 from micron_jax.data.pipeline import make_pairs
 from micron_jax.datasets.frames import open_frames
-from micron_jax.errors import UserError
+from micron_jax.errors import Notice, UserError
 from micron_jax.training import loop
 from micron_jax.training.checkpoint import Checkpoints, read_weights
 from micron_jax.training.config import parse
@@ -102,19 +103,52 @@ def steps_of(workdir):
 
 
 @pytest.mark.parametrize(("bad", "why"), [(np.nan, "loss is nan"), (50.0, "its median so far 1")])
-def test_a_rewound_run_skips_the_failing_batches(stub, settings, tmp_path, capfd, bad, why):
+def test_a_rewound_run_skips_the_failing_batches(stub, settings, tmp_path, bad, why):
     config = settings(on_divergence="rewind")
     # Step 23 fails: the 23rd call. Back at step 20, calls go on behind it.
     stub.losses = itertools.chain([1.0] * 22, [bad], itertools.repeat(1.0))
-    assert train(config, tmp_path / "run").step == STEPS
-    warning = capfd.readouterr().err
-    assert f"warning: step 23: {why if bad != 50 else 'loss is 50'}" in warning
+    with pytest.warns(Notice) as notices:
+        assert train(config, tmp_path / "run").step == STEPS
+    [warning] = [str(notice.message) for notice in notices]
+    assert warning.startswith(f"step 23: {why if bad != 50 else 'loss is 50'}")
     assert "back to step 20, and on behind the batches since" in warning
     # Batches 20 to 22 went into steps 21 to 23, and 23 was begun when the news came.
     numbers = [*range(24), *range(23, 33)]
     assert stub.batches == expected_batches(config, numbers)
     assert [row["step"] for row in read_metrics(tmp_path / "run")] == [*range(1, STEPS + 1)]
     assert steps_of(tmp_path / "run") == [20, 25, 30]
+
+
+def test_a_run_goes_on_before_a_damaged_checkpoint_to_the_same_end(stub, settings, tmp_path):
+    config = settings()
+    assert train(config, tmp_path / "whole").step == STEPS
+    workdir = shutil.copytree(tmp_path / "whole", tmp_path / "run")
+    arrays = [*(workdir / "checkpoints" / "30").rglob("d/*")]
+    largest = max(arrays, key=lambda path: path.stat().st_size)
+    os.truncate(largest, largest.stat().st_size // 2)
+    name = largest.relative_to(workdir / "checkpoints" / "30")
+    with pytest.warns(Notice, match=rf"checkpoint 30 is damaged \({name} has \d+ bytes instead of"):
+        assert train(config, workdir).step == STEPS
+    assert stub.batches[-5:] == stub.batches[-10:-5], "of steps 26 to 30, twice"
+    assert steps_of(workdir) == [20, 25, 30]
+    for ours, theirs in zip(
+        *(jax.tree.leaves(read_weights(folder)) for folder in (workdir, tmp_path / "whole")),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+    rows, expected = ([row["step"] for row in read_metrics(tmp_path / d)] for d in ("run", "whole"))
+    assert rows == expected
+
+
+def test_a_second_run_of_a_workdir_is_refused(stub, settings, tmp_path):
+    def second(*_):
+        with pytest.raises(UserError, match=r"run: another run is writing it; .* \(process \d+ on"):
+            train(settings(), tmp_path / "run")
+        return 1.0
+
+    stub.losses = itertools.chain([1.0] * 3, map(second, range(1)), itertools.repeat(1.0))
+    assert train(settings(), tmp_path / "run").step == STEPS
+    assert not (tmp_path / "run" / ".lock").exists()
 
 
 def test_rewinds_are_numbered(stub, settings, tmp_path):
