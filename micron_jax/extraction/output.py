@@ -27,7 +27,7 @@ from array_record.python import array_record_module
 from micron_jax import locks
 from micron_jax.errors import UserError
 from micron_jax.extraction.batches import Place
-from micron_jax.files import write_whole
+from micron_jax.files import remove_debris, write_whole
 
 SUFFIXES = (".npz", ".array_record")
 SETTINGS, INDEX = "settings.json", "index.json"
@@ -85,6 +85,7 @@ class Output:
         busy = f"{self._output}: another run is writing it; wait"
         try:
             with locks.sole_writer(self._folder, busy=busy):
+                remove_debris(self._folder)
                 path = self._folder / SETTINGS
                 if path.is_file():
                     self._compare(json.loads(path.read_text()), self._folder)

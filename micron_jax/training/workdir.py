@@ -12,7 +12,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from micron_jax.config import up_to_date
 from micron_jax.errors import UserError
-from micron_jax.files import write_json, writing
+from micron_jax.files import remove_debris, write_json, writing
 from micron_jax.locks import sole_writer
 
 CONFIG_FILE, CACHE_FOLDER = "config.json", "compiled"
@@ -35,6 +35,7 @@ def sole_run(workdir: Path) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         with writing(workdir):
             stack.enter_context(sole_writer(workdir, busy=busy))
+            remove_debris(workdir)
         yield
 
 

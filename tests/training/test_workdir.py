@@ -48,3 +48,13 @@ def test_settings_of_an_earlier_version_are_recognized(tmp_path):
         UserError, match=r"\(views.swap_with='gray', now 'ref'\); use a new workdir"
     ):
         workdir.claim_workdir(tmp_path, now, free=set())
+
+
+def test_a_run_alone_removes_what_a_kill_left(tmp_path):
+    (tmp_path / "cache").mkdir()
+    for name in (".config.json.4321", "cache/.pairs.npz.99", "cache/pairs.npz", ".notes"):
+        (tmp_path / name).write_text("")
+    with workdir.sole_run(tmp_path), pytest.raises(UserError, match="another run is writing it"):  # noqa: SIM117
+        with workdir.sole_run(tmp_path):
+            pytest.fail("two runs")
+    assert {path.name for path in tmp_path.rglob("*")} == {"cache", "pairs.npz", ".notes"}
