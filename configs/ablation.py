@@ -1,7 +1,8 @@
 """Gain of each part: masked autoencoder, swapping, DMA, PoI, and then ours, piece by piece.
 
     micron-jax data synth --faces TRAIN_FACES --output train --split train --clips 4
-    micron-jax data build frames --source train/CASME2-RAW --data-dir corpus --crop whole
+    micron-jax data build frames --source train/CASME2-RAW --data-dir corpus --crop whole \
+        --fps 200
     micron-jax data synth --faces TEST_FACES --output test --split test --keep pair \
         --amplitudes 0.5,1,2
     micron-jax data build casme2 --source test --data-dir labeled
@@ -30,7 +31,7 @@ def get_config() -> ml_collections.ConfigDict:
         picture_every=100000,
         checkpoint_every=100,
         validate_every=100000,
-        data=dict(delta_min=5, delta_max=40, validation_clips=0.0),  # at 200 frames a second
+        data=dict(delta_seconds=(5 / 200, 40 / 200), validation_clips=0.0),
         model=dict(
             img_size=224,
             patch_size=8,

@@ -23,7 +23,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.log_every = 10
     config.picture_every = 100
     config.checkpoint_every = 100
-    config.data = dict(delta_min=5, delta_max=11)
+    config.data = dict(delta_seconds=(5 / 30, 11 / 30))
     config.model = dict(
         size="tiny",
         img_size=112,

@@ -30,7 +30,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.checkpoint_every = 500
     config.validate_every = 500
     config.validation_batches = 2
-    config.data = dict(delta_min=1, delta_max=11, validation_clips=0.1)
+    config.data = dict(delta_seconds=(1 / 30, 11 / 30), validation_clips=0.1)
     config.model = dict(
         img_size=224,
         patch_size=8,

@@ -9,9 +9,10 @@ swapped, about half of the patches.
 
 The paper leaves open, and therefore ours: the score S of a patch (cosine with the CLS token, over a
 softmax, whose scores of about 1/N slow reconstruction); block sizes (BEiT's, over uniform patches);
-γ = β = 1; δ of 5 to 11 frames at 30 fps; the crop's scale (0.4 to 1 of the area) and size (96 px);
-that both CLS tokens of Eq. 15 get gradients; the held-out clips. Of batch, epochs and optimizer
-nothing is claimed of the paper: they are those of `pretrain_release`.
+γ = β = 1; δ of 1/6 to 11/30 s (5 to 11 frames at 30 per second), by the frames' own times; the
+crop's scale (0.4 to 1 of the area) and size (96 px); that both CLS tokens of Eq. 15 get gradients;
+the held-out clips. Of batch, epochs and optimizer nothing is claimed of the paper: they are those
+of `pretrain_release`.
 
 Unscaled logits saturate in float32: with `--config.model.dma_scaled=True` they do not, and the heat
 map reads out as well or better.
@@ -26,7 +27,7 @@ def get_config() -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
     config.batch_size = 256
     config.epochs = 200
-    config.data = dict(delta_min=5, delta_max=11)
+    config.data = dict(delta_seconds=(5 / 30, 11 / 30))
     config.model = dict(
         size="small",
         img_size=224,

@@ -22,7 +22,7 @@ def get_config() -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
     config.batch_size = 256
     config.epochs = 200
-    config.data = dict(delta_min=5, delta_max=11)
+    config.data = dict(delta_seconds=(5 / 30, 11 / 30))
     config.model = dict(
         size="small",
         img_size=224,

@@ -120,7 +120,7 @@ def get_config():
     config.log_every = 1
     config.checkpoint_every = 4
     config.picture_every = 8
-    config.data = dict(data_dir={str(corpus)!r}, delta_min=2, delta_max=4, threads=1)
+    config.data = dict(data_dir={str(corpus)!r}, delta_seconds=(2 / 30, 4 / 30), threads=1)
     config.model = dict(
         img_size=32, patch_size=8, width=32, depth=1, heads=2, decoder_width=16, decoder_depth=1,
         decoder_heads=2, projection_dim=8, projection_hidden=32, projection_bottleneck=16,

@@ -145,7 +145,7 @@ def _recipes(config, row: Row, seed: int, *, corpus: Path, labeled: Path):
     fields["data"] = row.pretrain.get("data", {}) | {"data_dir": str(corpus)}
     learning = parse(fields)
     _, clips = open_frames(corpus)
-    pairs = len(Pairs(clips, learning.data.delta_min, learning.data.delta_max))
+    pairs = len(Pairs(clips, learning.data.delta_seconds))
     steps = pairs // learning.batch_size
     if not steps:
         raise UserError(f"{corpus}: {pairs} pairs, fewer than batch_size={learning.batch_size}")

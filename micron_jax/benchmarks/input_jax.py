@@ -7,6 +7,7 @@ import sys
 import time
 
 from micron_jax.benchmarks.worker import ReadAhead, serve
+from micron_jax.data.pairs import DELTA_SECONDS
 from micron_jax.data.pipeline import make_pairs
 from micron_jax.datasets.frames import open_frames
 from micron_jax.video.image_files import decode_jpeg
@@ -31,7 +32,7 @@ class Batches(ReadAhead):
         decode = (time.thread_time() - begin) / len(frames)
         self.ahead = request["threads"] * max(request["workers"], 1)
         self.batches = make_pairs(
-            source, clips, batch_size=request["batch"], delta_min=5, delta_max=11, seed=0,
+            source, clips, batch_size=request["batch"], delta_seconds=DELTA_SECONDS, seed=0,
             threads=request["threads"], workers=request["workers"],
         )  # fmt: skip
         mean = sum(len(frame) for frame in frames) / len(frames)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from micron_jax.benchmarks.worker import Failed, ReadAhead, serve
-from micron_jax.data.pairs import Pairs
+from micron_jax.data.pairs import DELTA_SECONDS, Pairs
 from micron_jax.datasets.frames import open_frames
 from micron_jax.video.image_files import decode_jpeg
 
@@ -27,7 +27,8 @@ class Views:
     def __init__(self, data_dir: str):
         self.data_dir, self.source = data_dir, None
         source, clips = open_frames(data_dir)
-        self.pairs, self.side = Pairs(clips, 5, 11), decode_jpeg(source[0]["image"]).shape[0]
+        self.pairs = Pairs(clips, DELTA_SECONDS)
+        self.side = decode_jpeg(source[0]["image"]).shape[0]
 
     def __len__(self) -> int:
         return len(self.pairs)

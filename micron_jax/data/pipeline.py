@@ -116,8 +116,7 @@ def make_pairs(
     clips: Sequence[Clip],
     *,
     batch_size: int,
-    delta_min: int,
-    delta_max: int,
+    delta_seconds: tuple[float, float],
     seed: int,
     process_index: int = 0,
     process_count: int = 1,
@@ -135,7 +134,7 @@ def make_pairs(
       source: random access to the records, see `read_pairs`.
       batch_size: pairs in a batch over all processes, B. Of its rows, process p of P gets
         [p * B / P, (p + 1) * B / P): together they see the batches that one alone would.
-      delta_min, delta_max: see `pairs.Pairs`.
+      delta_seconds: the smallest and the largest δ; see `pairs.partner_ranges`.
       seed: of order and partners, 0 .. 2**32 - 1.
       process_index, process_count: p and P.
       workers: processes that read ahead; threads suffice, as JPEG decoding does without the GIL.
@@ -150,7 +149,7 @@ def make_pairs(
       UserError: the batch size is larger than the number of pairs or cannot be shared out evenly,
         a number is out of range, or no clip holds a pair.
     """
-    pairs = Pairs(clips, delta_min, delta_max)
+    pairs = Pairs(clips, delta_seconds)
     if not 1 <= batch_size <= len(pairs):
         raise UserError(
             f"config.batch_size={batch_size}: must lie in 1..{len(pairs)}, the number of pairs"
@@ -167,8 +166,8 @@ def make_pairs(
     order = order.repeat(epochs)  # another order in each epoch
     read = _ReadBatch(source, pairs, order, batch_size, rows, seed)
     batches = grain.MapDataset.range(len(order) // batch_size).map(read)
-    identity = dict(pairs=len(pairs), batch_size=batch_size, delta_min=delta_min)
-    identity |= dict(delta_max=delta_max, seed=seed, shuffle=shuffle)
+    identity = dict(pairs=len(pairs), batch_size=batch_size, delta_seconds=[*delta_seconds])
+    identity |= dict(partners=pairs.digest(), seed=seed, shuffle=shuffle)
     return PairIterator(batches, identity, workers, threads)
 
 
@@ -178,8 +177,7 @@ def held_out_batches(
     *,
     batches: int,
     batch_size: int,
-    delta_min: int,
-    delta_max: int,
+    delta_seconds: tuple[float, float],
     seed: int,
     process_index: int = 0,
     process_count: int = 1,
@@ -190,7 +188,7 @@ def held_out_batches(
     Each frame has one partner, drawn from `seed`. With fewer pairs than places, some come more than
     once. The other arguments are those of `make_pairs`.
     """
-    pairs = Pairs(clips, delta_min, delta_max)
+    pairs = Pairs(clips, delta_seconds)
     count = batches * batch_size
     numbers = (np.arange(count) * len(pairs) // count).reshape(batches, batch_size)
     numbers = numbers[:, _rows(batch_size, process_index, process_count)]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from micron_jax.data.pairs import Clip
+from micron_jax.data.pairs import DELTA_SECONDS, Clip, pairless
 from micron_jax.datasets import frames, survey
 from micron_jax.datasets.annotations import Sample
 from micron_jax.datasets.census import compare, compare_set
@@ -138,6 +138,8 @@ def check_frames(
         "misplaced": misplaced,
         "skipped": list(described["skipped"]),
         "dropped": list(described["dropped"]),
+        "identical": list(described.get("identical", ())),
+        "pairless": pairless(clips, DELTA_SECONDS),
     }
     for pair in report["duplicates"]:
         del pair["numbers"]
@@ -170,6 +172,8 @@ def lines(report: Mapping[str, Any]) -> list[str]:
         ("clips with gaps", "gaps"),
         ("mended when built", "mended"),
         ("frames dropped when built", "dropped"),
+        ("clips in which nothing changes", "identical"),
+        (f"give no pair of {DELTA_SECONDS[0]:.3f} to {DELTA_SECONDS[1]:.3f} s", "pairless"),
         ("differs from a complete set", "differences"),
     ):
         out += _listed(title, [_fault(entry) for entry in report.get(key, ())])

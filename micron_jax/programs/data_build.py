@@ -44,7 +44,7 @@ def _add_frames(parser: Arguments) -> None:
     # A text, because it may be a bucket, gs://B/data.
     parser.option("--data-dir", required=True, type=str)
     parser.option("--size")
-    parser.option("--fps", default=30.0)
+    parser.option("--fps")
     quality, workers = number(int, at_least=1, at_most=100), number(int, at_least=1, at_most=1024)
     parser.option("--quality", "quality of the stored JPEGs", type=quality, default=95)
     parser.option("--crop")
@@ -67,8 +67,9 @@ def _add_frames(parser: Arguments) -> None:
 
 
 def _build_frames(options: argparse.Namespace) -> int:
-    from micron_jax.datasets.frames import describe
-    from micron_jax.datasets.frames.builder import build
+    from micron_jax.data.pairs import DELTA_SECONDS, pairless
+    from micron_jax.datasets.frames import describe, open_frames
+    from micron_jax.datasets.frames.builder import ASSUMED_FPS, build
 
     with keeping("finished shards"):
         fresh = build(
@@ -84,6 +85,16 @@ def _build_frames(options: argparse.Namespace) -> int:
         print(f"left out (--exclude): {len(corpus['excluded']):,} clips")
     print_reasons("skipped clips", corpus["skipped"])
     print_reasons("gaps in clips (a clip is cut there)", corpus["dropped"])
+    print_reasons("clips in which nothing changes", corpus.get("identical", []))
+    corpus["pairless"] = pairless(open_frames(options.data_dir)[1], DELTA_SECONDS)
+    low, high = DELTA_SECONDS
+    title = f"clips, or parts of clips between gaps, that give no pair of {low:.3f} to {high:.3f} s"
+    print_reasons(title, corpus["pairless"])
+    if options.fps is not None:
+        print(f"frame rate of all clips, films among them: {options.fps:g} per second (--fps)")
+    elif assumed := corpus.get("assumed"):
+        clips = f"clips whose files tell no frame rate, as images do not: {assumed:,}"
+        print(f"{clips}; {ASSUMED_FPS:g} per second assumed (--fps)")
     write_json(options.json, corpus | {"folder": str(corpus["folder"])})
     return 0
 

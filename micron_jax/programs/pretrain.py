@@ -2,8 +2,10 @@
 
 import functools
 import sys
+import warnings
 from pathlib import Path
 
+from micron_jax.errors import Notice
 from micron_jax.programs.arguments import Arguments
 from micron_jax.programs.options import read_recipe
 from micron_jax.programs.stopping import keeping
@@ -61,6 +63,13 @@ def run(config, workdir: Path) -> int:
 
     with keeping("saved steps"):
         corpus = hosts.together(lambda: open_frames(config.data.data_dir))
+        if hosts.is_chief() and all(clip.seconds is None for clip in corpus[1]):
+            line = (
+                f"{config.data.data_dir}: an earlier version built the corpus, without the times "
+                "of its frames; they count as equally spaced. Where films have a variable frame "
+                "rate, build it again"
+            )
+            warnings.warn(Notice(line), stacklevel=2)
         result = loop.pretrain(config, workdir, corpus, notify=functools.partial(print, flush=True))
     if hosts.is_chief() and result.signal:
         line = f"stopped at step {result.step}, which is saved; the same command goes on"

@@ -1,9 +1,11 @@
 """All settings of a pretraining, in sections, each checked."""
 
 import dataclasses
+import math
 
 from micron_jax import config as configs
 from micron_jax.checks import at_least, choose, require
+from micron_jax.data.pairs import DELTA_SECONDS
 from micron_jax.data.views import ViewsConfig
 from micron_jax.errors import UserError
 from micron_jax.models.config import ModelConfig
@@ -18,15 +20,15 @@ class DataConfig:
 
     Attributes:
       data_dir: folder that `micron-jax data build frames` wrote the corpus to.
-      delta_min, delta_max: distance δ of a pair, frames at 30 fps, both included (ours).
+      delta_seconds: smallest and largest distance δ of a pair, seconds, both included (ours); the
+        default is 5 to 11 frames at 30 frames per second.
       workers, threads: reader processes (0 reads in threads of this process), and threads that
         read ahead, a batch each.
       validation_clips: share of the clips held out, rounded (ours); see `pairs.hold_out`.
     """
 
     data_dir: str
-    delta_min: int = 5
-    delta_max: int = 11
+    delta_seconds: tuple[float, float] = DELTA_SECONDS
     workers: int = 0
     threads: int = 4
     validation_clips: float = 0.05
@@ -35,6 +37,9 @@ class DataConfig:
         valid = 0 <= self.validation_clips < 1
         mend = "must be at least 0 and less than 1"
         require(valid, "config.data", self, "validation_clips", mend)
+        low, high = self.delta_seconds
+        mend = "must be (smallest, largest) in seconds, more than 0"
+        require(0 < low <= high < math.inf, "config.data", self, "delta_seconds", mend)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,7 +156,18 @@ def parse(values: dict) -> PretrainConfig:
     Raises:
       UserError: an unknown or missing field, a bad value.
     """
+    _refuse_frames(values.get("data", {}))
     model = dict(values.get("model", {}))
     if (size := model.pop("size", None)) is not None:
         model = dataclasses.asdict(ModelConfig.of_size(size)) | model
     return configs.build(PretrainConfig, values | {"model": model})
+
+
+def _refuse_frames(data: dict) -> None:
+    """Refuses δ of the last version, which counted frames at 30 frames per second."""
+    for name in ("delta_min", "delta_max"):
+        if name in data:
+            raise UserError(
+                f"config.data.{name}: δ is in seconds now; set config.data.delta_seconds=(A, B), "
+                "where A is delta_min / 30 and B is delta_max / 30"
+            )

@@ -13,7 +13,7 @@ import absl.logging
 import jax
 import numpy as np
 
-from micron_jax.data.pairs import Clip, hold_out
+from micron_jax.data.pairs import Clip, hold_out, pairless
 from micron_jax.data.pipeline import PairIterator, held_out_batches, make_pairs
 from micron_jax.errors import Notice, UserError
 from micron_jax.training import hosts, pictures
@@ -26,6 +26,8 @@ from micron_jax.training.state import TrainState
 from micron_jax.training.telemetry import Profiler, Telemetry, read_metrics
 from micron_jax.training.watch import Diverged, StepMetrics
 from micron_jax.training.workdir import cache_compiled, claim_workdir, sole_run
+
+LISTED = 5  # clips that give no pair, before "and N more"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,12 +86,14 @@ def _pretrain(
 ) -> PretrainResult:
     source, clips = corpus
     train_clips, validation_clips = hold_out(
-        clips, config.data.validation_clips, delta_min=config.data.delta_min, seed=config.seed
+        clips,
+        config.data.validation_clips,
+        delta_seconds=config.data.delta_seconds,
+        seed=config.seed,
     )
     reading = dict(
         batch_size=config.batch_size,
-        delta_min=config.data.delta_min,
-        delta_max=config.data.delta_max,
+        delta_seconds=config.data.delta_seconds,
         seed=config.seed,
         process_index=jax.process_index(),
         process_count=jax.process_count(),
@@ -129,12 +133,28 @@ def _pretrain(
                 f"data {mesh.shape['data']} x fsdp {mesh.shape['fsdp']}; "
                 + (f"going on at step {start}" if start else f"beginning in {workdir}")
             )
+            for line in _pairless_lines(clips, config.data.delta_seconds):
+                notify(line)
         for rewinds in itertools.count():
             try:
                 return trainer.train(state, start)
             except Diverged as diverged:
                 state = None  # its memory is needed
                 state, start = trainer.rewind(diverged, rewinds)
+
+
+def _pairless_lines(clips: Sequence[Clip], delta_seconds: tuple[float, float]) -> list[str]:
+    """Returns a line on the clips that give no pair, and one on each of the first few."""
+    unused = pairless(clips, delta_seconds)
+    if not unused:
+        return []
+    low, high = delta_seconds
+    more = [f"  and {len(unused) - LISTED:,} more"] if len(unused) > LISTED else []
+    return [
+        f"{len(unused):,} of {len(clips):,} clips give no pair of {low:.3f} to {high:.3f} s:",
+        *(f"  {entry['clip']}: {entry['reason']}" for entry in unused[:LISTED]),
+        *more,
+    ]
 
 
 @dataclasses.dataclass

@@ -55,6 +55,11 @@ def claim_workdir(workdir: Path, settings: dict, *, free: set[str]) -> None:
             raise UserError(f"{path}: not JSON ({error}); use a new workdir") from error
         # As JSON has them, tuples are lists.
         before, now = (flatten_dict(json.loads(json.dumps(x)), sep=".") for x in (before, settings))
+        if retired := sorted(before.keys() - now.keys()):
+            raise UserError(
+                f"{workdir}: was started by another version, whose config has {retired[0]}; go on "
+                "with that version, or use a new workdir (the checkpoints there can be loaded)"
+            )
         for name in sorted((before.keys() | now.keys()) - free):
             if before.get(name) != now.get(name):
                 raise UserError(

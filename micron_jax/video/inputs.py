@@ -1,7 +1,6 @@
 """Inputs that a user names: films, folders of images, and images of their own, as clips."""
 
 import dataclasses
-import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from micron_jax.video.clip_files import VIDEOS, ClipFiles, find_clips
 from micron_jax.video.image_files import IMAGES, Unreadable, read_image
 from micron_jax.video.image_folder import image_names, list_frames
 from micron_jax.video.reader import Frames, rate_and_length, read_frames
+from micron_jax.video.timing import seconds_of, step_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,10 +91,9 @@ def open_clip(files: ClipFiles, name: str, fps: float | None = None) -> InputCli
     except Unreadable:  # reading it tells the reason
         frames = []
     numbers = [frame.number for frame in frames]
-    stride = min((b - a for a, b in itertools.pairwise(numbers)), default=1)
     times = [frame.seconds for frame in frames]
     if fps:
-        times = [(number - numbers[0]) / stride / fps for number in numbers]
+        times = seconds_of(numbers, fps)
     elif len(frames) > 1 and times[-1]:
         fps = (len(frames) - 1) / times[-1]
 
@@ -105,7 +104,7 @@ def open_clip(files: ClipFiles, name: str, fps: float | None = None) -> InputCli
             else:
                 yield index, seconds, frame
 
-    return InputClip(name, fps, count, facts, read, stride)
+    return InputClip(name, fps, count, facts, read, step_of(numbers))
 
 
 def _still(path: Path) -> InputClip:

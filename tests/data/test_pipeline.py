@@ -1,6 +1,8 @@
+import dataclasses
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -17,7 +19,7 @@ from micron_jax.video.image_files import encode_jpeg
 
 CLIPS = [Clip("a", 0, 40, 30.0), Clip("b", 40, 6, 30.0), Clip("c", 46, 74, 30.0)]
 PAIRS = 35 + 1 + 69
-ARGUMENTS = {"batch_size": 8, "delta_min": 5, "delta_max": 11, "seed": 3, "threads": 2}
+ARGUMENTS = {"batch_size": 8, "delta_seconds": (5 / 30, 11 / 30), "seed": 3, "threads": 2}
 
 
 class GrayFrames:
@@ -135,11 +137,26 @@ def test_workers_read_the_same_and_restore_under_another_number():
     one.close()
 
 
-@pytest.mark.parametrize("settings", [{"batch_size": 4}, {"seed": 5}, {"delta_max": 12}])
+@pytest.mark.parametrize(
+    "settings", [{"batch_size": 4}, {"seed": 5}, {"delta_seconds": (5 / 30, 12 / 30)}]
+)
 def test_a_state_of_another_run_is_refused(settings):
     (name, value), was = *settings.items(), ARGUMENTS[next(iter(settings))]
-    with pytest.raises(UserError, match=f"{name} was {was} and is {value}"):
-        pairs_of(**settings).set_state(pairs_of().get_state())
+    if name == "delta_seconds":
+        was, value = [*was], [*value]
+    with pytest.raises(UserError, match=re.escape(f"{name} was {was} and is {value}")):
+        pairs_of(**settings).set_state(json.loads(json.dumps(pairs_of().get_state())))
+
+
+def test_a_state_of_other_times_is_refused():
+    times = np.arange(74) / 30
+    times[9:] += 0.1
+    other = make_pairs(
+        GrayFrames(), [*CLIPS[:2], dataclasses.replace(CLIPS[2], seconds=times)], **ARGUMENTS
+    )
+    assert other.pairs == PAIRS
+    with pytest.raises(UserError, match="partners was"):
+        other.set_state(pairs_of().get_state())
 
 
 def test_a_state_of_other_data_is_refused():
@@ -157,7 +174,7 @@ def test_a_state_of_other_data_is_refused():
         ({"seed": -1}, "seed=-1"),
         ({"workers": -1}, "workers=-1"),
         ({"threads": 0}, "threads=0"),
-        ({"delta_min": 100, "delta_max": 100}, "data.delta_min"),
+        ({"delta_seconds": (4.0, 4.0)}, "data.delta_seconds"),
     ],
 )
 def test_bad_settings(settings, words):

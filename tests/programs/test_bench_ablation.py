@@ -79,7 +79,7 @@ def get_config():
     config = configs.load("ablation")
     config["steps"] = 2
     config["pretrain"]["batch_size"] = 8
-    config["pretrain"]["data"].update(delta_min=1, delta_max=2)
+    config["pretrain"]["data"].update(delta_seconds=(1 / 30, 2 / 30))
     config["pretrain"]["model"].update(img_size=32, width=16, decoder_width=16, depth=1)
     config["pretrain"]["views"].update(swap_min_patches=1)
     known = {"views.motion_size": 32, "views.pair_every": 8, "model.motion_width": 8}

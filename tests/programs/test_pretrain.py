@@ -1,10 +1,12 @@
 """Pretraining as a user runs it: a whole run, bad input."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 
+import micron_jax
 from micron_jax.cli import main
 from micron_jax.training.telemetry import read_metrics
 
@@ -71,7 +73,9 @@ def test_a_workdir_of_another_config_is_refused(run, run_config, capsys):
     [
         ("--config.btach_size=4", "config.btach_size: no such field; did you mean batch_size?"),
         ("--config.data.data_dir=nowhere", "no data set `frames` in nowhere; build it: "),
-        ("--config.data.delta_min=25", "data.delta_min"),
+        ("--config.data.delta_seconds=(0.85,1.0)", "no clip holds a pair: clip0"),
+        ("--config.data.delta_seconds=(0.2,0.1)", "config.data.delta_seconds=(0.2, 0.1): must be"),
+        ("--config.data.delta_min=25", "δ is in seconds now; set config.data.delta_seconds=(A, B)"),
         ("--config.batch_size=1000", "batch_size=1000"),
         ("--config.batch_size=12", "config.batch_size=12: does not divide over 8 devices"),
         ("--config.mesh.data=3", "mesh.data=3"),
@@ -90,10 +94,22 @@ def test_bad_settings_are_one_line_and_leave_nothing(
 ):
     workdir = tmp_path / "run"
     argv = ["pretrain", "--config", str(run_config), "--workdir", str(workdir), setting]
-    if setting == "--config.data.delta_min=25":
-        argv.append("--config.data.delta_max=30")
     assert message in complain(capsys, argv)
     assert not workdir.exists()
+
+
+def test_a_run_of_the_last_version_is_refused_and_can_be_loaded(run, run_config, tmp_path, capsys):
+    workdir = tmp_path / "run"
+    shutil.copytree(run, workdir)
+    settings = json.loads((workdir / "config.json").read_text())
+    del settings["data"]["delta_seconds"]
+    settings["data"] |= {"delta_min": 2, "delta_max": 4}  # frames at 30 per second
+    (workdir / "config.json").write_text(json.dumps(settings))
+    line = complain(capsys, ["pretrain", "--config", str(run_config), "--workdir", str(workdir)])
+    assert "was started by another version, whose config has data.delta_max" in line
+    frames = np.zeros((1, 32, 32, 3), np.uint8)
+    features = [micron_jax.load(folder).features(frames) for folder in (run, workdir)]
+    np.testing.assert_array_equal(*features)
 
 
 def test_a_workdir_that_cannot_be_written(run_config, tmp_path, capsys):

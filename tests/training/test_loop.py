@@ -93,7 +93,8 @@ def train(config, workdir):
 
 def expected_batches(config, numbers):
     source, clips = open_frames(config.data.data_dir)
-    pairs = make_pairs(source, clips, batch_size=8, delta_min=2, delta_max=4, seed=0, threads=1)
+    delta_seconds = (2 / 30, 4 / 30)
+    pairs = make_pairs(source, clips, batch_size=8, delta_seconds=delta_seconds, seed=0, threads=1)
     sums = [zlib.crc32(next(pairs)["cur"].tobytes()) for _ in range(max(numbers) + 1)]
     return [sums[number] for number in numbers]
 

@@ -1,14 +1,20 @@
-"""The unlabeled corpus: face crops of many clips, each clip's frames in order and adjacent."""
+"""The unlabeled corpus: face crops of many clips, each clip's frames in order and adjacent.
 
+Beside the records lies `seconds.npy`, float64 [records]: the time of each frame in its clip.
+"""
+
+import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from etils import epath
 
 from micron_jax.data.pairs import Clip
 from micron_jax.errors import UserError
 
 NAME, VERSION, SPLIT = "frames", "1.0.0", "train"
+SECONDS = "seconds.npy"
 
 
 def set_folder(data_dir: str | Path) -> epath.Path:
@@ -26,8 +32,10 @@ def describe(data_dir: str | Path) -> dict[str, Any] | None:
 
     Returns:
       {"folder": Path, "clips": runs of frames, "frames", "bytes", "skipped": [{"clip", "reason"}]
-      of whole clips, "dropped": [{"clip", "reason", "frames"}] of gaps in clips, "excluded": clips
-      that the user left out, "recipe": settings of the build}.
+      of whole clips, "dropped": [{"clip", "reason", "frames"}] of gaps in clips, "identical":
+      [{"clip", "reason"}] of clips in which nothing changes, "assumed": number of clips whose frame
+      rate is the recipe's, "excluded": clips that the user left out, "recipe": settings of the
+      build}; a set of an earlier version tells less.
     """
     if not is_built(data_dir):
         return None
@@ -49,10 +57,11 @@ def open_frames(data_dir: str | Path) -> tuple[Any, list[Clip]]:
     Returns:
       (source, clips): `source[i]` and `source.__getitems__([i, ...])` give records {"image": JPEG
       bytes of an RGB crop, "clip": UTF-8 bytes, "frame": int, number in the clip's files};
-      `clips` is the index, in order of `first`.
+      `clips` is the index, in order of `first`; a set of an earlier version has no times, and its
+      frames count as equally spaced.
 
     Raises:
-      UserError: `data_dir` holds no such set.
+      UserError: `data_dir` holds no such set, or not all of it.
     """
     if not is_built(data_dir):
         raise UserError(
@@ -63,4 +72,27 @@ def open_frames(data_dir: str | Path) -> tuple[Any, list[Clip]]:
 
     builder = tfds.builder_from_directory(set_folder(data_dir))
     source = builder.as_data_source(SPLIT, decoders={"image": tfds.decode.SkipDecoding()})
-    return source, [Clip(**clip) for clip in builder.info.metadata["clips"]]
+    index, seconds = builder.info.metadata["clips"], _read_seconds(set_folder(data_dir))
+    if seconds is None:
+        return source, [Clip(**clip) for clip in index]
+    if len(seconds) != len(source):
+        raise UserError(
+            f"{set_folder(data_dir) / SECONDS}: holds {len(seconds)} times of {len(source)} "
+            "frames; build the set again"
+        )
+    ends = (clip["first"] + clip["count"] for clip in index)
+    return source, [
+        Clip(**clip, seconds=seconds[clip["first"] : end])
+        for clip, end in zip(index, ends, strict=True)
+    ]
+
+
+def _read_seconds(folder: epath.Path) -> np.ndarray | None:
+    """Returns the times of all frames, float64 [records]; None: an earlier version kept none."""
+    path = folder / SECONDS
+    if not path.exists():
+        return None
+    try:
+        return np.load(io.BytesIO(path.read_bytes()))
+    except (ValueError, EOFError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); build the set again") from None

@@ -5,12 +5,14 @@ bytes as without the kill, whoever builds the shards.
 """
 
 import contextlib
+import dataclasses
 import functools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 from tqdm import tqdm
@@ -19,6 +21,7 @@ from micron_jax.checks import choose, within
 from micron_jax.datasets.building import quiet, refusal, sole_builder
 from micron_jax.datasets.frames import (
     NAME,
+    SECONDS,
     SPLIT,
     VERSION,
     is_built,
@@ -33,6 +36,8 @@ from micron_jax.errors import UserError
 from micron_jax.faces.crop import KINDS, detector, settings
 
 INFO = "dataset_info.json"
+ASSUMED_FPS = 30.0  # of folders of images whose rate is not known
+INDEX_VERSION = 2  # 1 kept no times of frames
 
 
 def build(
@@ -40,7 +45,7 @@ def build(
     data_dir: str | Path,
     *,
     size: int = 224,
-    fps: float = 30.0,
+    fps: float | None = None,
     quality: int = 95,
     crop: str = "face",
     exclude: str | Path | None = None,
@@ -54,7 +59,9 @@ def build(
       source: folder, searched with all folders below it, or a list of clips; see `sources.find`.
       data_dir: where data sets lie; this one goes to `data_dir/frames/1.0.0`.
       size: side of the square crops, in pixels.
-      fps: frame rate of clips whose files do not tell theirs, as of image folders.
+      fps: frames per second of all clips, in place of what films tell, but not of a list's; None:
+        `ASSUMED_FPS` of clips whose files do not tell it, which are images mostly. Their number is
+        `assumed` in the description of the set.
       quality: of the stored JPEGs, 1..100.
       crop: one of `faces.crop.KINDS`; `whole` serves sources that are crops of faces already.
       exclude: file of clips to leave out; see `sources.read_patterns`.
@@ -70,6 +77,7 @@ def build(
         `data_dir`, whole or begun, or another build writes there; its disk is full or cannot be
         written; a setting is out of range.
     """
+    given, fps = fps is not None, ASSUMED_FPS if fps is None else fps
     arguments = {"size": size, "fps": fps, "quality": quality, "workers": workers, "crop": crop}
     within("", arguments, size=(16, 4096), fps=(1, 2000), quality=(1, 100), workers=(1, 1024))
     choose("", arguments, crop=KINDS)
@@ -85,9 +93,13 @@ def build(
         "fingerprint": plan.fingerprint(all_clips),
         "excluded": plan.digest(excluded),
         "fps": fps,
+        "fps_of": "all" if given else "images",
         "quality": quality,
+        "index_version": INDEX_VERSION,
         **settings(crop, size),
     }
+    if given:
+        clips = [dataclasses.replace(clip, fps=clip.fps or float(fps)) for clip in clips]
     folder = set_folder(data_dir)
     if is_built(data_dir):
         earlier = dict(tfds.builder_from_directory(folder).info.metadata.items())["recipe"]
@@ -152,17 +164,21 @@ def _finish(
     shards: Sequence[plan.Shard], folder: epath.Path, recipe: dict[str, Any], excluded: list[str]
 ) -> None:
     """Joins the shards' reports to the set's index and puts TFDS's files in place."""
-    index, skipped, dropped, lengths, size = [], [], [], [], 0
+    index, seconds, lengths, size, assumed = [], [], [], 0, 0
+    notes = {"skipped": [], "dropped": [], "identical": []}
     for shard in shards:
         report = json.loads(shard.report.read_text())
         before = sum(lengths)
         index += [run | {"first": before + run["first"]} for run in report["clips"]]
-        skipped += report["skipped"]
-        dropped += report["dropped"]
+        seconds.append(np.array(report["seconds"], np.float64))
+        for name, entries in notes.items():
+            entries += report[name]
         lengths.append(report["frames"])
         size += report["bytes"]
+        assumed += report["assumed"]
     if not index:
         _remove(folder)
+        skipped = notes["skipped"]
         reasons = "; ".join(f"{skip['clip']}: {skip['reason']}" for skip in skipped[:3])
         raise UserError(f"none of the {len(skipped)} clips can be used ({reasons})")
     info = tfds.core.DatasetInfo(
@@ -172,7 +188,7 @@ def _finish(
         description="Unlabeled face video: crops, a clip's frames in order and adjacent.",
         features=features(recipe["size"]),
         metadata=tfds.core.MetadataDict(
-            recipe=recipe, clips=index, skipped=skipped, dropped=dropped, excluded=excluded
+            recipe=recipe, clips=index, excluded=excluded, assumed=assumed, **notes
         ),
         disable_shuffling=True,
     )
@@ -186,6 +202,8 @@ def _finish(
     _remove(scratch)
     scratch.mkdir()
     info.write_to_directory(scratch)
+    with (scratch / SECONDS).open("wb") as file:
+        np.save(file, np.concatenate(seconds))
     for file in sorted(scratch.iterdir(), key=lambda file: file.name == INFO):  # that one last
         file.replace(folder / file.name)
     _remove(folder / plan.PROGRESS)
@@ -194,11 +212,14 @@ def _finish(
 def _check_same(recipe: dict, earlier: dict, folder: epath.Path, state: str) -> None:
     """Refuses a set that was built, or begun, of something else or in another way."""
     mend = f"remove {folder} to build it again, or name another data_dir"
-    recipe, earlier = ({"crop_version": 1} | settings for settings in (recipe, earlier))
-    if state == "built":  # whole by itself, whichever pixels an earlier version gave it
-        earlier["crop_version"] = recipe["crop_version"]
+    versions = {"crop_version": 1, "index_version": 1}
+    # An earlier version took `fps` of images alone.
+    defaults = versions | {"fps_of": "images"}
+    recipe, earlier = (defaults | settings for settings in (recipe, earlier))
+    if state == "built":  # whole by itself, whatever an earlier version made of the frames
+        earlier |= {name: recipe[name] for name in versions}
     differ = [name for name in recipe if recipe[name] != earlier.get(name) and name != "source"]
-    if recipe.keys() != earlier.keys() or differ == ["crop_version"]:
+    if recipe.keys() != earlier.keys() or (differ and {*differ} <= {*versions}):
         raise UserError(f"{folder} was {state} by another version of this program; {mend}")
     if differ == ["fingerprint"]:
         same = recipe["source"] == earlier["source"]
@@ -208,7 +229,7 @@ def _check_same(recipe: dict, earlier: dict, folder: epath.Path, state: str) -> 
         raise UserError(f"{folder} was {state} with other clips left out; {mend}")
     if differ:
         was = ", ".join(
-            f"{name} {earlier[name]}" for name in differ if name not in ("layout", "crop_version")
+            f"{name} {earlier[name]}" for name in differ if name not in ("layout", *versions)
         )
         raise UserError(f"{folder} was {state} with {was}; {mend}")
 

@@ -15,11 +15,14 @@ from tensorflow_datasets.core.example_serializer import ExampleSerializer
 
 from micron_jax.datasets.frames import remote
 from micron_jax.datasets.frames.plan import Shard
+from micron_jax.datasets.frames.runs import Runs
 from micron_jax.faces.crop import place_crop
 from micron_jax.faces.landmarks import Detector
 from micron_jax.video.clip_files import ClipFiles
 from micron_jax.video.image_files import Unreadable, encode_jpeg
-from micron_jax.video.reader import rate_and_length, read_frames
+from micron_jax.video.reader import read_frames
+from micron_jax.video.sameness import Sameness
+from micron_jax.video.timing import read_timed
 
 
 def features(size: int) -> tfds.features.FeaturesDict:
@@ -39,8 +42,9 @@ def build_shard(
     """Writes a shard's file and then its report, each whole or not at all.
 
     The report: {"clips": runs of frames [{"name", "first" in the shard, "count", "fps"}],
-    "frames", "bytes", "skipped": [{"clip", "reason"}], "dropped": [{"clip", "reason",
-    "frames"}]}.
+    "frames", "bytes", "seconds": of each frame, "assumed": number of clips at the recipe's rate,
+    "skipped": [{"clip", "reason"}], "dropped":
+    [{"clip", "reason", "frames"}], "identical": [{"clip", "reason"}]}.
 
     Args:
       shard: to be built; equal shards make equal bytes, wherever and whenever.
@@ -50,7 +54,8 @@ def build_shard(
     Raises:
       OSError, RuntimeError: it cannot be written.
     """
-    report = {"clips": [], "frames": 0, "bytes": 0, "skipped": [], "dropped": []}
+    report = {"clips": [], "frames": 0, "bytes": 0, "seconds": [], "assumed": 0}
+    report |= {"skipped": [], "dropped": [], "identical": []}
     serialize = _serializer(shard.recipe["size"])
     with _one_thread(), _scratch(shard) as scratch:
         writer = ArrayRecordWriter(str(scratch), "group_size:1")
@@ -74,27 +79,18 @@ def _read_clip(
         with remote.at_hand(clip) as local:
             frames = (frame for _, _, frame in read_frames(local))
             crop = place_crop(frames, recipe["crop"], recipe["size"], detect)
-            fps = rate_and_length(local)[0] or recipe["fps"]
-            run, gap, runs = None, None, 0
-            for number, _, frame in read_frames(local):
+            timed = read_timed(local, recipe["fps"])
+            runs, same = Runs(clip.name, timed.fps, timed.step, report), Sameness()
+            report["assumed"] += timed.assumed
+            for index, number, seconds, frame in timed.frames:
                 if isinstance(frame, Unreadable):
-                    # What follows a gap is a run of its own: in a run, frames are equally spaced.
-                    if gap is None:
-                        gap = {"clip": clip.name, "reason": str(frame), "frames": 0}
-                        report["dropped"].append(gap)
-                    gap["frames"] += 1
-                    run = None
+                    runs.drop(number, str(frame))
                     continue
-                if run is None:
-                    runs += 1
-                    name = clip.name if runs == 1 else f"{clip.name}#{runs}"
-                    run = {"name": name, "first": report["frames"], "count": 0, "fps": fps}
-                    report["clips"].append(run)
-                    gap = None
+                same.add(frame)
                 jpeg = encode_jpeg(crop(frame), recipe["quality"])
-                run["count"] += 1
-                report["frames"] += 1
-                yield {"image": jpeg, "clip": run["name"], "frame": number}
+                yield {"image": jpeg, "clip": runs.add(number, seconds), "frame": index}
+            if same.reason:
+                report["identical"].append({"clip": clip.name, "reason": same.reason})
     except Unreadable as error:
         report["skipped"].append({"clip": clip.name, "reason": str(error)})
 

@@ -1,12 +1,14 @@
 import json
 import sys
+from fractions import Fraction
 
+import av
 import cv2
 import numpy as np
 import pytest
 from helpers import films
 
-from micron_jax.data.pairs import Clip
+from micron_jax.data.pairs import DELTA_SECONDS, Clip, Pairs
 from micron_jax.datasets.building import group, sole_builder
 from micron_jax.datasets.frames import describe, open_frames, plan
 from micron_jax.datasets.frames.builder import build
@@ -15,7 +17,7 @@ from micron_jax.faces import crop, landmarks
 from micron_jax.video import image_files
 
 SIZE = 32
-FILES = {"dataset_info.json", "features.json", "metadata.json"}
+FILES = {"dataset_info.json", "features.json", "metadata.json", "seconds.npy"}
 
 
 def frame(level, marked=True):
@@ -162,9 +164,122 @@ def test_a_bad_frame_cuts_its_clip(source, tmp_path):
     ]
 
 
-def test_fps_of_folders_is_a_parameter(source, tmp_path):
+def test_a_gap_in_the_numbers_ends_a_run(source, tmp_path):
+    folder = source / "s1" / "é"
+    for number in (4, 5, 6, 9):
+        (folder / f"img{number}.png").unlink()
     build_small(source, tmp_path / "data", fps=200.0)
-    assert [clip.fps for clip in open_frames(tmp_path / "data")[1]] == [200.0, 50.0]
+    records, clips = open_frames(tmp_path / "data")
+    assert clips[:3] == [
+        Clip("s1/é", 0, 3, 200.0),
+        Clip("s1/é#2", 3, 2, 200.0),
+        Clip("s1/é#3", 5, 3, 200.0),
+    ]
+    assert [records[i]["frame"] for i in range(8)] == [*range(8)]
+    times = np.concatenate([clip.seconds for clip in clips[:3]])
+    np.testing.assert_allclose(times, (np.array([1, 2, 3, 7, 8, 10, 11, 12]) - 1) / 200, atol=1e-6)
+    assert describe(tmp_path / "data")["dropped"] == [
+        {"clip": "s1/é", "reason": "frame 4 is missing", "frames": 3},
+        {"clip": "s1/é", "reason": "frame 9 is missing", "frames": 1},
+    ]
+
+
+def test_numbers_that_count_in_steps_have_no_gaps(tmp_path):
+    folder = tmp_path / "source" / "a"
+    folder.mkdir(parents=True)
+    for number in (0, 33, 67, 100, 133, 167, 200, 233, 333, 367):  # milliseconds
+        cv2.imwrite(str(folder / f"{number:04}.png"), frame(50))
+    build_small(tmp_path / "source", tmp_path / "data")
+    clips = open_frames(tmp_path / "data")[1]
+    assert [clip.count for clip in clips] == [8, 2]
+    times = np.concatenate([clip.seconds for clip in clips])
+    np.testing.assert_allclose(times, np.array([*range(8), 10, 11]) / 30, atol=0.005)
+
+
+def write_timed(path, milliseconds):
+    """A film whose frames have these times."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as film:
+        stream = film.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
+        for number, time in enumerate(milliseconds):
+            picture = av.VideoFrame.from_ndarray(frame(20 + number), format="rgb24")
+            picture.pts, picture.time_base = time, Fraction(1, 1000)
+            film.mux(stream.encode(picture))
+        film.mux(stream.encode())
+
+
+def test_films_keep_the_times_of_their_frames(tmp_path):
+    times = [*range(0, 1000, 40), *range(1000, 2000, 125)]
+    write_timed(tmp_path / "source" / "vfr.mp4", times)
+    build_small(tmp_path / "source", tmp_path / "data", crop="whole")
+    (clip,) = open_frames(tmp_path / "data")[1]
+    np.testing.assert_allclose(clip.seconds, np.array(times) / 1000, atol=1e-6)
+    pairs = Pairs([clip], DELTA_SECONDS)
+    t, distance = pairs.draw(np.arange(len(pairs)), np.zeros(len(pairs)))
+    apart = clip.seconds[t + distance] - clip.seconds[t]
+    assert set(np.rint(1000 * apart[t < 15])) == {200}
+    assert set(np.rint(1000 * apart[t >= 25])) == {250}
+
+
+def test_a_rate_that_is_assumed_is_counted(source, tmp_path):
+    build_small(source, tmp_path / "data")
+    assert describe(tmp_path / "data")["assumed"] == 1
+    build_small(source, tmp_path / "other", fps=30.0)
+    assert describe(tmp_path / "other")["assumed"] == 0
+    with pytest.raises(UserError, match="was built with fps_of images"):
+        build_small(source, tmp_path / "data", fps=30.0)
+
+
+def test_times_in_the_names_of_images_are_kept(tmp_path):
+    folder = tmp_path / "source" / "a"
+    folder.mkdir(parents=True)
+    times = (1.966, 2.006, 2.046, 2.086, 2.286, 2.326)
+    for time in times:
+        cv2.imwrite(str(folder / f"{time:.3f}.png"), frame(50))
+    build_small(tmp_path / "source", tmp_path / "data")
+    (clip,) = open_frames(tmp_path / "data")[1]
+    np.testing.assert_allclose(clip.seconds, np.array(times) - times[0], atol=1e-6)
+    assert describe(tmp_path / "data")["assumed"] == 0
+
+
+def test_clips_in_which_nothing_changes_are_told(source, tmp_path):
+    write_folder(source / "still", [70] * 5)
+    build_small(source, tmp_path / "data")
+    assert describe(tmp_path / "data")["identical"] == [
+        {"clip": "still", "reason": "all 5 frames are the same picture, bit for bit"}
+    ]
+
+
+def test_a_set_of_the_last_version_is_read_as_equally_spaced(source, tmp_path):
+    build_small(source, tmp_path / "data")
+    folder = tmp_path / "data" / "frames" / "1.0.0"
+    (folder / "seconds.npy").unlink()
+    metadata = json.loads((folder / "metadata.json").read_text())
+    del metadata["recipe"]["index_version"], metadata["recipe"]["fps_of"], metadata["identical"]
+    (folder / "metadata.json").write_text(json.dumps(metadata))
+    clips = open_frames(tmp_path / "data")[1]
+    np.testing.assert_allclose(clips[1].times(), np.arange(8) / 50)
+    assert build_small(source, tmp_path / "data") is False
+
+
+def test_times_of_another_set_are_refused(source, tmp_path):
+    build_small(source, tmp_path / "data")
+    path = tmp_path / "data" / "frames" / "1.0.0" / "seconds.npy"
+    np.save(path, np.zeros(3))
+    with pytest.raises(UserError, match="holds 3 times of 20 frames"):
+        open_frames(tmp_path / "data")
+    path.write_bytes(b"")
+    with pytest.raises(UserError, match=r"seconds.npy: cannot be read .*build the set again"):
+        open_frames(tmp_path / "data")
+
+
+def test_a_given_rate_is_that_of_all_clips(source, tmp_path):
+    build_small(source, tmp_path / "data", fps=200.0)
+    clips = open_frames(tmp_path / "data")[1]
+    assert [clip.fps for clip in clips] == [200.0, 200.0]
+    np.testing.assert_allclose(clips[1].seconds, np.arange(8) / 200, atol=1e-6)
 
 
 def test_the_same_again_is_left_alone(source, tmp_path):

@@ -118,7 +118,7 @@ def test_a_large_corpus(command, tmp_path, capsys):
 
     source, clips = open_frames(killed)
     assert len(source) == 400 * CLIP - 40
-    pairs = make_pairs(source, clips, batch_size=256, delta_min=5, delta_max=11, seed=0)
+    pairs = make_pairs(source, clips, batch_size=256, delta_seconds=(5 / 30, 11 / 30), seed=0)
     next(pairs)
     start = time.perf_counter()
     for _ in range(100):

@@ -49,9 +49,9 @@ def test_a_list_of_clips(folder):
     build_crops(path, folder / "data", fps=60)
     records, clips = open_frames(folder / "data")
     assert clips == [
-        Clip("talk.mp4", 0, 12, 25.0),
+        Clip("talk.mp4", 0, 12, 60.0),
         Clip("start", 12, 4, 50.0),
-        Clip("talk.mp4:4-8", 16, 5, 25.0),
+        Clip("talk.mp4:4-8", 16, 5, 60.0),
         Clip("é", 21, 6, 200.0),
         Clip("sub01/EP02:38-", 27, 2, 60.0),
     ]
