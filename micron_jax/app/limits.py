@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from micron_jax.errors import UserError
-from micron_jax.video.clip_files import VIDEOS
+from micron_jax.video.file_kinds import VIDEOS
 from micron_jax.video.film import read_header
 from micron_jax.video.image_files import IMAGES, Unreadable
 from micron_jax.video.inputs import InputClip

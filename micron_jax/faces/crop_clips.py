@@ -1,7 +1,8 @@
 """Folders of crops, one crop a clip, to be looked at or read by other programs.
 
 ```
-OUTPUT/crops.json            settings, and of each clip: transform, landmarks, frames, fps, ...
+OUTPUT/crops.json            settings; of each clip: transform, landmarks, frames, fps, ...; "notes"
+                             on files that were not read
 OUTPUT/<clip>/<n>.jpg        n: the frame's number in the film, or in the image's file name
 OUTPUT/<clip>/.crop.json     the clip's entry of crops.json: a clip that has it is finished
 OUTPUT/contact_sheet.png     on demand: a tile a clip
@@ -24,6 +25,7 @@ from micron_jax.faces.landmarks import Detector
 from micron_jax.files import write_json, write_whole, writing
 from micron_jax.locks import sole_writer
 from micron_jax.video.clip_files import CROPS, SHEET, ClipFiles, find_clips
+from micron_jax.video.file_notes import FileNotes
 from micron_jax.video.image_files import Unreadable, encode_jpeg
 from micron_jax.video.inputs import open_clip
 
@@ -58,7 +60,8 @@ def crop_all(
     source, output = Path(source), Path(output)
     within("", {"size": size}, size=(16, 4096))
     choose("", {"crop": kind}, crop=KINDS)
-    clips = find_clips(source)
+    notes = FileNotes()
+    clips = find_clips(source, notes)
     if output.resolve().is_relative_to(source.resolve()):
         raise UserError(f"{output} lies in {source}: it would be taken for clips next time")
     shared, detect = settings(kind, size) | {"quality": QUALITY}, detector(kind)
@@ -73,7 +76,7 @@ def crop_all(
             reasons = "; ".join(f"{skip['clip']}: {skip['reason']}" for skip in skipped[:3])
             raise UserError(f"{source}: none of {len(clips)} clips can be used ({reasons})")
         ordered = [entries[name] for name in sorted(entries)]
-        report = {**shared, "clips": ordered, "skipped": skipped}
+        report = {**shared, "clips": ordered, "skipped": skipped, "notes": notes.entries()}
         write_json(output / CROPS, report)
         if sheet:
             write_whole(output / SHEET, contact_sheet.png(output, ordered))

@@ -11,7 +11,7 @@ from micron_jax.datasets.clips import KEEPS, describe_clips
 from micron_jax.errors import printable
 from micron_jax.programs.arguments import Arguments, add_command, values_of
 from micron_jax.programs.options import number
-from micron_jax.programs.output import LINES, counts, print_reasons, write_json
+from micron_jax.programs.output import LINES, counts, print_notes, print_reasons, write_json
 from micron_jax.programs.stopping import keeping
 
 FRAMES = "unlabeled face video, to pretrain on: folders of videos or of images, or a list"
@@ -95,6 +95,7 @@ def _build_frames(options: argparse.Namespace) -> int:
     elif assumed := corpus.get("assumed"):
         clips = f"clips whose files tell no frame rate, as images do not: {assumed:,}"
         print(f"{clips}; {ASSUMED_FPS:g} per second assumed (--fps)")
+    print_notes(corpus.get("notes", []))  # former sets have none
     write_json(options.json, corpus | {"folder": str(corpus["folder"])})
     return 0
 

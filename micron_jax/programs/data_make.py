@@ -4,7 +4,7 @@ import argparse
 
 from micron_jax.datasets.clips import KEEPS
 from micron_jax.programs.arguments import add_command, values_of
-from micron_jax.programs.output import print_reasons
+from micron_jax.programs.output import print_notes, print_reasons
 from micron_jax.programs.stopping import keeping, writing_whole
 
 SYNTH = """
@@ -69,6 +69,7 @@ def _faces(options: argparse.Namespace) -> int:
     print_reasons("skipped clips", report["skipped"])
     dropped = [{"clip": c["clip"], "reason": d["reason"]} for c in clips for d in c["dropped"]]
     print_reasons("dropped frames", dropped)
+    print_notes(report["notes"])
     return 0
 
 

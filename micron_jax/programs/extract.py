@@ -2,8 +2,9 @@
 
 from micron_jax.programs.arguments import Arguments, values_of
 from micron_jax.programs.options import add_inputs, read_inputs
-from micron_jax.programs.output import print_reasons
+from micron_jax.programs.output import print_notes, print_reasons
 from micron_jax.programs.stopping import keeping
+from micron_jax.video.file_notes import FileNotes
 
 EXAMPLES = """
   micron-jax extract --input clip.mp4 --output clip.npz
@@ -50,7 +51,8 @@ def main(argv: list[str]) -> int:
     from micron_jax.checkpoints import load
     from micron_jax.extraction.extract_features import extract
 
-    clips = read_inputs(options, stills=options.stills)
+    notes = FileNotes()
+    clips = read_inputs(options, notes, stills=options.stills)
     with keeping("features that are written"):
         about = extract(
             load.read(options.checkpoint),
@@ -66,6 +68,7 @@ def main(argv: list[str]) -> int:
     if about["timed"] > 0:
         print(f"speed: {about['timed'] / about['seconds']:,.1f} frames/s, after the first batch")
     print_reasons("skipped", about["skipped"])
+    print_notes(notes.entries())
     dropped = [
         {"clip": entry["clip"], "reason": f"frame {entry['frame']}: {entry['reason']}"}
         for entry in about["dropped"]

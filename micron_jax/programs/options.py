@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from micron_jax.errors import UserError
+from micron_jax.video.file_notes import FileNotes
 
 # Fields that the recipes of one command have and those of the others have not.
 OWN_FIELDS = {
@@ -103,8 +104,13 @@ def add_inputs(parser) -> None:
     parser.option("--fps")
 
 
-def read_inputs(options: argparse.Namespace, *, stills: bool = False) -> list:
+def read_inputs(
+    options: argparse.Namespace, notes: FileNotes | None = None, *, stills: bool = False
+) -> list:
     """Returns the clips that the options of `add_inputs` name.
+
+    Args:
+      notes: gets the files in folders that are not read.
 
     Raises:
       UserError: they name none, contradict each other, or cannot be read.
@@ -118,7 +124,7 @@ def read_inputs(options: argparse.Namespace, *, stills: bool = False) -> list:
         for option, value in (("--data-dir", options.data_dir), ("--clip", options.clip)):
             if value is not None:
                 raise UserError(f"{option} goes with --set")
-        return find_inputs(options.input, stills=stills, fps=options.fps)
+        return find_inputs(options.input, stills=stills, fps=options.fps, notes=notes)
     if options.data_dir is None:
         raise UserError("--set goes with --data-dir")
     return find_in_set(options.data_dir, options.set, options.clip)

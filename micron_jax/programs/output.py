@@ -6,6 +6,7 @@ from typing import Any
 
 from micron_jax import files
 from micron_jax.errors import printable
+from micron_jax.video.file_notes import line_of
 
 LINES = 10  # of reasons, before "and N more"
 
@@ -37,6 +38,16 @@ def print_reasons(what: str, entries: list[dict]) -> None:
         print(printable(f"  {entry['clip']}: {entry['reason']}{more}"))
     if len(entries) > LINES:
         print(f"  and {len(entries) - LINES:,} more")
+
+
+def print_notes(notes: list[dict]) -> None:
+    """Prints the entries of `FileNotes`, if any: files that are not read, and odd orders."""
+    if notes:
+        print("not read, or to look at:")
+    for entry in notes[:LINES]:
+        print(printable(f"  {line_of(entry)}"))
+    if len(notes) > LINES:
+        print(f"  and {len(notes) - LINES:,} more reasons")
 
 
 def decimals(value: float | None) -> str:

@@ -5,8 +5,9 @@ import sys
 
 from micron_jax.programs.arguments import Arguments
 from micron_jax.programs.options import add_inputs, read_inputs
-from micron_jax.programs.output import print_reasons
+from micron_jax.programs.output import print_notes, print_reasons
 from micron_jax.programs.stopping import writing_whole
+from micron_jax.video.file_notes import FileNotes
 
 MAP_KINDS = ("motion", "symmetric", "cosine", "release")
 
@@ -50,11 +51,13 @@ def main(argv: list[str]) -> int:
     from micron_jax.visualization.folder import ASSUMED_FPS, visualize
     from micron_jax.visualization.pairs import PairView
 
-    clips = read_inputs(options)
+    notes = FileNotes()
+    clips = read_inputs(options, notes)
     with writing_whole(options.output):
         model = micron_jax.load(options.checkpoint)
         view = visualize(model, clips, options.output, crop=options.crop, kind=options.map)
     print(f"to look at: {options.output}")
+    print_notes(notes.entries())
     if isinstance(view, PairView):
         if view.registration.refused:
             print(f"the frames are not registered: {view.registration.refused}")

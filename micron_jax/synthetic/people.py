@@ -4,7 +4,6 @@ Every face of every picture counts as a person: we recognize nobody. Faces that 
 therefore stay in one split: all of a photograph, and all of a sub-folder (of one person, perhaps).
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,9 @@ from micron_jax.errors import UserError
 from micron_jax.faces import landmarks as faces
 from micron_jax.faces.crop import warp
 from micron_jax.video import image_files
+from micron_jax.video.file_kinds import VIDEOS, is_companion, reason_against
+from micron_jax.video.file_notes import FileNotes
+from micron_jax.video.folder_walk import shown, walk
 
 SPLITS = {"train": 0.6, "val": 0.2, "test": 0.2}
 
@@ -52,7 +54,7 @@ def find_people(folder: Path) -> tuple[list[Person], list[dict]]:
     Raises:
       UserError: no folder, no picture in it, or no usable face in any of them.
     """
-    pictures = _find_pictures(Path(folder))
+    pictures, unread = _find_pictures(Path(folder))
     # Large and small: a face that fills a large picture is found only when it is made smaller.
     detectors = [faces.all_faces_detector(side=side) for side in (1024, 320)]
     people, left_out, signatures = [], [], {}
@@ -84,7 +86,7 @@ def find_people(folder: Path) -> tuple[list[Person], list[dict]]:
             f"{folder}: no usable face in {len(pictures)} pictures ({why}); "
             "front views, with the pupils 30 px apart or more, are needed"
         )
-    return people, left_out
+    return people, left_out + unread
 
 
 def unfit(landmarks: np.ndarray, shape: tuple[int, int]) -> str | None:
@@ -143,19 +145,29 @@ def check_outside(output: Path, folder: Path) -> None:
         raise UserError(f"{output} lies in {folder}: it would be taken for faces next time")
 
 
-def _find_pictures(folder: Path) -> list[str]:
+def _find_pictures(folder: Path) -> tuple[list[str], list[dict]]:
+    """Returns (paths of pictures below a folder, entries of what else lies there)."""
     if not folder.is_dir():
         problem = "is not a folder" if folder.exists() else "does not exist"
         raise UserError(f"{folder} {problem}; give a folder of pictures of faces")
-    pictures = []
-    for where, below, names in os.walk(folder):
-        below[:] = [name for name in below if not name.startswith(".")]
-        for name in names:
-            if not name.startswith(".") and Path(name).suffix.lower() in image_files.IMAGES:
-                pictures.append(Path(where, name).relative_to(folder).as_posix())
+    pictures, notes = [], FileNotes()
+    for where, files in walk(folder, notes):
+        for file in files:
+            name = shown(where / file.name, folder)
+            if file.name.lower().endswith(image_files.IMAGES):
+                pictures.append((where / file.name).relative_to(folder).as_posix())
+            elif file.name.lower().endswith(VIDEOS):
+                notes.add("films, of which no picture is taken", name)
+            elif not is_companion(file.name):
+                notes.add(reason_against(file.name), name)
     if not pictures:
-        raise UserError(f"{folder} holds no picture ({' '.join(image_files.IMAGES)})")
-    return sorted(pictures)
+        unread = "".join(f"; not read: {line}" for line in notes.lines()[:1])
+        suffixes = " ".join(image_files.IMAGES)
+        raise UserError(f"{folder} holds no picture (looked for {suffixes}){unread}")
+    return sorted(pictures), [
+        {"face": ", ".join(entry["examples"]), "reason": f"{entry['reason']}: {entry['files']:,}"}
+        for entry in notes.entries()
+    ]
 
 
 def _signature(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:

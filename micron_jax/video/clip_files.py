@@ -1,15 +1,22 @@
-"""Clips on disk: film files, and folders that directly hold images."""
+"""Clips on disk: film files, animated images, and folders that directly hold images."""
 
 import dataclasses
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from micron_jax.errors import UserError
-from micron_jax.video.image_files import IMAGES
-
-VIDEOS = (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
+from micron_jax.video.animation import is_animation
+from micron_jax.video.file_kinds import (
+    VIDEOS,
+    is_companion,
+    reason_against,
+    reason_against_content,
+)
+from micron_jax.video.file_notes import FileNotes
+from micron_jax.video.folder_walk import FolderFile, shown, walk
+from micron_jax.video.frame_order import order_frames
+from micron_jax.video.image_files import IMAGES, Unreadable
 
 CROPS, SHEET = "crops.json", "contact_sheet.png"  # what `data faces` writes beside its crops
 
@@ -23,7 +30,7 @@ class ClipFiles:
     """
 
     name: str  # the path below the searched folder, with forward slashes ("." for that folder)
-    path: Path  # a film file, or a folder of `files` images
+    path: Path  # a film or animated image, or a folder of `files` images
     files: int
     bytes: int
     first: int | None = None
@@ -44,8 +51,14 @@ def select_images(names: Iterable[str]) -> list[str]:
     return sorted(n for n in names if n.lower().endswith(IMAGES) and not n.startswith("."))
 
 
-def find_clips(root: Path) -> list[ClipFiles]:
-    """Finds all clips below a folder, sorted by name; hidden files and folders are passed over.
+def find_clips(
+    root: Path, notes: FileNotes | None = None, *, ordered: bool = True
+) -> list[ClipFiles]:
+    """Finds all clips below a folder, sorted by name; see `walk`.
+
+    Args:
+      notes: gets the files that are not read.
+      ordered: the images of a folder are frames of one clip, whose order is noted, too.
 
     Raises:
       UserError: `root` is missing, is not a folder, or holds no film and no image.
@@ -53,48 +66,59 @@ def find_clips(root: Path) -> list[ClipFiles]:
     if not root.is_dir():
         state = "is not a folder" if root.exists() else "does not exist"
         raise UserError(f"{root} {state}; name a folder of videos or of image folders")
-    clips = []
-    for folder, below, names in os.walk(root):
-        below[:] = [name for name in below if not name.startswith(".")]
-        clips += _clips_among(names, Path(folder), root)
+    notes, clips = FileNotes() if notes is None else notes, []
+    for folder, files in walk(root, notes):
+        clips += _clips_among(folder, files, root, notes, ordered)
     if not clips:
-        suffixes = " ".join(VIDEOS + IMAGES)
-        raise UserError(f"{root} holds no video and no image (looked for {suffixes})")
+        unread = "".join(f"; not read: {line}" for line in notes.lines()[:1])
+        raise UserError(
+            f"{root} holds no video and no image (looked for {' '.join(VIDEOS + IMAGES)}){unread}"
+        )
     return sorted(clips, key=lambda clip: clip.name)
 
 
 def clip_at(path: Path, name: str) -> ClipFiles | None:
     """Returns the clip that this file or folder is, under another name; None: it is none."""
-    names, folder = [path.name], path.parent
-    if path.is_dir():
-        names, folder = [entry.name for entry in path.iterdir()], path
-    clips = (clip for clip in _clips_among(names, folder, folder) if clip.path == path)
-    return next((dataclasses.replace(clip, name=name) for clip in clips), None)
+    folder = path if path.is_dir() else path.parent
+    entries = folder.iterdir() if path.is_dir() else [path]
+    files = [FolderFile(entry.name, entry.stat().st_size) for entry in entries if entry.is_file()]
+    clips = _clips_among(folder, files, folder, FileNotes(), ordered=False)
+    return next((dataclasses.replace(clip, name=name) for clip in clips if clip.path == path), None)
 
 
-def _clips_among(names: list[str], folder: Path, root: Path) -> list[ClipFiles]:
-    """Returns the films among a folder's entries, and the folder itself if there are images."""
-    clips, image_sizes = [], []
-    if CROPS in names and SHEET in names:  # of `data faces`: not a frame, whatever it shows
-        names = [name for name in names if name != SHEET]
-    for name in names:
-        suffix = os.path.splitext(name)[1].lower()
-        if name.startswith(".") or suffix not in VIDEOS + IMAGES:
-            continue
-        path = os.path.join(folder, name)
-        if not os.path.isfile(path):
-            continue
-        if suffix in VIDEOS:
-            film = Path(path)
-            clips.append(ClipFiles(_name(film, root), film, 1, os.path.getsize(path)))
+def _clips_among(
+    folder: Path, files: list[FolderFile], root: Path, notes: FileNotes, ordered: bool
+) -> list[ClipFiles]:
+    """Returns the films among a folder's files, and the folder itself if there are images."""
+    clips, images = [], {}
+    names = set(select_images(file.name for file in files))
+    for name, size in files:
+        path = folder / name
+        if name in names and not is_animation(path):
+            images[name] = size
+        elif name in names or name.lower().endswith(VIDEOS):
+            if reason := reason_against_content(str(path)):
+                notes.add(reason, shown(path, root))
+            else:
+                clips.append(ClipFiles(shown(path, root), path, 1, size))
+        elif is_companion(name) or name == SHEET:
+            notes.add_companion(name)
         else:
-            image_sizes.append(os.path.getsize(path))
-    if image_sizes:
-        clips.append(ClipFiles(_name(folder, root), folder, len(image_sizes), sum(image_sizes)))
+            notes.add(reason_against(name), shown(path, root))
+    if images:
+        images = _ordered(images, folder, root, notes) if ordered else images
+        clips.append(ClipFiles(shown(folder, root), folder, len(images), sum(images.values())))
     return clips
 
 
-def _name(path: Path, root: Path) -> str:
-    # A name that is no UTF-8 (an old archive) must still become text that can be stored.
-    name = path.relative_to(root).as_posix()
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+def _ordered(images: dict[str, int], folder: Path, root: Path, notes: FileNotes) -> dict[str, int]:
+    """Returns the images that are frames of a folder's clip."""
+    try:
+        order = order_frames(images)
+    except Unreadable:  # reading the clip tells the reason
+        return images
+    for name, reason in order.left_out.items():
+        notes.add(f"left out as {reason.partition(' of ')[0]}", shown(folder / name, root))
+    if order.note:
+        notes.add(order.note.partition(" (")[0], shown(folder / order.names[0], root))
+    return {name: images[name] for name in order.names}

@@ -1,12 +1,23 @@
 """The frames of a folder of images: their order, numbers and seconds."""
 
+import functools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
+from micron_jax.video.animation import is_animation
 from micron_jax.video.clip_files import ClipFiles, select_images
 from micron_jax.video.frame_order import order_frames
-from micron_jax.video.image_files import Unreadable
+from micron_jax.video.image_files import (
+    Unreadable,
+    decode_samples,
+    read_image,
+    shared_bits,
+    to_8_bits,
+)
 
 
 class FolderFrame(NamedTuple):
@@ -22,8 +33,14 @@ class FolderFrame(NamedTuple):
 
 
 def image_names(folder: Path) -> list[str]:
-    """Returns the images of a folder by name: photographs need no order."""
-    return select_images(os.listdir(folder))
+    """Returns the images of a folder by name, without animations, which are clips of their own."""
+    return list(_image_names(folder, os.stat(folder).st_mtime_ns))
+
+
+@functools.lru_cache(maxsize=4)  # a clip is read more than once
+def _image_names(folder: Path, changed: int) -> tuple[str, ...]:
+    names = select_images(os.listdir(folder))
+    return tuple(name for name in names if not is_animation(folder / name))
 
 
 def list_frames(clip: ClipFiles) -> list[FolderFrame]:
@@ -43,3 +60,27 @@ def list_frames(clip: ClipFiles) -> list[FolderFrame]:
     columns = range(count), order.numbers or range(count), order.seconds or [None] * count
     frames = map(FolderFrame, *columns, order.names)
     return [frame for frame in frames if clip.holds(frame.number)]
+
+
+def read_folder(clip: ClipFiles) -> Iterator[tuple[int, float | None, np.ndarray | Unreadable]]:
+    """Yields (index, seconds, RGB uint8 [H, W, 3]) of a folder's frames, as `read_frames` does.
+
+    Frames of 16 bits are scaled alike, by the bits that the largest value of the folder has.
+    """
+    try:
+        frames = list_frames(clip)
+    except Unreadable as error:
+        yield 0, None, error
+        return
+    bits = None
+    for frame in frames:
+        image = read_image(clip.path / frame.name, decode_samples)
+        if not isinstance(image, Unreadable) and image.dtype == np.uint16:
+            bits = bits or _bits(clip)
+            image = to_8_bits(image, bits)
+        yield frame.index, frame.seconds, image
+
+
+def _bits(clip: ClipFiles) -> int:
+    names = image_names(clip.path)
+    return shared_bits(read_image(clip.path / name, decode_samples) for name in names)

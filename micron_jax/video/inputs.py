@@ -8,7 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from micron_jax.errors import UserError
-from micron_jax.video.clip_files import VIDEOS, ClipFiles, find_clips
+from micron_jax.video.animation import is_animation
+from micron_jax.video.clip_files import ClipFiles, find_clips
+from micron_jax.video.file_kinds import VIDEOS, reason_against, reason_against_content
+from micron_jax.video.file_notes import FileNotes
 from micron_jax.video.image_files import IMAGES, Unreadable, read_image
 from micron_jax.video.image_folder import image_names, list_frames
 from micron_jax.video.reader import Frames, rate_and_length, read_frames
@@ -40,7 +43,11 @@ class InputClip:
 
 
 def find_inputs(
-    paths: Iterable[str | Path], *, stills: bool = False, fps: float | None = None
+    paths: Iterable[str | Path],
+    *,
+    stills: bool = False,
+    fps: float | None = None,
+    notes: FileNotes | None = None,
 ) -> list[InputClip]:
     """Finds the clips that paths name, sorted within each folder.
 
@@ -48,6 +55,7 @@ def find_inputs(
       paths: images, films, and folders, which are searched with all below them.
       stills: an image in a folder is a clip of its own, not a frame of one.
       fps: rate of the recording, frames per second, in place of what a film tells.
+      notes: gets the files in folders that are not read.
 
     Raises:
       UserError: a path is missing or of no kind we know, a folder holds none, one is given twice.
@@ -56,7 +64,7 @@ def find_inputs(
     for path in map(Path, paths):
         suffix = path.suffix.lower()
         if path.is_dir():
-            for files in find_clips(path):
+            for files in find_clips(path, notes, ordered=not stills):
                 if stills and files.path.is_dir():
                     clips += [_still(files.path / name) for name in image_names(files.path)]
                 else:
@@ -64,14 +72,17 @@ def find_inputs(
                     clips.append(open_clip(files, str(name), fps))
         elif not path.exists():
             raise UserError(f"{path}: no such file or folder")
-        elif suffix in IMAGES:
+        elif suffix in IMAGES and not is_animation(path):
             clips.append(_still(path))
-        elif suffix in VIDEOS:
+        elif suffix in VIDEOS + IMAGES:
+            if reason := reason_against_content(str(path)):
+                raise UserError(f"{path}: {reason}")
             files = ClipFiles(path.name, path, 1, path.stat().st_size)
             clips.append(open_clip(files, str(path), fps))
         else:
             suffixes = " ".join(VIDEOS + IMAGES)
-            raise UserError(f"{path}: neither a video nor an image ({suffixes})")
+            reason = f" ({reason_against(path.name)})"
+            raise UserError(f"{path}: neither a video nor an image{reason}; read are {suffixes}")
     for name, times in Counter(clip.name for clip in clips).items():
         if times > 1:
             raise UserError(f"{name}: given twice")

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from micron_jax.video import animation
 from micron_jax.video.clip_files import ClipFiles
 from micron_jax.video.film import read_film, read_header
-from micron_jax.video.image_files import Unreadable, read_image
-from micron_jax.video.image_folder import list_frames
+from micron_jax.video.image_files import Unreadable
+from micron_jax.video.image_folder import list_frames, read_folder
 
 Frames = Iterator[tuple[int, float | None, np.ndarray | Unreadable]]
 
@@ -22,10 +23,12 @@ def read_frames(clip: ClipFiles) -> Frames:
       `Unreadable` where it cannot be decoded, where its size differs from the first one's, or,
       last, where a film breaks off.
     """
-    number, film = None, not clip.path.is_dir()
-    frames = _read_folder(clip)
-    if film:
-        frames = read_film(clip.path, clip.first or 0, clip.last, clip.fps)
+    number = None
+    if clip.path.is_dir():
+        frames = read_folder(clip)
+    else:
+        read = animation.read_animation if _is_animation(clip) else read_film
+        frames = read(clip.path, clip.first or 0, clip.last, clip.fps)
     for number, seconds, frame in of_one_size(frames):
         yield number, seconds, frame
     if number is None:
@@ -49,9 +52,13 @@ def rate_and_length(clip: ClipFiles) -> tuple[float | None, int]:
     if clip.path.is_dir():
         whole = clip.first is clip.last is None
         return clip.fps, clip.files if whole else len(list_frames(clip))
-    header = read_header(clip.path)
-    end = header.count if clip.last is None else min(header.count, clip.last + 1)
-    return clip.fps or header.fps, max(0, end - (clip.first or 0))
+    if _is_animation(clip):
+        fps, count = animation.rate_and_count(clip.path)
+    else:
+        header = read_header(clip.path)
+        fps, count = header.fps, header.count
+    end = count if clip.last is None else min(count, clip.last + 1)
+    return clip.fps or fps, max(0, end - (clip.first or 0))
 
 
 def frame_numbers(folder: ClipFiles) -> list[int]:
@@ -66,11 +73,5 @@ def frame_numbers(folder: ClipFiles) -> list[int]:
     return [frame.number for frame in list_frames(whole)]
 
 
-def _read_folder(clip: ClipFiles) -> Frames:
-    try:
-        frames = list_frames(clip)
-    except Unreadable as error:
-        yield 0, None, error
-        return
-    for frame in frames:
-        yield frame.index, frame.seconds, read_image(clip.path / frame.name)
+def _is_animation(clip: ClipFiles) -> bool:
+    return clip.path.suffix.lower() in animation.SUFFIXES

@@ -15,7 +15,7 @@ def test_features_of_photographs(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(landmarks, "all_faces_detector", drawn.all_faces_detector)
     checkpoints.save(draw_weights(tiny.PAPER), tmp_path / "ckpt")
     drawn.write(tmp_path / "photos" / "one.png", 1)
-    cv2.imwrite(str(tmp_path / "photos" / "sixteen.png"), np.full((9, 9), 700, np.uint16))
+    cv2.imwrite(str(tmp_path / "photos" / "sixteen.png"), np.full((9, 9), 70 * 257, np.uint16))
     cv2.imwrite(str(tmp_path / "photos" / "speck.png"), np.zeros((1, 1, 4), np.uint8))
     command = ["extract", "--checkpoint", str(tmp_path / "ckpt"), "--output"]
     command += [str(tmp_path / "out.npz"), "--input", str(tmp_path / "photos"), "--stills"]

@@ -1,4 +1,5 @@
 import collections
+import contextlib
 import io
 import json
 import os
@@ -17,7 +18,7 @@ from micron_jax.faces import landmarks
 from micron_jax.files import whole_folder
 from micron_jax.synthetic import dataset, expressions, samples
 from micron_jax.synthetic.dataset import make_dataset
-from micron_jax.video import image_files
+from micron_jax.video import folder_walk, image_files
 
 
 def stub(patch):
@@ -155,8 +156,9 @@ def test_units_give_the_emotion(data_set):
 def test_same_seed_same_bytes(pictures, tmp_path, monkeypatch):
     make_dataset(pictures, tmp_path / "one", subjects=3, clips=1, seed=5)
     # Later, and in another order of the folder's listing.
-    walk = os.walk
-    monkeypatch.setattr(os, "walk", lambda top: [(a, b, c[::-1]) for a, b, c in walk(top)])
+    scan = os.scandir
+    reverse = lambda path: contextlib.nullcontext([*scan(path)][::-1])  # noqa: E731
+    monkeypatch.setattr(folder_walk.os, "scandir", reverse)
     monkeypatch.setattr("time.time", lambda: 2e9)
     monkeypatch.setattr("time.localtime", lambda *_: (2033, 5, 18, 3, 33, 20, 2, 138, 0))
     make_dataset(pictures, tmp_path / "two", subjects=3, clips=1, seed=5)

@@ -33,6 +33,7 @@ def test_every_face_is_a_person_and_copies_are_left_out(tmp_path):
     assert left_out == [
         {"face": "broken.jpg", "reason": "not a whole image"},
         {"face": "copy.png", "reason": "the same picture as a.jpg"},
+        {"face": ".hidden.png", "reason": "hidden files: 1"},
     ]
 
 

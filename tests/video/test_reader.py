@@ -1,7 +1,9 @@
 import dataclasses
 import os
 
+import cv2
 import numpy as np
+import pytest
 from helpers.films import gradient, only_clip, write_image, write_video
 
 from micron_jax.video.clip_files import find_clips
@@ -72,3 +74,28 @@ def test_a_video_without_its_index_has_no_frame(tmp_path):
     (tmp_path / "v.mov").write_bytes(data[: len(data) // 2])
     ((_, _, frame),) = read_frames(only_clip(tmp_path))
     assert str(frame) == "no frame can be decoded"
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+def test_frames_of_few_bits_in_16_have_one_scale(tmp_path, bits, suffix):
+    most = (1 << bits) - 1
+    for number in range(1, 6):  # the first frames alone look like fewer bits
+        image = np.full((8, 8, 3), most * number // 5, np.uint16)
+        (tmp_path / f"{number}{suffix}").write_bytes(cv2.imencode(suffix, image)[1].tobytes())
+    clip = only_clip(tmp_path)
+    levels = [int(frame[0, 0, 0]) for _, _, frame in read_frames(clip)]
+    assert levels == [51, 102, 153, 204, 255]
+    part = dataclasses.replace(clip, first=1, last=2)
+    assert [int(frame[0, 0, 0]) for _, _, frame in read_frames(part)] == [51, 102]
+
+
+def test_times_in_names_are_seconds(tmp_path):
+    for name in ("t_9.900", "t_10.100", "t_10.200"):
+        write_image(tmp_path / f"{name}.png", gradient())
+    numbers, seconds, _ = zip(*read_frames(only_clip(tmp_path)), strict=True)
+    assert numbers == (0, 1, 2)
+    assert seconds == pytest.approx([0, 0.2, 0.3])
+    part = dataclasses.replace(only_clip(tmp_path), first=1)
+    ((_, _, frame),) = read_frames(part)
+    assert str(frame).startswith("the names of its files tell no frame numbers")

@@ -34,8 +34,8 @@ def describe(data_dir: str | Path) -> dict[str, Any] | None:
       {"folder": Path, "clips": runs of frames, "frames", "bytes", "skipped": [{"clip", "reason"}]
       of whole clips, "dropped": [{"clip", "reason", "frames"}] of gaps in clips, "identical":
       [{"clip", "reason"}] of clips in which nothing changes, "assumed": number of clips whose frame
-      rate is the recipe's, "excluded": clips that the user left out, "recipe": settings of the
-      build}; a set of an earlier version tells less.
+      rate is the recipe's, "excluded": clips that the user left out, "notes": see
+      `FileNotes.entries`, "recipe": settings of the build}; a set of an earlier version tells less.
     """
     if not is_built(data_dir):
         return None

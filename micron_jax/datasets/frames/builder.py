@@ -34,6 +34,7 @@ from micron_jax.datasets.frames.remote import is_remote, write_json
 from micron_jax.datasets.frames.shard import features
 from micron_jax.errors import UserError
 from micron_jax.faces.crop import KINDS, detector, settings
+from micron_jax.video.file_notes import FileNotes
 
 INFO = "dataset_info.json"
 ASSUMED_FPS = 30.0  # of folders of images whose rate is not known
@@ -82,7 +83,8 @@ def build(
     within("", arguments, size=(16, 4096), fps=(1, 2000), quality=(1, 100), workers=(1, 1024))
     choose("", arguments, crop=KINDS)
     patterns = sources.read_patterns(Path(exclude)) if exclude else []
-    all_clips = sources.find(Path(source))
+    notes = FileNotes()
+    all_clips = sources.find(Path(source), notes)
     clips, excluded, idle = sources.leave_out(all_clips, patterns)
     for pattern in idle:
         notify(f"{exclude}: no clip is called {pattern}")
@@ -115,7 +117,8 @@ def build(
     in_bucket = is_remote(folder)  # where nothing can be held
     try:
         with contextlib.nullcontext() if in_bucket else sole_builder(Path(folder.parent)), quiet():
-            _build(clips, folder, recipe, excluded, build_shards)
+            facts = {"excluded": excluded, "notes": notes.entries()}
+            _build(clips, folder, recipe, facts, build_shards)
     except (OSError, RuntimeError) as error:
         raise refusal(error, data_dir) from None
     return True
@@ -125,7 +128,7 @@ def _build(
     clips: list,
     folder: epath.Path,
     recipe: dict[str, Any],
-    excluded: list[str],
+    facts: dict[str, Any],
     build_shards: Callable,
 ) -> None:
     lengths = _begin(clips, folder, recipe)
@@ -142,7 +145,7 @@ def _build(
         if not plan.any_finished(folder):
             _remove(folder)  # there is nothing to go on with
         raise
-    _finish(shards, folder, recipe, excluded)
+    _finish(shards, folder, recipe, facts)
 
 
 def _begin(clips: list, folder: epath.Path, recipe: dict[str, Any]) -> list[int]:
@@ -161,7 +164,7 @@ def _begin(clips: list, folder: epath.Path, recipe: dict[str, Any]) -> list[int]
 
 
 def _finish(
-    shards: Sequence[plan.Shard], folder: epath.Path, recipe: dict[str, Any], excluded: list[str]
+    shards: Sequence[plan.Shard], folder: epath.Path, recipe: dict[str, Any], facts: dict[str, Any]
 ) -> None:
     """Joins the shards' reports to the set's index and puts TFDS's files in place."""
     index, seconds, lengths, size, assumed = [], [], [], 0, 0
@@ -188,7 +191,7 @@ def _finish(
         description="Unlabeled face video: crops, a clip's frames in order and adjacent.",
         features=features(recipe["size"]),
         metadata=tfds.core.MetadataDict(
-            recipe=recipe, clips=index, excluded=excluded, assumed=assumed, **notes
+            recipe=recipe, clips=index, assumed=assumed, **notes, **facts
         ),
         disable_shuffling=True,
     )

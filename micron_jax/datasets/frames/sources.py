@@ -15,14 +15,17 @@ from pathlib import Path
 from micron_jax.datasets.frames import remote
 from micron_jax.errors import UserError
 from micron_jax.video import clip_files, reader
+from micron_jax.video.file_notes import FileNotes
 from micron_jax.video.image_files import Unreadable
 from micron_jax.video.image_folder import list_frames
 
 COLUMNS = ("path", "first", "last", "fps", "name")
 
 
-def find(source: Path) -> list[clip_files.ClipFiles]:
+def find(source: Path, notes: FileNotes | None = None) -> list[clip_files.ClipFiles]:
     """Finds the clips of a folder, by name (see `find_clips`), or of a list, in its order.
+
+    `notes` get the files of a folder that are not read.
 
     Raises:
       UserError: there are none, or a line of the list cannot be used.
@@ -31,7 +34,7 @@ def find(source: Path) -> list[clip_files.ClipFiles]:
         if source.suffix.lower() != ".csv":
             raise UserError(f"{source} is neither a folder nor a list of clips (.csv)")
         return read_list(source)
-    return clip_files.find_clips(source)
+    return clip_files.find_clips(source, notes)
 
 
 def read_list(path: Path) -> list[clip_files.ClipFiles]:

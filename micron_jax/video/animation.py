@@ -1,0 +1,114 @@
+"""Clips in one image file: animations (GIF, WebP, PNG, AVIF) and the pages of a TIFF."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from micron_jax.video.image_files import (
+    DEEP,
+    MEGAPIXELS,
+    Unreadable,
+    shared_bits,
+    to_8_bits,
+)
+from micron_jax.video.image_header import NOT_AN_IMAGE, count_pictures, tiff_pages
+
+SUFFIXES = (".apng", ".avif", ".gif", ".png", ".tif", ".tiff", ".webp")
+TIFF = (".tif", ".tiff")
+UNTIMED = 0.1  # seconds that browsers show a picture of a GIF that tells no time
+DAMAGE = (cv2.error, *NOT_AN_IMAGE, Image.DecompressionBombError)
+
+Pictures = Iterator[tuple[int, float | None, np.ndarray | Unreadable]]
+
+
+def is_animation(path: str | Path) -> bool:
+    """Returns whether a file of one of `SUFFIXES` holds several pictures; reads its header."""
+    if not str(path).lower().endswith(SUFFIXES):
+        return False
+    try:
+        with open(path, "rb") as file:
+            return count_pictures(file) > 1
+    except OSError:
+        return False  # reading it tells the reason
+
+
+def rate_and_count(path: Path) -> tuple[float | None, int]:
+    """Returns (frames per second, None of a TIFF; number of pictures before any damage)."""
+    seconds, count = 0.0, 0
+    try:
+        if path.suffix.lower() in TIFF:
+            with open(path, "rb") as file:
+                return None, len(tiff_pages(file)[0])
+        for number, begin, _ in _seconds(path):
+            count, seconds = number + 1, begin
+    except DAMAGE:
+        pass
+    return (count - 1) / seconds if seconds else None, count
+
+
+def read_animation(
+    path: Path, first: int = 0, last: int | None = None, fps: float | None = None
+) -> Pictures:
+    """Yields (number, seconds, RGB uint8 [H, W, 3]) of pictures `first` to `last`, both included.
+
+    Seconds are those that an animation tells, from its first picture, unless `fps` does; pages
+    tell none: None. Pages of 16 bits are scaled alike, by the bits that the largest value of all
+    pages has.
+    """
+    read = _read_pages if path.suffix.lower() in TIFF else _read_frames
+    number = -1
+    try:
+        for number, seconds, picture in read(path):
+            if last is not None and number > last:
+                return
+            if number >= first:
+                yield number, number / fps if fps else seconds, picture
+    except DAMAGE as error:
+        reason = getattr(error, "strerror", None) or f"breaks off after {number + 1} pictures"
+        yield number + 1, None, Unreadable(reason)
+
+
+def _read_frames(path: Path) -> Pictures:
+    for number, seconds, image in _seconds(path):
+        if image.width * image.height > MEGAPIXELS * 1e6:
+            raise ValueError
+        yield number, seconds, np.asarray(image.convert("RGB"))
+
+
+def _seconds(path: Path) -> Iterator[tuple[int, float, Image.Image]]:
+    """Yields (number, seconds, image, not decoded yet) of an animation."""
+    seconds = 0.0
+    with Image.open(path) as image:
+        first = 1 if getattr(image, "default_image", False) else 0  # shown where nothing moves
+        for number in range(first, image.n_frames):
+            image.seek(number)
+            image.load()
+            yield number - first, seconds, image
+            seconds += image.info.get("duration", 0) / 1000 or UNTIMED
+
+
+def _read_pages(path: Path) -> Pictures:
+    bits = None
+    for number, page in _pages(path):
+        if not isinstance(page, Unreadable) and page.dtype == np.uint16:
+            bits = bits or shared_bits(page for _, page in _pages(path))
+            page = to_8_bits(page, bits)
+        yield number, None, page
+
+
+def _pages(path: Path) -> Iterator[tuple[int, np.ndarray | Unreadable]]:
+    with open(path, "rb") as file:
+        places, whole = tiff_pages(file)
+    data = np.memmap(path, np.uint8, "r")  # a stack may be larger than memory
+    for number, place in enumerate(places):
+        _, pages = cv2.imdecodemulti(data, DEEP, range=(place, place + 1))
+        if not pages or pages[0].dtype not in (np.uint8, np.uint16):
+            reason = "is damaged, or has samples of other than 8 or 16 bits"
+            yield number, Unreadable(f"page {number + 1} {reason}")
+        else:
+            yield number, cv2.cvtColor(pages[0], cv2.COLOR_BGR2RGB)
+    if not whole:
+        yield len(places), Unreadable(f"breaks off after {len(places)} pages")
