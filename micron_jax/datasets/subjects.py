@@ -5,6 +5,7 @@ In two sets they are two people: the set is part of a person's key.
 """
 
 import dataclasses
+import functools
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -84,6 +85,7 @@ def numbered(text: str) -> int | None:
     return int(match[1]) if match else None
 
 
+@functools.lru_cache(maxsize=10_000)
 def plain(subject: str) -> str:
     """Returns a subject without case, width, outer spaces and leading zeros: `spNO.01` -> `spno1`.
 

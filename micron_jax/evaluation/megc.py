@@ -21,15 +21,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from micron_jax.datasets.protocols import THREE
+from micron_jax.datasets.subjects import numbered, plain, spelled
 from micron_jax.errors import UserError
 from micron_jax.evaluation.prediction import Prediction, row_error, write_text
 
-# Set -> the database's name in a log, its subjects' prefix, digits of their number there and here.
-DATABASES = {
-    "casme2": ("casme2", "sub", 2, 2),
-    "smic_hs": ("smic", "s", 2, 1),
-    "samm": ("samm", "", 3, 3),
-}
+# Set -> the database's name in a log, its subjects' prefix, digits of their number there.
+DATABASES = {"casme2": ("casme2", "sub", 2), "smic_hs": ("smic", "s", 2), "samm": ("samm", "", 3)}
 SETS = {database: name for name, (database, *_) in DATABASES.items()}
 
 
@@ -105,19 +102,16 @@ def write_log(
 def _person(database: str, subject: str) -> tuple[str, str]:
     """Returns (set, subject) for the names in a log."""
     dataset = SETS.get(database.casefold(), database)
-    if dataset in DATABASES:
-        _, prefix, _, digits = DATABASES[dataset]
-        number = subject.casefold().removeprefix(prefix)
-        subject = number.lstrip("0").zfill(digits) if number.isdecimal() else subject
-    return dataset, subject
+    return dataset, spelled(dataset, subject) if dataset in DATABASES else subject
 
 
 def _log_names(dataset: str, subject: str) -> tuple[str, str]:
     """Returns (database, subject) as a log names them."""
     if dataset not in DATABASES:
         return dataset, subject
-    database, prefix, digits, _ = DATABASES[dataset]
-    return database, prefix + subject.zfill(digits) if subject.isdecimal() else subject
+    database, prefix, digits = DATABASES[dataset]
+    number = numbered(plain(subject))
+    return database, subject if number is None else f"{prefix}{number:0{digits}}"
 
 
 def _class(path: Path, number: int, word: str, classes: Sequence[str]) -> str:

@@ -8,16 +8,21 @@ import collections
 import csv
 import dataclasses
 import io
+import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from micron_jax.datasets.sheets.cells import clean
+from micron_jax.datasets.sheets.delimited import decode, separator
 from micron_jax.errors import UserError
 from micron_jax.files import write_whole, writing
 
 REQUIRED = ("clip", "subject", "label", "prediction")
 OPTIONAL = ("set", "seed", "fold")
 PROBABILITY = "p_"
-MISSING = ("nan", "none", "null", "n/a", "na")  # how programs write a missing class
+MISSING = ("nan", "<na>", "#n/a", "null", "none")  # how programs write a missing value
+NO_CLASS = (*MISSING, "n/a", "na", "nat")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +71,7 @@ def read_text(path: Path) -> str:
     """Returns a file's text without a byte order mark.
 
     Raises:
-      UserError: the file cannot be read or is not UTF-8.
+      UserError: the file cannot be read, or its encoding is not known.
     """
     try:
         data = path.read_bytes()
@@ -75,10 +80,9 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        number = data[: error.start].count(b"\n") + 1
-        raise row_error(path, number, "not UTF-8: save it as CSV UTF-8") from None
+        return decode(data)
+    except UserError as error:
+        raise UserError(f"{path}, {error}") from None
 
 
 def write_text(path: Path, text: str) -> None:
@@ -115,19 +119,23 @@ def parse_csv(path: Path, text: str) -> Iterator[tuple[int, Prediction]]:
     Raises:
       UserError: a column is missing, or a row cannot be used.
     """
-    first = next(line for line in text.splitlines() if line.strip())
-    delimiter = max(",;\t", key=first.count)
+    delimiter = separator(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     header, end = None, 0
     try:
         for cells in reader:
             number, end = end + 1, reader.line_num  # a quoted cell may hold line ends
-            cells = [cell.strip() for cell in cells]
-            if not any(cells):
+            cells = [clean(cell) for cell in cells]
+            if not any(cells) or _is_hint(cells, delimiter):
                 continue
             if header is None:
                 header = _header(path, number, cells)
                 continue
+            while len(cells) > len(header) and not cells[-1]:  # a comma at the end
+                cells.pop()
+            if _names(cells) == header:
+                reason = "the header stands here again: give two tables as two files"
+                raise row_error(path, number, reason)
             if len(cells) != len(header):
                 raise row_error(path, number, f"{len(cells)} cells, the header has {len(header)}")
             yield number, _prediction(path, number, dict(zip(header, cells, strict=True)))
@@ -135,13 +143,16 @@ def parse_csv(path: Path, text: str) -> Iterator[tuple[int, Prediction]]:
         raise row_error(path, reader.line_num, f"cannot be read as CSV ({error})") from None
 
 
+def _is_hint(cells: Sequence[str], delimiter: str) -> bool:
+    """Tells whether a row is `sep=;`, by which spreadsheets know the separator."""
+    return "".join(cells).casefold() in ("sep=", f"sep={delimiter}")
+
+
 def _header(path: Path, number: int, cells: Sequence[str]) -> list[str]:
-    """Returns the columns in lower case, except for the names of classes."""
-    size = len(PROBABILITY)
-    names = [
-        PROBABILITY + cell[size:] if cell[:size].lower() == PROBABILITY else cell.lower()
-        for cell in cells
-    ]
+    """Returns `_names` of a header that has all columns, once each."""
+    names = _names(cells)
+    while not names[-1]:  # a comma at the end
+        names.pop()
     for name, times in collections.Counter(names).items():
         if times > 1 and (name in REQUIRED + OPTIONAL or name.startswith(PROBABILITY)):
             raise row_error(path, number, f"column {name!r} stands there {times} times")
@@ -151,30 +162,39 @@ def _header(path: Path, number: int, cells: Sequence[str]) -> list[str]:
     return names
 
 
+def _names(cells: Sequence[str]) -> list[str]:
+    """Returns columns in lower case, except for the names of classes."""
+    size = len(PROBABILITY)
+    return [
+        PROBABILITY + cell[size:] if cell[:size].lower() == PROBABILITY else cell.lower()
+        for cell in (unicodedata.normalize("NFKC", cell) for cell in cells)
+    ]
+
+
 def _prediction(path: Path, number: int, cells: Mapping[str, str]) -> Prediction:
     for name in (*REQUIRED, "set"):
         if cells.get(name) == "":
             raise row_error(path, number, f"{name} is empty")
-    for name in ("label", "prediction"):
-        if cells[name].casefold() in MISSING:
+    for name in REQUIRED:
+        if cells[name].casefold() in (NO_CLASS if name in ("label", "prediction") else MISSING):
             raise row_error(path, number, f"{name} is {cells[name]!r}")
     probabilities = {}
     for name, cell in cells.items():
         if name.startswith(PROBABILITY):
             try:
-                value = float(cell)
+                value = float(cell.replace(",", "."))  # as a German spreadsheet writes it
             except ValueError:
                 value = float("nan")
             if not 0 <= value <= 1 + 1e-6:  # float32's sums
                 raise row_error(path, number, f"{name} is {cell!r}, not a number of 0 to 1")
             probabilities[name.removeprefix(PROBABILITY)] = value
     seed = cells.get("seed", "0")
-    if not seed.removeprefix("-").isdecimal():
+    if not re.fullmatch(r"-?\d+(\.0+)?", seed):
         raise row_error(path, number, f"seed is {seed!r}, not a whole number")
     return Prediction(
         **{name: cells[name] for name in REQUIRED},
         set=cells.get("set", ""),
-        seed=int(seed),
+        seed=int(seed.partition(".")[0]),
         fold=cells.get("fold", ""),
         probabilities=probabilities,
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from micron_jax.datasets.catalog import SETS
 from micron_jax.datasets.protocols import Protocol
+from micron_jax.datasets.subjects import USUAL, numbered, person, plain
 from micron_jax.errors import UserError
 from micron_jax.evaluation.megc import parse_log
 from micron_jax.evaluation.prediction import (
@@ -18,19 +19,26 @@ from micron_jax.evaluation.prediction import (
     row_error,
     write_csv,
 )
+from micron_jax.evaluation.spelling import class_key, one_spelling, set_key
 
 __all__ = ["FILE", "Prediction", "combine_seeds", "mismatch", "read_predictions", "write_csv"]
 
 FILE = "predictions.csv"
 
 
-def read_predictions(path: Path, protocol: Protocol | None = None) -> list[Prediction]:
+def read_predictions(
+    path: Path, protocol: Protocol | None = None, *, allow_unlabeled: bool = False
+) -> list[Prediction]:
     """Reads a CSV, a log of MEGC2019, or the `predictions.csv` of a workdir.
+
+    Each class, set and subject comes in one spelling; see `spelling`.
 
     Args:
       protocol: its classes and sets are the only ones allowed. Class names take its spelling, and
         a table without sets takes the protocol's only set. The numbers in a log are places in its
         classes (MEGC2019's by default).
+      allow_unlabeled: of a CSV without protocol and columns p_CLASS: allow predictions that are
+        no clip's label.
 
     Raises:
       UserError: the file cannot be read, or a row cannot be used; the message names the row.
@@ -40,15 +48,24 @@ def read_predictions(path: Path, protocol: Protocol | None = None) -> list[Predi
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         raise UserError(f"{path} is empty: it needs a header {', '.join(REQUIRED)} and rows")
-    if len(lines[0].split()) == 2 and not set(",;") & set(lines[0]):
-        numbered = parse_log(path, text, protocol.classes if protocol else None)
+    is_log = len(lines[0].split()) == 2 and not set(",;|") & set(lines[0])
+    if is_log:
+        rows = list(parse_log(path, text, protocol.classes if protocol else None))
     else:
-        numbered = parse_csv(path, text)
-    rows = [(number, _normalized(path, number, row, protocol)) for number, row in numbered]
+        rows = list(parse_csv(path, text))
     if not rows:
         raise UserError(f"{path}: there is a header, but no row below it")
+    if protocol:
+        rows = [(number, _in_protocol(path, number, row, protocol)) for number, row in rows]
+    _check_classes(path, rows, protocol)
+    _check_people(path, rows)
+    numbers = [number for number, _ in rows]
+    (table,) = one_spelling([[row for _, row in rows]], protocol.classes if protocol else ())
+    rows = list(zip(numbers, table, strict=True))
     _check_unique(path, rows)
-    return [row for _, row in rows]
+    if not (protocol or is_log or allow_unlabeled or table[0].probabilities):
+        _check_labeled(path, rows)
+    return table
 
 
 def combine_seeds(tables: Sequence[tuple[Path, Sequence[Prediction]]]) -> list[Prediction]:
@@ -64,6 +81,8 @@ def combine_seeds(tables: Sequence[tuple[Path, Sequence[Prediction]]]) -> list[P
             (path, [dataclasses.replace(row, seed=seed) for row in table])
             for seed, (path, table) in enumerate(tables)
         ]
+    spelled = one_spelling([table for _, table in tables])
+    tables = [(path, table) for (path, _), table in zip(tables, spelled, strict=True)]
     labels: dict[int, tuple[Path, dict]] = {}
     for path, table in tables:
         for seed in sorted({row.seed for row in table}):
@@ -95,32 +114,71 @@ def mismatch(first: Mapping[tuple, str], second: Mapping[tuple, str]) -> str:
     return ""
 
 
-def _normalized(path: Path, number: int, row: Prediction, protocol: Protocol | None) -> Prediction:
-    """Returns a row in the protocol's words, or in those of its columns p_CLASS."""
-    classes, source = tuple(row.probabilities), "the columns p_CLASS"
-    if protocol is not None:
-        source = f"protocol {protocol.name}"
-        if classes and set(classes) != set(protocol.classes):
+def _in_protocol(path: Path, number: int, row: Prediction, protocol: Protocol) -> Prediction:
+    """Returns a row with the protocol's set and columns p_CLASS; refuses what is not of it."""
+    source, sets = f"protocol {protocol.name}", ", ".join(protocol.sets)
+    if row.probabilities:
+        places = {class_key(name): value for name, value in row.probabilities.items()}
+        if set(places) != set(map(class_key, protocol.classes)):
             columns = ", ".join(PROBABILITY + name for name in protocol.classes)
             raise row_error(path, number, f"{source} has the columns {columns}")
-        classes, sets = protocol.classes, ", ".join(protocol.sets)
-        if not row.set and len(protocol.sets) > 1:
-            reason = f"{source} has {len(protocol.sets)} sets, whose subjects share numbers"
-            raise row_error(path, number, f"{reason}: add a column `set` ({sets})")
-        if row.set and protocol.sets and row.set not in protocol.sets:
+        values = {name: places[class_key(name)] for name in protocol.classes}
+        row = dataclasses.replace(row, probabilities=values)
+    if not row.set and len(protocol.sets) > 1:
+        reason = f"{source} has {len(protocol.sets)} sets, whose subjects share numbers"
+        raise row_error(path, number, f"{reason}: add a column `set` ({sets})")
+    if row.set and protocol.sets:
+        names = {set_key(name): name for name in protocol.sets}
+        if set_key(row.set) not in names:
             reason = f"set {row.set!r} is not of {source}, which has: {sets}"
             raise row_error(path, number, reason)
-        row = dataclasses.replace(row, set=row.set or sets)
-    if not classes:
-        return row
-    spellings = {name.casefold(): name for name in classes}
-    for column in ("label", "prediction"):
-        word = getattr(row, column)
-        if word.casefold() not in spellings:
-            reason = f"{column} {word!r} is not of {source}, which has: {', '.join(classes)}"
-            raise row_error(path, number, reason)
-        row = dataclasses.replace(row, **{column: spellings[word.casefold()]})
-    return row
+        row = dataclasses.replace(row, set=names[set_key(row.set)])
+    return dataclasses.replace(row, set=row.set or sets)
+
+
+def _check_classes(
+    path: Path, rows: Sequence[tuple[int, Prediction]], protocol: Protocol | None
+) -> None:
+    """Refuses a word that is none of the protocol's classes, or of those of columns p_CLASS."""
+    classes = protocol.classes if protocol else tuple(rows[0][1].probabilities)
+    source = f"protocol {protocol.name}" if protocol else "the columns p_CLASS"
+    known = set(map(class_key, classes))
+    for number, row in rows if known else ():
+        for column in ("label", "prediction"):
+            word = getattr(row, column)
+            if class_key(word) not in known:
+                reason = f"{column} {word!r} is not of {source}, which has: {', '.join(classes)}"
+                raise row_error(path, number, reason)
+
+
+def _check_labeled(path: Path, rows: Sequence[tuple[int, Prediction]]) -> None:
+    """Refuses a prediction that is the label of no clip: often another spelling of a class."""
+    labels = sorted({row.label for _, row in rows})
+    for number, row in rows:
+        if row.prediction not in labels:
+            count = sum(other.prediction == row.prediction for _, other in rows)
+            raise row_error(
+                path,
+                number,
+                f"prediction {row.prediction!r} ({count} rows) is no clip's label; labels are: "
+                f"{', '.join(labels)}; write each class in one way, or, if it is a class that no "
+                "clip here has, name the protocol or allow unlabeled classes",
+            )
+
+
+def _check_people(path: Path, rows: Sequence[tuple[int, Prediction]]) -> None:
+    """Refuses `1` beside `sub01` where no set tells whether they are one person or two."""
+    first: dict[tuple[str, int], tuple[tuple, str, int]] = {}
+    for number, row in rows:
+        count = numbered(plain(row.subject))
+        if count is None or row.set in USUAL:
+            continue
+        shared = person(row.set, row.subject)
+        other, text, place = first.setdefault((row.set, count), (shared, row.subject, number))
+        if other != shared:
+            reason = f"subject {row.subject!r}, and {text!r} in row {place}: one person or two?"
+            mend = "write each person in one way" + ("" if row.set else ", or add a column `set`")
+            raise row_error(path, number, f"{reason} {mend}")
 
 
 def _check_unique(path: Path, rows: Sequence[tuple[int, Prediction]]) -> None:

@@ -11,17 +11,18 @@ were independent: report the paired bootstrap.
 
 import collections
 import dataclasses
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from scipy.stats import binomtest
 
+from micron_jax.datasets.subjects import numbered, plain
 from micron_jax.errors import UserError
 from micron_jax.evaluation.metrics import METRICS, Confusions, classes_of, count, scores
 from micron_jax.evaluation.prediction import Prediction, name_of
 from micron_jax.evaluation.predictions import mismatch
+from micron_jax.evaluation.spelling import one_spelling
 
 RESAMPLES, LEVEL = 10_000, 0.95
 
@@ -100,6 +101,7 @@ def compare(
       UserError: they are not of the same clips with the same labels, or of one subject only.
     """
     bootstrap = bootstrap or Bootstrap()
+    first, second = one_spelling([first, second], classes or ())
     second = match_clips(first, second)
     classes = classes_of(first, classes) or classes_of(second)
     for row in (*first, *second):
@@ -160,10 +162,9 @@ def _by_loose_name(keys: Sequence[tuple[str, str, str]]) -> dict[tuple, tuple[st
     clips = collections.defaultdict(list)
     for key in keys:
         dataset, subject, clip = key
-        parts = (subject, clip.rsplit("/", 1)[-1])
-        subject, clip = (re.sub(r"(?<!\d)0+(?=\d)", "", part.casefold()) for part in parts)
-        subject = re.sub(r"^\D+(?=\d)", "", subject)  # sub01 -> 1
-        clips[dataset, subject, clip].append(key)
+        number = numbered(plain(subject))  # sub01 -> 1
+        clip = plain(clip.rsplit("/", 1)[-1])
+        clips[dataset, plain(subject) if number is None else number, clip].append(key)
     return {name: several[0] for name, several in clips.items() if len(several) == 1}
 
 

@@ -33,8 +33,12 @@ def main(argv: list[str]) -> int:
     first = options.predictions[0]
     protocol = find(options.protocol) if options.protocol else protocol_of(first)
     classes = protocol.classes if protocol else None
-    predictions = _read(options.predictions, protocol, options.seed)
-    others = [_read([path], protocol, options.seed, any_seed=True) for path in options.against]
+    allow = options.allow_unlabeled
+    predictions = _read(options.predictions, protocol, options.seed, allow)
+    others = [
+        _read([path], protocol, options.seed, allow, any_seed=True) for path in options.against
+    ]
+    _check_two_classes(predictions, protocol)
     bootstrap = Bootstrap(options.resamples)
     summary = summarize(predictions, protocol, bootstrap=bootstrap)
     if others:
@@ -84,6 +88,11 @@ def _arguments() -> Arguments:
         "(a workdir brings its own)",
         metavar="NAME",
     )
+    parser.flag(
+        "--allow-unlabeled",
+        "of a CSV without protocol: accept predicted classes that are no clip's label; they do not "
+        "count in UF1 and UAR",
+    )
     parser.option("--seed", "take only this seed of several", type=int, metavar="N")
     parser.count("--resamples", 10_000, "resamples of the bootstrap", at_least=100)
     parser.option("--json")
@@ -110,14 +119,32 @@ def _check_outputs(options: argparse.Namespace) -> None:
         raise UserError(f"--report {options.report} is a file: name a folder")
 
 
-def _read(paths: list[Path], protocol, seed: int | None, *, any_seed: bool = False) -> list:
+def _check_two_classes(predictions: list, protocol) -> None:
+    """Refuses a table of one label where nothing tells what other classes there are."""
+    label = predictions[0].label
+    if protocol or predictions[0].probabilities or any(row.label != label for row in predictions):
+        return
+    raise UserError(
+        f"all {len(predictions)} rows have the label {label!r}: UF1 and UAR of one class tell "
+        "nothing; name the protocol (--protocol)"
+    )
+
+
+def _read(
+    paths: list[Path], protocol, seed: int | None, allow_unlabeled: bool, *, any_seed: bool = False
+) -> list:
     """Returns one experiment's predictions; of several files each is a seed.
 
     Only those of `seed`, if it is given; with `any_seed` also those of an only, other seed.
     """
     from micron_jax.evaluation.predictions import combine_seeds, read_predictions
 
-    predictions = combine_seeds([(path, read_predictions(path, protocol)) for path in paths])
+    predictions = combine_seeds(
+        [
+            (path, read_predictions(path, protocol, allow_unlabeled=allow_unlabeled))
+            for path in paths
+        ]
+    )
     seeds = sorted({row.seed for row in predictions})
     if seed is None or (any_seed and len(seeds) == 1):
         return predictions

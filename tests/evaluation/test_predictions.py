@@ -94,11 +94,8 @@ def test_bad_files_are_one_line_with_the_row(tmp_path, text, message):
 
 def test_files_that_cannot_be_read(tmp_path):
     path = tmp_path / "bad.csv"
-    path.write_bytes(HEAD.encode() + "a,1,Überraschung,x\n".encode("latin-1"))
-    with pytest.raises(UserError, match="row 2: not UTF-8: save it as CSV UTF-8"):
-        read_predictions(path)
-    path.write_bytes(HEAD.encode("utf-16"))
-    with pytest.raises(UserError, match="row 1: not UTF-8"):
+    path.write_bytes(HEAD.encode() + b"a,1,\x81,x\n")
+    with pytest.raises(UserError, match=r"bad\.csv, row 2: not UTF-8: save it as CSV UTF-8"):
         read_predictions(path)
     with pytest.raises(UserError, match=r"none\.csv does not exist"):
         read_predictions(tmp_path / "none.csv")
@@ -106,6 +103,117 @@ def test_files_that_cannot_be_read(tmp_path):
         read_predictions(tmp_path)
     with pytest.raises(UserError, match="cannot be written"):
         write_csv(tmp_path / "no" / "folder.csv", table_of())
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_encodings_and_separators(tmp_path, encoding, separator):
+    path = tmp_path / "a.csv"
+    text = 'sep=,\nCLIP, subject,Label,PREDICTION,\n"a\nb",1,Überraschung,Überraschung,\nc,2,é,é\n'
+    path.write_bytes(text.replace(",", separator).encode(encoding))
+    assert read_predictions(path) == [
+        Prediction("a\nb", "1", "Überraschung", "Überraschung"),
+        Prediction("c", "2", "é", "é"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "spelled"),
+    [
+        (("Negative", "negative"), "Negative"),
+        (("negative", "NEGATIVE"), "negative"),
+        (("negative", "\u00a0negative\u200b "), "negative"),
+        (("1", "1.0"), "1"),
+        (("01", "1"), "01"),
+        (("1.0", "１"), "1.0"),
+        (("others  2", "Others 2"), "others  2"),
+    ],
+)
+def test_two_spellings_of_a_class_are_one(tmp_path, words, spelled):
+    label, prediction = words
+    path = tmp_path / "a.csv"
+    path.write_text(HEAD + f"a,1,{label},{prediction}\nb,1,x,{prediction}\nc,1,{label},X\n")
+    table = read_predictions(path)
+    assert [(row.label, row.prediction) for row in table] == [
+        (spelled, spelled),
+        ("x", spelled),
+        (spelled, "x"),
+    ]
+
+
+def test_the_usual_spelling_of_a_class_is_that_of_most_labels(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(HEAD + "a,1,others,Others\nb,1,Others,OTHERS\nc,1,others,x\nd,1,x,OTHERS\n")
+    assert {row.label for row in read_predictions(path)} == {"others", "x"}
+    assert {row.prediction for row in read_predictions(path)} == {"others", "x"}
+
+
+def test_a_prediction_without_a_label_is_refused_unless_allowed(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(HEAD + "a,1,negative,negative\nb,1,negative,Neg\nc,1,positive,Neg\n")
+    words = r"row 3: prediction 'Neg' \(2 rows\) is no clip's label; labels are: negative, positive"
+    with pytest.raises(UserError, match=words):
+        read_predictions(path)
+    assert len(read_predictions(path, allow_unlabeled=True)) == 3
+    # The columns p_CLASS name the classes that there are.
+    text = "clip,subject,label,prediction,p_a,p_b\nx,1,A,b,0,1\ny,1,a,a,1,0\n"
+    path.write_text(text)
+    assert [row.prediction for row in read_predictions(path)] == ["b", "a"]
+    assert [row.label for row in read_predictions(path)] == ["a", "a"]
+
+
+def test_two_spellings_of_a_subject_are_one_person(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "clip,subject,set,label,prediction\na,sub01,CASME2,x,x\nb,1,casme2,x,x\nc,01,casme2,x,x\n"
+        "a,1,smic-hs,x,x\na,006,mine,x,x\nb,6.0,Mine,x,x\nc,００6,mine,x,x\nd,6a,mine,x,x\n"
+    )
+    people = [row.person for row in read_predictions(path)]
+    casme2, smic, mine = ("casme2", "01"), ("smic_hs", "1"), ("mine", "006")
+    assert people == [casme2, casme2, casme2, smic, mine, mine, mine, ("mine", "6a")]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            HEAD + "a,sub01,x,x\nb,2,x,x\nc,1,x,x\n",
+            "row 4: subject '1', and 'sub01' in row 2: one pe",
+        ),
+        (HEAD + "a,01,x,x\na,1,x,x\n", "row 3: clip a of subject 01 stood in row 2 already"),
+        (HEAD + "a,1,x,x\n" + HEAD + "b,1,x,x\n", "row 3: the header stands here again: give two"),
+        (HEAD + "a,nan,x,x\n", "row 2: subject is 'nan'"),
+        (HEAD + "a,1,#N/A,x\n", "row 2: label is '#N/A'"),
+        (HEAD + "a,1,x,x,y\n", "row 2: 5 cells, the header has 4"),
+    ],
+)
+def test_what_is_one_or_two_is_asked(tmp_path, text, message):
+    path = tmp_path / "bad.csv"
+    path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        read_predictions(path)
+    assert message in str(caught.value)
+
+
+def test_numbers_as_a_spreadsheet_may_write_them(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("clip;subject;label;prediction;seed;p_0;p_1\na;1,0;1,0;1;0.0;0,25;0,75\n")
+    assert read_predictions(path) == [
+        Prediction("a", "1,0", "1", "1", seed=0, probabilities={"0": 0.25, "1": 0.75})
+    ]
+
+
+def test_seeds_in_two_spellings(tmp_path):
+    a, b = tmp_path / "a.csv", tmp_path / "b.csv"
+    a.write_text(HEAD + "a,01,Happy,happy\nb,2,sad,happy\n")
+    b.write_text(HEAD + "a,1,happy,Sad\nb,2,SAD,Sad\n")
+    table = combine_seeds([(path, read_predictions(path)) for path in (a, b)])
+    assert [(row.seed, row.subject, row.label) for row in table] == [
+        (0, "01", "Happy"),
+        (0, "2", "sad"),
+        (1, "01", "Happy"),
+        (1, "2", "sad"),
+    ]
 
 
 def test_a_protocol_spells_the_classes_and_names_the_set(tmp_path):

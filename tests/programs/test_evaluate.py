@@ -92,6 +92,59 @@ def test_differences_from_the_protocol_are_printed(tmp_path, capsys):
     assert "Protocol samm_3 DIFFERS from the published counts:\n- samm:" in capsys.readouterr().out
 
 
+COLUMNS = "clip,subject,label,prediction\n"
+ROWS = [("n", "n"), ("n", "p"), ("p", "p"), ("s", "s"), ("s", "n")]
+UF1 = (2 / 4 + 2 / 3 + 2 / 3) / 3  # n: TP 1 FP 1 FN 1, p: TP 1 FP 1, s: TP 1 FN 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "predictions"),
+    [
+        ("negative positive surprise", "negative positive surprise"),
+        ("Negative Positive Surprise", "negative POSITIVE surprise"),
+        ("0 1 2", "0.0 1.0 2.0"),
+        ("00 01 02", "0 1 2"),
+        ("negative positive surprise", "\u00a0negative \uff50ositive surprise\u200b"),
+    ],
+)
+def test_spellings_of_a_class_do_not_change_the_figures(tmp_path, labels, predictions):
+    path, out = tmp_path / "a.csv", tmp_path / "out.json"
+    left, right = (
+        dict(zip("nps", words.split(" "), strict=True)) for words in (labels, predictions)
+    )
+    lines = [f"{n},{n % 2},{left[a]},{right[b]}" for n, (a, b) in enumerate(ROWS)]
+    path.write_text(COLUMNS + "\n".join(lines))
+    assert main(["evaluate", str(path), "--json", str(out)]) == 0
+    result = json.loads(out.read_text())
+    assert result["uf1"] == pytest.approx(UF1)
+    assert result["classes"] == labels.split(" ")
+
+
+def test_other_spellings_against_ours(tmp_path):
+    ours, theirs, out = (tmp_path / name for name in ("ours.csv", "theirs.csv", "out.json"))
+    ours.write_text(COLUMNS + "".join(f"{n},0{n % 2},{a},{b}\n" for n, (a, b) in enumerate(ROWS)))
+    theirs.write_text(
+        COLUMNS + "".join(f"{n},{n % 2},{a.upper()},{a.upper()}\n" for n, (a, _) in enumerate(ROWS))
+    )
+    argv = ["evaluate", str(ours), "--against", str(theirs), "--json", str(out)]
+    assert main([*argv, "--resamples", "100"]) == 0
+    (comparison,) = json.loads(out.read_text())["against"]
+    assert comparison["uf1"]["difference"] == pytest.approx(UF1 - 1)
+    assert comparison["mcnemar"]["only_theirs"] == 2
+
+
+def test_synonyms_are_refused_unless_allowed(tmp_path, capsys):
+    path = tmp_path / "a.csv"
+    path.write_text(COLUMNS + "a,1,negative,neg\nb,1,positive,negative\n")
+    line = refusal(["evaluate", path], capsys)
+    assert "a.csv, row 2: prediction 'neg' (1 rows) is no clip's label; labels are: neg" in line
+    assert main(["evaluate", str(path), "--allow-unlabeled"]) == 0
+    assert "Predicted, but no clip's label, and not in the means: neg." in capsys.readouterr().out
+    path.write_text(COLUMNS + "a,1,x,x\nb,1,x,x\n")
+    line = refusal(["evaluate", path], capsys)
+    assert "all 2 rows have the label 'x': UF1 and UAR of one class tell nothing" in line
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
