@@ -47,7 +47,6 @@ def main(argv: list[str]) -> int:
         options.map = options.map or options.heat
 
     import micron_jax
-    from micron_jax.visualization import video
     from micron_jax.visualization.folder import ASSUMED_FPS, visualize
     from micron_jax.visualization.pairs import PairView
 
@@ -64,8 +63,6 @@ def main(argv: list[str]) -> int:
         return 0
     if clips[0].fps is None:
         print(f"the files tell no frame rate: {ASSUMED_FPS:g} a second taken (--fps)")
-    if video.codec() != video.BROWSERS:
-        print("annotated.mp4 is for video players: this OpenCV cannot write what browsers play")
     print(f"frames: {len(view.numbers):,}, candidates: {len(view.intervals)}")
     for rank, interval in enumerate(view.intervals[:5], 1):
         begin, apex, end = view.seconds[interval.frames]

@@ -119,14 +119,13 @@ def _write_video(
     source: CroppedClip, timeline: Timeline, shown: Collection[int], path: Path, bar: Bar
 ) -> dict[int, np.ndarray]:
     """Writes the annotated video; returns the crops whose indices are `shown`."""
-    video = AnnotatedVideo(path, timeline, aspect=source.crop.aspect)
     count, crops = len(timeline.numbers), {}
     frames = bar(source.frames(), total=count, desc="drawing", unit=" frames")
-    for index, (_, _, crop) in enumerate(frames):
-        video.add(index, crop)
-        if index in shown:
-            crops[index] = crop
-    video.close()
+    with AnnotatedVideo(path, timeline, aspect=source.crop.aspect) as video:
+        for index, (_, _, crop) in enumerate(frames):
+            video.add(index, crop)
+            if index in shown:
+                crops[index] = crop
     return crops
 
 

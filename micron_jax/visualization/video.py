@@ -1,13 +1,13 @@
 """The annotated video: the face, the map over it on one scale, the energy with a cursor."""
 
-import functools
-import tempfile
+import contextlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from micron_jax.spotting.timeline import Timeline
+from micron_jax.video.film_writer import FilmWriter
 from micron_jax.visualization.figures import MOMENTS, scale_of
 from micron_jax.visualization.overlay import LABELS, overlay
 
@@ -16,28 +16,10 @@ BAR = 70  # px: width of the legend
 FASTEST = 30.0  # frames per second that are shown; faster recordings are slowed down
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 WHITE, GRAY, RED = (255, 255, 255), (150, 150, 150), (235, 64, 52)
-BROWSERS, PLAYERS = "vp09", "mp4v"  # VP9, which browsers play; MPEG-4 part 2, which players do
 
 
-@functools.cache
-def codec() -> str:
-    """`BROWSERS`, or `PLAYERS` where this machine's OpenCV cannot write that into an MP4.
-
-    H.264 is in no OpenCV wheel, for its license.
-    """
-    with tempfile.TemporaryDirectory() as scratch:
-        writer = _open(Path(scratch, "empty.mp4"), BROWSERS, 30.0, (64, 64))
-        opens = writer.isOpened()
-        writer.release()
-    return BROWSERS if opens else PLAYERS
-
-
-def _open(path: Path, code: str, fps: float, size: tuple[int, int]) -> cv2.VideoWriter:
-    return cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), fps, size)
-
-
-class AnnotatedVideo:
-    """Writes an MP4 of `codec`, a frame of the timeline at a time."""
+class AnnotatedVideo(contextlib.AbstractContextManager):
+    """Writes an MP4, a frame of the timeline at a time, whole or not at all; see `FilmWriter`."""
 
     def __init__(self, path: Path, timeline: Timeline, *, aspect: float = 1.0):
         """Opens the file; OSError if it cannot be written."""
@@ -48,11 +30,9 @@ class AnnotatedVideo:
         self._width = 2 * self._face[0] + BAR
         self._curve = self._draw_curve()
         self._bar = self._draw_bar()
-        fps = min(timeline.fps, FASTEST)
-        self._speed = "" if fps == timeline.fps else f"  slowed {timeline.fps / fps:.1f}x"
-        self._writer = _open(path, codec(), fps, (self._width, self._face[1] + LINE + CURVE))
-        if not self._writer.isOpened():
-            raise OSError(f"{path.name}: OpenCV cannot write MP4 here")
+        self._slower = max(1.0, timeline.fps / FASTEST)
+        self._speed = "" if self._slower == 1 else f"  slowed {self._slower:.1f}x"
+        self._film = FilmWriter(path, self._width, self._face[1] + LINE + CURVE)
 
     def add(self, index: int, crop: np.ndarray) -> None:
         """Appends frame `index` of the timeline; crop uint8 [V, V, 3]."""
@@ -69,11 +49,11 @@ class AnnotatedVideo:
         curve, x = self._curve.copy(), self._x(index)
         cv2.line(curve, (x, 0), (x, CURVE - 1), WHITE, 1)
         frame = np.vstack([np.hstack([face, mapped, self._bar]), line, curve])
-        self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        seconds = timeline.seconds[index] - timeline.seconds[0]
+        self._film.add(frame, seconds * self._slower)
 
-    def close(self) -> None:
-        """Ends the file, which is whole only then."""
-        self._writer.release()
+    def __exit__(self, *error) -> None:
+        self._film.__exit__(*error)
 
     def _x(self, index: int) -> int:
         return 8 + round(index / max(1, len(self._timeline.energy) - 1) * (self._width - 17))
