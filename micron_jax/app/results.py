@@ -77,7 +77,7 @@ def visualize_files(
         line = str(error)
         for path in paths:
             line = line.replace(str(path), path.name)
-        raise UserError(line) from None
+        raise UserError(line) from error.__cause__
     figures = {path.stem: _url(path.read_bytes(), "png") for path in output.glob("*.png")}
     return result | {"figures": figures, "archive": _base64(_zip(output))}
 

@@ -1,102 +1,77 @@
-"""The page's server: one request computes at a time, and no upload stays.
+"""The page's server: requests stand in a line, one computes at a time, and no upload stays.
 
 Starlette and uvicorn are eight small packages; Gradio 6 adds two dozen (56 MB of wheels), asks for
 fonts and statistics from outside and caches uploads. A strict Content-Security-Policy keeps the
 three files of the page from loading anything from elsewhere.
-
-A web page of someone else in the user's browser can reach loopback, too: by a form (CSRF), which
-the Origin shows, or by a name that points to 127.0.0.1 (DNS rebinding), which the Host shows.
 """
 
 import asyncio
 import contextlib
-import ipaddress
-import json
-import threading
-from collections.abc import AsyncIterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import BinaryIO
 
+import uvicorn
 from starlette.applications import Starlette
-from starlette.datastructures import FormData, Headers, UploadFile
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from micron_jax.app.job import Job
-from micron_jax.app.limits import Limits, check_names
-from micron_jax.errors import UserError
-from micron_jax.faces.crop import KINDS
+from micron_jax.app.answers import HEADERS, Lines
+from micron_jax.app.connection import Connection
+from micron_jax.app.guard import Guard
+from micron_jax.app.job import Failed, Job
+from micron_jax.app.limits import Limits
+from micron_jax.app.line import Full, Line, Ticket
+from micron_jax.app.scratch import cannot_be_written
+from micron_jax.app.upload import Steady, Unusable, forget_body, receive_form
 from micron_jax.pretrained import MicronBert
-from micron_jax.visualization.overlay import LABELS
 
 PAGE = Path(__file__).parent / "page"
 FILES = {"/": "page.html", "/page.css": "page.css", "/page.js": "page.js"}
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
-MOST_UNFINISHED = 4  # requests, each with its files in the temporary folder
+MOST_REQUESTS = 100  # in the line
+REQUESTS_AT_ONCE = 2  # of the largest size, whose bodies lie in the temporary folder together
+CONNECTIONS = 300
 FORM = 10_000  # bytes, at most, of a request beside its files
+PATIENCE = 2.0  # seconds for the step that is under way at the end
+GRACEFUL = 1  # seconds for the connections after that
 
 
-def is_loopback(host: str) -> bool:
-    """True if an address, or `localhost`, is reached from this machine alone."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def make_app(
-    model: MicronBert,
-    *,
-    name: str,
-    limits: Limits,
-    stopping: threading.Event,
-    loopback: bool = True,
-) -> Starlette:
-    """Makes the page as an ASGI application.
-
-    Args:
-      model: from `micron_jax.load`.
-      name: of the checkpoint, for the page.
-      stopping: once it is set, all work ends at its next step.
-      loopback: it is reached from this machine alone: a Host that is no loopback is refused.
-    """
-    service = _Service(model, name, limits, stopping)
-    return Starlette(
-        routes=[
-            *(_file_route(path, file) for path, file in FILES.items()),
-            Route("/facts", service.facts),
-            Route("/visualize", service.visualize, methods=["POST"]),
-        ],
-        middleware=[Middleware(_OwnPageOnly, loopback=loopback)],
-        exception_handlers={ClientDisconnect: lambda *_: Response()},  # nobody reads it
-        lifespan=service.lifespan,
-    )
-
-
-class _Service:
+class Service:
     """The answers of the server, and the thread that computes them."""
 
-    def __init__(self, model: MicronBert, name: str, limits: Limits, stopping: threading.Event):
-        self._model, self._name, self._limits, self._stopping = model, name, limits, stopping
+    def __init__(self, model: MicronBert, name: str, limits: Limits, folder: Path):
+        """`name` of the checkpoint, for the page; `folder` takes the uploads."""
+        self._model, self._name, self._limits, self._folder = model, name, limits, folder
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="visualize")
-        self._unfinished: set[Job] = set()
+        most_bytes = REQUESTS_AT_ONCE * (limits.megabytes * 1e6 + FORM)
+        self._line = Line(most=MOST_REQUESTS, most_bytes=most_bytes)
+        self._answers: set[asyncio.Task] = set()
+        self._stopped = False
 
-    @contextlib.asynccontextmanager
-    async def lifespan(self, _):
-        yield
-        self._stopping.set()
-        self._worker.shutdown(cancel_futures=True)  # waits for a step of the work
+    def app(self, *, loopback: bool) -> Starlette:
+        """Makes the ASGI application; `loopback`: other names of this machine are refused."""
+        return Starlette(
+            routes=[
+                *(_file_route(path, file) for path, file in FILES.items()),
+                Route("/facts", self.facts),
+                Route("/visualize", _Endpoint(self._visualize), methods=["POST"]),
+            ],
+            middleware=[Middleware(Guard, loopback=loopback)],
+            exception_handlers={ClientDisconnect: lambda *_: Response()},  # nobody reads it
+        )
+
+    async def stop(self) -> None:
+        """Ends all answers with a line, and the work at its next step."""
+        self._stopped = True
+        for answer in self._answers:
+            answer.cancel()
+        if self._answers:
+            await asyncio.wait(self._answers, timeout=PATIENCE)
+        self._worker.shutdown(wait=False, cancel_futures=True)
 
     async def facts(self, _) -> Response:
         """Answers with the checkpoint's name and evidence and with the limits."""
@@ -105,70 +80,151 @@ class _Service:
         if classifier:
             about = {"classes": classifier.classes, "crop": classifier.pairs.crop}
             facts["classifier"] = about | classifier.evidence
-        return _answer(facts)
+        return JSONResponse(facts, headers=HEADERS)
 
-    async def visualize(self, request: Request) -> Response:
-        """Answers an upload with lines of JSON: progress, then the result or an error."""
+    async def _visualize(self, scope, receive, send) -> None:
+        """Answers an upload by lines of JSON: its place, progress, then the result or an error."""
+        lines, task = Lines(scope, receive, send), asyncio.current_task()
+        self._answers.add(task)
+        try:
+            ticket = await self._join(Request(scope, receive))
+            try:
+                await self._answer(ticket, scope, receive, lines)
+            finally:
+                self._line.leave(ticket)
+        except Unusable as error:
+            await lines.fail(str(error), error.status)
+        except Failed as error:
+            await lines.fail(str(error), 200)
+        except ClientDisconnect:
+            pass
+        except asyncio.CancelledError:
+            if not self._stopped:
+                raise
+            await lines.fail("the server was stopped", 503)
+        finally:
+            self._answers.discard(task)
+
+    async def _join(self, request: Request) -> Ticket:
+        """Gives an upload its place by its head alone, or raises `Unusable`."""
         length, most = request.headers.get("content-length", ""), self._limits.megabytes
-        if not length.isdigit():
-            return _answer({"error": "the request does not say how long it is"}, 411)
-        if int(length) > most * 1e6 + FORM:
-            async for _ in request.stream():  # read and forgotten: a browser answers no sooner
-                pass
-            line = f"files of {int(length) / 1e6:,.1f} MB; at most {most:g} MB, the app's max-mb"
-            return _answer({"error": line}, 413)
-        try:
-            form = await request.form(max_files=2, max_fields=2)
-        except HTTPException as error:
-            return _answer({"error": error.detail}, 400)
-        try:
-            files, settings = _read_form(form)
-        except UserError as error:
-            await form.close()
-            return _answer({"error": str(error)}, 400)
-        if len(self._unfinished) >= MOST_UNFINISHED:
-            await form.close()
-            return _answer({"error": "busy with other files; try again in a minute"}, 503)
-        job = Job(self._model, files, settings | {"limits": self._limits}, self._stopping)
-        lines = _lines(job, *self._start(job))
-        return StreamingResponse(lines, media_type="application/x-ndjson", headers=HEADERS)
+        if not (length.isascii() and length.isdigit()):
+            error = Unusable("the request does not say how long it is", 411)
+        elif int(length) > most * 1e6 + FORM:
+            size = f"files of {int(length) / 1e6:,.1f} MB"
+            error = Unusable(f"{size}; at most {most:g} MB, the app's max-mb", 413)
+        else:
+            try:
+                return self._line.join(int(length))
+            except Full:
+                error = Unusable("busy with other files; try again in a minute", 503)
+        await forget_body(request)
+        raise error
 
-    def _start(self, job: Job) -> tuple[asyncio.Queue, Future]:
-        loop, messages = asyncio.get_running_loop(), asyncio.Queue()
+    async def _answer(self, ticket: Ticket, scope, receive, lines: Lines) -> None:
+        async for place in self._line.admission(ticket):
+            await lines.add(_waiting(place))
+        steady = Steady(receive, self._line.crowded)
+        files, settings = await receive_form(Request(scope, steady), self._folder)
+        with _own_folder(self._folder) as folder:
+            settings |= {"limits": self._limits}
+            job = Job(self._model, files, settings, folder)
+            leaving = asyncio.create_task(_until_gone(receive))
+            work = asyncio.create_task(self._work(job, ticket, lines))
+            try:
+                await asyncio.wait([leaving, work], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                leaving.cancel()
+                work.cancel()
+                await asyncio.wait([work])
+                job.close()
+            if work.cancelled():
+                return
+            result = work.result()
+        with result:  # its folder is gone
+            await lines.end(result)
 
-        def send(message: dict) -> None:
+    async def _work(self, job: Job, ticket: Ticket, lines: Lines) -> BinaryIO:
+        """Waits for the turn and returns the result's file; cancelled, it ends after a step."""
+        async for place in self._line.turn(ticket):
+            await lines.add(_waiting(place))
+        messages, loop = asyncio.Queue(), asyncio.get_running_loop()
+
+        def send(message: dict | None) -> None:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(messages.put_nowait, message)
 
-        if self._unfinished:
-            messages.put_nowait({"doing": "waiting for other files"})
-        self._unfinished.add(job)
         future = self._worker.submit(job.run, send)
-        future.add_done_callback(lambda _: self._unfinished.discard(job))
-        return messages, future
+        future.add_done_callback(lambda _: send(None))
+        size = 0
+        try:
+            while message := await messages.get():
+                await lines.add(message)
+            path = future.result()
+            size = path.stat().st_size
+            return open(path, "rb")
+        finally:
+            job.gone.set()
+            await asyncio.gather(asyncio.wrap_future(future), return_exceptions=True)
+            self._line.computed(ticket, size)
 
 
-def _read_form(form: FormData) -> tuple[list[UploadFile], dict]:
-    """The files, and the settings of `visualize_files`; UserError if they cannot be used."""
-    files = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
-    check_names([file.filename or "" for file in files])
-    crop, kind = form.get("crop", "face"), form.get("map") or None
-    if crop not in KINDS or kind not in (None, *LABELS):
-        raise UserError(f"crop {crop!r}, map {kind!r}: there is no such choice")
-    return files, {"crop": crop, "kind": kind}
+class Server(uvicorn.Server):
+    """Uvicorn, which ends within seconds."""
+
+    def __init__(self, service: Service, *, loopback: bool):
+        """`loopback`: it is reached from this machine alone."""
+        super().__init__(
+            uvicorn.Config(
+                service.app(loopback=loopback),
+                http=Connection,
+                ws="none",
+                lifespan="off",
+                proxy_headers=False,
+                log_level="warning",
+                limit_concurrency=CONNECTIONS,
+                timeout_graceful_shutdown=GRACEFUL,
+            )
+        )
+        self._service = service
+
+    async def shutdown(self, sockets=None) -> None:
+        """Ends the answers, then the connections, whether their clients read or not."""
+        await self._service.stop()
+        for connection in list(self.server_state.connections):
+            connection.abort_in(GRACEFUL / 2)
+        await super().shutdown(sockets)
 
 
-async def _lines(job: Job, messages: asyncio.Queue, future: Future) -> AsyncIterator[str]:
-    """The messages of a job, a JSON object a line: progress, then a result or an error."""
+class _Endpoint:
+    """A function as an ASGI application: Starlette would make an answer of what it returns."""
+
+    def __init__(self, function):
+        self._function = function
+
+    async def __call__(self, scope, receive, send) -> None:
+        await self._function(scope, receive, send)
+
+
+@contextlib.contextmanager
+def _own_folder(parent: Path) -> Iterator[Path]:
+    """A folder of one request; `Unusable` if it cannot be made."""
     try:
-        message = {"doing": ""}
-        while "doing" in message:
-            message = await messages.get()
-            yield json.dumps(message) + "\n"
-    finally:  # or the browser has gone
-        job.gone.set()
-        if future.cancel():
-            job.close()
+        folder = tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise Unusable(f"the server's temporary folder {cannot_be_written(error)}", 507) from None
+    with folder as path:
+        yield Path(path)
+
+
+async def _until_gone(receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _waiting(place: int) -> dict:
+    others = "another request" if place == 1 else f"{place} other requests"
+    return {"doing": f"waiting for {others}", "place": place}
 
 
 def _file_route(path: str, file: str) -> Route:
@@ -176,33 +232,3 @@ def _file_route(path: str, file: str) -> Route:
         return FileResponse(PAGE / file, headers=HEADERS)
 
     return Route(path, serve)
-
-
-class _OwnPageOnly:
-    """Refuses what other web pages send; see the module."""
-
-    def __init__(self, app, loopback: bool):
-        self._app, self._loopback = app, loopback
-
-    async def __call__(self, scope, receive, send) -> None:
-        if scope["type"] == "http":
-            headers = Headers(scope=scope)
-            host, origin = headers.get("host", ""), headers.get("origin")
-            if self._loopback and not is_loopback(_name_of(host)):
-                line = f"this page is reached as localhost, not as {host!r}"
-                return await _answer({"error": line}, 421)(scope, receive, send)
-            if origin is not None and urlsplit(origin).netloc != host:
-                line = "another page may not use this one"
-                return await _answer({"error": line}, 403)(scope, receive, send)
-        await self._app(scope, receive, send)
-
-
-def _name_of(host: str) -> str:
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
-
-
-def _answer(content: dict, status: int = 200) -> JSONResponse:
-    return JSONResponse(content, status, HEADERS)

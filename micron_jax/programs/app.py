@@ -3,11 +3,11 @@
 import argparse
 import importlib.util
 import socket
-import threading
 
 from micron_jax.errors import UserError
 from micron_jax.programs.arguments import Arguments
 from micron_jax.programs.options import SHARED, number
+from micron_jax.programs.stopping import noting
 
 EXAMPLES = """
   micron-jax app
@@ -57,33 +57,26 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _serve(listener: socket.socket, options: argparse.Namespace) -> int:
-    import uvicorn
-
     import micron_jax
+    from micron_jax.app.guard import is_loopback
     from micron_jax.app.limits import Limits
-    from micron_jax.app.server import is_loopback, make_app
+    from micron_jax.app.scratch import server_folder
+    from micron_jax.app.server import Server, Service
     from micron_jax.faces import landmarks
 
     landmarks.all_faces_detector()  # complains now, not at the first upload
     address, port = listener.getsockname()[:2]
-    stopping = threading.Event()
+    model = micron_jax.load(options.checkpoint)
+    limits, name = Limits(options.max_mb, options.max_seconds), options.checkpoint.resolve().name
+    with noting("the page is closed, and its uploads are removed"), server_folder() as folder:
+        server = Server(Service(model, name, limits, folder), loopback=is_loopback(address))
+        _print_address(address, port, is_loopback(address))
+        server.run(sockets=[listener])
+    return 0
 
-    class Server(uvicorn.Server):
-        def handle_exit(self, sig, frame):
-            stopping.set()  # before it waits for the answers that are under way
-            super().handle_exit(sig, frame)
 
-    app = make_app(
-        micron_jax.load(options.checkpoint),
-        name=options.checkpoint.resolve().name,
-        limits=Limits(options.max_mb, options.max_seconds),
-        stopping=stopping,
-        loopback=is_loopback(address),
-    )
+def _print_address(address: str, port: int, loopback: bool) -> None:
     shown = f"[{address}]" if ":" in address else address
     print(f"the page: http://{shown}:{port} (Ctrl-C ends it)", flush=True)
-    if not is_loopback(address):
+    if not loopback:
         print("whoever reaches this machine can use it: there is no password", flush=True)
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=60)
-    Server(config).run(sockets=[listener])
-    return 0

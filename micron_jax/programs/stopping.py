@@ -2,14 +2,24 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+
+@contextlib.contextmanager
+def noting(note: str | Callable[[], str]) -> Iterator[None]:
+    """Adds the last line, or the function that makes it, to a `KeyboardInterrupt` that passes."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        stop.add_note(note if isinstance(note, str) else note())
+        raise
 
 
 @contextlib.contextmanager
 def keeping(what: str) -> Iterator[None]:
     """Of a command that goes on when it is started again; `what` it keeps, in the plural."""
-    with _noting(lambda: f"{what} are kept, and the same command goes on"):
+    with noting(f"{what} are kept, and the same command goes on"):
         yield
 
 
@@ -23,14 +33,5 @@ def writing_whole(output: Path) -> Iterator[None]:
             return f"{output} is whole"
         return f"{output} is not written; the same command begins again"
 
-    with _noting(note):
+    with noting(note):
         yield
-
-
-@contextlib.contextmanager
-def _noting(note) -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        stop.add_note(note())
-        raise

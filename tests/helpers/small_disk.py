@@ -16,5 +16,7 @@ def small_disk(folder, size: str, *, lazily: bool = False):
     folder.mkdir()
     if not mount("-t", "tmpfs", "-o", f"size={size}", "none", folder):
         pytest.skip("only root may mount a disk")
-    yield folder
-    subprocess.run(["umount", *["-l"] * lazily, str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", *["-l"] * lazily, str(folder)], check=True)
