@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from micron_jax.datasets.annotations import Sample
-from micron_jax.datasets.subjects import person, respelled
+from micron_jax.datasets.subjects import person
 from micron_jax.errors import UserError
 
 VERSION, SPLIT = "1.0.0", "train"
@@ -91,4 +91,4 @@ def open_clips(
 
     builder = tfds.builder_from_directory(set_folder(data_dir, name, form))
     samples = [Sample(**sample) for sample in builder.info.metadata["samples"]]
-    return builder.as_data_source(SPLIT), respelled(samples)
+    return builder.as_data_source(SPLIT), samples

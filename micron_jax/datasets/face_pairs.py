@@ -11,6 +11,7 @@ from micron_jax.checks import at_least, choose
 from micron_jax.datasets.annotations import Sample
 from micron_jax.datasets.clips import describe_clips, open_clips
 from micron_jax.datasets.protocols import Protocol
+from micron_jax.datasets.subjects import respelled
 from micron_jax.errors import UserError
 from micron_jax.faces.crop import KINDS, NO_FACE, detector, place_crop
 from micron_jax.faces.landmarks import Detector
@@ -47,12 +48,15 @@ class Opened:
       records: (source, index in it) of each sample.
       sheets: of each set, {"file", "sha256"}.
       skipped: of each set, [{"clip", "row", "reason"}] of the rows that its build left out.
+      merged: whether a set, built by an earlier version, writes a subject in several ways; in
+        `samples` each has one.
     """
 
     samples: list[Sample]
     records: list[tuple[Any, int]]
     sheets: dict[str, dict]
     skipped: dict[str, list[dict]]
+    merged: bool = False
 
     def record(self, number: int) -> Mapping[str, Any]:
         source, index = self.records[number]
@@ -69,7 +73,8 @@ def open_protocol(data_dir: str | Path, protocol: Protocol) -> Opened:
         about = describe_clips(data_dir, name)
         sheets[name] = {key: about["sheet"][key] for key in ("file", "sha256")}
         skipped[name] = about["skipped"]
-    return Opened(samples, records, sheets, skipped)
+    one_way = respelled(samples)
+    return Opened(one_way, records, sheets, skipped, merged=one_way != samples)
 
 
 def read_pairs(

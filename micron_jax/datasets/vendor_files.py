@@ -85,7 +85,7 @@ def find_sheet(
             f"{near or 'none, there is no .xls, .xlsx or .csv'}); mend source or sheet; "
             f"`micron-jax data list {spec.name}` shows the layout"
         )
-    named = [(path, sheet) for path in files for sheet in _sheets(path, spec)]
+    named = [(path, sheet) for path in files for sheet in _sheets(path, spec, chosen)]
     fits = [pair for pair in named if not missing_columns(*pair, spec.columns, spec.optional)]
     # A hidden sheet is seldom the one that is meant, and copies of one workbook are no question.
     fits = [pair for pair in fits if open_workbook(pair[0]).sheet(pair[1]).visible] or fits
@@ -97,11 +97,18 @@ def find_sheet(
         mend = "name one workbook by sheet"
         if a == b:
             mend = "delete or hide the one that is not meant"
-        raise UserError(f"two sheets fit {spec.name}: {a} ({sheet_a}) and {b} ({sheet_b}); {mend}")
+        raise UserError(
+            f"two sheets fit {spec.name}: {_shown(a, sheet_a)} and {_shown(b, sheet_b)}; {mend}"
+        )
     if not named:
         if spec.without_sheet:
             return None
-        names = ", ".join(sheet_names(files[0]))
+        names = ", ".join(filter(None, sheet_names(files[0])))
+        if not names:
+            raise UserError(
+                f"{files[0]}: an exported table does not tell which sheet it was; name it with "
+                f"the word {spec.file_token}, or give it as sheet"
+            )
         raise UserError(f"{files[0]} has no sheet {' or '.join(spec.sheets)}; it has: {names}")
     path, sheet = min(
         named, key=lambda pair: len(missing_columns(*pair, spec.columns, spec.optional))
@@ -180,10 +187,17 @@ class Frames:
         )
 
 
-def _sheets(path: Path, spec: ClipSet) -> list[str]:
+def _shown(path: Path, sheet: str) -> str:
+    return f"{path} ({sheet})" if sheet else str(path)
+
+
+def _sheets(path: Path, spec: ClipSet, chosen: Path | None) -> list[str]:
+    """Returns the names of a workbook's sheets that may be the set's."""
     tokens = re.split(r"[^a-z0-9]+", path.stem.casefold())
     names = sheet_names(path)
-    if not spec.sheets or names == [""]:  # an exported table has no name
+    if names == [""] and not chosen:  # an exported table: its file's name tells the sheet
+        return names if not spec.file_token or spec.file_token in tokens else []
+    if not spec.sheets or names == [""]:
         return names
     titles = [sheet.casefold() for sheet in spec.sheets]
     matches = [name for name in names if name.strip().casefold() in titles]

@@ -79,6 +79,8 @@ def read_text(path: Path) -> str:
         raise UserError(f"{path} does not exist") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        raise UserError(f"{path} is a workbook, not a text: save it as CSV UTF-8")
     try:
         return decode(data)
     except UserError as error:

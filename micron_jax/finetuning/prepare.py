@@ -130,7 +130,10 @@ def prepare(
         "clips": [f"{sample.dataset} {sample.clip} {label}" for sample, label in labeled],
         "pairs": [size, config.data.crop, config.data.registered],
     }
-    groups = {"folds": [fold.test for fold in folds]} if config.split.draws_groups else {}
+    # Folds that the clips alone do not tell: drawn ones, and those of subjects that an earlier
+    # version took for several people.
+    tell = config.split.draws_groups or opened.merged
+    groups = {"folds": [fold.test for fold in folds]} if tell else {}
     fold_files.claim_origin(workdir, origin | groups)
     for line in _facts(config, opened, census, labeled, folds, backbone):
         notify(line)

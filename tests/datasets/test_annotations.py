@@ -131,6 +131,23 @@ def test_an_exported_sheet(root, suffix, separator):
     assert about["sheet"] == {"file": path.name, "sheet": "", "sha256": about["sheet"]["sha256"]}
 
 
+def test_an_exported_table_does_not_tell_which_sheet_it_was(tmp_path):
+    root = trees.write_smic(tmp_path / "source", suffix=".xlsx")
+    lines = [trees.SMIC_HEADER, *trees.SMIC_ROWS]
+    text = "\n".join(",".join(str(cell or "") for cell in line) for line in lines)
+    (root / "SMIC_annotation.xlsx").unlink()
+    (root / "SMIC_annotation.csv").write_text(text)
+    for name in ("smic_hs", "smic_vis"):
+        with pytest.raises(
+            UserError, match=r"SMIC_annotation\.csv: an exported table does not tell"
+        ):
+            build(root, name)
+    (root / "SMIC_annotation.csv").rename(root / "SMIC_annotation-HS.csv")
+    with pytest.raises(UserError, match="name it with the word vis"):
+        build(root, "smic_vis")
+    assert [sample.subject for sample in build(root, "smic_hs")[0]] == ["1", "3", "18"]
+
+
 def test_headings_with_odd_spaces_and_widths(root):
     def edit(page):
         page["D1"], page["E1"] = "Onset\nFrame", "\u00a0Apex\u200bFrame "

@@ -70,6 +70,21 @@ def test_the_report_of_a_set(small):
     assert "  008/008_1: no frames" in text
 
 
+def test_spellings_and_clips_without_motion(small):
+    source, samples = small
+    ways = ["6", "006", "s007", "8"]
+    samples = [
+        dataclasses.replace(sample, subject=subject, apex=sample.onset if subject == "8" else 10)
+        for sample, subject in zip(samples, ways, strict=True)
+    ]
+    report = check_clips("samm", source, samples)
+    assert report["clips_of_subject"] == {"006": 2, "8": 1, "s007": 1}
+    assert report["duplicates"][0]["same_subject"]
+    assert report["apex_is_onset"] == ["008/008_1"]
+    text = "\n".join(lines(report))
+    assert "apex is their onset (two equal frames, no motion): 1\n  008/008_1" in text
+
+
 def test_records_and_samples_of_unequal_number_are_refused(small):
     with pytest.raises(UserError, match="samm: 4 records, but 3 samples: build the set again"):
         check_clips("samm", small[0], small[1][:3])

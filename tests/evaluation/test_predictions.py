@@ -97,6 +97,11 @@ def test_files_that_cannot_be_read(tmp_path):
     path.write_bytes(HEAD.encode() + b"a,1,\x81,x\n")
     with pytest.raises(UserError, match=r"bad\.csv, row 2: not UTF-8: save it as CSV UTF-8"):
         read_predictions(path)
+    path.write_bytes(b"PK\x03\x04 of Excel")
+    with pytest.raises(
+        UserError, match=r"bad\.csv is a workbook, not a text: save it as CSV UTF-8"
+    ):
+        read_predictions(path)
     with pytest.raises(UserError, match=r"none\.csv does not exist"):
         read_predictions(tmp_path / "none.csv")
     with pytest.raises(UserError, match=r"predictions\.csv does not exist"):

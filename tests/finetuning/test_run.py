@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 import os
 import shutil
@@ -18,8 +19,10 @@ from micron_jax import config as configs
 from micron_jax.checkpoints.classifier import Pairs
 from micron_jax.checkpoints.load import read
 from micron_jax.cli import main
+from micron_jax.datasets import clips, face_pairs
 from micron_jax.datasets.casme2 import CASME2
 from micron_jax.datasets.clips_builder import build_clips
+from micron_jax.errors import UserError
 from micron_jax.evaluation.report import HTML
 from micron_jax.finetuning import fold_files
 from micron_jax.finetuning.config import parse
@@ -248,6 +251,31 @@ def test_finetune_returns_its_results(recipe, tmp_path, capsys):
     assert len(result.predictions) == result.summary["samples"] == 16
     assert result.report == tmp_path / "run" / HTML
     assert (result.leaky, result.classifier) == (None, None)
+
+
+def test_an_apex_at_the_onset_and_a_subject_in_two_ways(recipe, tmp_path, monkeypatch):
+    """A set as an earlier version may have built it; its folds are not those of other runs."""
+    settings = ["baseline=frame_difference", "data.size=16", "seeds=1"]
+    config = parse(configs.override(configs.load(str(recipe)), settings))
+    finetuning.finetune(config, tmp_path / "run")
+
+    def open_clips(*arguments):
+        source, samples = clips.open_clips(*arguments)
+        changes = dict(subject=f"sub{samples[0].subject}", apex=samples[0].onset)
+        return source, [dataclasses.replace(samples[0], **changes), *samples[1:]]
+
+    monkeypatch.setattr(face_pairs, "open_clips", open_clips)
+    lines = []
+    result = finetuning.finetune(config, tmp_path / "again", notify=lines.append)
+    assert lines[0].startswith("synthetic: 16 samples of 4 subjects, 4 folds")
+    still = result.predictions[0]
+    assert lines[1:] == [
+        "1 of 16 samples have their apex at the onset, two equal frames without motion: "
+        f"casme2 {still.clip}"
+    ]
+    assert len({row.person for row in result.predictions}) == 4
+    with pytest.raises(UserError, match="are not what its first folds were trained from"):
+        finetuning.finetune(config, tmp_path / "run")
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ from micron_jax.datasets.sheets.cells import (
 from micron_jax.errors import UserError
 
 MAX_BYTES = 256 << 20  # of one unpacked part
+CHUNK = 1 << 20
+_EMPTY = re.compile(rb'<c r="[A-Z]+[0-9]+"(?: [a-z]+="[^"<>]*")*\s*/>')
 # Built-in formats of dates and times; 27..36 and 50..58 are those of Chinese, Japanese and Korean.
 DATES = {*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)}
 _DAMAGE = (
@@ -185,19 +187,30 @@ class Xlsx:
         if info.file_size > MAX_BYTES:
             raise UserError(f"{part} in it unpacks to {info.file_size >> 20:,} MB: no annotations")
         path, inside = [], 0
+        for event, element in self._events(info):
+            tag = _local(element.tag)
+            if event == "start":
+                path.append(element)
+                inside += tag in tags
+                continue
+            path.pop()
+            if tag in tags:
+                yield tag, element
+                inside -= 1
+            if path and not inside:
+                path[-1].remove(element)
+
+    def _events(self, info: zipfile.ZipInfo) -> Iterator[tuple[str, ElementTree.Element]]:
+        """Parses a part without its empty cells: a sheet may hold millions that are only styled."""
+        parser, rest = ElementTree.XMLPullParser(("start", "end")), b""
         with self._archive.open(info) as file:
-            for event, element in ElementTree.iterparse(file, ("start", "end")):
-                tag = _local(element.tag)
-                if event == "start":
-                    path.append(element)
-                    inside += tag in tags
-                    continue
-                path.pop()
-                if tag in tags:
-                    yield tag, element
-                    inside -= 1
-                if path and not inside:
-                    path[-1].remove(element)
+            while chunk := file.read(CHUNK):
+                whole, bracket, rest = (rest + chunk).rpartition(b">")
+                parser.feed(_EMPTY.sub(b"", whole + bracket))
+                yield from parser.read_events()
+        parser.feed(rest)
+        parser.close()
+        yield from parser.read_events()
 
 
 def corners(reference: str) -> Corners:
