@@ -69,6 +69,8 @@ def main(argv: list[str]) -> int:
         part = f"{interval.part}, " if interval.part else ""
         strength = f"{interval.strength:.1f} standard deviations"
         print(f"  {rank}: {begin:.2f} to {end:.2f} s, apex {apex:.2f} s, {part}{strength}")
+    for note in view.notes:
+        print(f"note: {note}")
     print_reasons(
         "dropped frames",
         [{"clip": f"frame {number}", "reason": reason} for number, reason in view.dropped],

@@ -1,9 +1,12 @@
 """Candidate micro-expressions: the peaks of an energy over time that last as long as one."""
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 from scipy.signal import find_peaks, peak_widths
+
+from micron_jax.spotting.partners import within_clip
 
 SHORTEST, LONGEST = 1 / 25, 1 / 2  # seconds, of a micro-expression
 FOOT = 0.8  # of a peak's prominence, down from its top: where an interval begins and ends
@@ -35,27 +38,42 @@ class Interval:
         return [self.onset, self.apex, self.offset]
 
 
-def find_intervals(energy: np.ndarray, fps: float) -> list[Interval]:
+def find_intervals(energy: np.ndarray, seconds: np.ndarray) -> list[Interval]:
     """Returns the peaks that last as long as a micro-expression, strongest first.
 
     Args:
       energy: [T].
+      seconds: of the frames, increasing, [T]; no peak reaches across a `partners.HOLE`.
     """
     if len(energy) < 3:
         return []
     # Of the steps from frame to frame: a bump that fills half of a short clip is no noise.
     steps = np.abs(np.diff(energy, prepend=energy[0]))
     noise = max(1.4826 * float(np.median(steps)) / 2**0.5, 1e-6 * float(energy.max()), 1e-12)
+    holes = 1 + np.flatnonzero(~within_clip(seconds))
+    intervals = []
+    for piece in np.split(np.arange(len(energy)), holes):
+        if len(piece) > 2:
+            intervals += _find_in(energy[piece], seconds[piece], noise, int(piece[0]))
+    return sorted(intervals, key=lambda interval: -interval.strength)
+
+
+def _find_in(
+    energy: np.ndarray, seconds: np.ndarray, noise: float, first: int
+) -> Iterator[Interval]:
     # Zeros around it: motion at a clip's very end has a peak, too.
     padded = np.concatenate([[0], energy, [0]])
+    step = float(np.median(np.diff(seconds)))
+    times = np.concatenate([[seconds[0] - step], seconds, [seconds[-1] + step]])
     peaks, properties = find_peaks(padded, prominence=STANDS_OUT * noise)
     _, _, begins, ends = peak_widths(padded, peaks, rel_height=FOOT)
-    intervals = []
-    for apex, prominence, begin, end in zip(
-        peaks - 1, properties["prominences"], begins, ends, strict=True
+    durations = np.diff(np.interp([begins, ends], np.arange(len(times)), times), axis=0)[0]
+    for apex, prominence, begin, end, duration in zip(
+        peaks, properties["prominences"], begins, ends, durations, strict=True
     ):
-        if SHORTEST <= (end - begin) / fps <= LONGEST + 1 / fps:
+        around = (times[apex + 1] - times[apex - 1]) / 2
+        if SHORTEST <= duration <= LONGEST + around:
             onset, offset = max(0, round(begin) - 1), min(len(energy) - 1, round(end) - 1)
-            strength = float(prominence) / noise
-            intervals.append(Interval(onset, int(apex), offset, float(energy[apex]), strength))
-    return sorted(intervals, key=lambda interval: -interval.strength)
+            strength, apex = float(prominence) / noise, int(apex) - 1
+            frames = first + onset, first + apex, first + offset
+            yield Interval(*frames, float(energy[apex]), strength)

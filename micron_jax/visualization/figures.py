@@ -10,6 +10,7 @@ from micron_jax.spotting.timeline import Timeline
 from micron_jax.visualization.overlay import LABELS, LEAST, legend, show_face, show_map
 
 MOMENTS = 5  # at most, in the strip
+AROUND = 1 / 8  # s: from the highest energy to the frames that stand for onset and offset
 MARK = "tab:red"
 
 
@@ -22,10 +23,11 @@ def moments(timeline: Timeline) -> list[Interval]:
     """The moments of the strip: the strongest candidates, or else the highest energy."""
     if timeline.intervals:
         return timeline.intervals[:MOMENTS]
-    last, apex = len(timeline.energy) - 1, int(timeline.energy.argmax())
-    around = max(1, round(timeline.fps / 8))
-    energy = float(timeline.energy[apex])
-    return [Interval(max(0, apex - around), apex, min(last, apex + around), energy, 0.0)]
+    apex, seconds = int(timeline.energy.argmax()), timeline.seconds
+    onset, offset = (
+        int(np.abs(seconds - (seconds[apex] + shift)).argmin()) for shift in (-AROUND, AROUND)
+    )
+    return [Interval(onset, apex, offset, float(timeline.energy[apex]), 0.0)]
 
 
 def draw_timeline(timeline: Timeline, *, title: str = "") -> Figure:
@@ -43,13 +45,14 @@ def draw_timeline(timeline: Timeline, *, title: str = "") -> Figure:
     lower.set_ylabel("optical flow,\npx (no network)", fontsize=8)
     lower.set_ylim(0, 1.15 * max(float(timeline.flow_energy.max()), LEAST["flow"]))
     lower.set_xlabel("seconds", fontsize=8)
-    half = 0.5 / timeline.fps
+    half = timeline.durations() / 2
     number = dict(textcoords="offset points", ha="center", color=MARK, fontsize=9)
     for rank, interval in enumerate(timeline.intervals, 1):
         begin, apex, end = timeline.seconds[interval.frames]
         strong = rank <= MOMENTS
         for axis in (upper, lower):
-            axis.axvspan(begin - half, end + half, color=MARK, alpha=0.25 if strong else 0.08)
+            edges = begin - half[interval.onset], end + half[interval.offset]
+            axis.axvspan(*edges, color=MARK, alpha=0.25 if strong else 0.08)
         if strong:
             upper.plot(apex, interval.energy, "o", color=MARK, markersize=4)
             upper.annotate(str(rank), (apex, interval.energy), (0, 5), **number)

@@ -3,14 +3,14 @@
 import csv
 import dataclasses
 import itertools
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from micron_jax.errors import UserError
+from micron_jax.errors import UserError, naming
 from micron_jax.files import whole_folder
 from micron_jax.pretrained import MicronBert
 from micron_jax.spotting.timeline import Timeline, measure_timeline
@@ -96,11 +96,15 @@ def _write_clip(
     name, aspect = Path(source.clip.name).name, source.crop.aspect
     fps, faces, dropped = source.clip.fps or ASSUMED_FPS, source.crop.kind == "face", []
     frames = source.frames(dropped)
+    if source.clip.fps is None:
+        frames = _timed(frames, source.clip.stride)
     frames = bar(frames, total=source.clip.count, desc="comparing frames", unit=" frames")
-    timeline = measure_timeline(model, frames, fps=fps, kind=kind, faces=faces)
+    with naming(name):
+        timeline = measure_timeline(model, frames, fps=fps, kind=kind, faces=faces)
     timeline = dataclasses.replace(timeline, dropped=dropped)
     apex = moments(timeline)[0].apex
-    before = max(0, apex - timeline.delta)
+    # A clip's first frame has none before it.
+    before = int(timeline.before[apex] if timeline.before[apex] < apex else timeline.after[apex])
     shown = {before, *(n for moment in moments(timeline) for n in moment.frames)}
     crops = _write_video(source, timeline, shown, folder / "annotated.mp4", bar)
     _save(draw_timeline(timeline, title=name), folder / "timeline.png")
@@ -109,10 +113,19 @@ def _write_clip(
     title = f"{name}: {timeline.seconds[apex]:.2f} s against {timeline.seconds[before]:.2f} s"
     _save(draw_pair(view, title=title, aspect=aspect), folder / "top_moment.png")
     _write_tables(timeline, folder)
-    fields = ("fps", "delta", "kind", "numbers", "seconds", "flow", "energy", "flow_energy")
+    fields = ("fps", "delta", "kind", "numbers", "seconds", "before", "after")
+    fields += ("flow", "energy", "flow_energy")
     arrays = {field: getattr(timeline, field) for field in fields}
     np.savez_compressed(folder / "timeline.npz", heat=timeline.maps, **arrays)
     return timeline
+
+
+def _timed(frames: Iterable, stride: int) -> Iterator[tuple[int, float, np.ndarray]]:
+    """Yields the same with the seconds that the numbers make at `ASSUMED_FPS`."""
+    first = None
+    for number, _, crop in frames:
+        first = number if first is None else first
+        yield number, (number - first) / stride / ASSUMED_FPS, crop
 
 
 def _write_video(
@@ -133,10 +146,10 @@ def _write_tables(timeline: Timeline, folder: Path) -> None:
     columns = timeline.numbers, timeline.seconds, timeline.energy, timeline.flow_energy
     rows = [(n, f"{s:.4f}", f"{e:.6g}", f"{f:.4f}") for n, s, e, f in zip(*columns, strict=True)]
     _write_csv(folder / "energy.csv", ("frame", "seconds", "energy", "flow_px"), rows)
-    rows = []
+    rows, durations = [], timeline.durations()
     for rank, interval in enumerate(timeline.intervals, 1):
         seconds = timeline.seconds[interval.frames]
-        duration = seconds[2] - seconds[0] + 1 / timeline.fps
+        duration = seconds[2] - seconds[0] + durations[interval.offset]
         times = [f"{second:.4f}" for second in (*seconds, duration)]
         size = f"{interval.energy:.6g}", f"{interval.strength:.2f}"
         rows.append((rank, *timeline.numbers[interval.frames], *times, *size, interval.part))

@@ -56,7 +56,8 @@ class AnnotatedVideo(contextlib.AbstractContextManager):
         self._film.__exit__(*error)
 
     def _x(self, index: int) -> int:
-        return 8 + round(index / max(1, len(self._timeline.energy) - 1) * (self._width - 17))
+        seconds = self._timeline.seconds - self._timeline.seconds[0]
+        return 8 + round(float(seconds[index] / max(seconds[-1], 1e-9)) * (self._width - 17))
 
     def _draw_curve(self) -> np.ndarray:
         curve = np.zeros((CURVE, self._width, 3), np.uint8)

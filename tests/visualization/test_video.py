@@ -19,6 +19,8 @@ def timeline():
         kind="cosine",
         numbers=np.arange(24),
         seconds=np.arange(24) / 30,
+        before=np.maximum(0, np.arange(24) - 8),
+        after=np.minimum(23, np.arange(24) + 8),
         maps=energy[:, None, None] * np.eye(4, dtype=np.float32),
         flow=np.zeros((24, 4, 4), np.float32),
         energy=energy,
