@@ -27,7 +27,7 @@ from micron_jax.files import scratch_folder
 CONFIG, ARRAYS = "config.json", "model.safetensors"
 SETTINGS = "micron_jax"  # the only metadata entry: the order of several would not be fixed
 _ENTRIES = {"format", "model", "info", checksums.ENTRY}  # of a description
-_LONGEST = 2**24  # bytes of a config.json
+_LONGEST = 2**23  # bytes of a config.json
 _OF_OTHERS = (  # endings of files that are not written here, and are no names of folders
     ".npz", ".npy", ".onnx", ".h5", ".hdf5", ".pkl", ".pickle", ".tar", ".gz", ".zip", ".json",
     ".md", ".msgpack", ".gguf", ".tflite", ".orbax", ".txt",
@@ -157,7 +157,7 @@ def _read(file: TensorFile, described_in: Path, settings: str) -> Weights:
     if alone and (unknown := [entry for entry in described if entry not in _ENTRIES]):
         raise UserError(f"{file.path}: {unknown[0]!r} in its settings is unknown; convert again")
     with naming(described_in):
-        shapes = shapes_among(config, file.shapes)
+        shapes = shapes_among(config, file.shapes, whole=checksums.ENTRY not in described)
     asker = "its own description" if alone else f"its {described_in.name}"
     check_shapes(file.path, file.shapes, shapes, asker=asker, mend="convert again")
     arrays = file.arrays()

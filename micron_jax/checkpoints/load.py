@@ -12,11 +12,12 @@ from micron_jax.checkpoints.tensor_file import is_tensor_file
 from micron_jax.checkpoints.weights import (
     Weights,
     check_finite,
+    check_motion,
     check_shapes,
     read_config,
     shapes_of,
 )
-from micron_jax.errors import UserError
+from micron_jax.errors import UserError, naming
 from micron_jax.training.checkpoint import Checkpoints, read_weights
 from micron_jax.training.workdir import CONFIG_FILE
 
@@ -88,6 +89,9 @@ def _read_workdir(workdir: Path) -> Weights:
     arrays = flatten_dict(tree, sep="/")
     mend = "of another version of micron_jax, or damaged"
     where, asker = f"{workdir}, step {step}", f"its {CONFIG_FILE}"
-    check_shapes(where, arrays, shapes_of(config), asker=asker, mend=mend)
+    with naming(path):
+        check_motion(config, arrays)
+        shapes = shapes_of(config)
+    check_shapes(where, arrays, shapes, asker=asker, mend=mend)
     check_finite(where, arrays)
     return Weights.from_flat(config, arrays, info)

@@ -23,6 +23,7 @@ from micron_jax.checkpoints.tensor_file import is_tensor_file, open_tensors
 from micron_jax.checkpoints.weights import (
     Weights,
     check_finite,
+    check_motion,
     check_shapes,
     read_config,
     read_description,
@@ -163,15 +164,18 @@ def _own_arrays(path: Path, config: ModelConfig, state: State, beside: Mapping) 
     Raises:
       UserError: an array is missing, unknown, no tensor, of another shape or not finite.
     """
-    names = {p: p if p in beside else _name_or_path(p) for p in shapes_of(config, aux_cls=True)}
+    with naming(path):
+        check_motion(config, beside)
+        paths = shapes_of(config, aux_cls=True)
+    names = {p: p if p in beside else _name_or_path(p) for p in paths}
     given = state.arrays | {name: value for name, value in beside.items() if isinstance(name, str)}
     if config.dma_tied:  # see `state_dict`
         given = {name: value for name, value in given.items() if not name.startswith("att.to_k.")}
-    shapes = shapes_among(config, [p for p, name in names.items() if name in given])
+    given, sentences = _without_classifier(given, config.width)
+    shapes = shapes_among(config, {p: given[n] for p, n in names.items() if n in given})
     ours = {path: shape for path, shape in shapes.items() if names[path] == path}
     theirs = {path: shape for path, shape in shapes.items() if path not in ours}
     wanted = ours | jax.eval_shape(release_arrays, theirs)
-    given, sentences = _without_classifier(given, wanted)
     for name, value in given.items():
         if name in wanted and not isinstance(value, np.ndarray):
             mend = "save the state_dict() of the plain, gathered model"
@@ -204,16 +208,15 @@ def _read_as(dtype: np.dtype) -> np.dtype:
     return np.dtype(np.float32) if dtype.kind in "fV" else dtype  # V: bfloat16
 
 
-def _without_classifier(given: dict, wanted: Mapping) -> tuple[dict, list[str]]:
+def _without_classifier(given: dict, width: int) -> tuple[dict, list[str]]:
     """The arrays without an `fc` that is a classifier of others, and a sentence about it.
 
     The release's own `fc` has one output.
     """
-    fc = [name for name in given if name.startswith("fc.")]
-    fits = all(name in wanted and np.shape(given[name]) == wanted[name].shape for name in fc)
-    if not fc or fits:
+    fc = {name: np.shape(value) for name, value in given.items() if name.startswith("fc.")}
+    if fc in ({}, {"fc.weight": (1, width), "fc.bias": (1,)}):
         return given, []
-    sentence = f"left out a classifier that the release has not: {some(fc)}"
+    sentence = f"left out a classifier that the release has not: {some(list(fc))}"
     return {name: value for name, value in given.items() if name not in fc}, [sentence]
 
 

@@ -108,7 +108,9 @@ def _heads(fields: dict, args: dict, given: dict, *, has_decoder: bool) -> tuple
         stated = args.get(name)
         if name in given:
             heads[field] = given[name]
-            if stated not in (None, given[name]):
+            if named and given[name] != small[field]:
+                sentences.append(f"{name}={given[name]} is taken; {RELEASE_MODEL} has 4")
+            elif stated not in (None, given[name]):
                 sentences.append(f"{name}={given[name]} is taken, though its args say {stated!r}")
         elif named:
             heads[field] = small[field]
@@ -125,15 +127,13 @@ def _heads(fields: dict, args: dict, given: dict, *, has_decoder: bool) -> tuple
             heads[field] = small[field]
         else:
             part = "decoder" if field == "decoder_heads" else "encoder"
-            width, depth = (fields[k if part == "encoder" else f"{part}_{k}"] for k in _SHAPE)
+            prefix = "decoder_" if part == "decoder" else ""
             raise UserError(
-                f"its {part}, of width {width} and depth {depth}, is not the release's, and "
-                f"nothing in it says {name}, which no shape tells: give {name}"
+                f"its {part}, of width {fields[f'{prefix}width']} and depth "
+                f"{fields[f'{prefix}depth']}, is not the release's, and nothing in it says {name}, "
+                f"which no shape tells: give {name}"
             )
     return heads, sentences
-
-
-_SHAPE = ("width", "depth")
 
 
 def _named(args: dict) -> Any:
@@ -143,17 +143,21 @@ def _named(args: dict) -> Any:
 
 def _diagonal(args: dict, given: dict) -> tuple[bool, list[str]]:
     """`diag_att`, and a sentence where nobody states it."""
+    stated = args.get("diag_att")
+    if isinstance(stated, str):
+        stated = {"true": True, "1": True, "false": False, "0": False}.get(stated.lower(), stated)
     if "diag_att" in given:
-        stated = args.get("diag_att")
-        differs = isinstance(stated, bool) and stated != given["diag_att"]
-        sentence = f"diag_att={given['diag_att']} is taken, though its args say {stated!r}"
-        return bool(given["diag_att"]), [sentence] if differs else []
-    if isinstance(args.get("diag_att"), bool | int):
-        return bool(args["diag_att"]), []
-    return False, [
-        "nothing in it says diag_att; False is taken, as in the released checkpoint (the encoder's "
-        "features do not depend on it)"
-    ]
+        chosen = bool(given["diag_att"])
+        agrees = stated is None or stated == chosen
+        return chosen, [] if agrees else [f"diag_att={chosen} is taken, though its args differ"]
+    if stated is None:
+        return False, [
+            "nothing in it says diag_att; False is taken, as in the released checkpoint (the "
+            "encoder's features do not depend on it)"
+        ]
+    if not isinstance(stated, bool | int):
+        raise UserError(f"its args say diag_att={stated!r}, neither True nor False: give diag_att")
+    return bool(stated), []
 
 
 def is_release_size(config: ModelConfig) -> bool:

@@ -27,7 +27,7 @@ _PARTS = ("backbone.", "att.", "decoder_", "student.", "teacher.", "dino_loss_fn
 _AVERAGES = ("ema", "average", "avg", "shadow", "swa", "momentum", "target", "teacher")
 _ARGS = ("args", "hyper_parameters", "hparams", "config", "cfg", "opt", "options", "model", "net")
 _NEEDED = ("model_name", "arch", "diag_att", "num_heads", "decoder_num_heads")
-_DEPTH = 4  # of dictionaries in dictionaries that are looked through
+_DEPTH, _MOST_VALUES = 4, 20_000  # of dictionaries in dictionaries that are looked through
 
 
 class State(NamedTuple):
@@ -58,7 +58,7 @@ def find_state(checkpoint: Any, choice: str | None = None) -> State:
       UserError: there is none, or there are several; the message lacks the file's name.
     """
     places: dict[str, State] = {}
-    _find(checkpoint, "", places, set(), _DEPTH)
+    _find(checkpoint, "", places, [_MOST_VALUES], _DEPTH)
     if not places:
         raise UserError(
             f"lacks {_ANCHOR}, under whatever name, so it is not a checkpoint of Micron-BERT"
@@ -76,9 +76,11 @@ def _without_lone_teacher(state: State) -> State:
     dino = ("student.", "teacher.", "dino_loss_fn.")
     if any(name.startswith("student.head.") for name in state.arrays):
         return state
-    outside = [name for name in state.arrays if name.startswith(dino)]
-    arrays = {name: value for name, value in state.arrays.items() if name not in outside}
-    return state._replace(arrays=arrays, outside=state.outside + outside)
+    arrays = {name: x for name, x in state.arrays.items() if not name.startswith(dino)}
+    if len(arrays) == len(state.arrays):
+        return state
+    notice = "left out a teacher, as there is no head of the student (student.head) beside it"
+    return state._replace(arrays=arrays, notices=[*state.notices, notice])
 
 
 def args_in(checkpoint: Any) -> dict:
@@ -114,11 +116,14 @@ def bare(name: str) -> str:
     return name
 
 
-def _find(value: Any, path: str, places: dict, visited: set[int], depth: int) -> None:
-    """Adds the networks in a value, and in what it holds, to `places`."""
-    if id(value) in visited:
+def _find(value: Any, path: str, places: dict, left: list[int], depth: int) -> None:
+    """Adds the networks in a value, and in what it holds, to `places`.
+
+    `left`: how many dictionaries may still be looked through.
+    """
+    left[0] -= 1
+    if left[0] < 0:
         return
-    visited.add(id(value))
     module, settings = _of_module(value)
     fields = {n: x for n, x in (module or fields_of(value)).items() if isinstance(n, str)}
     names: dict[str, Any] = {}
@@ -130,7 +135,7 @@ def _find(value: Any, path: str, places: dict, visited: set[int], depth: int) ->
         places[place] = _split(names, root, settings, is_backbone=is_backbone)
     for name, entry in fields.items() if depth and not module else ():
         if fields_of(entry):
-            _find(entry, f"{path}/{name}".lstrip("/"), places, visited, depth - 1)
+            _find(entry, f"{path}/{name}".lstrip("/"), places, left, depth - 1)
 
 
 def _roots(names: Mapping) -> dict[str, bool]:
@@ -138,8 +143,10 @@ def _roots(names: Mapping) -> dict[str, bool]:
     anchors = [n.removesuffix(_ANCHOR) for n in names if f".{n}".endswith(f".{_ANCHOR}")]
     roots = {a.removesuffix("backbone."): False for a in anchors if a.endswith("backbone.")}
     alone = {a: True for a in anchors if not a.endswith("backbone.")}
+    own = ("att.", "decoder_", "student.", "dino_loss_fn.")  # of a whole network
+    halves = [r for r in roots if not any(n.startswith(tuple(r + o for o in own)) for n in names)]
     for part, other in (("student.", "teacher."), ("teacher.", "student.")):
-        for root in [root for root in roots if f".{root}".endswith(f".{part}")]:
+        for root in [root for root in halves if f".{root}".endswith(f".{part}")]:
             whole = root.removesuffix(part)
             if part == "student." or whole in roots or f"{whole}{other}" in roots:
                 del roots[root]  # a part of the network

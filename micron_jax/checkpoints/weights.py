@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
@@ -13,23 +13,24 @@ from micron_jax.checkpoints.origin import public
 from micron_jax.checks import require
 from micron_jax.config import build, check_fields
 from micron_jax.errors import UserError, naming
+from micron_jax.models.band import feature_count
 from micron_jax.models.config import ModelConfig
 from micron_jax.training.state import init_params
 
 FORMAT = "micron_jax 1"
 
-# No network is meant to be larger: a file that asks for more would only fill the memory. Of a list
-# each number, and their count where it is less.
+# No network is meant to be larger: a file that asks for more would only fill the memory.
+_MOST_PARTS = 64  # of a list
 _MOST = dict(
     img_size=2**14, patch_size=2**10, width=2**15, depth=1000, heads=2**12, mlp_ratio=2**7,
     decoder_width=2**15, decoder_depth=1000, decoder_heads=2**12, projection_dim=2**20,
-    projection_hidden=2**16, projection_bottleneck=2**16, band=64, band_window=2**10,
+    projection_hidden=2**16, projection_bottleneck=2**16, band=64, band_window=2**7,
     band_width=2**14, band_heads=2**12, band_spreads=64, motion_width=2**14, motion_window=2**10,
     motion_reach=64,
 )  # fmt: skip
 _OF_A_MACHINE = ("attention", "blocks", "remat")
 _OPTIONAL = (  # parts that a checkpoint may lack, each as a whole
-    "params/dma/", "params/decoder/", "params/head/", "params/aux_cls/", "teacher/", "center",
+    "params/decoder/", "params/aux_cls/", "params/dma/", "params/head/", "teacher/", "center",
 )  # fmt: skip
 
 
@@ -113,24 +114,36 @@ def read_config(settings: dict, *, section: str) -> ModelConfig:
       UserError: the settings describe no network, or one larger than any that is meant.
     """
     check_fields(ModelConfig, settings, section=section)
+    for name, value in settings.items():
+        if isinstance(value, list | tuple) and len(value) > _MOST_PARTS:
+            raise UserError(f"{section}.{name} has {len(value):,} parts, more than any network")
     own = {name: value for name, value in settings.items() if name not in _OF_A_MACHINE}
-    config = build(ModelConfig, own, section=section)
+    try:
+        config = build(ModelConfig, own, section=section)
+    except OverflowError as error:
+        raise UserError(f"{section}: {error}") from error
     for field, most in _MOST.items():
         value = getattr(config, field)
-        values = [len(value), *value] if isinstance(value, tuple) else [value]
-        valid = all(0 <= part <= most for part in values)  # NaN is not
+        parts = value if isinstance(value, tuple) else [value]
+        valid = all(0 <= part <= most for part in parts)  # NaN is not
         require(valid, section, config, field, f"must lie in 0..{most}, as no network is larger")
-    require(config.mlp_ratio * config.width >= 1, section, config, "mlp_ratio", "is too small")
     return config
 
 
 @functools.cache
 def shapes_of(config: ModelConfig, *, decoder: bool = True, aux_cls: bool = False) -> dict:
-    """Paths as in `Weights.flat` -> `ShapeDtypeStruct`, of all arrays of this model, sorted."""
+    """Paths as in `Weights.flat` -> `ShapeDtypeStruct`, of all arrays of this model, sorted.
+
+    Raises:
+      UserError: its settings contradict each other.
+    """
     # Of a small network, for blocks are alike and a large table of positions takes long to make.
     least = {f: min(getattr(config, f), 1) for f in ("depth", "decoder_depth")}
     small = dataclasses.replace(config, img_size=2 * config.patch_size, **least)
-    params = jax.eval_shape(functools.partial(init_params, small), jax.random.key(0))
+    try:
+        params = jax.eval_shape(functools.partial(init_params, small), jax.random.key(0))
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise UserError(f"describes no possible network ({error})") from error
     tree = {"params": {part: v for part, v in params.items() if decoder or part != "decoder"}}
     if aux_cls:
         kernel = jax.ShapeDtypeStruct((config.width, 1), np.float32)
@@ -152,15 +165,44 @@ def shapes_of(config: ModelConfig, *, decoder: bool = True, aux_cls: bool = Fals
     return dict(sorted(shapes.items()))
 
 
-def shapes_among(config: ModelConfig, paths: Collection[str]) -> dict:
-    """`shapes_of` the parts that a file with arrays of these paths has.
+def shapes_among(config: ModelConfig, given: Mapping, *, whole: bool = False) -> dict:
+    """`shapes_of` the parts that a file has, and of those that every network has.
 
-    The encoder is always one of them, and the motion branch where the config has one.
+    Args:
+      given: path -> array of the file, or its shape.
+      whole: as of earlier versions, which wrote no network without micro-attention, nor without the
+        teacher of its projection head.
+
+    Raises:
+      UserError: the file has another motion branch than the config, or none.
     """
+    check_motion(config, given)
     shapes = shapes_of(config, aux_cls=True)
-    present = [part for part in _OPTIONAL if any(path.startswith(part) for path in paths)]
-    absent = tuple(part for part in _OPTIONAL if part not in present)
+    optional = _OPTIONAL[:2] if whole else _OPTIONAL
+    absent = tuple(part for part in optional if not any(p.startswith(part) for p in given))
     return {path: shape for path, shape in shapes.items() if not path.startswith(absent)}
+
+
+def check_motion(config: ModelConfig, given: Mapping) -> None:
+    """Checks that a file has the motion branch of a config, if there is one.
+
+    It comes before `shapes_of`, which makes the network, and takes long for one of many distances.
+
+    Args:
+      given: see `shapes_among`.
+
+    Raises:
+      UserError: it has another, or none.
+    """
+    embed = np.shape(given.get("params/motion/embed/kernel", 0))
+    layers = sum(p.startswith("params/motion/conv_") and p.endswith("/kernel") for p in given)
+    own = embed[:1] == (feature_count(config),) and layers == len(config.motion_reach)
+    if config.band and not own:
+        raise UserError(
+            f"band={config.band}, band_heads={config.band_heads}, band_spreads="
+            f"{config.band_spreads}, motion_reach={config.motion_reach}: the file holds another "
+            "motion branch, or none"
+        )
 
 
 def check_shapes(

@@ -201,6 +201,13 @@ class BandMatch(nn.Module):
         return features, displacement
 
 
+def feature_count(config: ModelConfig) -> int:
+    """The number of a patch's features that `BandMatch` returns."""
+    rings = len(config.band)
+    of_shifts = 4 * 4 * rings + 1  # four kinds for four ways a ring, and the distance in place
+    return of_shifts * config.band_heads + 8 * rings * len(config.band_spreads)
+
+
 def _first_metric(_, width: int, heads: int):
     """Each head weighs one range of the cosines, from coarse to fine, and the others faintly."""
     own = np.arange(width)[:, None] * heads // width == np.arange(heads)

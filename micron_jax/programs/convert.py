@@ -94,6 +94,7 @@ def _with_option(message: str) -> str:
     for setting, option in (
         ("give decoder_num_heads", "--decoder-heads N"),
         ("give num_heads", "--heads N"),
+        ("give diag_att", "--diag-att or --no-diag-att"),
         ("choose one by state", "--state PLACE"),
     ):
         if message.endswith(setting):
