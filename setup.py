@@ -41,7 +41,7 @@ setup(
         "matplotlib>=3.9",
         "ml-collections>=1.0",
         "numpy>=2.0",
-        "opencv-python-headless>=4.10,<5",
+        "opencv-python-headless>=4.13,<5",  # earlier ones ignore the rotation of a WebP
         "openpyxl>=3.1",
         "optax>=0.2.5",
         "orbax-checkpoint>=0.11.30",

@@ -40,14 +40,14 @@ def walk(root: Path) -> Tree:
     """Walks a folder once; follows links, passes over hidden entries and CAS(ME)3's depth maps.
 
     Raises:
-      UserError: `root` is missing or no folder.
+      UserError: `root` is missing or no folder, or a folder below it cannot be opened.
     """
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
         raise UserError(f"{root} {what}; source must name the folder as you unpacked it")
     tree = Tree(root.resolve(), [], defaultdict(list))
     visited = set()
-    for name, below, files in os.walk(tree.root, followlinks=True):
+    for name, below, files in os.walk(tree.root, onerror=_refuse, followlinks=True):
         real = os.path.realpath(name)
         if real in visited:  # a link to a folder above or beside
             below.clear()
@@ -60,6 +60,10 @@ def walk(root: Path) -> Tree:
         tree.folders[canonical(folder.name)].append((folder, pictures))
     tree.workbooks.sort()
     return tree
+
+
+def _refuse(error: OSError) -> None:
+    raise UserError(f"{error.filename}: cannot be opened ({error.strerror})") from error
 
 
 def find_sheet(

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from micron_jax.errors import UserError
+from micron_jax.errors import UserError, printable
 from micron_jax.faces import landmarks as faces
 from micron_jax.faces.crop import warp
 from micron_jax.video import image_files
@@ -62,13 +62,15 @@ def find_people(folder: Path) -> tuple[list[Person], list[dict]]:
         try:
             image = image_files.decode_jpeg((folder / picture).read_bytes())
         except (image_files.Unreadable, OSError) as error:
-            left_out.append({"face": picture, "reason": str(getattr(error, "strerror", error))})
+            left_out.append(
+                {"face": printable(picture), "reason": str(getattr(error, "strerror", error))}
+            )
             continue
         detections = next((some for detect in detectors if len(some := detect(image))), ())
         if not len(detections):
-            left_out.append({"face": picture, "reason": "no face"})
+            left_out.append({"face": printable(picture), "reason": "no face"})
         for number, landmarks in enumerate(detections, 1):
-            name = picture if number == 1 else f"{picture}#{number}"
+            name = printable(picture if number == 1 else f"{picture}#{number}")
             reason = unfit(landmarks, image.shape[:2])
             if reason is None:
                 signature = _signature(image, landmarks)
@@ -86,7 +88,7 @@ def find_people(folder: Path) -> tuple[list[Person], list[dict]]:
             f"{folder}: no usable face in {len(pictures)} pictures ({why}); "
             "front views, with the pupils 30 px apart or more, are needed"
         )
-    return people, left_out + unread
+    return people, unread + left_out
 
 
 def unfit(landmarks: np.ndarray, shape: tuple[int, int]) -> str | None:

@@ -18,7 +18,7 @@ from micron_jax.video.image_header import NOT_AN_IMAGE, count_pictures, tiff_pag
 
 SUFFIXES = (".apng", ".avif", ".gif", ".png", ".tif", ".tiff", ".webp")
 TIFF = (".tif", ".tiff")
-UNTIMED = 0.1  # seconds that browsers show a picture of a GIF that tells no time
+UNTIMED = 100  # milliseconds that browsers show a picture of a GIF that tells no time
 DAMAGE = (cv2.error, *NOT_AN_IMAGE, Image.DecompressionBombError)
 
 Pictures = Iterator[tuple[int, float | None, np.ndarray | Unreadable]]
@@ -80,14 +80,14 @@ def _read_frames(path: Path) -> Pictures:
 
 def _seconds(path: Path) -> Iterator[tuple[int, float, Image.Image]]:
     """Yields (number, seconds, image, not decoded yet) of an animation."""
-    seconds = 0.0
+    milliseconds = 0
     with Image.open(path) as image:
         first = 1 if getattr(image, "default_image", False) else 0  # shown where nothing moves
         for number in range(first, image.n_frames):
             image.seek(number)
             image.load()
-            yield number - first, seconds, image
-            seconds += image.info.get("duration", 0) / 1000 or UNTIMED
+            yield number - first, milliseconds / 1000, image
+            milliseconds += image.info.get("duration", 0) or UNTIMED
 
 
 def _read_pages(path: Path) -> Pictures:

@@ -3,8 +3,8 @@
 import os
 
 VIDEOS = (
-    *(".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".m1v", ".m2t", ".m2ts"),
-    *(".m2v", ".m4v", ".mkv", ".mod", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf"),
+    *(".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".m2t", ".m2ts"),
+    *(".m4v", ".mkv", ".mod", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf"),
     *(".nut", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".tod", ".ts", ".vob", ".webm", ".wmv"),
     *(".wtv", ".y4m"),
 )
@@ -44,7 +44,7 @@ _UNREAD = {
         f"pictures of this kind are not read: {_CONVERT}",
     ),
     **dict.fromkeys(
-        (".264", ".265", ".h264", ".h265", ".hevc", ".ivf", ".mjpeg", ".mjpg", ".yuv"),
+        (".264", ".265", ".h264", ".h265", ".hevc", ".m1v", ".m2v", ".mjpeg", ".mjpg", ".yuv"),
         "streams without times: put them into MP4 (ffmpeg -framerate N -i FILE -c copy FILE.mp4)",
     ),
     **dict.fromkeys(

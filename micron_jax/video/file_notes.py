@@ -12,6 +12,7 @@ class FileNotes:
     """Counts files by the reason why they are not read; memory does not grow with their number."""
 
     def __init__(self):
+        self.folder = ""  # of a search among several; it stands before the names
         self._files, self._examples, self._companions = Counter(), {}, Counter()
 
     def add(self, reason: str, name: str, files: int = 1) -> None:
@@ -21,7 +22,7 @@ class FileNotes:
         self._files[reason] += files
         examples = self._examples.setdefault(reason, [])
         if len(examples) < EXAMPLES:
-            examples.append(name)
+            examples.append(os.path.join(self.folder, name))
 
     def add_companion(self, name: str) -> None:
         """Counts a file that stands beside clips and is none."""

@@ -17,12 +17,17 @@ class FolderFile(NamedTuple):
     size: int
 
 
-def shown(path: Path, root: Path) -> str:
-    """Returns a path below `root` as text that can be stored, with forward slashes.
+def storable(path: str | Path) -> str:
+    """Returns a path as text that can be stored and drawn.
 
     A name that is no UTF-8, as of an old archive, gets backslashes.
     """
-    return os.fsencode(path.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def shown(path: Path, root: Path) -> str:
+    """Returns a path below `root` as `storable` text, with forward slashes."""
+    return storable(path.relative_to(root).as_posix())
 
 
 def walk(root: Path, notes: FileNotes) -> Iterator[tuple[Path, list[FolderFile]]]:

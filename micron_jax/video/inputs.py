@@ -12,6 +12,7 @@ from micron_jax.video.animation import is_animation
 from micron_jax.video.clip_files import ClipFiles, find_clips
 from micron_jax.video.file_kinds import VIDEOS, reason_against, reason_against_content
 from micron_jax.video.file_notes import FileNotes
+from micron_jax.video.folder_walk import storable
 from micron_jax.video.image_files import IMAGES, Unreadable, read_image
 from micron_jax.video.image_folder import image_names, list_frames
 from micron_jax.video.reader import Frames, rate_and_length, read_frames
@@ -60,16 +61,17 @@ def find_inputs(
     Raises:
       UserError: a path is missing or of no kind we know, a folder holds none, one is given twice.
     """
-    clips = []
+    clips, notes = [], FileNotes() if notes is None else notes
     for path in map(Path, paths):
         suffix = path.suffix.lower()
         if path.is_dir():
+            notes.folder = storable(path)
             for files in find_clips(path, notes, ordered=not stills):
                 if stills and files.path.is_dir():
                     clips += [_still(files.path / name) for name in image_names(files.path)]
                 else:
                     name = path if files.name == "." else path / files.name
-                    clips.append(open_clip(files, str(name), fps))
+                    clips.append(open_clip(files, storable(name), fps))
         elif not path.exists():
             raise UserError(f"{path}: no such file or folder")
         elif suffix in IMAGES and not is_animation(path):
@@ -78,7 +80,7 @@ def find_inputs(
             if reason := reason_against_content(str(path)):
                 raise UserError(f"{path}: {reason}")
             files = ClipFiles(path.name, path, 1, path.stat().st_size)
-            clips.append(open_clip(files, str(path), fps))
+            clips.append(open_clip(files, storable(path), fps))
         else:
             suffixes = " ".join(VIDEOS + IMAGES)
             reason = f" ({reason_against(path.name)})"
@@ -120,4 +122,4 @@ def open_clip(files: ClipFiles, name: str, fps: float | None = None) -> InputCli
 
 def _still(path: Path) -> InputClip:
     size = str(path.stat().st_size)
-    return InputClip(str(path), None, 1, size, lambda: iter([(0, None, read_image(path))]))
+    return InputClip(storable(path), None, 1, size, lambda: iter([(0, None, read_image(path))]))

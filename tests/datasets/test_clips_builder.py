@@ -1,5 +1,6 @@
 """Builders of all benchmarks: bad input, questions, strictness, whole or not at all."""
 
+import os
 import shutil
 import sys
 
@@ -104,6 +105,19 @@ def test_a_column_that_occurs_twice_is_named(root, data):
     rows = [[*row, 5] for row in trees.CASME2_ROWS]
     trees.write_sheet(path, [*trees.CASME2_HEADER, "apexframe"], rows)
     refusal_of([path.name, "two columns 'ApexFrame'"], root, data)
+
+
+def test_a_folder_that_cannot_be_opened_is_named(root, data, monkeypatch):
+    trees.write_casme2(root)
+    scan = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("EP02_01f"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    refusal_of("EP02_01f: cannot be opened (Permission denied)", root, data)
 
 
 def test_linked_folders_are_followed(root, data, tmp_path):

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from helpers import drawn
@@ -31,9 +33,9 @@ def test_every_face_is_a_person_and_copies_are_left_out(tmp_path):
         ("b.png#3", "b.png"),
     ]
     assert left_out == [
+        {"face": ".hidden.png", "reason": "hidden files: 1"},
         {"face": "broken.jpg", "reason": "not a whole image"},
         {"face": "copy.png", "reason": "the same picture as a.jpg"},
-        {"face": ".hidden.png", "reason": "hidden files: 1"},
     ]
 
 
@@ -97,3 +99,29 @@ def test_the_sample_stills_show_ten_people(tmp_path, monkeypatch):
     persons, left_out = people.find_people(tmp_path)
     assert (len(persons), left_out) == (10, [])
     assert [person.picture for person in persons].count("multi_face.jpg") == 5
+
+
+def test_what_is_no_picture_is_told(tmp_path):
+    drawn.write(tmp_path / "a.png", 1)
+    for name in ("a.mp4", "b.mp4", "c.heic", "notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    with open(os.fsencode(tmp_path) + b"/\xc4.png", "wb") as file:
+        file.write(b"no picture")
+    persons, left_out = people.find_people(tmp_path)
+    assert [person.name for person in persons] == ["a.png"]
+    assert left_out == [
+        {"face": "a.mp4, b.mp4", "reason": "films, of which no picture is taken: 2"},
+        {
+            "face": "c.heic",
+            "reason": ".heic: HEIC pictures are not read: convert to JPEG or PNG: 1",
+        },
+        {"face": "\\udcc4.png", "reason": "not a whole image"},
+    ]
+
+
+def test_linked_folders_are_searched(tmp_path):
+    drawn.write(tmp_path / "far" / "a.png", 1)
+    (tmp_path / "near").mkdir()
+    (tmp_path / "near" / "link").symlink_to(tmp_path / "far")
+    persons, _ = people.find_people(tmp_path / "near")
+    assert [person.name for person in persons] == ["link/a.png"]

@@ -5,12 +5,13 @@ import os
 import cv2
 import numpy as np
 import pytest
-from helpers.films import gradient, write_image
+from helpers.films import gradient, only_clip, write_image, write_video
 
 from micron_jax.errors import UserError
 from micron_jax.video import folder_walk
 from micron_jax.video.clip_files import find_clips
-from micron_jax.video.file_notes import FileNotes
+from micron_jax.video.file_notes import MOST, OTHER, FileNotes
+from micron_jax.video.reader import read_frames
 
 PACKET = b"\x47" + bytes(187)  # of a transport stream
 
@@ -87,6 +88,28 @@ def test_many_files_are_counted_and_a_few_named(root):
 def test_films_of_many_kinds(root, name, head):
     (root / name).write_bytes(head)
     assert search(root) == (sorted([name, "clip"]), {})
+
+
+@pytest.mark.parametrize(
+    ("suffix", "container", "codec"),
+    [
+        (".3gp", "3gp", "mpeg4"),
+        (".MTS", "mpegts", "libx264"),
+        (".TOD", "mpegts", "mpeg2video"),
+        (".VOB", "vob", "mpeg2video"),
+        (".asf", "asf", "mpeg4"),
+        (".mxf", "mxf", "mpeg2video"),
+        (".ogv", "ogg", "libvpx"),
+        (".qt", "mov", "mpeg4"),
+        (".y4m", "yuv4mpegpipe", "wrapped_avframe"),
+    ],
+)
+def test_films_of_many_kinds_are_read(tmp_path, suffix, container, codec):
+    frames = [np.full((144, 176, 3), 20 * n, np.uint8) for n in range(8)]
+    write_video(tmp_path / f"a{suffix}", frames, codec=codec, container=container)
+    films = list(read_frames(only_clip(tmp_path)))
+    np.testing.assert_allclose([seconds for _, seconds, _ in films], np.arange(8) / 25, atol=1e-6)
+    np.testing.assert_allclose([frame.mean() for *_, frame in films], np.arange(8) * 20, atol=4)
 
 
 def test_linked_folders_are_searched_once(root, tmp_path):
@@ -177,3 +200,12 @@ def test_the_contact_sheet_of_crops_is_no_frame(tmp_path):
         (tmp_path / name).write_bytes(cv2.imencode(".png", np.zeros((8, 8), np.uint8))[1].tobytes())
     (clip,) = find_clips(tmp_path)
     assert clip.files == 1
+
+
+def test_reasons_are_bounded(tmp_path):
+    write_image(tmp_path / "1.png", gradient())
+    for number in range(MOST + 30):
+        (tmp_path / f"scan.x{number}").write_bytes(b"x")
+    notes = search(tmp_path)[1]
+    assert len(notes) == MOST + 1
+    assert notes[OTHER][0] == 30
