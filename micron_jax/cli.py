@@ -1,12 +1,13 @@
 """The command line `micron-jax COMMAND`, and the messages that it ends with."""
 
 import contextlib
+import errno
 import importlib
 import os
 import sys
 import warnings
 
-from micron_jax.errors import Notice, UserError
+from micron_jax.errors import Notice, UserError, printable
 
 PROGRAMS = {
     "pretrain": "learn from an unlabeled corpus, on one device or many",
@@ -42,8 +43,8 @@ def main(argv: list[str] | None = None) -> int:
       argv: words after `micron-jax`; None for those of this process.
 
     Returns:
-      The exit status: 0 done, 2 the user's input (one line on stderr), 141 a closed pipe. Other
-      exceptions pass.
+      The exit status: 0 done, 2 the user's input or a full disk (one line on stderr), 141 a closed
+      pipe. Other exceptions pass.
     """
     try:
         try:
@@ -60,6 +61,24 @@ def main(argv: list[str] | None = None) -> int:
             with contextlib.suppress(OSError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return 141
+    except OSError as error:
+        if (line := _disk_line(error)) is None:
+            raise
+        with contextlib.suppress(OSError):  # standard output itself may be on that disk
+            print(f"micron-jax: {line}", file=sys.stderr)
+        return 2
+
+
+def _disk_line(error: OSError) -> str | None:
+    """The line on an error of a full or read-only disk; None: the error is another."""
+    where = f"{printable(error.filename)}: " if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{where}{error.strerror}; make room, and start the same command again"
+    if error.errno == errno.EROFS:
+        return f"{where}{error.strerror}; name a place that can be written"
+    if "No usable temporary directory" in str(error):
+        return "no temporary folder can be written; set TMPDIR to one that can be, with room"
+    return None
 
 
 @contextlib.contextmanager

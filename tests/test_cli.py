@@ -149,3 +149,31 @@ def test_help_names_defaults_and_the_weights_that_come_along(name, monkeypatch):
                 assert text.startswith("micron-tiny (")
                 named = name in ("visualize", "extract", "app")
                 assert action.default == ("micron-tiny" if named else None)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(28, "No space left on device", "/disk/a.json"), "/disk/a.json: No space left on "),
+        (OSError(30, "Read-only file system"), "Read-only file system; name a place that can be"),
+        (FileNotFoundError(2, "No usable temporary directory found in ['/tmp']"), "set TMPDIR to"),
+    ],
+)
+def test_a_disk_that_is_full_is_one_line(monkeypatch, capsys, error, line):
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr("micron_jax.cli._run", fail)
+    assert main(["evaluate"]) == 2
+    [said] = capsys.readouterr().err.splitlines()
+    assert said.startswith("micron-jax: ")
+    assert line in said
+
+
+def test_other_errors_pass(monkeypatch):
+    def fail(_):
+        raise IsADirectoryError(21, "Is a directory", "x")
+
+    monkeypatch.setattr("micron_jax.cli._run", fail)
+    with pytest.raises(IsADirectoryError):
+        main(["evaluate"])

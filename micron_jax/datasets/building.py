@@ -54,7 +54,7 @@ def sole_builder(folder: Path) -> Iterator[None]:
 def refusal(error: Exception, data_dir: str | Path) -> Exception:
     """Returns the error to raise when a set cannot be written: a `UserError` if the disk is why."""
     number = getattr(error, "errno", None)
-    if number in FULL or "No space left" in str(error):
+    if number in FULL or any(text in str(error) for text in ("No space left", "Not enough disk")):
         return UserError(
             f"{data_dir}: no space left on its disk; make room and start the same command again"
         )

@@ -188,7 +188,14 @@ class Output:
 
 def _write_records(path: Path, arrays: dict[str, np.ndarray], before: int) -> None:
     scratch = path.with_suffix(".incomplete")
-    writer = array_record_module.ArrayRecordWriter(str(scratch), "group_size:1")
+    try:
+        _fill(array_record_module.ArrayRecordWriter(str(scratch), "group_size:1"), arrays, before)
+    except RuntimeError as error:  # of a full disk, too
+        raise OSError(str(error)) from error
+    os.replace(scratch, path)
+
+
+def _fill(writer, arrays: dict[str, np.ndarray], before: int) -> None:
     paired = {int(last): pair for pair, (_, last) in enumerate(arrays.get("dma_rows", ()))}
     for row in range(len(arrays["frame"])):
         record = {
@@ -202,4 +209,3 @@ def _write_records(path: Path, arrays: dict[str, np.ndarray], before: int) -> No
             }
         writer.write(safetensors.numpy.save(record))
     writer.close()
-    os.replace(scratch, path)
