@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,17 +32,18 @@ class FilmWriter(contextlib.AbstractContextManager):
         """
         self._path, self._scratch = path, path.with_name(f".{path.name}.{os.getpid()}")
         with contextlib.ExitStack() as stack:
-            file = stack.enter_context(open(self._scratch, "wb"))
+            file = stack.enter_context(open(self._scratch, "wb", buffering=0))
             stack.callback(self._scratch.unlink, missing_ok=True)
+            self._file = _File(file)
             # The index goes to the front in the end: for that, FFmpeg reads what was written.
             self._film = av.open(
-                SimpleNamespace(write=file.write, seek=file.seek, tell=file.tell),
+                SimpleNamespace(write=self._file.write, seek=self._file.seek, tell=self._file.tell),
                 "w",
                 "mp4",
                 options={"movflags": "faststart"},
                 io_open=lambda *_: io.FileIO(self._scratch),
             )
-            stack.enter_context(self._film)
+            stack.callback(self._close)
             self._stream = self._new_stream(width, height)
             self._stack = stack.pop_all()
         self._next, self._duration = None, TICKS // 30
@@ -66,9 +68,14 @@ class FilmWriter(contextlib.AbstractContextManager):
         with self._stack:
             if kind is None:
                 self._write_next()
-                self._film.mux(self._stream.encode(None))
-                self._film.close()
+                with self._file.checked():
+                    self._film.mux(self._stream.encode(None))
+                    self._film.close()
                 os.replace(self._scratch, self._path)
+
+    def _close(self) -> None:
+        with contextlib.suppress(av.FFmpegError):  # of a film that is not whole
+            self._film.close()
 
     def _new_stream(self, width: int, height: int) -> av.VideoStream:
         stream = self._film.add_stream("libx264", rate=30, options=QUALITY)
@@ -83,4 +90,45 @@ class FilmWriter(contextlib.AbstractContextManager):
     def _write_next(self) -> None:
         if self._next is not None:
             self._next.duration = self._duration
-            self._film.mux(self._stream.encode(self._next))
+            with self._file.checked():
+                self._film.mux(self._stream.encode(self._next))
+
+
+class _File:
+    """A file whose first error waits: PyAV prints the traceback of one that comes while it writes.
+
+    After an error it takes all that is written, and forgets it.
+    """
+
+    def __init__(self, file: io.FileIO):
+        self._file, self._error = file, None
+
+    @contextlib.contextmanager
+    def checked(self) -> Iterator[None]:
+        """Raises the error of the file, in the place of what FFmpeg makes of it."""
+        try:
+            yield
+        except av.FFmpegError:
+            if self._error:
+                raise self._error from None
+            raise
+        if self._error:
+            raise self._error
+
+    def write(self, data) -> int:
+        """Writes all of it."""
+        rest = memoryview(data)
+        while rest and not self._error:
+            try:
+                rest = rest[self._file.write(rest) :]
+            except OSError as error:
+                self._error = error
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Moves to a place."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Returns the place."""
+        return self._file.tell()

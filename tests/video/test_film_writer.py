@@ -4,6 +4,7 @@ import subprocess
 import numpy as np
 import pytest
 from helpers.films import decode_by_ffmpeg, gradient
+from helpers.small_disk import small_disk
 from imageio_ffmpeg import get_ffmpeg_exe as ffmpeg
 
 from micron_jax.video.film import read_film
@@ -45,3 +46,12 @@ def test_a_film_that_fails_leaves_what_was_there(tmp_path):
         write(path, [0.0, 0.1])
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("size", ["4k", "8k"])
+def test_a_full_disk_is_an_error_without_a_traceback(tmp_path, capfd, size):
+    with small_disk(tmp_path / "disk", size) as disk:
+        with pytest.raises(OSError, match="No space left on device"):
+            write(disk / "out.mp4", np.arange(10) / 25)
+        assert not [*disk.iterdir()]
+    assert "Traceback" not in capfd.readouterr().err
