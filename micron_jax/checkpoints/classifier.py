@@ -89,10 +89,9 @@ def read(folder: Path, model: ModelConfig) -> Classifier | None:
         config = build(ClassifierConfig, described["classifier"], section="classifier")
         pairs = build(Pairs, described["pairs"], section="pairs")
         classes, evidence = tuple(map(str, described["classes"])), dict(described["evidence"])
-        float(evidence["uf1"]), float(evidence["uar"]), str(evidence["protocol"])
-        recalls = [float(evidence["per_class"][name]["recall"]) for name in classes]
-        if not 2 <= len(recalls) <= MOST_CLASSES or pairs.size % model.patch_size:
-            raise ValueError(f"{len(recalls)} classes, pairs of {pairs.size} px")
+        _check_evidence(evidence, classes)
+        if not 2 <= len(classes) <= MOST_CLASSES or pairs.size % model.patch_size:
+            raise ValueError(f"{len(classes)} classes, pairs of {pairs.size} px")
         if not (1 <= pairs.size <= MOST_PIXELS and 0 <= config.hidden <= MOST_HIDDEN):
             raise ValueError(f"pairs of {pairs.size} px, {config.hidden} hidden channels")
         config.check_fits(model)
@@ -109,6 +108,18 @@ def read(folder: Path, model: ModelConfig) -> Classifier | None:
         reason = str(error).removeprefix(f"{path}: ")
         raise UserError(f"{path}: cannot be read ({reason}); fine-tune again") from None
     return Classifier(config, classes, pairs, unflatten_dict(arrays, sep="/"), evidence)
+
+
+def _check_evidence(evidence: Mapping, classes: tuple[str, ...]) -> None:
+    """Raises a `KeyError`, `TypeError` or `ValueError` unless all is there that a card tells."""
+    float(evidence["uf1"]), float(evidence["uar"]), int(evidence["subjects"])
+    str(evidence["protocol"]), str(evidence["split"])
+    for name in classes:
+        row = evidence["per_class"][name]
+        int(row["samples"]), float(row["f1"]), float(row["recall"]), float(row["precision"])
+    for metric in ("uf1", "uar") if evidence.get("intervals") else ():
+        low, high = evidence["intervals"][metric]
+        float(low), float(high)
 
 
 def _shapes(model: ModelConfig, config: ClassifierConfig, size: int, classes: int) -> dict:

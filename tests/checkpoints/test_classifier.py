@@ -5,28 +5,12 @@ import json
 import numpy as np
 import pytest
 import safetensors.numpy
+from helpers.kept_classifier import CLASSES, EVIDENCE, KEPT, WIDTH
 from helpers.tiny import PAPER
 
 from micron_jax.checkpoints import classifier
-from micron_jax.checkpoints.classifier import JSON, TENSORS, Classifier, Pairs
+from micron_jax.checkpoints.classifier import JSON, TENSORS
 from micron_jax.errors import UserError
-from micron_jax.models.classifier import ClassifierConfig
-
-CLASSES = ("calm", "not calm")
-WIDTH = 4 * 32
-ROW = {"samples": 3, "f1": 0.5, "recall": 0.5, "precision": 0.5}
-EVIDENCE = {"protocol": "mine", "uf1": 0.5, "uar": 0.5, "per_class": dict.fromkeys(CLASSES, ROW)}
-KEPT = Classifier(
-    ClassifierConfig(features="difference", pooling="grid", cells=2),
-    CLASSES,
-    Pairs(32, "face", True),
-    {
-        "head": {"classes": {"kernel": np.ones((WIDTH, 2), "f4"), "bias": np.zeros(2, "f4")}},
-        "mean": np.zeros(WIDTH, "f4"),
-        "deviation": np.ones(WIDTH, "f4"),
-    },
-    EVIDENCE,
-)
 
 
 @pytest.fixture
@@ -60,6 +44,8 @@ def tensors(folder, **values):
         (lambda f: (f / JSON).write_text("{"), "classifier.json: cannot be read"),
         (lambda f: change(f, format="x"), "classifier.json: cannot be read (format 'x'"),
         (lambda f: change(f, evidence={}), "cannot be read ('uf1'); fine-tune again"),
+        (lambda f: change(f, evidence=EVIDENCE | {"split": {}, "subjects": "all"}), "'all'"),
+        (lambda f: change(f, evidence=EVIDENCE | {"intervals": {"uf1": [0, 1]}}), "('uar')"),
         (lambda f: change(f, evidence=EVIDENCE | {"uf1": float("nan")}), "not JSON compliant"),
         (lambda f: change(f, classes=["calm"]), "cannot be read (1 classes"),
         (lambda f: change(f, classifier={"features": "motion"}), "no motion branch"),

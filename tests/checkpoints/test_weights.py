@@ -1,0 +1,141 @@
+"""Settings of files: hostile numbers end in one line, those of a machine are passed over."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+from flax.traverse_util import flatten_dict
+from helpers import tiny
+from helpers.drawn_weights import draw_weights
+
+import micron_jax
+from micron_jax.checkpoints import files, load, pth_writer, release, weights
+from micron_jax.checkpoints.weights import shapes_of
+from micron_jax.errors import UserError
+from micron_jax.models.band import feature_count
+from micron_jax.models.config import SIZES, ModelConfig
+from micron_jax.training.state import init_params
+
+WEIGHTS = draw_weights(tiny.OURS)
+HOSTILE = (
+    10**9, -1, 10**400, float("nan"), float("inf"), 1e308, -1e308, "x" * 10**6, None, [], [[]],
+    [10**9], [-1], [1] * 10**5, {"a": 1},
+)  # fmt: skip
+MACHINE = {"attention", "blocks", "remat", "dtype"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "folder"
+    files.save(WEIGHTS, path)
+    return path
+
+
+def describe(folder, **model):
+    """Writes the settings of an earlier version, without checksums."""
+    described = WEIGHTS.described()
+    described["model"] = described["model"] | model
+    (folder / "config.json").write_text(json.dumps(described))
+
+
+@pytest.mark.parametrize(
+    "field", [f.name for f in dataclasses.fields(ModelConfig) if f.name not in MACHINE]
+)
+def test_hostile_numbers_end_in_one_line(folder, field):
+    for value in HOSTILE:
+        if value == [] and field in ("band_spreads", "motion_reach"):
+            continue  # as many as none are possible, and not those of the file: see below
+        describe(folder, **{field: value})
+        with pytest.raises(UserError) as caught:
+            load.read(folder)
+        assert str(caught.value).isprintable()
+        assert len(str(caught.value)) < 4100
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"band": [1] * 64},
+        {"band_spreads": [1] * 64},
+        {"motion_reach": [1] * 64},
+        {"band_spreads": []},
+        {"motion_reach": []},
+    ],
+)
+def test_no_network_is_made_of_another_motion_branch(folder, change, monkeypatch):
+    """To make one of many distances takes long."""
+    describe(folder, **change)
+    monkeypatch.setattr(weights, "shapes_of", None)
+    with pytest.raises(UserError, match=r"config\.json: .* another motion branch, or none"):
+        load.read(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"band_width": 4096}, "config.json: describes no possible network"),
+        ({"motion_width": 2}, "has shape"),
+        ({"img_size": 16384}, "params/decoder/positions has shape"),
+        ({"depth": 1000, "decoder_depth": 1000}, "lacks params/decoder/block_1/attn/proj/bias"),
+        ({"mlp_ratio": 0.001}, "config.json: describes no possible network"),
+        ({"projection_dim": 8}, "lacks center"),
+    ],
+)
+def test_settings_of_another_network(folder, change, message):
+    describe(folder, **change)
+    with pytest.raises(UserError, match=message):
+        load.read(folder)
+
+
+def test_a_pth_of_ours_with_hostile_settings(tmp_path):
+    described = WEIGHTS.described()
+    for change in ({"band": [1] * 64}, {"depth": 10**9}, {"band": []}, {"mlp_ratio": float("nan")}):
+        checkpoint = {"model": release.state_dict(WEIGHTS)}
+        checkpoint["micron_jax"] = described | {"model": described["model"] | change}
+        (tmp_path / "x.pth").write_bytes(pth_writer.encode(checkpoint))
+        if change == {"band": []}:  # the rest of it is a network of its own
+            assert load.read(tmp_path / "x.pth").config.band == ()
+            continue
+        with pytest.raises(UserError, match=r"x\.pth: "):
+            load.read(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize(
+    "machine",
+    [
+        {"attention": "cudnn", "dtype": "bfloat16"},
+        {"attention": "cudnn"},
+        {"attention": "per_head", "blocks": "scanned", "remat": "blocks"},
+        {"attention": "of a later version"},
+    ],
+)
+def test_how_a_machine_computes_is_no_part_of_a_checkpoint(tmp_path, machine):
+    files.save(WEIGHTS, tmp_path / "folder")
+    describe(tmp_path / "folder", **machine)
+    read = load.read(tmp_path / "folder")
+    assert read.config == dataclasses.replace(tiny.OURS, dtype=machine.get("dtype", "float32"))
+    if machine == {"attention": "cudnn"}:
+        features = micron_jax.load(tmp_path / "folder").features(np.zeros((1, 32, 32, 3), np.uint8))
+        assert np.isfinite(features).all()
+
+
+@pytest.mark.parametrize(
+    "config", [tiny.RELEASE, tiny.PAPER, tiny.OURS, ModelConfig(**SIZES["small"])]
+)
+def test_shapes_are_those_of_the_network(config):
+    params = jax.eval_shape(lambda key: init_params(config, key), jax.random.key(0))
+    wanted = {f"params/{p}": x.shape for p, x in flatten_dict(params, sep="/").items()}
+    got = {p: x.shape for p, x in shapes_of(config).items() if p.startswith("params/")}
+    assert got == wanted
+    if config.band:
+        assert wanted["params/motion/embed/kernel"][0] == feature_count(config)
+
+
+def test_features_of_other_bands_are_counted():
+    for bands, spreads, heads in (((1,), (0,), 3), ((1, 2, 4), (0, 1), 6), ((1, 2, 3, 4), (), 1)):
+        config = dataclasses.replace(
+            tiny.OURS, band=bands, band_spreads=spreads, band_heads=heads, band_width=12
+        )
+        assert shapes_of(config)["params/motion/embed/kernel"].shape[0] == feature_count(config)
