@@ -37,7 +37,7 @@ FORMATS = (
 )
 MEGAPIXELS = 100  # of a frame: a small file can tell of a huge one
 LIMITS = {"max_pixels": str(MEGAPIXELS * 1_000_000)}
-# Decoders that notice damage also when they work on several frames at once.
+# Decoders that may work on several frames at once: told to stop at damage, they do.
 PARALLEL = {"av1", "h264", "hevc", "libdav1d", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4"}
 PARALLEL |= {"prores", "vp8", "vp9"}
 THREADS = min(8, os.cpu_count() or 1)  # of a film that is decoded
@@ -137,8 +137,10 @@ def _opened(path: Path, threads: int | None = None) -> Iterator[tuple]:
         context = stream.codec_context
         context.options = LIMITS
         context.thread_count = threads or THREADS
-        frames_at_once = context.name in PARALLEL and context.thread_count > 1
-        context.thread_type = "AUTO" if frames_at_once else "SLICE"
+        context.thread_type = "SLICE"
+        if context.name in PARALLEL and context.thread_count > 1:
+            context.thread_type = "AUTO"
+            context.options = {**LIMITS, "err_detect": "explode"}
         yield container, stream
 
 
@@ -173,7 +175,7 @@ def _film_of(container) -> av.VideoStream:
 def _steady(path: Path, decoder: Decoder) -> Iterator[Picture]:
     """Yields the pictures of a decoder; from the first damage on, those of one on one thread.
 
-    Several threads fill a damaged place with what they happen to find.
+    Several threads fill a damaged place with what they happen to find, and may not tell.
     """
     ready, count = deque(), 0
     for picture in decoder:

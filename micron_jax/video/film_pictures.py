@@ -42,6 +42,7 @@ class Screen:
         self._unit, self._aspect = stream.time_base, stream.sample_aspect_ratio
         self._graph, self._kind, self._interlaced = None, None, False
         self._waiting = deque()  # (picture, its display matrix), of which the filters have not all
+        self._matrices = {}  # display matrices, by the angle that they turn by
 
     def show(
         self, pictures: Iterable[Picture], first: int = 0
@@ -55,7 +56,10 @@ class Screen:
             if not isinstance(frame, Loss):
                 self._interlaced |= frame.interlaced_frame
                 yield from self._fit(frame)
-                matrix = _display_matrix(frame)
+                # Once only: frames whose side data were read stay until the garbage collection.
+                if frame.rotation not in self._matrices:
+                    self._matrices[frame.rotation] = _display_matrix(frame)
+                matrix = self._matrices[frame.rotation]
                 self._graph.vpush(frame)
             self._waiting.append((picture, matrix))
             yield from self._ready()
