@@ -39,7 +39,7 @@ MEGAPIXELS = 100  # of a frame: a small file can tell of a huge one
 LIMITS = {"max_pixels": str(MEGAPIXELS * 1_000_000)}
 # Decoders that may work on several frames at once: told to stop at damage, they do.
 PARALLEL = {"av1", "h264", "hevc", "libdav1d", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4"}
-PARALLEL |= {"prores", "vp8", "vp9"}
+PARALLEL |= {"prores", "vp9"}
 THREADS = min(8, os.cpu_count() or 1)  # of a film that is decoded
 DELAY = 6  # frames: what damage reaches is shown so much earlier than what tells of it
 APART = 10  # s: streams of one recording do not begin further apart

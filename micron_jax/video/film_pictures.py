@@ -12,6 +12,8 @@ from micron_jax.video.film_frames import Loss, Picture
 
 HDR = {16: "PQ", 18: "HLG"}  # transfer characteristics of ITU-T H.273
 SQUARE = 0.01  # pixels are square to this part: resampling would only blur
+# Of Mitchell and Netravali (1988): FFmpeg's own cubic makes edges that are not there.
+STRETCHING = "flags=bicubic:param0=0.3333:param1=0.3333"
 WIDEST = 10  # times as wide as high, or the other way: a header that says more is wrong
 
 
@@ -83,7 +85,7 @@ class Screen:
             range=str(frame.color_range),
         )
         width, height = square_size(*size, self._aspect)
-        nodes = [source, graph.add("scale", f"{width}:{height}:flags=bicubic")]
+        nodes = [source, graph.add("scale", f"{width}:{height}:{STRETCHING}")]
         if self._interlaced:
             nodes.insert(1, graph.add("bwdif", "mode=send_frame:deint=interlaced"))
         nodes += [graph.add("format", "pix_fmts=rgb24"), graph.add("buffersink")]

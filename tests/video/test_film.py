@@ -10,6 +10,7 @@ from imageio_ffmpeg import get_ffmpeg_exe as ffmpeg
 
 from micron_jax.errors import Notice
 from micron_jax.video.film import read_film, read_header
+from micron_jax.video.film_pictures import STRETCHING
 from micron_jax.video.image_files import Unreadable
 
 FRAMES = [gradient(48, 64, shift) for shift in range(0, 48, 4)]  # 12
@@ -114,7 +115,7 @@ def test_pixels_become_square(tmp_path, aspect, size):
     path = tmp_path / "wide.mp4"
     write_video(path, FRAMES[:3], aspect=Fraction(aspect))
     frames, *_ = read(path)
-    theirs = decode_by_ffmpeg(path, size, f"scale={size[1]}:{size[0]}")
+    theirs = decode_by_ffmpeg(path, size, f"scale={size[1]}:{size[0]}:{STRETCHING}")
     assert frames.shape[1:3] == size
     assert np.abs(frames.astype(int) - theirs).mean() < 1
     header = read_header(path)
