@@ -40,8 +40,7 @@ def work(monkeypatch):
         state.began.append(paths[0].name)
         state.now += 1
         state.most = max(state.most, state.now)
-        folder = paths[0].parents[3]
-        state.used = max(state.used, sum(p.stat().st_size for p in folder.rglob("*.png")))
+        state.used = max(state.used, bytes_in(paths[0].parents[3]))
         while not state.go.wait(0.02):
             report("drawing", 1, 2)
         state.now -= 1
@@ -50,6 +49,15 @@ def work(monkeypatch):
     monkeypatch.setattr(job, "visualize_files", visualize_files)
     yield state
     state.go.set()
+
+
+def bytes_in(folder):
+    """Bytes of the files below a folder, some of which may go meanwhile."""
+    size = 0
+    for path, _, names in os.walk(folder):
+        with contextlib.suppress(OSError):
+            size += sum(os.path.getsize(os.path.join(path, name)) for name in names)
+    return size
 
 
 @contextlib.contextmanager
