@@ -4,10 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from importlib.machinery import ExtensionFileLoader
 
 import pytest
 
+from micron_jax import __main__ as main
 from micron_jax.__main__ import imports_extension
 
 COMMAND = [sys.executable, "-m", "micron_jax"]
@@ -60,23 +62,90 @@ IN_A_FINALIZER = """
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("work", [READY, COMPILE, IN_A_FINALIZER], ids=["idle", "compile", "drop"])
-def test_a_signal_ends_the_command_with_its_status(tmp_path, number, work):
+SWALLOWED = """
+        try:
+            print("ready", flush=True)
+            time.sleep(60)
+        except BaseException:
+            pass
+"""
+# The end of a `with` takes as long as it needs.
+CLEANING = """
+        try:
+            print("ready", flush=True)
+            time.sleep(60)
+        finally:
+            print("cleaning", flush=True)
+            time.sleep(1)
+            (folder / "cleaned").touch()
+"""
+
+
+def started(work, output, *wrapper):
+    """The process of the command, which is ready."""
     code = PROGRAM.replace("{work}", work.strip())
     process = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path / "out")],
+        [*wrapper, sys.executable, "-c", code, str(output)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"JAX_ENABLE_COMPILATION_CACHE": "false"},
     )
     assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize(
+    ("work", "number"),
+    [
+        (READY, signal.SIGINT),
+        (READY, signal.SIGTERM),
+        (READY, signal.SIGHUP),
+        (COMPILE, signal.SIGINT),
+        (COMPILE, signal.SIGTERM),
+        (IN_A_FINALIZER, signal.SIGINT),
+        (SWALLOWED, signal.SIGINT),
+        (SWALLOWED, signal.SIGTERM),
+    ],
+)
+def test_a_signal_ends_the_command_with_its_status(tmp_path, work, number):
+    process = started(work, tmp_path / "out")
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     line = "stopped: the same command begins again\n"
     assert (process.returncode, out, err) == (128 + number, "", line)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_signal_ends_at_once(tmp_path):
+    process = started(CLEANING.replace("sleep(1)", "sleep(60)"), tmp_path / "out")
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline() == "cleaning\n"
+    time.sleep(main.SECOND + 0.1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (128 + signal.SIGINT, "", "")
+
+
+def test_one_signal_that_comes_twice_is_one(tmp_path):
+    process = started(CLEANING, tmp_path / "out")  # `timeout` sends it to the process and its group
+    for _ in range(5):
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.02)
+    out, err = process.communicate(timeout=20)
+    line = "stopped: the same command begins again\n"
+    assert (process.returncode, out, err) == (128 + signal.SIGTERM, "cleaning\n", line)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_closed_terminal_does_not_end_what_nohup_started(tmp_path):
+    process = started(READY, tmp_path / "out", "nohup")
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.2)
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert process.returncode == 128 + signal.SIGTERM
 
 
 def test_the_import_of_a_module_in_c_is_not_interrupted():

@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 
 import pytest
 from helpers import interruptions
@@ -20,3 +21,22 @@ def test_signals_at_random_moments(cases, tmp_path):
     print(f"\nseed {seed}")
     outcomes = interruptions.soak(cases, tmp_path, count=count, seed=seed)
     assert [outcome.row() for outcome in outcomes if outcome.problems] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "appears"),
+    [
+        ("build frames", signal.SIGINT, "**/plan.json"),  # its workers import their modules
+        ("visualize", signal.SIGTERM, ".out.incomplete"),  # it compiles
+        ("synth", signal.SIGHUP, ".out.incomplete/**/*.jpg"),  # its threads write
+    ],
+)
+def test_signals_in_the_midst_of_work(cases, tmp_path, name, number, appears):
+    case = next(case for case in cases if case.name == name)
+    folder = tmp_path / "run"
+    outcome = interruptions.interrupt(
+        case, folder, number, lambda: any(folder.glob(appears)), expected=None
+    )
+    assert outcome.problems == []
+    assert outcome.status == 128 + number
+    assert outcome.again == 0

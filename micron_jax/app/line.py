@@ -41,6 +41,9 @@ class Line:
         self._tickets: list[Ticket] = []  # in the order of their arrival
         self._changed = asyncio.Event()
 
+    def __len__(self) -> int:
+        return len(self._tickets)
+
     def join(self, size: int) -> Ticket:
         """Adds a request whose body has `size` bytes; Full if the line is too long."""
         if len(self._tickets) >= self._most:

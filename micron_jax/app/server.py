@@ -74,9 +74,10 @@ class Service:
         self._worker.shutdown(wait=False, cancel_futures=True)
 
     async def facts(self, _) -> Response:
-        """Answers with the checkpoint's name and evidence and with the limits."""
+        """Answers with the checkpoint's name and evidence, the limits, and the line's length."""
         limits, classifier = self._limits, self._model.classifier
         facts = {"name": self._name, "megabytes": limits.megabytes, "seconds": limits.seconds}
+        facts["requests"] = len(self._line)
         if classifier:
             about = {"classes": classifier.classes, "crop": classifier.pairs.crop}
             facts["classifier"] = about | classifier.evidence

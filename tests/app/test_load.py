@@ -135,6 +135,9 @@ def test_thirty_uploads_are_answered_in_order(port, work, temporary):
             assert line["place"] == number
             others = "another request" if number == 1 else f"{number} other requests"
             assert line["doing"] == f"waiting for {others}"
+    facts = http.client.HTTPConnection("127.0.0.1", port)
+    facts.request("GET", "/facts")
+    assert json.load(facts.getresponse())["requests"] == count
     work.go.set()
     for number, answer in enumerate(answers):
         lines = lines_of(answer)

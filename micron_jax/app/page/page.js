@@ -72,6 +72,9 @@ async function visualize() {
   busy(true);
   progress({ doing: "sending" });
   try {
+    // No browser reads its place before it has sent its files, which the server may leave waiting.
+    const { requests } = await (await fetch("facts")).json();
+    if (requests) progress({ doing: `sending (requests before it: ${requests})` });
     const answer = await fetch("visualize", { method: "POST", body: form, signal: request.signal });
     const last = await follow(answer.body.pipeThrough(new TextDecoderStream()).getReader());
     if (last.result) show(last.result, chosen.map(file => file.name).join(" and "));
