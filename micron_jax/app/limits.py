@@ -74,7 +74,8 @@ def limit_seconds(clip: InputClip, seconds: float) -> InputClip:
 
     def read() -> Frames:  # headers may lie
         for index, (number, second, frame) in enumerate(clip.read()):
-            if index > most and not isinstance(frame, Unreadable):
+            after = index > most if second is None else second > seconds
+            if after and not isinstance(frame, Unreadable):
                 raise UserError(too_long)
             yield number, second, frame
 

@@ -10,6 +10,7 @@ from micron_jax.faces.crop import place_crop
 from micron_jax.faces.landmarks import Detector
 from micron_jax.video.image_files import Unreadable
 from micron_jax.video.inputs import InputClip
+from micron_jax.video.sameness import Sameness
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,9 +37,10 @@ class Batch:
       images: uint8 [B, S, S, 3]; rows that are none are black.
       clip, number, seconds: of each row, int64, int64 and float64 (NaN: unknown).
       paired: bool, whether the row δ before is this row's partner.
+      apart: of the paired rows, seconds from their partner, float64 (NaN: unknown).
       warm: the rows were given out before, and are there for the window only.
-      clips, skipped, dropped: entries of clips that begin here, that cannot be used, and of frames
-        that cannot.
+      clips, skipped, dropped, identical: entries of clips that begin here, that cannot be used, of
+        frames that cannot, and of clips that end here and in which nothing changes.
     """
 
     images: np.ndarray
@@ -46,10 +48,12 @@ class Batch:
     number: list[int] = dataclasses.field(default_factory=list)
     seconds: list[float] = dataclasses.field(default_factory=list)
     paired: list[bool] = dataclasses.field(default_factory=list)
+    apart: list[float] = dataclasses.field(default_factory=list)
     warm: bool = False
     clips: list[dict] = dataclasses.field(default_factory=list)
     skipped: list[dict] = dataclasses.field(default_factory=list)
     dropped: list[dict] = dataclasses.field(default_factory=list)
+    identical: list[dict] = dataclasses.field(default_factory=list)
     place: Place = Place()
 
 
@@ -74,7 +78,8 @@ def make_batches(
       Batches of B rows, the last one of fewer; after a start within a clip, first the rows before
       it that a pair may need (`warm`).
     """
-    window = deque([None] * delta, maxlen=delta)  # (clip, number) of the last rows
+    # (clip, number, seconds) of the last rows.
+    window = deque([(None, None, np.nan)] * delta, maxlen=delta)
     black = np.zeros((batch_size, size, size, 3), np.uint8)
     batch = Batch(black.copy(), place=start)
     for source in range(start.source, len(clips)):
@@ -89,11 +94,14 @@ def make_batches(
             transform = crop_frame.transform.tolist()
             batch.clips.append({"clip": clip.name, "fps": clip.fps, "transform": transform})
             batch.place = dataclasses.replace(batch.place, clips=index + 1)
-        partners = deque(maxlen=delta)
+        partners, same = deque(maxlen=delta), Sameness()
         for number, seconds, frame in clip.read():
+            seconds = np.nan if seconds is None else seconds
+            if not isinstance(frame, Unreadable):
+                same.add(frame)
             if resumed and number <= start.number:
                 if not isinstance(frame, Unreadable):
-                    partners.append((number, crop_frame(frame)))
+                    partners.append((number, seconds, crop_frame(frame)))
                 continue
             if partners:
                 yield from _warm_batches(partners, index, black, window)
@@ -105,23 +113,28 @@ def make_batches(
             batch.images[len(batch.number)] = crop_frame(frame)
             batch.clip.append(index)
             batch.number.append(number)
-            batch.seconds.append(np.nan if seconds is None else seconds)
-            batch.paired.append(window[0] == (index, number - delta * clip.stride))
-            window.append((index, number))
+            batch.seconds.append(seconds)
+            *partner, then = window[0]
+            batch.paired.append(partner == [index, number - delta * clip.stride])
+            if batch.paired[-1]:
+                batch.apart.append(seconds - then)
+            window.append((index, number, seconds))
             place = batch.place
             batch.place = Place(source, number, place.rows + 1, place.clips)
             if len(batch.number) == batch_size:
                 yield batch
                 batch = Batch(black.copy(), place=batch.place)
+        if same.reason:
+            batch.identical.append({"clip": clip.name, "reason": same.reason})
     batch.place = dataclasses.replace(batch.place, source=len(clips), number=-1)
-    if batch.number or batch.skipped or batch.dropped:
+    if batch.number or batch.skipped or batch.dropped or batch.identical:
         yield batch
 
 
 def _warm_batches(partners: deque, index: int, black: np.ndarray, window: deque) -> Iterator[Batch]:
     # Padded in front, so that the window ends with the row before the first that is wanted.
     padding = black[: -len(partners) % len(black)]
-    images = np.concatenate([padding, np.stack([image for _, image in partners])])
+    images = np.concatenate([padding, np.stack([image for *_, image in partners])])
     for first in range(0, len(images), len(black)):
         yield Batch(images[first : first + len(black)], warm=True)
-    window.extend((index, number) for number, _ in partners)
+    window.extend((index, number, seconds) for number, seconds, _ in partners)

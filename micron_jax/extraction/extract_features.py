@@ -16,7 +16,7 @@ from micron_jax.checkpoints.weights import Weights
 from micron_jax.checks import at_least, choose
 from micron_jax.errors import UserError
 from micron_jax.extraction.batches import Batch, make_batches
-from micron_jax.extraction.output import Output
+from micron_jax.extraction.output import NOTES, Output
 from micron_jax.extraction.step import FEATURES, compute_features, make_step
 from micron_jax.faces import crop as crops
 from micron_jax.training.sharding import MeshConfig, make_mesh
@@ -49,9 +49,11 @@ def extract(
       batch: frames at a time, over all devices; made a multiple of their number.
 
     Returns:
-      The description in the output: {"settings", "rows", "pairs", "clips", "skipped",
-      "dropped"}, and of this call "fresh", rows that were computed, and "seconds", without the
-      first batch, which compiles, for the "timed" rows after it.
+      The description in the output: {"settings", "rows", "pairs", "pair_seconds": the least and
+      the most that two frames of a pair are apart, None where unknown, "clips", "skipped",
+      "dropped", "identical": clips in which nothing changes}, and of this call "fresh", rows that
+      were computed, and "seconds", without the first batch, which compiles, for the "timed" rows
+      after it.
 
     Raises:
       UserError: a setting is out of range; nothing can be used; `output` holds something else or
@@ -154,7 +156,9 @@ def _part(gathered: list[tuple[Batch, dict]], before: int, delta: int) -> tuple:
         last = before + np.flatnonzero(paired)
         arrays["dma"] = arrays["dma"][paired]
         arrays["dma_rows"] = np.stack([last - delta, last], axis=1)
-    notes = {name: column(name) for name in ("clips", "skipped", "dropped")}
+    notes = {name: column(name) for name in NOTES}
+    if apart := [seconds for seconds in column("apart") if seconds == seconds]:
+        notes["pair_seconds"] = [min(apart), max(apart)]
     return arrays, notes, batches[-1].place
 
 

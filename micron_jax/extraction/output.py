@@ -31,6 +31,7 @@ from micron_jax.files import remove_debris, write_whole
 
 SUFFIXES = (".npz", ".array_record")
 SETTINGS, INDEX = "settings.json", "index.json"
+NOTES = ("clips", "skipped", "dropped", "identical")  # of a part, lists of entries
 
 
 class Output:
@@ -109,7 +110,8 @@ class Output:
 
         Args:
           arrays: of the part's rows; `dma_rows` counts rows from the first of all.
-          notes: "clips", "skipped" and "dropped", lists of entries.
+          notes: lists of entries, by the names in `NOTES`; and "pair_seconds", the least and the
+            most that the frames of the part's pairs are apart, where that is known.
         """
         name = f"{len(self._parts):05d}"
         if self._output.suffix == ".npz":
@@ -133,8 +135,10 @@ class Output:
         """Joins the parts under the output's name; returns its description."""
         about = {"settings": self._settings, "rows": self.place.rows}
         about["pairs"] = sum(part["pairs"] for part in self._parts)
-        for name in ("clips", "skipped", "dropped"):
-            about[name] = [entry for part in self._parts for entry in part[name]]
+        apart = [seconds for part in self._parts for seconds in part.get("pair_seconds", ())]
+        about["pair_seconds"] = [min(apart), max(apart)] if apart else None
+        for name in NOTES:
+            about[name] = [entry for part in self._parts for entry in part.get(name, ())]
         if self._output.suffix == ".npz":
             whole = self._folder / "joined"
             self._join(whole, about)

@@ -63,11 +63,16 @@ def main(argv: list[str]) -> int:
         )
     print(f"features: {options.output}")
     pairs = f", pairs: {about['pairs']:,}" if "dma" in about["settings"]["what"] else ""
+    if pairs and about.get("pair_seconds"):
+        pairs += ", {:.3f} to {:.3f} s apart".format(*about["pair_seconds"])
     frames = f"frames: {about['rows']:,} (of these just now: {about['fresh']:,})"
     print(f"clips: {len(about['clips']):,}, {frames}{pairs}")
     if about["timed"] > 0:
         print(f"speed: {about['timed'] / about['seconds']:,.1f} frames/s, after the first batch")
+    if unknown := sum(clip.fps is None and clip.count > 1 for clip in clips):
+        print(f"clips whose files tell no frame rate: {unknown:,}; seconds are unknown (--fps)")
     print_reasons("skipped", about["skipped"])
+    print_reasons("clips in which nothing changes", about.get("identical", []))
     print_notes(notes.entries())
     dropped = [
         {"clip": entry["clip"], "reason": f"frame {entry['frame']}: {entry['reason']}"}

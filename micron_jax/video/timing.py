@@ -75,4 +75,4 @@ def read_timed(clip: ClipFiles, fps: float) -> TimedClip:
 
 def _of_film(clip: ClipFiles, fps: float) -> TimedFrames:
     for number, own, frame in read_frames(clip):
-        yield number, number, number / fps if clip.fps or own is None else own, frame
+        yield number, number, number / fps if own is None else own, frame

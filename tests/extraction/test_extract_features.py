@@ -7,6 +7,7 @@ import safetensors.numpy
 from array_record.python import array_record_module
 from helpers import drawn, tiny
 from helpers.drawn_weights import draw_weights
+from helpers.films import gradient, write_video
 
 from micron_jax.data.views import normalize
 from micron_jax.errors import UserError
@@ -78,6 +79,24 @@ def test_rows_equal_the_features_of_the_model(weights, clips, reference):
     np.testing.assert_allclose(features["pooled"], features["tokens"].mean(axis=1), atol=1e-6)
     encoded = bound(weights.config, weights.params).encode(normalize(np.stack(crops[:1])))
     np.testing.assert_allclose(features["cls"][0], encoded[0, 0], atol=2e-5)
+
+
+def test_pairs_tell_how_far_apart_they_are_and_still_clips_are_told(weights, source, tmp_path):
+    times = [0, 0.033, 0.067, 0.1, 0.3, 0.5]
+    frames = [gradient(shift=20 * n) for n in range(6)]
+    write_video(tmp_path / "vfr.mp4", frames, seconds=times)
+    for n in range(4):
+        (tmp_path / "still").mkdir(exist_ok=True)
+        (tmp_path / "still" / f"{n}.png").write_bytes((source / "a" / "img8.png").read_bytes())
+    clips = find_inputs([tmp_path / "still", tmp_path / "vfr.mp4"])
+    about = extract(weights, clips, tmp_path / "out.npz", what=("dma",), delta=1, batch=4)
+    np.testing.assert_allclose(about["pair_seconds"], [0.033, 0.2], atol=1e-5)
+    reason = "all 4 frames are the same picture, bit for bit"
+    assert about["identical"] == [{"clip": str(tmp_path / "still"), "reason": reason}]
+    with np.load(tmp_path / "out.npz") as features:
+        seconds = features["seconds"][features["clip"] == 1]
+        assert np.isnan(features["seconds"][features["clip"] == 0]).all()
+    np.testing.assert_allclose(seconds, times, atol=1e-5)
 
 
 def test_pairs_stay_in_their_clip_and_span_no_gap(weights, reference):

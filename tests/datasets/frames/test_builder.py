@@ -1,8 +1,6 @@
 import json
 import sys
-from fractions import Fraction
 
-import av
 import cv2
 import numpy as np
 import pytest
@@ -196,26 +194,13 @@ def test_numbers_that_count_in_steps_have_no_gaps(tmp_path):
     np.testing.assert_allclose(times, np.array([*range(8), 10, 11]) / 30, atol=0.005)
 
 
-def write_timed(path, milliseconds):
-    """A film whose frames have these times."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as film:
-        stream = film.add_stream("libx264", rate=30)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
-        for number, time in enumerate(milliseconds):
-            picture = av.VideoFrame.from_ndarray(frame(20 + number), format="rgb24")
-            picture.pts, picture.time_base = time, Fraction(1, 1000)
-            film.mux(stream.encode(picture))
-        film.mux(stream.encode())
-
-
 def test_films_keep_the_times_of_their_frames(tmp_path):
-    times = [*range(0, 1000, 40), *range(1000, 2000, 125)]
-    write_timed(tmp_path / "source" / "vfr.mp4", times)
+    times = np.concatenate([np.arange(25) / 25, 1 + np.arange(8) / 8])
+    frames = [frame(20 + number) for number in range(33)]
+    films.write_video(tmp_path / "source" / "vfr.mp4", frames, seconds=times)
     build_small(tmp_path / "source", tmp_path / "data", crop="whole")
     (clip,) = open_frames(tmp_path / "data")[1]
-    np.testing.assert_allclose(clip.seconds, np.array(times) / 1000, atol=1e-6)
+    np.testing.assert_allclose(clip.seconds, times, atol=1e-6)
     pairs = Pairs([clip], DELTA_SECONDS)
     t, distance = pairs.draw(np.arange(len(pairs)), np.zeros(len(pairs)))
     apart = clip.seconds[t + distance] - clip.seconds[t]
