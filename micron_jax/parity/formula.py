@@ -5,6 +5,7 @@ release is needed to compare with it.
 """
 
 import functools
+import math
 import zlib
 from collections.abc import Iterator
 
@@ -45,13 +46,16 @@ _MODEL = {  # our setting -> the recording's
     "decoder_depth": "decoder_depth", "decoder_heads": "decoder_num_heads",
     "projection_dim": "out_dim",
 }  # fmt: skip
+_WARMUP = "warmup_teacher_temp_epochs"
 _OBJECTIVE = {
     "teacher_temperature_start": "warmup_teacher_temp", "teacher_temperature": "teacher_temp",
-    "teacher_temperature_epochs": "warmup_teacher_temp_epochs", "teacher_momentum": "momentum",
+    "teacher_temperature_epochs": _WARMUP, "teacher_momentum": "momentum",
 }  # fmt: skip
 _MODES = ("full", "diag")  # the release's `diag_att` off and on
 _CURVES = {"total": "loss", "reconstruction": "reconstruction", "dino": "agreement"}
 _TRAINING = ("local_crops_number", "local_size", "epochs", "iters", "lr", "wd", "steps")
+_FRACTIONS = ("mlp_ratio", "warmup_teacher_temp", "teacher_temp", "momentum", "lr", "wd")  # and 0
+_MOST, _MOST_NUMBERS = 100_000, 200_000_000  # of a setting; of weights, pixels and attention
 
 
 def model_config(settings: dict, *, diagonal: bool) -> ModelConfig:
@@ -112,6 +116,8 @@ def compare(recording: Recording) -> Iterator[Check]:
     source, settings, results = recording.source, recording.settings, recording.results
     check_complete(source, settings, [*_MODEL.values(), *_OBJECTIVE.values(), *_TRAINING])
     check_complete(source, results, [*_COMMON, *(f"{m}/{n}" for m in _MODES for n in _EACH)])
+    _check_settings(source, settings)
+    _check_size(source, settings, results["features"].shape)
     for mode in _MODES:
         curves = results[f"{mode}/losses"]
         if curves.shape != (settings["steps"], 3):
@@ -126,6 +132,32 @@ def compare(recording: Recording) -> Iterator[Check]:
             for name, values, kind in computed:
                 name = name if name in results else f"{mode}/{name}"
                 yield check(name, *vectors(source, name, values, results[name]), kind)
+
+
+def _check_settings(source: str, settings: dict) -> None:
+    """Raises a `UserError` that names the setting which is no number of its kind."""
+    for name in [*_MODEL.values(), *_OBJECTIVE.values(), *_TRAINING]:
+        value, fraction = settings[name], name in _FRACTIONS
+        kinds, least = ((int, float), 0) if fraction else ((int,), name != _WARMUP)
+        if type(value) not in kinds or not least <= value <= _MOST:
+            raise UserError(f"{source}: {name}={value!r} is no setting; record it again")
+    if settings["local_size"] % settings["patch_size"]:
+        raise UserError(f"{source}: local_size is no multiple of patch_size; record it again")
+
+
+def _check_size(source: str, settings: dict, features: tuple[int, ...]) -> None:
+    """Raises a `UserError` where the recording asks for more than any was made of."""
+    config = model_config(settings, diagonal=False)
+    side, small, count = (settings[n] for n in ("img_size", "local_size", "local_crops_number"))
+    batch = features[0] if len(features) == 3 else _MOST
+    weights = sum(math.prod(shape.shape) for shape in release_shapes(config).values())
+    pixels = 3 * batch * (5 * side**2 + count * small**2)
+    attention = batch * config.heads * config.grid**4
+    if (total := weights + pixels + attention) > _MOST_NUMBERS:
+        raise UserError(
+            f"{source}: describes a batch of {batch} and a model of {total:,} numbers, more than "
+            "any recording's: damaged, or not one"
+        )
 
 
 _Results = Iterator[tuple[str, np.ndarray, str]]
@@ -192,5 +224,7 @@ def _summaries(tree: dict, names: list, prefix: str, kind: str) -> _Results:
     arrays = release_arrays(flat)
     if unknown := [name for name in names if name not in arrays]:
         raise UserError(f"{prefix}_names holds {unknown[0]}, unknown to this model")
+    if missing := [name for name in arrays if name not in names and arrays[name].any()]:
+        raise UserError(f"{prefix}_names lacks {missing[0]}, which this model has; record it again")
     yield f"{prefix}_norms", np.array([np.linalg.norm(arrays[name]) for name in names]), kind
     yield f"{prefix}_first", np.array([arrays[name].flat[0] for name in names]), kind

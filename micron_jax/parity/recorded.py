@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,8 +11,9 @@ import numpy as np
 
 from micron_jax.errors import UserError
 from micron_jax.files import write_npz, writing
+from micron_jax.parity import npz
 
-FORMAT = "micron_jax live 1"
+FORMER, FORMAT = "micron_jax live 1", "micron_jax live 2"
 # The release's own float32 rounding is about 1e-6 on outputs and gradients and 5e-6 on curves.
 BOUNDS = {"output": 1e-5, "gradient": 1e-4, "curve": 1e-4, "final": 1e-3}
 SUBSAMPLED = 9  # large recordings hold every ninth token and channel
@@ -47,7 +47,9 @@ class Recording:
     Attributes:
       source: the file or checkout, as messages name it.
       views: the images that the release was fed; see `inputs.make_views`.
-      checksums: of the release's weights by name; see `checksum`.
+      checksums: of the release's weights and buffers by name; see `checksum`.
+      numbers: of a training, which it was asked for; see `live.release_numbers`. Empty: of a
+        recording of the first format, which lacks some results.
       settings: of a recording whose weights and images a formula makes (see `formula`); such a
         recording has neither `views` nor `checksums`. Else empty.
     """
@@ -56,7 +58,12 @@ class Recording:
     results: dict[str, np.ndarray]
     views: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     checksums: dict[str, int] = dataclasses.field(default_factory=dict)
+    numbers: dict[str, float] = dataclasses.field(default_factory=dict)
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def is_former(self) -> bool:
+        return not self.numbers
 
 
 def checksum(array: np.ndarray) -> int:
@@ -65,31 +72,32 @@ def checksum(array: np.ndarray) -> int:
 
 
 def read(path: Path) -> Recording:
-    """Reads a recording of either kind; UserError if it is none, or is damaged."""
-    if not path.exists():
-        raise UserError(f"{path}: no such file")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
-    except (  # TypeError: a lone array
-        OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error,
-    ) as error:  # fmt: skip
-        raise UserError(f"{path}: not a readable .npz recording; copy it again") from error
-    by_formula = str(arrays.get("format")) != FORMAT
-    needed = ("config", "salt") if by_formula else ("weights",)
-    check_complete(path, arrays, needed)
-    try:
-        settings = json.loads(str(arrays[needed[0]]))
-    except ValueError as error:
-        raise UserError(f"{path}: its {needed[0]} is not JSON ({error})") from error
-    if by_formula:
-        results = {name: array for name, array in arrays.items() if name not in needed}
-        return Recording(str(path), results, settings={**settings, "salt": str(arrays["salt"])})
+    """Reads a recording of any kind; UserError if it is none, or is damaged."""
+    arrays = npz.read(path)
+    kind = str(arrays.get("format"))
+    if kind not in (FORMER, FORMAT):
+        check_complete(path, arrays, ("config", "salt"))
+        settings = _settings(path, arrays, "config") | {"salt": str(arrays["salt"])}
+        results = {n: array for n, array in arrays.items() if n not in ("config", "salt")}
+        return Recording(str(path), results, settings=settings)
+    names = ("weights",) if kind == FORMER else ("weights", "numbers")
+    check_complete(path, arrays, names)
+    checksums, *numbers = (_settings(path, arrays, name) for name in names)
     results, views = (
         {name.removeprefix(prefix): x for name, x in arrays.items() if name.startswith(prefix)}
         for prefix in ("theirs/", "views/")
     )
-    return Recording(str(path), results, views, checksums=settings)
+    return Recording(str(path), results, views, checksums, *numbers)
+
+
+def _settings(path: Path, arrays: Mapping, name: str) -> dict:
+    try:
+        settings = json.loads(str(arrays[name]))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: its {name} is not JSON ({error})") from error
+    if not isinstance(settings, dict):
+        raise UserError(f"{path}: its {name} is no dict of settings; record it again")
+    return settings
 
 
 def check_complete(source: object, parts: Mapping, names: Iterable[str]) -> None:
@@ -103,7 +111,13 @@ def write(recording: Recording, path: Path) -> None:
     arrays = {f"theirs/{name}": array for name, array in recording.results.items()}
     arrays |= {f"views/{name}": array for name, array in recording.views.items()}
     with writing(path):
-        write_npz(path, format=FORMAT, weights=json.dumps(recording.checksums), **arrays)
+        write_npz(
+            path,
+            format=FORMER if recording.is_former else FORMAT,
+            weights=json.dumps(recording.checksums),
+            numbers=json.dumps(recording.numbers),
+            **arrays,
+        )
 
 
 def vectors(source: str, name: str, values, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -127,13 +141,18 @@ def vectors(source: str, name: str, values, reference: np.ndarray) -> tuple[np.n
             f"{source}: {name} has shape {reference.shape}, not {shape}: damaged, or of a patched "
             "release"
         )
+    if reference.dtype.kind == "U" or not reference.size:
+        raise UserError(f"{source}: {name} holds no numbers; record it again")
     return values.ravel(), reference.astype(np.float64).ravel()
 
 
 def check(name: str, values: np.ndarray, reference: np.ndarray, kind: str) -> Check:
     """Compares two float64 vectors; `kind` is one of `BOUNDS`."""
-    largest = float(np.abs(values - reference).max())
-    lengths = np.linalg.norm(values) * np.linalg.norm(reference)
-    cosine = float(values @ reference / lengths) if lengths else 1.0
-    error = largest / (float(np.abs(reference).max()) or 1.0)
+    with np.errstate(all="ignore"):  # NaN and infinity differ
+        largest = float(np.abs(values - reference).max())
+        lengths = np.linalg.norm(values) * np.linalg.norm(reference)
+        cosine = float(values @ reference / lengths) if lengths else float(largest == 0)
+    # What only one side has differs as much as can be, however small it is.
+    scale = float(np.abs(reference).max()) or largest or 1.0
+    error = largest / scale
     return Check(name, error, BOUNDS[kind], largest, cosine)

@@ -4,26 +4,43 @@
 
 The release was written for the torch, timm and numpy of its day, for a GPU and for a process group.
 Here it gets what it misses of them, none of its files is touched, and its public functions are
-called. REQUEST holds the images and the arguments of the model, ANSWER the output of each layer;
-see `live.py`. This file imports nothing of micron_jax: its process has torch and no jax.
+called: `get_model`, `load_image`, then those of the model. REQUEST holds the images and the
+settings, ANSWER the output of each layer; see `live.py`. This file imports nothing of micron_jax:
+its process has torch and no jax.
 
-The exit status is 0, or 3 after a line on standard output that names what is wrong with its input.
+The exit status is 0, or, after a line on standard output, 3 where the checkout or a package cannot
+be used, and 4 where the checkout does not take the checkpoint.
 """
 
 import argparse
+import ast
 import collections
+import contextlib
 import functools
 import importlib.abc
 import importlib.machinery
+import itertools
 import json
+import os
 import sys
 import zlib
 
 import numpy as np
 
+SCRIPT, FUNCTIONS = "micron_bert.py", ("get_model", "load_image", "image_to_tensor")
+STRIDE = 97  # of the weights of a teacher, so many make one to compare
+
 
 class Unusable(Exception):
-    """The checkout, the checkpoint or a package cannot be used; the message is one line."""
+    """The checkout or a package cannot be used; the message is one line."""
+
+    status = 3
+
+
+class NotTaken(Unusable):
+    """The checkout does not take the checkpoint."""
+
+    status = 4
 
 
 class NoTorchvision(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -80,29 +97,71 @@ def prepare(checkout: str):
     return torch, mae
 
 
-def build(torch, mae, checkpoint: str, settings: dict):
-    """The release's model with the checkpoint's weights, loaded with strict=True."""
-    arguments, name = settings["arguments"], settings["model_name"]
-    if name == "MaskedAutoencoderViT":
-        arguments["norm_layer"] = functools.partial(torch.nn.LayerNorm, eps=1e-6)
-    else:  # a function that knows its sizes
-        names = ("img_size", "diag_att", "has_decoder", "aux_cls", "enable_dino", "out_dim")
-        arguments = {name: arguments[name] for name in names}
+def run_script(checkout: str) -> dict:
+    """The functions of the release's `micron_bert.py`, by name.
+
+    It is a script, which goes on to load a checkpoint of its authors: what stands before the first
+    use of its functions is run. It takes numpy for imported.
+    """
     try:
-        model = getattr(mae, name)(**arguments, local_crops_number=settings["local_crops"])
-    except (AttributeError, TypeError) as error:
-        raise Unusable(f"its {name} is not the public release's ({error}): patched?") from error
-    with torch.serialization.safe_globals([argparse.Namespace]):
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)["model"]
+        with open(os.path.join(checkout, SCRIPT), encoding="utf-8") as file:
+            lines = ast.parse(file.read(), SCRIPT).body
+        functions = {line.name for line in lines if isinstance(line, ast.FunctionDef)}
+
+        def defines(line):
+            names = {node.id for node in ast.walk(line) if isinstance(node, ast.Name)}
+            return isinstance(line, ast.FunctionDef) or not names & functions
+
+        names = {"np": np, "__name__": "micron_bert"}
+        program = ast.Module([*itertools.takewhile(defines, lines)], [])
+        exec(compile(program, SCRIPT, "exec"), names)
+        return {name: names[name] for name in FUNCTIONS}
+    except Exception as error:  # it is anyone's code
+        raise Unusable(f"its {SCRIPT} is not the public release's ({one_line(error)})") from error
+
+
+def one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
+@contextlib.contextmanager
+def on_a_cpu(torch):
+    """Within, checkpoints load onto a CPU, without running code, and nothing moves to a GPU."""
+    load, classes = torch.load, (torch.Tensor, torch.nn.Module)
+    cuda = [kind.cuda for kind in classes]
+    torch.load = lambda file, **_: load(file, map_location="cpu", weights_only=True)
+    for kind in classes:
+        kind.cuda = lambda self, *_, **__: self
     try:
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            yield
+    finally:
+        torch.load = load
+        for kind, method in zip(classes, cuda, strict=True):
+            kind.cuda = method
+
+
+def build(torch, mae, get_model, checkpoint: str, settings: dict):
+    """The release's model with the checkpoint's weights, from its own `get_model`.
+
+    That knows the architectures that `models.mae` names. Of another one, which no function builds,
+    the class itself is made, of the sizes and heads that the settings say.
+
+    Returns:
+      (the model, the name of the architecture that `get_model` does not know, or "").
+    """
+    try:
+        with on_a_cpu(torch), contextlib.redirect_stdout(sys.stderr):  # `get_model` prints
+            name = torch.load(checkpoint)["args"].model_name
+            if "mae" in name and hasattr(mae, name):
+                return get_model(checkpoint)[0].float(), ""
+            state = torch.load(checkpoint)["model"]
+        norm = functools.partial(torch.nn.LayerNorm, eps=1e-6)
+        model = mae.MaskedAutoencoderViT(**settings["arguments"], norm_layer=norm)
         model.load_state_dict({k.replace("module.", ""): x for k, x in state.items()}, strict=True)
-    except RuntimeError as error:
-        first = str(error).splitlines()[1:2] or [str(error)]
-        raise Unusable(
-            f"its model does not take the checkpoint, as the public release's does "
-            f"({first[0].strip()[:200]}): patched?"
-        ) from error
-    return model.float()
+        return model.float(), str(name)
+    except Exception as error:  # it is anyone's code, and anyone's checkpoint
+        raise NotTaken(one_line(error)) from error
 
 
 def layers(torch, model, views: dict) -> dict:
@@ -127,14 +186,17 @@ def layers(torch, model, views: dict) -> dict:
         latent, attention, _ = model.forward_encoder(views["rep"], views["ref"])
         outputs |= {"dma/attention": [attention], "dma/output": [latent]}
         if model.has_decoder:
-            model.forward_decoder(latent)
+            image = model.unpatchify(model.forward_decoder(latent))
+            outputs["decoder/image"] = [image.movedim(1, -1)]
         for hook in hooks:
             hook.remove()
+        pair = model.extract_features(views["rep"]), model.extract_features(views["ref"])
+        outputs |= {"features": [*pair], "crop_tokens": [backbone(views["crop2"])]}
         outputs["last_attention"] = [model.get_last_selfattention(views["rep"])]
         if not model.diag_att:  # the release's fails on the diagonal alone
-            pair = model.extract_features(views["rep"]), model.extract_features(views["ref"])
             patch = backbone.patch_embed.patch_size[0]
-            outputs["heat/release"] = [model.get_attmap(*pair)[1][..., ::patch, ::patch]]
+            mixed, heat = model.get_attmap(*pair)
+            outputs |= {"heat/output": [mixed], "heat/release": [heat[..., ::patch, ::patch]]}
         if model.enable_dino:
             crops = [views[f"crop{i}"] for i in range(sum(n.startswith("crop") for n in views))]
             outputs["projection/teacher"] = [model.teacher(crops[:2])]
@@ -143,7 +205,7 @@ def layers(torch, model, views: dict) -> dict:
 
 
 def training(model, views: dict) -> dict:
-    """The losses of a step, and their gradients by the release's names."""
+    """The losses of a step, their gradients by the release's names, and the center after it."""
     if not model.has_decoder:
         return {}
     batch = {f"{name}_frame": views[name] for name in ("rep", "ref", "cur")} | {"masks": None}
@@ -152,27 +214,68 @@ def training(model, views: dict) -> dict:
     result["loss"].backward()
     names = {"rec_loss": "reconstruction", "dino_loss": "agreement", "loss": "total"}
     losses = {f"loss/{n}": result[k].detach().numpy() for k, n in names.items() if k in result}
+    model.norm_pix_loss = True
+    loss = model.reconstruction_loss(views["cur"], result["pred"])
+    losses["decoder/loss_norm_pix"] = loss.detach().numpy()
+    if model.enable_dino:
+        losses["dino/center"] = model.dino_loss_fn.center.numpy()
     gradients = {n: p.grad.numpy() for n, p in model.named_parameters() if p.grad is not None}
     return losses | {f"gradient/{name}": gradient for name, gradient in gradients.items()}
+
+
+def schedules(model, settings: dict) -> dict:
+    """The schedules of a training with DINO, and a step of the teacher's moving average.
+
+    The step starts from the teacher's negative: of a new model, student and teacher are equal, and
+    any average of them is the same.
+    """
+    names = (f"average_{name}" for name in ("momentum", "epochs", "iters"))
+    model.init_momentum_schedule(*(settings[name] for name in names))
+    for weights in model.teacher.parameters():
+        weights.data.neg_()
+    model.update_teacher_ema(settings["average_step"])
+    teacher = dict(model.teacher.named_parameters())
+    samples = [teacher[n].detach().numpy().ravel()[::STRIDE] for n in sorted(teacher)]
+    return {
+        "dino/temperature": np.asarray(model.dino_loss_fn.teacher_temp_schedule),
+        "dino/momentum": np.asarray(model.momentum_schedule),
+        "dino/average": np.concatenate(samples),
+    }
+
+
+def compute(torch, functions: dict, model, settings: dict, views: dict) -> dict:
+    """All results by name."""
+    results = {}
+    with on_a_cpu(torch):
+        image = functions["load_image"](settings["image"], settings["arguments"]["img_size"])
+        results["image"] = functions["image_to_tensor"](image)[0].movedim(0, -1).numpy()
+    if model.enable_dino:
+        results["dino/views"] = np.asarray(model.dino_loss_fn.ncrops)
+        model.dino_loss_fn.ncrops = sum(name.startswith("crop") for name in views)
+    results |= layers(torch, model, views) | training(model, views)
+    return results | (schedules(model, settings) if model.enable_dino else {})
 
 
 def main(checkout: str, checkpoint: str, request: str, answer: str) -> int:
     try:
         torch, mae = prepare(checkout)
+        functions = run_script(checkout)
         with np.load(request) as file:
             settings = json.loads(str(file["settings"]))
             views = {n: torch.from_numpy(file[n]) for n in file.files if n != "settings"}
-        model = build(torch, mae, checkpoint, settings).eval()
-        weights = {n: zlib.crc32(x.numpy().tobytes()) for n, x in model.state_dict().items()}
+        model, unknown = build(torch, mae, functions["get_model"], checkpoint, settings)
+        model.eval()
+        arrays = dict(model.named_buffers()) | dict(model.named_parameters()) | model.state_dict()
+        weights = {n: zlib.crc32(x.detach().numpy().tobytes()) for n, x in arrays.items()}
         try:
-            results = layers(torch, model, views) | training(model, views)
-        except (AttributeError, TypeError, ValueError, KeyError, RuntimeError) as error:
-            why = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            results = compute(torch, functions, model, settings, views)
+        except Exception as error:  # it is anyone's code
+            why = one_line(error)
             raise Unusable(f"it fails as the public release does not ({why}): patched?") from error
     except Unusable as error:
         print(" ".join(str(error).split()))
-        return 3
-    np.savez(answer, weights=json.dumps(weights), **results)
+        return error.status
+    np.savez(answer, weights=json.dumps(weights), unknown=unknown, **results)
     return 0
 
 

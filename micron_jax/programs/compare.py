@@ -1,11 +1,10 @@
 """`micron-jax compare`: our numbers beside the PyTorch release's."""
 
 import sys
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from micron_jax.errors import UserError
+from micron_jax.errors import UserError, printable
 from micron_jax.programs.arguments import Arguments
 from micron_jax.programs.options import new_file
 from micron_jax.programs.output import write_json
@@ -71,25 +70,22 @@ def _recorded(arguments) -> Iterable:
 
 
 def _live(arguments) -> Iterable:
-    from micron_jax.checkpoints import files, load
+    from micron_jax.checkpoints import load
     from micron_jax.checkpoints.release_architecture import differences
     from micron_jax.parity import inputs, live, recorded
 
     checkpoint = Path(arguments.checkpoint)
-    weights = load.read(checkpoint)
+    weights = load.read(arguments.checkpoint)
     if sentences := differences(weights.config):
         raise UserError(f"{checkpoint}: no model that the release can run. {sentences[0]}")
     side = weights.config.img_size
     images = arguments.input
     frames = inputs.read_images(images, side) if images else inputs.draw_images(side)
     views = inputs.make_views(frames, weights.config)
-    with tempfile.TemporaryDirectory() as scratch:
-        # The release reads a .pth; the user's own is passed on as it is.
-        if not checkpoint.is_file() or checkpoint.suffix == ".safetensors":
-            checkpoint = Path(scratch, "checkpoint.pth")
-            files.save(weights, checkpoint)
-        print("running the release's code ...", file=sys.stderr, flush=True)
-        recording = live.record(weights, checkpoint, arguments.release, views)
+    print("running the release's code ...", file=sys.stderr, flush=True)
+    # The release reads a .pth: the user's own as it is.
+    own = checkpoint.is_file() and checkpoint.suffix != ".safetensors"
+    recording = live.record(weights, checkpoint if own else None, arguments.release, views)
     if arguments.record:
         recorded.write(recording, arguments.record)
     return live.compare(weights, recording)
@@ -103,12 +99,13 @@ def _report(checks: Iterable, arguments) -> int:
             print(f"{'check':<30} {'largest':>9}  {'error':>9}  {'cosine':>12}  {'bound':>7}")
         verdict = "ok" if check.ok else "FAILS"
         numbers = f"{check.largest:9.2e}  {check.error:9.2e}  {check.cosine:12.9f}"
-        print(f"{check.name:<30} {numbers}  {check.bound:7.0e}  {verdict}", flush=True)
+        name = printable(check.name)
+        print(f"{name:<30} {numbers}  {check.bound:7.0e}  {verdict}", flush=True)
         rows.append(check)
     failed = [check for check in rows if not check.ok]
     print(f"{len(rows) - len(failed)} of {len(rows)} checks within their bounds")
     if failed:
-        print(f"the first that differs: {failed[0].name}, {failed[0].error:.2e}")
+        print(f"the first that differs: {printable(failed[0].name)}, {failed[0].error:.2e}")
     if arguments.plot:
         from micron_jax.parity.plot import draw
 

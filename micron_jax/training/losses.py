@@ -143,6 +143,16 @@ def update_center(center, teacher, *, momentum: float):
     return center * momentum + mean[None] * (1 - momentum)
 
 
+def update_teacher(teacher, params, *, momentum):
+    """Moving average of the parameters of a teacher's parts, frozen ones too; see `TrainState`."""
+    # Not optax's moving average: it rounds otherwise, and resumed runs would differ.
+    return jax.tree.map(
+        lambda old, new: momentum * old + (1 - momentum) * new,
+        teacher,
+        {name: params[name] for name in teacher},
+    )
+
+
 def teacher_temperature(config: ObjectiveConfig, epoch):
     """Temperature in an epoch: linear over the warm-up epochs, both ends hit, then constant."""
     steps = max(config.teacher_temperature_epochs - 1, 1)

@@ -196,10 +196,5 @@ class TrainStep:
                 center, parts["teacher_out"], momentum=config.center_momentum
             )
             momentum = losses.teacher_momentum(config, state.step, self.total_steps)
-            # Not optax's moving average: it rounds otherwise, and resumed runs would differ.
-            teacher = jax.tree.map(
-                lambda old, new: momentum * old + (1 - momentum) * new,
-                teacher,
-                {name: params[name] for name in teacher},
-            )
+            teacher = losses.update_teacher(teacher, params, momentum=momentum)
         return TrainState(state.step + 1, params, teacher, center, opt_state)

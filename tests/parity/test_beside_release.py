@@ -42,7 +42,7 @@ torch, mae = torch_process.prepare(sys.argv[1])
 torch.manual_seed(0)
 said = dict(has_decoder=True, aux_cls=False, img_size=64, att_loss=False, enable_dino=True,
             diag_att=sys.argv[4] == "diag", out_dim=128, local_crops_number=8,
-            warmup_teacher_temp=0.04, teacher_temp=0.04, warmup_teacher_temp_epochs=0, epochs=200)
+            warmup_teacher_temp=0.03, teacher_temp=0.05, warmup_teacher_temp_epochs=3, epochs=20)
 sizes = dict(patch_size=8, embed_dim=64, depth=2, num_heads=4, decoder_embed_dim=32,
              decoder_depth=1, decoder_num_heads=2)
 norm = functools.partial(torch.nn.LayerNorm, eps=1e-6)
@@ -52,7 +52,8 @@ with torch.no_grad():
         if parameter.requires_grad and parameter.ndim == 1:
             parameter.add_(0.05 * torch.randn_like(parameter))
     model.dino_loss_fn.center.add_(0.01 * torch.randn(1, 128))
-args = argparse.Namespace(model_name="mae_tiny", num_heads=4, decoder_num_heads=2, **said)
+heads = int(sys.argv[5])  # what is written; it has four
+args = argparse.Namespace(model_name="mae_tiny", num_heads=heads, decoder_num_heads=2, **said)
 torch.save({"model": model.state_dict(), "args": args, "epoch": 3}, sys.argv[3])
 """
 GET_MODEL = """
@@ -93,24 +94,28 @@ PARITY = Path(live.__file__).parent
 @pytest.fixture(scope="module", params=["full", "diag"])
 def released(checkout, tmp_path_factory, request) -> Path:
     path = tmp_path_factory.mktemp("theirs") / "release.pth"
-    script(MAKE, checkout, PARITY, path, request.param)
+    script(MAKE, checkout, PARITY, path, request.param, 4)
     return path
 
 
-def compared(arguments, capsys, status=0):
+def compared(arguments, capsys, status=0, warning=""):
     """The checks of `compare` by name, which are shown too: `pytest -s` prints the figures."""
     out = Path(arguments[0]).parent / "out.json"
     command = ["compare", "--checkpoint", *map(str, arguments), "--json", str(out)]
     assert main(command) == status
+    printed = capsys.readouterr()
+    assert warning in printed.err
     with capsys.disabled():
-        print("\n" + capsys.readouterr().out)
+        print("\n" + printed.out)
     return {check["name"]: check for check in json.loads(out.read_text())["checks"]}
 
 
 def test_a_checkpoint_of_its_own_class(released, checkout, tmp_path, capsys):
     assert main(["convert", str(released), str(tmp_path / "folder")]) == 0
     path = shutil.copy(released, tmp_path)
-    checks = compared([path, "--release", checkout, "--record", tmp_path / "r.npz"], capsys)
+    arguments = [path, "--release", checkout, "--record", tmp_path / "r.npz"]
+    warning = "builds no 'mae_tiny'; its class is made, of the sizes and the 4 and 2 heads"
+    checks = compared(arguments, capsys, warning=warning)
     assert {"projection/teacher", "gradient/head", "loss/agreement"} <= checks.keys()
     assert all(check["ok"] for check in checks.values())
     again = compared([tmp_path / "folder", "--recording", tmp_path / "r.npz"], capsys)
@@ -154,19 +159,100 @@ def test_get_model_of_the_release(checkout, tmp_path):
     assert error < 1e-5
 
 
+# A size that `get_model` builds, and that is computed in seconds.
+MAE_TINY = """
+
+def mae_tiny(**kwargs):
+    return MaskedAutoencoderViT(
+        patch_size=8, embed_dim=64, depth=2, num_heads=4, decoder_embed_dim=32, decoder_depth=1,
+        decoder_num_heads=2, mlp_ratio=4, norm_layer=partial(nn.LayerNorm, eps=1e-6), **kwargs)
+"""
+
+
 @pytest.fixture
 def patched(checkout, tmp_path):
-    """(text, other) -> a copy of the checkout with a piece of models/mae.py exchanged."""
+    """(text, other) -> a copy of the checkout with `mae_tiny`, and a piece of a file exchanged."""
 
-    def patched(text, other):
-        shutil.copytree(checkout, tmp_path / "patched", ignore=shutil.ignore_patterns(".git"))
-        path = tmp_path / "patched" / "models" / "mae.py"
-        code = path.read_text()
+    def patched(text="", other="", file="models/mae.py"):
+        folder = tmp_path / "patched"
+        shutil.copytree(checkout, folder, ignore=shutil.ignore_patterns(".git"))
+        with (folder / "models" / "mae.py").open("a") as mae:
+            mae.write(MAE_TINY)
+        code = (folder / file).read_text()
         assert text in code
-        path.write_text(code.replace(text, other))
-        return tmp_path / "patched"
+        (folder / file).write_text(code.replace(text, other) if text else code)
+        return folder
 
     return patched
+
+
+def test_get_model_builds_what_the_checkout_names(released, patched, tmp_path, capsys):
+    path, folder = shutil.copy(released, tmp_path), patched()
+    checks = compared([path, "--release", folder, "--record", tmp_path / "r.npz"], capsys)
+    assert {"image", "features", "dino/views", "dino/center", "dino/average"} <= checks.keys()
+    assert all(check["ok"] for check in checks.values())
+    # Of heads, only the name of the architecture tells.
+    script(MAKE, folder, PARITY, tmp_path / "other.pth", "full", 2)
+    checks = compared([tmp_path / "other.pth", "--release", folder], capsys, status=1)
+    failed = [name for name, check in checks.items() if not check["ok"]]
+    assert failed[0] == "block_0"
+
+
+V, B, D = "models/vision_transformer.py", "micron_bert.py", "models/dino.py"
+
+
+@pytest.mark.parametrize(
+    ("text", "other", "file", "first"),
+    [
+        ("0.485", "0.5", B, "image"),
+        ("0.225", "0.23", B, "image"),
+        (") / 255", ")", B, "image"),
+        ("image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)", "pass", B, "image"),
+        ("teacher_temp=args.teacher_temp", "teacher_temp=0.07", B, "loss/agreement"),
+        ("local_crops_number=args.local_crops_number", "local_crops_number=3", B, "dino/views"),
+        ("@torch.no_grad()\n    def extract_features(self, x):\n        x = self.backbone(x)",
+         "def extract_features(self, x):\n        x = self.backbone.prepare_tokens(x)",
+         "models/mae.py", "features"),
+        ("return features, diag", "return -features, diag", "models/mae.py", "heat/output"),
+        ("center_momentum=0.9,", "center_momentum=0.99,", "models/mae.py", "dino/center"),
+        ("param_k.data.mul_(m)", "param_k.data.mul_(0.9 * m)", "models/mae.py", "dino/average"),
+        ("momentum_teacher, 1, ", "momentum_teacher, 0.99, ", "models/mae.py", "dino/average"),
+        ("self.student.parameters(), self.teacher.parameters()",
+         "self.student.head.parameters(), self.teacher.head.parameters()",
+         "models/mae.py", "dino/average"),
+        ("teacher_out.detach()", "teacher_out", "models/mae.py", "gradient/teacher"),
+        ('"nhwpqc->nchpwq"', '"nhwpqc->ncwqhp"', "models/mae.py", "decoder/image"),
+        ("target.var(dim=-1, keepdim=True)", "target.var(dim=-1, keepdim=True, unbiased=False)",
+         "models/mae.py", "decoder/loss_norm_pix"),
+        ("1 / (diag_attentions.max())", "1 / diag_attentions.amax((1, 2, 3), keepdim=True)",
+         "models/mae.py", "heat/release"),
+        ("self.att_loss = att_loss",
+         "self.register_buffer('extra', torch.ones(3), persistent=False)",
+         "models/mae.py", "only there: extra"),
+        ("act_layer=nn.GELU", "act_layer=partial(nn.GELU, approximate='tanh')", V, "block_0"),
+        ("_out = _out[:, 0]", "_out = _out[:, -1]", D, "projection/student"),
+    ],
+)  # fmt: skip
+def test_one_change_of_the_release_is_seen(
+    text, other, file, first, released, patched, tmp_path, capsys
+):
+    if "full" not in str(released.parent):
+        pytest.skip("the diagonal alone has no map")
+    path = shutil.copy(released, tmp_path)
+    checks = compared([path, "--release", patched(text, other, file)], capsys, status=1)
+    assert next(name for name, check in checks.items() if not check["ok"]) == first
+
+
+def test_a_checkpoint_that_get_model_does_not_take_is_given_anew(patched, tmp_path, capsys):
+    folder = patched()
+    script(MAKE, folder, PARITY, tmp_path / "own.pth", "full", 4)
+    import torch
+
+    checkpoint = torch.load(tmp_path / "own.pth", weights_only=False)
+    del checkpoint["args"].aux_cls
+    torch.save(checkpoint, tmp_path / "own.pth")
+    warning = "own.pth: the release's get_model does not take this file (AttributeError: "
+    compared([tmp_path / "own.pth", "--release", folder], capsys, warning=warning)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +263,7 @@ def patched(checkout, tmp_path):
             "self.extra = nn.Linear(2, 2)",
             "does not take the checkpoint",
         ),
-        ("diag_att=False,\n        # DINO", "# DINO", "is not the public release's"),
+        ("diag_att=False,\n        # DINO", "# DINO", "does not take the checkpoint"),
         ("return x, att, None", "return x, att", "fails as the public release does not"),
     ],
 )

@@ -28,14 +28,16 @@ WEIGHTS = draw_weights(dataclasses.replace(tiny.RELEASE, projection_dim=0))
 def recording():
     """The recording of a release that computes exactly as we do."""
     views = inputs.make_views(inputs.draw_images(32), tiny.RELEASE)
+    numbers = live.release_numbers(WEIGHTS)
     jax.config.update("jax_disable_most_optimizations", True)  # compiles in half the time
     try:
-        results = layer_outputs.outputs(WEIGHTS, views) | layer_outputs.training(WEIGHTS, views)
+        results = layer_outputs.outputs(WEIGHTS, views)
+        results |= layer_outputs.training(WEIGHTS, views, numbers)
     finally:
         jax.config.update("jax_disable_most_optimizations", False)
     results = {n: x for n, x in results.items() if not n.endswith("pos_embed")}  # frozen
     checksums = {n: recorded.checksum(x) for n, x in release.state_dict(WEIGHTS).items()}
-    return recorded.Recording("x", results, views, checksums)
+    return recorded.Recording("x", results, views, checksums, numbers)
 
 
 def with_results(recording, **results):
@@ -54,7 +56,7 @@ def computed(recording):
         patch.setattr(
             layer_outputs,
             "outputs",
-            lambda *_: {n: outputs[n] for n in outputs.keys() - trained.keys()},
+            lambda *_: {n: x for n, x in outputs.items() if n not in trained},
         )
         patch.setattr(layer_outputs, "training", lambda *_: trained)
         yield outputs
@@ -63,9 +65,10 @@ def computed(recording):
 def test_every_layer_is_compared_in_order_of_depth(recording, computed):
     checks = list(live.compare(WEIGHTS, recording))
     assert [check.name for check in checks] == [
-        "patch_embed", "tokens", "block_0", "norm", "last_attention", "dma/attention",
-        "dma/output", "heat/release", "decoder/embed", "decoder/block_0", "decoder/norm",
-        "decoder/pred", "loss/reconstruction", "loss/total",
+        "image", "patch_embed", "tokens", "block_0", "norm", "features", "crop_tokens",
+        "last_attention", "dma/attention", "dma/output", "heat/output", "heat/release",
+        "decoder/embed", "decoder/block_0", "decoder/norm", "decoder/pred", "decoder/image",
+        "decoder/loss_norm_pix", "loss/reconstruction", "loss/total",
         "gradient/patch_embed", "gradient/cls_token", "gradient/block_0", "gradient/norm",
         "gradient/dma", "gradient/decoder/embed", "gradient/decoder/block_0",
         "gradient/decoder/norm", "gradient/decoder/pred",
@@ -80,7 +83,7 @@ def test_layer_outputs_equal_the_network(computed):
     tokens = MicronBertModule(WEIGHTS.config).apply(
         {"params": WEIGHTS.params}, views["ref"], method="encode"
     )
-    np.testing.assert_allclose(computed["norm"][1:], tokens, atol=1e-5)
+    np.testing.assert_allclose(computed["norm"][2:], tokens, atol=1e-5)
     error = np.square(computed["decoder/pred"] - patchify(views["cur"], 8)).mean()
     np.testing.assert_allclose(computed["loss/reconstruction"], error, rtol=1e-5)
     assert computed["loss/total"] == computed["loss/reconstruction"]
@@ -118,6 +121,80 @@ def test_gradients_of_a_layer_are_compared_together(recording, computed):
     assert failed.name == "gradient/block_0"
 
 
+def test_what_only_one_side_trains_fails_however_small_it_is(recording, computed):
+    cls = recording.results["gradient/backbone.cls_token"]
+    assert np.abs(cls).max() < 1
+    tiny_gradient = {"gradient/backbone.cls_token": np.float32(1e-9) * np.ones_like(cls)}
+    (failed,) = [
+        c for c in live.compare(WEIGHTS, with_results(recording, **tiny_gradient)) if not c.ok
+    ]
+    assert failed.name == "gradient/cls_token"
+    frozen_there = with_results(recording, **{"gradient/backbone.cls_token": None})
+    (failed,) = [c for c in live.compare(WEIGHTS, frozen_there) if not c.ok]
+    assert (failed.name, failed.error) == ("gradient/cls_token", 1.0)
+
+
+def test_arrays_that_only_the_release_has_are_named_and_fail(recording, computed, tmp_path, capsys):
+    other = with_results(
+        recording,
+        **{
+            "gradient/teacher.head.mlp.0.bias": np.float32([0, 1e-12]),
+            "gradient/teacher.head.mlp.0.weight": np.zeros((2, 2), np.float32),
+            "extra/\x1b[31m": np.float32([1]),
+        },
+    )
+    checksums = recording.checksums | {"mask_token": 1, "mask_embed": 2}
+    other = dataclasses.replace(other, checksums=checksums)
+    failed = [check for check in live.compare(WEIGHTS, other) if not check.ok]
+    names = ["gradient/teacher", "extra/\x1b[31m", "only there: mask_token and 1 more"]
+    assert {check.name: check.error for check in failed} == dict.fromkeys(names, 1.0)
+    recorded.write(other, tmp_path / "r.npz")
+    files.save(WEIGHTS, tmp_path / "ours")
+    arguments = ["--checkpoint", str(tmp_path / "ours"), "--recording", str(tmp_path / "r.npz")]
+    assert main(["compare", *arguments]) == 1
+    printed = capsys.readouterr().out
+    assert "only there: mask_token" in printed
+    assert "\x1b" not in printed
+    assert r"extra/\x1b[31m" in printed
+
+
+def test_recordings_of_the_first_format_still_compare(recording, computed, tmp_path):
+    first = {n: None for n in layer_outputs.LATER if n in recording.results}
+    old = dataclasses.replace(with_results(recording, **first), numbers={})
+    views = {name: view for name, view in old.views.items() if name != "image"}
+    recorded.write(dataclasses.replace(old, views=views), tmp_path / "r.npz")
+    with np.load(tmp_path / "r.npz") as file:
+        assert str(file["format"]) == "micron_jax live 1"
+    checks = list(live.compare(WEIGHTS, recorded.read(tmp_path / "r.npz")))
+    assert len(checks) == 23
+    assert all(check.ok for check in checks)
+    missing = with_results(recording, features=None)
+    with pytest.raises(UserError, match="features is missing"):
+        list(live.compare(WEIGHTS, missing))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "views", "message"),
+    [
+        ({"epochs": 10**12}, {}, "x: epochs=1000000000000; a number such as 200 goes"),
+        ({"average_step": 1.5}, {}, "average_step=1.5"),
+        ({"other": 1}, {}, "other=1"),
+        ({}, {"rep": np.zeros((50, 32, 32, 3), np.float32)}, r"x: rep is float32 \(50,"),
+        ({}, {"global": np.zeros((2, 2, 64, 64, 3), np.float32)}, "x: global is float32"),
+        ({}, {"image": np.zeros((4, 4), np.uint8)}, "x: image is uint8"),
+    ],
+)
+def test_hostile_recordings_are_refused_before_anything_is_computed(
+    recording, numbers, views, message, monkeypatch
+):
+    monkeypatch.delattr(layer_outputs, "outputs")
+    other = dataclasses.replace(
+        recording, numbers=recording.numbers | numbers, views=recording.views | views
+    )
+    with pytest.raises(UserError, match=message):
+        list(live.compare(WEIGHTS, other))
+
+
 def test_nan_in_the_recording_fails(recording, computed):
     other = with_results(recording, norm=recording.results["norm"] * np.float32("nan"))
     assert [c.name for c in live.compare(WEIGHTS, other) if not c.ok] == ["norm"]
@@ -136,7 +213,7 @@ def test_other_weights_are_named(recording, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"norm": np.zeros((2, 3))}, r"x: norm has shape \(2, 3\), not \(2, 17, 32\)"),
+        ({"norm": np.zeros((2, 3))}, r"x: norm has shape \(2, 3\), not \(4, 17, 32\)"),
         ({"block_0": None}, "x: block_0 is missing"),
     ],
 )
@@ -172,7 +249,7 @@ def test_views_of_images(tmp_path):
     views = inputs.make_views(images, tiny.RELEASE)
     assert {n: x.shape for n, x in views.items()} == {
         "rep": (4, 32, 32, 3), "ref": (4, 32, 32, 3), "cur": (4, 32, 32, 3),
-        "global": (4, 2, 32, 32, 3), "local": (4, 2, 8, 8, 3),
+        "global": (4, 2, 32, 32, 3), "local": (4, 2, 8, 8, 3), "image": (48, 42, 3),
     }  # fmt: skip
     swapped = (views["rep"] == views["ref"]).all(-1)
     assert ((views["rep"] == views["cur"]).all(-1) | swapped).all()

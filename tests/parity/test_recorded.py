@@ -1,14 +1,17 @@
 """The release's numbers, and what a recording may lack."""
 
+import contextlib
 import dataclasses
+import io
 import json
+import zipfile
 
 import numpy as np
 import pytest
 
 from micron_jax.cli import main
 from micron_jax.errors import UserError
-from micron_jax.parity import formula, recorded
+from micron_jax.parity import formula, npz, recorded
 from micron_jax.parity.recorded import BOUNDS, Check
 
 
@@ -86,6 +89,16 @@ def test_a_recording_of_other_numbers_fails(changed, recording, monkeypatch, cap
         (None, {"embed_dim": 128}, r"att has shape|latent has shape"),
         (None, {"num_heads": 5}, "model.heads=5: does not divide width=64"),
         ({"cls": np.zeros((3, 63), np.float32)}, None, "cls has shape"),
+        ({"cls": np.array("text")}, None, "cls has shape"),
+        (None, {"depth": 10**9}, "depth=1000000000 is no setting"),
+        (None, {"embed_dim": 65536}, "a model of .* numbers, more than any recording's"),
+        (None, {"img_size": 8 * 9000}, "larger than any"),
+        (None, {"local_size": 99_992}, "a batch of 3 .* more than any recording's"),
+        (None, {"local_size": 20}, "local_size is no multiple of patch_size"),
+        (None, {"lr": float("nan")}, "lr=nan is no setting"),
+        (None, {"teacher_temp": "0.04"}, "teacher_temp='0.04' is no setting"),
+        (None, {"num_heads": 2.0}, "num_heads=2.0 is no setting"),
+        ({"features": np.zeros(3, np.float32)}, None, "a batch of 100000"),
     ],
 )
 def test_incomplete_recordings_are_named(changed, arrays, settings, message):
@@ -109,6 +122,62 @@ def test_a_pickle_in_a_recording_is_refused(tmp_path, recording_path):
     np.savez(path, **(arrays | {"cls": np.array([print], dtype=object)}))
     with pytest.raises(UserError, match="not a readable"):
         recorded.read(path)
+
+
+def damaged(path, header=None, data=b"", name="cls.npy", **settings):
+    """Writes an `.npz` with one entry, of any header."""
+    with zipfile.ZipFile(path, "w", **settings) as file:
+        if header is not None:
+            out = io.BytesIO()
+            np.lib.format.write_array_header_1_0(out, header)
+            data = out.getvalue() + data
+        file.writestr(name, data)
+
+
+@pytest.mark.parametrize(
+    ("header", "data", "reason"),
+    [
+        ({"descr": "<f4", "fortran_order": False, "shape": (10**12,)}, b"", "not as large as its"),
+        ({"descr": "<f4", "fortran_order": False, "shape": (-1, -4)}, b"1234" * 4, "not as large"),
+        ({"descr": "<f4", "fortran_order": False, "shape": (2,)}, b"1234", "not as large as its"),
+        ({"descr": "<f4", "fortran_order": False, "shape": (2**62, 4)}, b"", "not as large"),
+        ({"descr": "|S0", "fortran_order": False, "shape": (10**12,)}, b"", "holds"),
+        ({"descr": "|O", "fortran_order": False, "shape": (1,)}, b"cos\nsystem\n", "holds object"),
+        ({"descr": [("a", "<f4")], "fortran_order": False, "shape": (1,)}, b"1234", "no numbers"),
+        (None, b"no array at all", "not a readable"),
+        (None, b"", "not a readable"),
+    ],
+)
+def test_arrays_that_are_not_what_they_say_are_refused(header, data, reason, tmp_path):
+    damaged(tmp_path / "x.npz", header, data)
+    with pytest.raises(UserError, match=reason) as caught:
+        npz.read(tmp_path / "x.npz")
+    assert str(caught.value).isprintable()
+
+
+def test_a_small_file_that_unfolds_to_gigabytes_is_refused_unread(tmp_path, monkeypatch):
+    settings = {"compression": zipfile.ZIP_DEFLATED}
+    header = {"descr": "<f4", "fortran_order": False, "shape": (2**20,)}
+    damaged(tmp_path / "x.npz", header, bytes(2**22), **settings)
+    assert npz.read(tmp_path / "x.npz")["cls"].shape == (2**20,)
+    monkeypatch.setattr(npz, "_MOST_BYTES", 2**21)
+    monkeypatch.delattr(npz, "_read_array")
+    with pytest.raises(UserError, match="unfolds to more than 2 MiB"):
+        npz.read(tmp_path / "x.npz")
+
+
+def test_random_damage_is_refused_or_read(recording_path, tmp_path):
+    sound, rng = recording_path.read_bytes(), np.random.default_rng(0)
+    path, reads = tmp_path / "x.npz", 0
+    for _ in range(60):
+        data = bytearray(sound)
+        for place in rng.integers(0, len(data), rng.integers(1, 9)):
+            data[place] = rng.integers(256)
+        path.write_bytes(data[: rng.integers(1, 2 * len(data))])
+        with contextlib.suppress(UserError):
+            recorded.read(path)
+            reads += 1
+    assert reads < 30
 
 
 def test_subsampled_axes_are_recognized():
