@@ -9,6 +9,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 
 from micron_jax.checkpoints.release import release_arrays
+from micron_jax.checkpoints.release_architecture import has_dino
 from micron_jax.checkpoints.weights import Weights
 from micron_jax.data.views import normalize
 from micron_jax.faces.crop import place_crop
@@ -99,7 +100,7 @@ def _outputs(config: ModelConfig, params: dict, teacher: dict, views: dict) -> d
             named["decoder/pred"], cur, patch_size=patch_size, norm_pix=True
         )
         named["decoder/image"] = unpatchify(named["decoder/pred"], patch_size, grid)
-    if teacher and "global" in views:
+    if teacher and "head" in params and "global" in views:
         large, small = ([*jnp.moveaxis(views[kind], 1, 0)] for kind in ("global", "local"))
         project = bound(module.config, teacher).project
         named["projection/teacher"] = jnp.concatenate([project(crop) for crop in large])
@@ -115,7 +116,7 @@ def training(weights: Weights, views: dict, numbers: dict) -> dict[str, np.ndarr
     """
     if "decoder" not in weights.params:
         return {}
-    dino = bool(weights.teacher)
+    dino = has_dino(weights)
     objective = ObjectiveConfig(agreement="dino" if dino else "none")
     temperature = _FORMER_TEMPERATURE
     if numbers:
@@ -141,7 +142,7 @@ def schedules(weights: Weights, numbers: dict) -> dict[str, np.ndarray]:
     teacher's weights after a step of the moving average that starts from their negative, as
     student and teacher of a new model are equal.
     """
-    if not weights.teacher or not numbers:
+    if not has_dino(weights) or not numbers:
         return {}
     config, total = _objective(numbers), numbers["average_epochs"] * numbers["average_iters"]
     momentum = np.array(losses.teacher_momentum(config, np.arange(total), total))

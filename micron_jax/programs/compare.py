@@ -72,19 +72,22 @@ def _recorded(arguments) -> Iterable:
 def _live(arguments) -> Iterable:
     from micron_jax.checkpoints import load
     from micron_jax.checkpoints.release_architecture import differences
+    from micron_jax.checkpoints.tensor_file import is_tensor_file
     from micron_jax.parity import inputs, live, recorded
 
     checkpoint = Path(arguments.checkpoint)
     weights = load.read(arguments.checkpoint)
     if sentences := differences(weights.config):
         raise UserError(f"{checkpoint}: no model that the release can run. {sentences[0]}")
+    if "dma" not in weights.params:
+        raise UserError(f"{checkpoint}: an encoder alone, which the release's model cannot load")
     side = weights.config.img_size
     images = arguments.input
     frames = inputs.read_images(images, side) if images else inputs.draw_images(side)
     views = inputs.make_views(frames, weights.config)
     print("running the release's code ...", file=sys.stderr, flush=True)
     # The release reads a .pth: the user's own as it is.
-    own = checkpoint.is_file() and checkpoint.suffix != ".safetensors"
+    own = checkpoint.is_file() and not is_tensor_file(checkpoint)
     recording = live.record(weights, checkpoint if own else None, arguments.release, views)
     if arguments.record:
         recorded.write(recording, arguments.record)
