@@ -92,7 +92,7 @@ def test_a_recording_of_other_numbers_fails(changed, recording, monkeypatch, cap
         ({"cls": np.array("text")}, None, "cls has shape"),
         (None, {"depth": 10**9}, "depth=1000000000 is no setting"),
         (None, {"embed_dim": 65536}, "a model of .* numbers, more than any recording's"),
-        (None, {"img_size": 8 * 9000}, "larger than any"),
+        (None, {"img_size": 8 * 9000}, "more than any recording"),
         (None, {"local_size": 99_992}, "a batch of 3 .* more than any recording's"),
         (None, {"local_size": 20}, "local_size is no multiple of patch_size"),
         (None, {"lr": float("nan")}, "lr=nan is no setting"),
