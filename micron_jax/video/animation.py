@@ -1,11 +1,12 @@
 """Clips in one image file: animations (GIF, WebP, PNG, AVIF) and the pages of a TIFF."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from micron_jax.video.image_files import (
     DEEP,
@@ -14,7 +15,8 @@ from micron_jax.video.image_files import (
     shared_bits,
     to_8_bits,
 )
-from micron_jax.video.image_header import NOT_AN_IMAGE, count_pictures, tiff_pages
+from micron_jax.video.image_header import NOT_AN_IMAGE, count_pictures
+from micron_jax.video.tiff_files import TiffPage, decode_page, tiff_pages
 
 SUFFIXES = (".apng", ".avif", ".gif", ".png", ".tif", ".tiff", ".webp")
 TIFF = (".tif", ".tiff")
@@ -101,14 +103,33 @@ def _read_pages(path: Path) -> Pictures:
 
 def _pages(path: Path) -> Iterator[tuple[int, np.ndarray | Unreadable]]:
     with open(path, "rb") as file:
-        places, whole = tiff_pages(file)
+        pages, whole = tiff_pages(file)
     data = np.memmap(path, np.uint8, "r")  # a stack may be larger than memory
-    for number, place in enumerate(places):
-        _, pages = cv2.imdecodemulti(data, DEEP, range=(place, place + 1))
-        if not pages or pages[0].dtype not in (np.uint8, np.uint16):
-            reason = "is damaged, or has samples of other than 8 or 16 bits"
-            yield number, Unreadable(f"page {number + 1} {reason}")
-        else:
-            yield number, cv2.cvtColor(pages[0], cv2.COLOR_BGR2RGB)
+    try:
+        image = Image.open(path)
+    except UnidentifiedImageError:
+        image = None
+    with image or contextlib.nullcontext():
+        for number, page in enumerate(pages):
+            yield number, _decode(image, data, page)
     if not whole:
-        yield len(places), Unreadable(f"breaks off after {len(places)} pages")
+        yield len(pages), Unreadable(f"breaks off after {len(pages)} pages")
+
+
+def _decode(image: Image.Image | None, data: np.ndarray, page: TiffPage) -> np.ndarray | Unreadable:
+    """Returns RGB [H, W, 3] of uint8 or uint16; Pillow's `image` is None where it knows none."""
+    if page.pixels > MEGAPIXELS * 1e6:
+        return Unreadable(f"page of more than {MEGAPIXELS} megapixels: make it smaller")
+    pixels, place = None, page.directory
+    try:
+        if image is not None:
+            image.seek(place)
+            pixels = decode_page(image)
+        if pixels is None:
+            _, pages = cv2.imdecodemulti(data, DEEP, range=(place, place + 1))
+            pixels = cv2.cvtColor(pages[0], cv2.COLOR_BGR2RGB)
+    except DAMAGE:
+        pixels = None
+    if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
+        return Unreadable("page that is damaged, or has samples of other than 8 or 16 bits")
+    return pixels

@@ -22,11 +22,12 @@ SYSTEM_FOLDERS = ("@eadir", "#recycle", "#snapshot", "$recycle.bin", "__macosx",
 
 # Files that stand beside clips and are none: they are counted, and that is all.
 COMPANIONS = (
-    *(".aac", ".au", ".avs", ".bak", ".bib", ".cfg", ".csv", ".db", ".doc", ".docx", ".flac"),
-    *(".htm", ".html", ".ini", ".ipynb", ".json", ".jsonl", ".lnk", ".log", ".m", ".m4a", ".md"),
-    *(".md5", ".mp3", ".odt", ".ods", ".ogg", ".pdf", ".ppt", ".pptx", ".py", ".r", ".rst"),
-    *(".rtf", ".sav", ".sh", ".sha1", ".sha256", ".srt", ".ssa", ".tex", ".toml", ".tsv", ".txt"),
-    *(".url", ".vtt", ".wav", ".wma", ".xls", ".xlsm", ".xlsx", ".xml", ".yaml", ".yml"),
+    *(".aac", ".au", ".avs", ".bak", ".bdm", ".bib", ".bup", ".cfg", ".cpi", ".csv", ".db"),
+    *(".doc", ".docx", ".flac", ".htm", ".html", ".ifo", ".ini", ".ipynb", ".json", ".jsonl"),
+    *(".lnk", ".log", ".m", ".m4a", ".md", ".md5", ".mp3", ".mpl", ".odt", ".ods", ".ogg", ".pdf"),
+    *(".ppt", ".pptx", ".py", ".r", ".rst", ".rtf", ".sav", ".sh", ".sha1", ".sha256", ".srt"),
+    *(".ssa", ".tex", ".thm", ".toml", ".tsv", ".txt", ".url", ".vtt", ".wav", ".wma", ".xls"),
+    *(".xlsm", ".xlsx", ".xml", ".yaml", ".yml"),
 )
 _COMPANION_NAMES = ("authors", "citation", "license", "makefile", "readme", "version")
 

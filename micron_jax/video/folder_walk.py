@@ -76,6 +76,14 @@ def walk(root: Path, notes: FileNotes) -> Iterator[tuple[Path, list[FolderFile]]
         yield folder, files
 
 
+def is_file(entry: os.DirEntry) -> bool:
+    """Returns whether an entry is a file or a link to one: no folder, pipe or broken link."""
+    try:
+        return entry.is_file()
+    except OSError:  # a link to itself
+        return False
+
+
 def _is_folder(entry: os.DirEntry) -> bool:
     try:
         return entry.is_dir()

@@ -13,6 +13,8 @@ from micron_jax.video.name_times import times_in
 
 LARGEST = 2**63 - 1  # numbers beyond it are no frame numbers: files store them in 64 bits
 APART = "put each clip into a folder of its own"
+SIGNS, AFTER_LINE = ("-", "\u2212"), ("_-", "_\u2212")
+NEAR = 10  # steps of a counter, between frames of one burst
 UNNUMBERED = "no number in its name, unlike the frames beside it"
 
 _DIGITS = re.compile(r"(\d+)")
@@ -143,7 +145,7 @@ def _check_numbers(entries: list[_Name], numbers: list[int], place: int) -> None
         if number == following:
             raise Unreadable(f"two files of frame {number}, {a.name} and {b.name}: remove one")
     before, first, last = entries[0].texts[place], entries[0], entries[-1]
-    if len(entries) > 1 and ((before == "-" and not place) or before.endswith("_-")):
+    if len(entries) > 1 and ((before in SIGNS and not place) or before.endswith(AFTER_LINE)):
         raise Unreadable(f"{first.name}: a negative number? Rename the files")
     widths = {len(entry.digits[place]) for entry in entries}
     if before in (".", ",") and place and len(widths) > 1:
@@ -153,11 +155,13 @@ def _check_numbers(entries: list[_Name], numbers: list[int], place: int) -> None
                 f"{first.name} and {last.name}: decimals, or frames {numbers[0]} and "
                 f"{numbers[-1]}? Rename the files so that their numbers have one length"
             )
-    top = 10 ** max(widths) - 1
-    if len(widths) == 1 and top >= 999 and numbers[-2:] == [top - 1, top] and numbers[0] <= 1:
+    top = 10 ** max(widths) - 1  # after which a camera counts from 0 or 1
+    if len(widths) == 1 and top >= 999 and numbers[0] <= NEAR and numbers[-1] >= top - NEAR:
         steps = [b - a for a, b in itertools.pairwise(numbers)]
-        if steps[0] == 1 and max(steps) > top // 2:
+        *others, largest = sorted(steps)
+        if largest > top // 2 and max(others, default=1) <= NEAR:
+            after = steps.index(largest) + 1
             raise Unreadable(
                 f"the counter begins anew after {last.name}, with {first.name}: rename the files "
-                "in their order"
+                f"in their order, of which {entries[after].name} is the first"
             )

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from micron_jax.errors import printable
 from micron_jax.video.image_header import NOT_AN_IMAGE, count_pictures, size_of
+from micron_jax.video.tiff_files import decode_page
 
 IMAGES = (
     *(".apng", ".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff"),
@@ -72,16 +73,30 @@ def decode_samples(data: bytes) -> np.ndarray:
     if pictures > 1:
         raise Unreadable(f"holds {pictures:,} pictures, not one")
     try:
-        if data[:4] == b"GIF8" or data[4:8] == b"ftyp":  # not in every OpenCV
-            with Image.open(io.BytesIO(data)) as picture:
-                return np.asarray(picture.convert("RGB"))
-        encoded = np.frombuffer(data, np.uint8)
-        image = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB if jpeg else DEEP)
+        image = _decode_by_pillow(data)
+        if image is None:
+            encoded = np.frombuffer(data, np.uint8)
+            image = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB if jpeg else DEEP)
+            image = image if jpeg or image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     except (cv2.error, *NOT_AN_IMAGE):  # as of no bytes at all
         image = None
     if image is None or image.dtype not in (np.uint8, np.uint16):
         raise Unreadable("samples of other than 8 or 16 bits" if _is_float(data) else BROKEN)
-    return image if jpeg else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return image
+
+
+def _decode_by_pillow(data: bytes) -> np.ndarray | None:
+    """Decodes what OpenCV does not, and TIFFs, of whose damage OpenCV says nothing; else None."""
+    if data[:4] not in (b"GIF8", b"II*\x00", b"MM\x00*") and data[4:8] != b"ftyp":
+        return None
+    try:
+        picture = Image.open(io.BytesIO(data))
+    except UnidentifiedImageError:
+        return None  # perhaps a TIFF of 16-bit colors
+    with picture:
+        if data[:2] in (b"II", b"MM"):
+            return decode_page(picture)
+        return np.asarray(picture.convert("RGB"))
 
 
 def fewest_bits(most: int) -> int:

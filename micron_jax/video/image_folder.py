@@ -10,6 +10,7 @@ import numpy as np
 
 from micron_jax.video.animation import is_animation
 from micron_jax.video.clip_files import ClipFiles, select_images
+from micron_jax.video.folder_walk import is_file
 from micron_jax.video.frame_order import order_frames
 from micron_jax.video.image_files import (
     Unreadable,
@@ -39,7 +40,8 @@ def image_names(folder: Path) -> list[str]:
 
 @functools.lru_cache(maxsize=4)  # a clip is read more than once
 def _image_names(folder: Path, changed: int) -> tuple[str, ...]:
-    names = select_images(os.listdir(folder))
+    with os.scandir(folder) as entries:
+        names = select_images(entry.name for entry in entries if is_file(entry))
     return tuple(name for name in names if not is_animation(folder / name))
 
 

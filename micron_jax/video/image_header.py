@@ -3,15 +3,20 @@
 import io
 import struct
 import warnings
+import zlib
 from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
-HEAD = 64 << 10  # bytes, in which a PNG tells that it is animated
-SUBFILE_TYPE, REDUCED = 254, 1  # tag of a TIFF's directory, and flag of a small copy
-warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # we have a limit of our own
+from micron_jax.video.tiff_files import tiff_pages
 
-NOT_AN_IMAGE = (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError, struct.error)
+HEAD = 64 << 10  # bytes, in which a PNG tells that it is animated
+warnings.filterwarnings("ignore", module=r"PIL\.")  # of sizes and damage: callers tell both
+
+NOT_AN_IMAGE = (  # what Pillow raises of damaged bytes
+    *(ArithmeticError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError),
+    *(TypeError, UnidentifiedImageError, ValueError, struct.error, zlib.error),
+)
 
 
 def size_of(data: bytes) -> tuple[int, int]:
@@ -49,40 +54,6 @@ def count_pictures(file: BinaryIO) -> int:
     except (*NOT_AN_IMAGE, Image.DecompressionBombError):
         pass
     return 1
-
-
-def tiff_pages(file: BinaryIO) -> tuple[list[int], bool]:
-    """Finds the pages of a TIFF.
-
-    Returns:
-      (numbers of the directories that are pages, not small copies of one; whether all were found,
-      or the file breaks off).
-    """
-    head = file.read(16)
-    order, big = "<" if head[:2] == b"II" else ">", head[2:3] == b"+" or head[3:4] == b"+"
-    count_type, link_type, entry_size, value_at = ("Q", "Q", 20, 12) if big else ("H", "I", 12, 8)
-    pages, places = [], {}
-    try:
-        (place,) = struct.unpack_from(order + link_type, head, 8 if big else 4)
-        while place and place not in places:
-            file.seek(place)
-            (count,) = _unpack(file, order + count_type)
-            entries = file.read(min(count, 4096) * entry_size)
-            starts = range(0, len(entries) - entry_size + 1, entry_size)
-            tags = {struct.unpack_from(order + "H", entries, at)[0]: at for at in starts}
-            at = tags.get(SUBFILE_TYPE)
-            kind = 0 if at is None else struct.unpack_from(order + "I", entries, at + value_at)[0]
-            if not kind & REDUCED:
-                pages.append(len(places))
-            places[place] = None
-            (place,) = _unpack(file, order + link_type)
-    except struct.error:
-        return pages, False
-    return pages, not place
-
-
-def _unpack(file: BinaryIO, form: str) -> tuple:
-    return struct.unpack(form, file.read(struct.calcsize(form)))
 
 
 def _png_frames(file: BinaryIO) -> int:

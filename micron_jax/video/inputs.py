@@ -74,6 +74,8 @@ def find_inputs(
                     clips.append(open_clip(files, storable(name), fps))
         elif not path.exists():
             raise UserError(f"{path}: no such file or folder")
+        elif not path.is_file():
+            raise UserError(f"{path}: no file, but a pipe, socket or device")
         elif suffix in IMAGES and not is_animation(path):
             clips.append(_still(path))
         elif suffix in VIDEOS + IMAGES:

@@ -1,6 +1,5 @@
 """Frames of clips, one at a time: (number, seconds, frame); their rates and numbers."""
 
-import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
@@ -59,18 +58,6 @@ def rate_and_length(clip: ClipFiles) -> tuple[float | None, int]:
         fps, count = header.fps, header.count
     end = count if clip.last is None else min(count, clip.last + 1)
     return clip.fps or fps, max(0, end - (clip.first or 0))
-
-
-def frame_numbers(folder: ClipFiles) -> list[int]:
-    """Returns the numbers in the names of all of a folder's frames, in order.
-
-    Frames are counted from 0 where the names tell no numbers.
-
-    Raises:
-      Unreadable: the names do not tell the order.
-    """
-    whole = dataclasses.replace(folder, first=None, last=None)
-    return [frame.number for frame in list_frames(whole)]
 
 
 def _is_animation(clip: ClipFiles) -> bool:

@@ -1,5 +1,7 @@
 """Image files that hold several pictures are clips, with their own times."""
 
+import io
+
 import cv2
 import numpy as np
 import pytest
@@ -111,10 +113,39 @@ def test_floating_point_pages_are_told(tmp_path):
     (tmp_path / "stack.tif").write_bytes(cv2.imencodemulti(".tiff", pages)[1].tobytes())
     (clip,) = find_clips(tmp_path)
     reasons = [str(frame) for _, _, frame in read_frames(clip)]
-    assert reasons[0] == "page 1 is damaged, or has samples of other than 8 or 16 bits"
+    assert reasons[0] == "page that is damaged, or has samples of other than 8 or 16 bits"
 
 
 def test_a_file_that_is_no_film(tmp_path):
     (tmp_path / "index.ts").write_text("const x = 1")
     with pytest.raises(UserError, match=r"index.ts: .ts: not an MPEG transport stream"):
         find_inputs([tmp_path / "index.ts"])
+
+
+def test_the_picture_for_programs_that_do_not_animate_is_no_frame(tmp_path):
+    first, *others = map(flat, LEVELS)
+    first.save(
+        tmp_path / "a.png", save_all=True, append_images=others, duration=40, default_image=True
+    )
+    (clip,) = find_clips(tmp_path)
+    assert rate_and_length(clip) == (25.0, 5)
+    numbers, seconds, frames = zip(*read_frames(clip), strict=True)
+    assert (numbers, seconds) == ((0, 1, 2, 3, 4), (0, 0.04, 0.08, 0.12, 0.16))
+    assert [frame[0, 0, 0] for frame in frames] == LEVELS[1:]
+
+
+def test_a_damaged_page_costs_itself_alone(tmp_path):
+    rng = np.random.default_rng(0)
+    pages = [rng.integers(0, 8, (64, 64), np.uint8) * 30 for _ in range(5)]
+    data = bytearray(cv2.imencodemulti(".tiff", pages, [cv2.IMWRITE_TIFF_COMPRESSION, 8])[1])
+    with Image.open(io.BytesIO(data)) as image:
+        image.seek(2)
+        strip = image.tag_v2[273][0]  # where its pixels begin
+    data[strip : strip + 100] = bytes(100)
+    (tmp_path / "a.tif").write_bytes(data)
+    (clip,) = find_clips(tmp_path)
+    frames = [frame for _, _, frame in read_frames(clip)]
+    damaged = [isinstance(frame, Unreadable) for frame in frames]
+    assert damaged == [False, False, True, False, False]
+    np.testing.assert_array_equal(frames[3][..., 0], pages[3])
+    assert str(frames[2]).startswith("page that is damaged")

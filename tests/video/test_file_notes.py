@@ -129,10 +129,12 @@ def test_links_and_files_that_lead_nowhere(root):
     (root / "gone.mp4").symlink_to(root / "nothing.mp4")
     (root / "round.mp4").symlink_to(root / "round.mp4")
     os.mkfifo(root / "pipe.mp4")
+    os.mkfifo(root / "clip" / "3.png")
     names, notes = search(root)
+    assert len(list(read_frames(only_clip(root)))) == 2
     assert names == ["clip"]
     assert notes["broken links"] == (1, ["gone.mp4"])
-    assert notes["no files, but pipes, sockets or devices"] == (1, ["pipe.mp4"])
+    assert notes["no files, but pipes, sockets or devices"] == (2, ["pipe.mp4", "clip/3.png"])
     assert [reason for reason, (_, names) in notes.items() if names == ["round.mp4"]]
 
 

@@ -147,8 +147,14 @@ REFUSED = {
     "two episodes": (["s12_e3_f1.jpg", "s12_e4_f1.jpg", "s12_e3_f2.jpg"], "several numbers vary"),
     "rollover": (
         ["DSC_9998.JPG", "DSC_9999.JPG", "DSC_0001.JPG", "DSC_0002.JPG"],
-        "the counter begins anew after DSC_9999.JPG, with DSC_0001.JPG",
+        "begins anew after DSC_9999.JPG, with DSC_0001.JPG: .* of which DSC_9998.JPG is the first",
     ),
+    "rollover of two": (["DSC_9999.JPG", "DSC_0001.JPG"], "begins anew after DSC_9999.JPG"),
+    "rollover with a gap": (
+        ["IMG_9993.JPG", "IMG_9997.JPG", "IMG_0003.JPG", "IMG_0004.JPG"],
+        "begins anew after IMG_9997.JPG, with IMG_0003.JPG: .* IMG_9993.JPG is the first",
+    ),
+    "a sign of typographers": (["\u22121.jpg", "\u22122.jpg"], "a negative number"),
     "one number twice": (["img12.jpg", "img012.jpg"], "two files of frame 12, img012.jpg and img1"),
     "two kinds of files": (["1.jpg", "1.png"], "two files of frame 1, 1.jpg and 1.png: remove one"),
     "decimals": (["1.5.jpg", "1.25.jpg"], r"1.5.jpg and 1.25.jpg: decimals, or frames 5 and 25\?"),

@@ -133,3 +133,23 @@ def test_a_huge_image_is_refused_by_its_header(kind):
         data[place : place + len(huge)] = huge
     with pytest.raises(Unreadable, match="more than 200 megapixels: make it smaller"):
         decode_jpeg(bytes(data))
+
+
+def test_a_damaged_tiff_is_not_black():
+    data = bytearray(encoded(PLAIN, format="TIFF", compression="tiff_adobe_deflate"))
+    with Image.open(io.BytesIO(data)) as image:
+        strip = image.tag_v2[273][0]  # where its pixels begin
+    data[strip : strip + 100] = bytes(100)
+    with pytest.raises(Unreadable, match="not a whole image"):
+        decode_jpeg(bytes(data))
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B"])
+def test_16_bit_gray_tiffs(mode):
+    gray = gradient()[..., 0].astype(np.uint16) * 257
+    image = Image.frombytes(
+        mode, gray.shape[::-1], gray.astype(">u2" if "B" in mode else "<u2").tobytes()
+    )
+    np.testing.assert_array_equal(
+        decode_jpeg(encoded(image, format="TIFF")), np.dstack([gray // 257] * 3)
+    )

@@ -31,7 +31,7 @@ def test_a_folder_that_cannot_be_opened(tmp_path, monkeypatch):
     def refuse(folder):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(os, "listdir", refuse)
+    monkeypatch.setattr(os, "scandir", refuse)
     ((_, _, frame),) = read_frames(clip)
     assert str(frame) == "cannot be opened: Permission denied"
 
