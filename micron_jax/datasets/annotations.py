@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from micron_jax.datasets.sheets import open_workbook
+from micron_jax.datasets import sheets
 from micron_jax.datasets.sheets.cells import Sheet, column_name
 from micron_jax.errors import UserError
 
@@ -54,14 +54,14 @@ class Row:
 
 def sheet_names(path: Path) -> list[str]:
     """Returns the names of a file's sheets, [""] of an exported table; UserError if damaged."""
-    return open_workbook(path).names
+    return sheets.open_workbook(path).names
 
 
 def missing_columns(
     path: Path, sheet: str, columns: Mapping[str, tuple[str, ...]], optional: tuple[str, ...] = ()
 ) -> list[str]:
     """Returns the faults of a sheet's columns: [`no column 'Subject'`, ...]."""
-    return _header(open_workbook(path).sheet(sheet), columns, optional).faults
+    return _header(sheets.open_workbook(path).sheet(sheet), columns, optional).faults
 
 
 def read_rows(
@@ -83,7 +83,7 @@ def read_rows(
       UserError: the workbook cannot be read; a column is missing or is there twice; the file
         holds no result of a formula.
     """
-    table = open_workbook(path).sheet(sheet)
+    table = sheets.open_workbook(path).sheet(sheet)
     where = f"{path}, sheet {sheet}" if sheet else str(path)
     header = _header(table, columns, optional)
     if header.faults:
@@ -114,7 +114,7 @@ def read_rows(
 
 def hidden_rows(path: Path, sheet: str, rows: Sequence[Row]) -> int:
     """Returns how many of these rows the sheet hides, by a filter or by hand."""
-    hidden = open_workbook(path).sheet(sheet).hidden_rows
+    hidden = sheets.open_workbook(path).sheet(sheet).hidden_rows
     return sum(row.number in hidden for row in rows)
 
 

@@ -83,7 +83,7 @@ def plan(
     if sheet and not sheet.is_file():
         raise UserError(f"{sheet} is not a file; sheet must name a workbook")
     entries, about, notes = _entries(spec, tree, sheet, others)
-    notes += _one_spelling(spec, entries)
+    notes += _one_spelling(spec, entries) + _without_subject(entries)
     mended = [note for entry in entries for note in _mend(spec, entry)]
     place = Frames(spec, tree, entries, _below(tree.root, frames))
     done: dict[int, Planned] = {}
@@ -91,9 +91,10 @@ def plan(
     row_of: dict[str, int] = {}
     for index, entry in enumerate(entries):
         first = row_of.setdefault(entry.clip.casefold(), entry.row.number)
-        item, reason = None, f"the same clip as row {first}"
         if first == entry.row.number:
             item, reason = _check(spec, entry, place, keep)
+        else:
+            item, reason = None, _unreadable(spec, entry) or f"the same clip as row {first}"
         if item:
             done[index] = item
         else:
@@ -155,6 +156,17 @@ def _one_spelling(spec: ClipSet, entries: list[Entry]) -> list[str]:
         + ", ".join(f"{text!r} (row {row})" for text, row in rows.items())
         for subject, rows in ways.items()
         if len(rows) > 1
+    ]
+
+
+def _without_subject(entries: list[Entry]) -> list[str]:
+    """Returns a note where many rows lack a subject, as where merged cells were saved as text."""
+    count = sum(not entry.subject for entry in entries)
+    if count < len(entries) / 4:
+        return []
+    return [
+        f"{count} of {len(entries)} rows have no subject; if its cells were merged once, write the "
+        "subject into each row"
     ]
 
 

@@ -24,8 +24,9 @@ def class_key(word: str) -> str:
 
 
 def set_key(name: str) -> str:
-    """Returns what spellings of one set share: `SMIC-HS` and `smic_hs` are one."""
-    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", name).casefold())
+    """Returns what spellings of one set share: `SMIC-HS` is smic_hs, `CASME II` is casme2."""
+    text = re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", name).casefold())
+    return text.replace("casmeii", "casme2")
 
 
 def set_names(names: Iterable[str]) -> dict[str, str]:

@@ -44,6 +44,20 @@ def test_a_subject_merged_over_its_rows(root):
     assert (about["subjects"], about["skipped"], about["notes"]) == (3, [], [])
 
 
+def test_merged_cells_that_were_lost(root):
+    def edit(page):
+        for row in (3, 5, 7):
+            page.cell(row, 1).value = None
+
+    change(root, edit)
+    samples, about = build(root)
+    assert [sample.subject for sample in samples] == ["01", "02", "03"]
+    reasons = {note["row"]: note["reason"] for note in about["skipped"]}
+    assert reasons == {3: "no subject", 5: "no subject", 7: "no subject"}
+    (note,) = about["notes"]
+    assert note.startswith("3 of 6 rows have no subject; if its cells were merged once, write")
+
+
 def test_a_header_merged_over_two_lines(root):
     def edit(page):
         page.insert_rows(1)

@@ -1,19 +1,25 @@
 """A workbook or an exported table of any kind, opened by its content."""
 
 import functools
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 from micron_jax.datasets.sheets.cells import Sheet
 from micron_jax.datasets.sheets.delimited import read_delimited
+from micron_jax.datasets.sheets.html_table import read_html
 from micron_jax.datasets.sheets.xls import PASSWORD, read_xls
 from micron_jax.datasets.sheets.xlsx import Xlsx
 from micron_jax.errors import UserError, naming
 
-SUFFIXES = (".xls", ".xlsx", ".xlsm", ".xlsb", ".ods", ".csv", ".tsv")
+SUFFIXES = (".xls", ".xlsx", ".xlsm", ".xlsb", ".ods", ".csv", ".tsv", ".txt")
 MAX_BYTES = 64 << 20
 _ZIP, _OLE = b"PK", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _BIFF = (b"\x09\x08", b"\x09\x04", b"\x09\x02", b"\x09\x00")  # an .xls before Excel 5
+_PAGE = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml|<!--|<!doctype|<html|<head|<meta|<style|<body|<div|<table|<center)",
+    re.IGNORECASE,
+)
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")  # the stream of a protected .xlsx
 
 
@@ -66,7 +72,8 @@ def _open(path: Path, changed: int, size: int) -> Workbook:
         sheets = {sheet.name: sheet for sheet in read_xls(data)}
     else:
         _refuse_others(data)
-        sheets = {"": read_delimited(data)}
+        is_page = _PAGE.match(data[:4096])
+        sheets = {"": read_html(data) if is_page else read_delimited(data)}
     return Workbook(path, list(sheets), sheets.__getitem__)
 
 
@@ -75,11 +82,8 @@ def _refuse_others(data: bytes) -> None:
     head = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if b"urn:schemas-microsoft-com:office:spreadsheet" in head:
         raise UserError("it is XML of Excel 2003: open it in Excel and save it as .xlsx")
-    if head.startswith((b"<!doctype", b"<html", b"<?xml", b"<head", b"<table", b"<meta", b"<div")):
-        raise UserError(
-            "it is a web page (HTML or XML): if a browser shows the table, open it in Excel and "
-            "save it as .xlsx; else download it again"
-        )
+    if head.startswith(b"<?xml") and b"<html" not in head:
+        raise UserError("it is XML, not a workbook: open it in Excel and save it as .xlsx")
     if head.startswith(b"version https://git-lfs"):
         raise UserError("it is a pointer of Git LFS, not the file: fetch it by `git lfs pull`")
     utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff")) or data[1:200:2].count(0) > 50

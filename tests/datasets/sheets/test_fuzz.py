@@ -47,6 +47,7 @@ def mutated_parts(data, count):
 INPUTS = {
     "zip": lambda: mutations(workbook(), 200),
     "xml": lambda: mutated_parts(workbook(), 400),
+    "html": lambda: mutations(b"<table><tr><td rowspan=2>01<td>a</tr><tr><td>b</table>" * 2, 200),
     "csv": lambda: mutations("Subject,Clip\n01,é\n".encode() * 3, 200),
 }
 

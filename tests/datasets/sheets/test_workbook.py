@@ -210,7 +210,8 @@ def test_hints_of_spreadsheets_in_exported_tables(tmp_path):
             b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "EncryptedPackage".encode("utf-16-le"),
             "a password protects it: open it, save it without the password",
         ),
-        ("a.xls", b"\n<html><table>", "it is a web page (HTML or XML)"),
+        ("a.xls", b"\n<html><p>Log in</p>", "it is a web page without a table"),
+        ("a.xls", b"<?xml version='1.0'?><a/>", "it is XML, not a workbook"),
         (
             "a.xls",
             b'<?xml version="1.0"?><Workbook xmlns="urn:schemas-microsoft-com:office:spreadsheet">',
@@ -227,6 +228,25 @@ def test_the_reason_told_is_the_reason(tmp_path, name, data, words):
     path = tmp_path / name
     path.write_bytes(data)
     assert words in refusal(path)
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "gb2312", "windows-1252"])
+def test_a_page_with_a_table_is_a_sheet(tmp_path, charset):
+    word = "é" if charset == "windows-1252" else "厌恶"
+    page = (
+        f"<html><head><meta http-equiv=Content-Type content='text/html; charset={charset}'>"
+        "<style>td{x:y}</style></head><body><TABLE border=1><thead><tr><th>Subject<th>Filename"
+        "<th colspan=2>Onset</tr></thead><tr><td rowspan='2'>01</td><td>EP1<td> 4<!-- -->6 </td>"
+        f"<td>&lt;a&gt;&nbsp;</td></tr><tr><td>EP2</td><td>{word}<br>b</td></tr></table>"
+    )
+    path = tmp_path / "a.xls"
+    path.write_bytes(page.encode(charset))
+    sheet = open_workbook(path).sheet("")
+    assert {n: {c: cell.text for c, cell in row.items()} for n, row in sheet.rows.items()} == {
+        1: {0: "Subject", 1: "Filename", 2: "Onset"},
+        2: {0: "01", 1: "EP1", 2: "46", 3: "<a>"},
+        3: {0: "01", 1: "EP2", 2: f"{word} b"},
+    }
 
 
 def test_what_is_not_there(tmp_path):
