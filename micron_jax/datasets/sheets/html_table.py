@@ -7,7 +7,7 @@ from micron_jax.datasets.sheets.cells import Cell, Cells, Corners, Sheet, clean
 from micron_jax.datasets.sheets.delimited import decode
 from micron_jax.errors import UserError
 
-MAX_SPAN = 16_384  # columns that a spreadsheet has
+MAX_SPAN = 1_000  # rows or columns
 
 
 def read_html(data: bytes) -> Sheet:
@@ -42,15 +42,17 @@ class _Tables(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.cells, self.merged = Cells(), []
-        self._row, self._column = 0, 0
+        self._row, self._column = 1, 0
         self._span: tuple[int, int] | None = None  # rows and columns of the open cell
         self._words: list[str] = []
+        self._begun = False  # whether the first row has a tag or a cell
         self._taken: dict[int, int] = {}  # column -> the last row that a cell above spans
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "tr":
             self.end_cell()
-            self._row, self._column = self._row + 1, 0
+            self._row, self._column = self._row + self._begun, 0
+            self._begun = True
         elif tag in ("td", "th"):
             self.end_cell()
             values = dict(attrs)
@@ -72,6 +74,7 @@ class _Tables(HTMLParser):
             self._words = []
             return
         rows, columns = self._span
+        self._begun = True
         while self._taken.get(self._column, 0) >= self._row:
             self._column += 1
         text = clean(" ".join("".join(self._words).split()))  # line ends are spaces in a page

@@ -249,6 +249,12 @@ def test_a_page_with_a_table_is_a_sheet(tmp_path, charset):
     }
 
 
+def test_a_cell_of_a_page_without_a_row(tmp_path):
+    path = tmp_path / "a.xls"
+    path.write_text("<table><td rowspan=2>a<td>b<tr><td>c<tr><td rowspan=99999999>d")
+    assert texts(path) == {1: ["a", "b"], 2: ["a", "c"], 3: ["d"]}
+
+
 def test_what_is_not_there(tmp_path):
     for name, words in (("none.xlsx", "does not exist"), (".", "cannot be read (Is a directory)")):
         with pytest.raises(UserError, match=r".*") as error:
