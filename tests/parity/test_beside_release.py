@@ -210,7 +210,7 @@ V, B, D = "models/vision_transformer.py", "micron_bert.py", "models/dino.py"
         ("0.225", "0.23", B, "image"),
         (") / 255", ")", B, "image"),
         ("image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)", "pass", B, "image"),
-        ("teacher_temp=args.teacher_temp", "teacher_temp=0.07", B, "loss/agreement"),
+        ("teacher_temp=args.teacher_temp", "teacher_temp=0.07", B, "dino/temperature"),
         ("local_crops_number=args.local_crops_number", "local_crops_number=3", B, "dino/views"),
         ("@torch.no_grad()\n    def extract_features(self, x):\n        x = self.backbone(x)",
          "def extract_features(self, x):\n        x = self.backbone.prepare_tokens(x)",

@@ -195,6 +195,31 @@ def test_hostile_recordings_are_refused_before_anything_is_computed(
         list(live.compare(WEIGHTS, other))
 
 
+def test_the_schedules_and_the_average_are_those_of_the_release():
+    weights = draw_weights(tiny.RELEASE)
+    given = {"warmup_teacher_temp": 0.02, "teacher_temp": 0.06, "warmup_teacher_temp_epochs": 5}
+    args = {"args": given | {"epochs": 9, "local_crops_number": 3}}
+    weights = dataclasses.replace(weights, info=weights.info | args)
+    results = layer_outputs.schedules(weights, live.release_numbers(weights))
+    assert results.pop("dino/views") == 5
+    temperature = [*np.linspace(0.02, 0.06, 5), *[0.06] * 4]
+    np.testing.assert_allclose(results.pop("dino/temperature"), temperature, rtol=1e-6)
+    momentum = 1 - 0.1 * (1 + np.cos(np.pi * np.arange(10) / 10)) / 2
+    np.testing.assert_allclose(results.pop("dino/momentum"), momentum, rtol=1e-6)
+    arrays, step = release.state_dict(weights), momentum[3]
+    names = sorted(name for name in arrays if name.startswith("teacher."))
+    average = [
+        (1 - step) * arrays[name.replace("teacher.", "student.")] - step * arrays[name]
+        for name in names
+    ]
+    samples = np.concatenate([values.ravel()[:: layer_outputs.STRIDE] for values in average])
+    np.testing.assert_allclose(results.pop("dino/average"), samples, rtol=1e-4, atol=1e-7)
+    assert not results
+    wrong = dataclasses.replace(weights, info={"args": args["args"] | {"epochs": 2.5}})
+    with pytest.raises(UserError, match=r"args: epochs=2.5; a number such as 200 goes"):
+        live.release_numbers(wrong)
+
+
 def test_nan_in_the_recording_fails(recording, computed):
     other = with_results(recording, norm=recording.results["norm"] * np.float32("nan"))
     assert [c.name for c in live.compare(WEIGHTS, other) if not c.ok] == ["norm"]
