@@ -19,10 +19,10 @@ from micron_jax.errors import UserError
 from micron_jax.faces.crop import KINDS
 from micron_jax.visualization.overlay import LABELS
 
-GRACE = 15.0  # seconds before the speed of a sender counts
-SLOWEST = 1e4  # bytes a second of a sender, on average
-SLOWEST_CROWDED = 2e5  # while others wait for its space in the temporary folder
-SPARE = 50e6  # bytes of a temporary folder, for figures and results
+# Of a sender: seconds before its speed counts, and bytes a second on average; then the same while
+# others wait for its space in the temporary folder.
+ALONE, CROWDED = (15.0, 1e4), (3.0, 2e5)
+SPARE = 20e6  # bytes of a temporary folder, for figures and results
 NAME = 120  # bytes, at most, of a file's name: some file systems take 143
 FORGOTTEN = 30.0  # seconds in which a body is read that is not wanted
 
@@ -61,8 +61,8 @@ class Steady:
         return message
 
     def _check(self) -> None:
-        slowest = SLOWEST_CROWDED if self._crowded() else SLOWEST
-        if time.monotonic() - self._began > GRACE + self._bytes / slowest:
+        grace, slowest = CROWDED if self._crowded() else ALONE
+        if time.monotonic() - self._began > grace + self._bytes / slowest:
             raise Unusable("the upload comes too slowly", 408)
 
 

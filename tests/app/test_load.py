@@ -170,7 +170,8 @@ def test_a_client_that_leaves_holds_up_nobody(port, work):
 
 def test_slow_clients_are_cut_off(port, work, monkeypatch):
     monkeypatch.setattr(connection, "HEAD", 0.5)
-    monkeypatch.setattr(upload, "GRACE", 0.5)
+    monkeypatch.setattr(upload, "ALONE", (0.5, 1e4))
+    monkeypatch.setattr(upload, "CROWDED", (0.5, 2e5))
     work.go.set()
     head = "POST /visualize HTTP/1.1\nHost: localhost\nContent-Length: 900000\n"
     head += "Content-Type: multipart/form-data; boundary=mark\n"
@@ -235,7 +236,8 @@ def test_a_full_temporary_folder_is_one_line(tmp_path, work, monkeypatch):
     work.go.set()
     monkeypatch.setattr(upload, "SPARE", 0)
     line = "the server's temporary folder cannot be written: No space left on device"
-    with small_disk(tmp_path / "disk", "600k") as disk, serving_in(disk, monkeypatch) as port:
+    disk = small_disk(tmp_path / "disk", "600k", lazily=True)
+    with disk as folder, serving_in(folder, monkeypatch) as port:
         large, small = body_of("a.png", "b.png", size=450_000), body_of("a.png", "b.png")
         answer = begin(port, large)
         assert (answer.status, lines_of(answer)) == (507, [{"error": line}])

@@ -24,10 +24,10 @@ from micron_jax import checkpoints
 from micron_jax.evaluation.predictions import write_csv
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-SAME = (".csv", ".npz", ".safetensors", ".jpg", ".array_record-00000-of-00001")
+SAME = (".csv", ".npz", ".safetensors", ".jpg")
 # One device, and code that is compiled soon: this is about the process, not its arithmetic.
 QUICKLY = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-FAULTS = ("Traceback", "Fatal Python error", "Segmentation", "leaked", "Exception ignored")
+FAULTS = ("Traceback", "Fatal Python error", "Segmentation", "semaphore", "Exception ignored")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,6 +156,8 @@ def get_config():
 
 def start(words: list[str]) -> subprocess.Popen:
     """Starts a command in a process group of its own, as a terminal does."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # of a shell's background, and inherited
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     command = [sys.executable, "-X", "faulthandler", "-m", "micron_jax", *words]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, env=_environment(), text=True, start_new_session=True, **pipes)
@@ -198,14 +200,14 @@ def interrupt(
     moment, began = time.monotonic() - began, time.monotonic()
     _, err = process.communicate(timeout=300)
     seconds, status = time.monotonic() - began, process.returncode
-    lines = [line for line in err.splitlines() if line.startswith("stopped")]
+    lines = [line for line in err.splitlines() if "stopped" in line]
     outcome = Outcome(
         case.name, signal.Signals(number), moment, status, seconds, "".join(lines[-1:]), None, []
     )
     if status != 0 and status != 128 + number:
         outcome.problems.append(f"status {status}: {err[-300:]!r}")
     if status and len(lines) != 1:
-        outcome.problems.append(f"{len(lines)} last lines")
+        outcome.problems.append(f"{len(lines)} last lines: {err[-300:]!r}")
     outcome.problems += [fault for fault in FAULTS if fault in err]
     if left := _alive(process.pid):
         outcome.problems.append(f"processes {left} live on")
