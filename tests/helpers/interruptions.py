@@ -244,11 +244,18 @@ def finish(case: Case, folder: Path) -> dict[str, str]:
 
 
 def soak(cases: list[Case], folder: Path, *, count: int, seed: int) -> list[Outcome]:
-    """Interrupts `count` commands, each at a random moment, and prints the table."""
+    """Interrupts `count` commands, each at a random moment, and prints the table.
+
+    The short ones come three times as often as the long ones, which close each round.
+    """
     rng, outcomes, expected = random.Random(seed), [], {}
+    short, long = (
+        [case for case in cases if (case.seconds > 10) == late] for late in (False, True)
+    )
+    order = [*short * 3, *long]
     print(HEADER, flush=True)
     for n in range(count):
-        case = cases[n % len(cases)]
+        case = order[n % len(order)]
         if case.makes and case.name not in expected:
             began = time.monotonic()
             expected[case.name] = finish(case, folder / f"alone{n}"), time.monotonic() - began
