@@ -1,5 +1,6 @@
 """The process of `micron-jax`, and of `python -m micron_jax`: its command, its signals, its end."""
 
+import atexit
 import contextlib
 import os
 import signal
@@ -43,6 +44,7 @@ def run() -> None:
         if not _is_handled() and not imports_extension(frame):
             raise Stopped(received[0])
 
+    atexit.register(_handle_signals, signal.SIG_IGN)  # runs last: a command that is done stays so
     _end_at_second_signal()
     sys.unraisablehook = _quiet_about_signals
     signal.signal(signal.SIGALRM, insist)

@@ -148,6 +148,25 @@ def test_a_closed_terminal_does_not_end_what_nohup_started(tmp_path):
     assert process.returncode == 128 + signal.SIGTERM
 
 
+# The interpreter ends; it would put back the signals' own effects.
+DONE = """
+        class Late:
+            def __del__(self, kill=os.kill, pid=os.getpid()):
+                for number in (1, 2, 15):
+                    kill(pid, number)
+
+        sys.late = Late()
+        print("ready", flush=True)
+        return 0
+"""
+
+
+def test_a_command_that_is_done_ends_so(tmp_path):
+    process = started(DONE, tmp_path / "out")
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (0, "", "")
+
+
 def test_the_import_of_a_module_in_c_is_not_interrupted():
     class Loader(ExtensionFileLoader):
         def exec_module(self, module):
