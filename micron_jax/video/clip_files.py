@@ -14,7 +14,7 @@ from micron_jax.video.file_kinds import (
     reason_against_content,
 )
 from micron_jax.video.file_notes import FileNotes
-from micron_jax.video.folder_walk import FolderFile, shown, walk
+from micron_jax.video.folder_walk import FolderFile, shown, storable, walk
 from micron_jax.video.frame_order import order_frames
 from micron_jax.video.image_files import IMAGES, Unreadable
 
@@ -77,12 +77,18 @@ def find_clips(
     return sorted(clips, key=lambda clip: clip.name)
 
 
-def clip_at(path: Path, name: str) -> ClipFiles | None:
-    """Returns the clip that this file or folder is, under another name; None: it is none."""
+def clip_at(path: Path, name: str, notes: FileNotes | None = None) -> ClipFiles | None:
+    """Returns the clip that this file or folder is, under another name; None: it is none.
+
+    `notes` get the files of a folder that are not read, and an order that is noted.
+    """
     folder = path if path.is_dir() else path.parent
     entries = folder.iterdir() if path.is_dir() else [path]
     files = [FolderFile(entry.name, entry.stat().st_size) for entry in entries if entry.is_file()]
-    clips = _clips_among(folder, files, folder, FileNotes(), ordered=False)
+    files = [file for file in files if not file.name.startswith(".")]
+    notes = FileNotes() if notes is None else notes
+    notes.folder = storable(folder)
+    clips = _clips_among(folder, files, folder, notes, ordered=True)
     return next((dataclasses.replace(clip, name=name) for clip in clips if clip.path == path), None)
 
 

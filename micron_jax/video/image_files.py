@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from micron_jax.errors import printable
-from micron_jax.video.image_header import NOT_AN_IMAGE, count_pictures, size_of
+from micron_jax.video.image_header import NOT_AN_IMAGE, TIFF, count_pictures, pixels_of
 from micron_jax.video.tiff_files import decode_page
 
 IMAGES = (
@@ -65,10 +65,11 @@ def decode_samples(data: bytes) -> np.ndarray:
     Raises:
       Unreadable: see `decode_jpeg`.
     """
-    width, height = size_of(data)
-    if width * height > MEGAPIXELS * 1e6:
+    jpeg, pixels = data[:2] == b"\xff\xd8", pixels_of(data)
+    if pixels > MEGAPIXELS * 1e6:
         raise Unreadable(f"more than {MEGAPIXELS} megapixels: make it smaller")
-    jpeg = data[:2] == b"\xff\xd8"
+    if jpeg and not pixels:  # OpenCV might find a header of any size in the bytes that follow
+        raise Unreadable(BROKEN)
     pictures = 1 if jpeg else count_pictures(io.BytesIO(data))
     if pictures > 1:
         raise Unreadable(f"holds {pictures:,} pictures, not one")
@@ -87,7 +88,7 @@ def decode_samples(data: bytes) -> np.ndarray:
 
 def _decode_by_pillow(data: bytes) -> np.ndarray | None:
     """Decodes what OpenCV does not, and TIFFs, of whose damage OpenCV says nothing; else None."""
-    if data[:4] not in (b"GIF8", b"II*\x00", b"MM\x00*") and data[4:8] != b"ftyp":
+    if data[:4] not in (b"GIF8", *TIFF) and data[4:8] != b"ftyp":
         return None
     try:
         picture = Image.open(io.BytesIO(data))

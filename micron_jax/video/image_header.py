@@ -10,6 +10,7 @@ from PIL import Image, UnidentifiedImageError
 
 from micron_jax.video.tiff_files import tiff_pages
 
+TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")  # the first bytes
 HEAD = 64 << 10  # bytes, in which a PNG tells that it is animated
 warnings.filterwarnings("ignore", module=r"PIL\.")  # of sizes and damage: callers tell both
 
@@ -19,19 +20,22 @@ NOT_AN_IMAGE = (  # what Pillow raises of damaged bytes
 )
 
 
-def size_of(data: bytes) -> tuple[int, int]:
-    """Returns (width, height) of an encoded image in pixels, or (0, 0): its header is damaged."""
-    if data[:2] == b"\xff\xd8":
-        return _jpeg_size(data)
-    if data[:4] == b"\x89PNG":
-        return struct.unpack(">II", data[16:24]) if len(data) >= 24 else (0, 0)
+def pixels_of(data: bytes) -> int:
+    """Returns how many pixels an encoded image has by its header; 0: the header is damaged."""
     try:
+        if data[:2] == b"\xff\xd8" and (pixels := _jpeg_pixels(data)):
+            return pixels
+        if data[:4] == b"\x89PNG":
+            width, height = struct.unpack_from(">II", data, 16)
+            return width * height
+        if data[:4] in TIFF:  # Pillow does not know all kinds
+            return max((page.pixels for page in tiff_pages(io.BytesIO(data))[0]), default=0)
         with Image.open(io.BytesIO(data)) as image:
-            return image.size
+            return image.width * image.height
     except Image.DecompressionBombError:
-        return 2**16, 2**16
+        return 1 << 32
     except NOT_AN_IMAGE:
-        return 0, 0
+        return 0
 
 
 def count_pictures(file: BinaryIO) -> int:
@@ -45,7 +49,7 @@ def count_pictures(file: BinaryIO) -> int:
     try:
         if head[:4] == b"\x89PNG":
             return _png_frames(file)
-        if head[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
+        if head[:4] in TIFF:
             return max(1, len(tiff_pages(file)[0]))
         animated_webp = head[8:16] == b"WEBPVP8X" and head[20] & 2
         if head[:4] == b"GIF8" or animated_webp or head[4:12] == b"ftypavis":
@@ -66,7 +70,7 @@ def _png_frames(file: BinaryIO) -> int:
     return max(1, struct.unpack_from(">I", before, place + 4)[0]) if place > 0 else 1
 
 
-def _jpeg_size(data: bytes) -> tuple[int, int]:
+def _jpeg_pixels(data: bytes) -> int:
     place = 2
     while data[place : place + 1] == b"\xff" and place + 9 <= len(data):
         marker = data[place + 1]
@@ -75,6 +79,6 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
             continue
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = struct.unpack_from(">HH", data, place + 5)
-            return width, height
+            return width * height
         place += 2 + struct.unpack_from(">H", data, place + 2)[0]
-    return 0, 0
+    return 0

@@ -25,7 +25,7 @@ COLUMNS = ("path", "first", "last", "fps", "name")
 def find(source: Path, notes: FileNotes | None = None) -> list[clip_files.ClipFiles]:
     """Finds the clips of a folder, by name (see `find_clips`), or of a list, in its order.
 
-    `notes` get the files of a folder that are not read.
+    `notes` get the files of folders that are not read.
 
     Raises:
       UserError: there are none, or a line of the list cannot be used.
@@ -33,12 +33,12 @@ def find(source: Path, notes: FileNotes | None = None) -> list[clip_files.ClipFi
     if source.is_file():
         if source.suffix.lower() != ".csv":
             raise UserError(f"{source} is neither a folder nor a list of clips (.csv)")
-        return read_list(source)
+        return read_list(source, notes)
     return clip_files.find_clips(source, notes)
 
 
-def read_list(path: Path) -> list[clip_files.ClipFiles]:
-    """Reads the clips of a list.
+def read_list(path: Path, notes: FileNotes | None = None) -> list[clip_files.ClipFiles]:
+    """Reads the clips of a list; `notes` get the files in their folders that are not read.
 
     Raises:
       UserError: it cannot be read, or a line cannot be used; the message names row and column.
@@ -51,16 +51,19 @@ def read_list(path: Path) -> list[clip_files.ClipFiles]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or "it is no CSV text in UTF-8"
         raise UserError(f"{path}: {reason}") from None
-    clips, faults, rows_of = [], [], {}
+    clips, faults, rows_of, places = [], [], {}, set()
     for number, row in rows:
         try:
-            clip = _clip(path.parent, row)
+            place = path.parent / (row["path"] or "")
+            # The parts of one folder hold the same files.
+            clip = _clip(path.parent, row, None if place in places else notes)
             if row := rows_of.get(clip.name):
                 raise ValueError(f"name: {clip.name!r} is row {row}'s, too; give each its own name")
         except ValueError as error:
             faults.append(f"row {number}, {error}")
             continue
         rows_of[clip.name] = number
+        places.add(place)
         clips.append(clip)
     if faults:
         more = f" (and {len(faults) - 1:,} more rows like it)" if len(faults) > 1 else ""
@@ -120,7 +123,7 @@ def _check_columns(path: Path, columns: Sequence[str]) -> None:
         raise UserError(f"{path}: column `{unknown[0]}` is not known; {usable} are")
 
 
-def _clip(folder: Path, row: dict) -> clip_files.ClipFiles:
+def _clip(folder: Path, row: dict, notes: FileNotes | None) -> clip_files.ClipFiles:
     """Returns the clip of a row; a ValueError names the column that is wrong."""
     if None in row:
         raise ValueError("path: the row has more fields than the first line")
@@ -136,7 +139,7 @@ def _clip(folder: Path, row: dict) -> clip_files.ClipFiles:
     if remote.is_remote(row["path"]):
         return remote.clip_at(row["path"], name, first, last, fps)
     path = folder / row["path"]
-    clip = clip_files.clip_at(path, name)
+    clip = clip_files.clip_at(path, name, notes)
     if clip is None:
         what = "holds no image" if path.is_dir() else "is neither a video nor a folder of images"
         raise ValueError(f"path: {path} {what if path.exists() else 'does not exist'}")

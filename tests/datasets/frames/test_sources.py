@@ -61,6 +61,23 @@ def test_a_list_of_clips(folder):
     assert [records[i]["frame"] for i in (12, 16, 21, 28)] == [0, 4, 5, 19]
 
 
+def test_copies_in_a_listed_folder_are_noted(folder):
+    place = folder / "sub01" / "EP02"
+    (place / "img21 (1).jpg").write_bytes((place / "img30.jpg").read_bytes())
+    (place / "x.heic").write_bytes(b"x")
+    path = write_list(folder, "path,first", "talk.mp4,", "sub01/EP02,38", "sub01/EP02,39")
+    build_crops(path, folder / "data")
+    built = describe(folder / "data")
+    assert (built["frames"], [note["files"] for note in built["notes"]]) == (15, [1, 1])
+    assert [(note["reason"], note["examples"]) for note in built["notes"]] == [
+        (
+            ".heic: HEIC pictures are not read: convert to JPEG or PNG",
+            [str(place / "x.heic")],
+        ),
+        ("left out as a copy", [str(place / "img21 (1).jpg")]),
+    ]
+
+
 def test_a_video_shorter_than_its_line_is_cut(folder):
     path = write_list(folder, "path,last", "talk.mp4,99")
     build_crops(path, folder / "data")
