@@ -117,6 +117,10 @@ def test_a_run_with_words_of_an_earlier_version_loads(run, model, tmp_path):
     settings = json.loads(path.read_text())
     settings["views"]["swap_with"] = "grey"
     path.write_text(json.dumps(settings))
+    with pytest.raises(UserError, match=r"config\.json: does not fit its checksum"):
+        micron_jax.load(tmp_path / "run")
+    del settings["checksum"]
+    path.write_text(json.dumps(settings))
     assert micron_jax.load(tmp_path / "run").config == model.config
 
 

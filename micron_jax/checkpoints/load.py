@@ -1,6 +1,5 @@
 """Weights from any checkpoint that a user has: a name, a workdir, a folder or a file."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from micron_jax.checkpoints.weights import (
 )
 from micron_jax.errors import UserError, naming
 from micron_jax.training.checkpoint import Checkpoints, read_weights
-from micron_jax.training.workdir import CONFIG_FILE
+from micron_jax.training.workdir import CONFIG_FILE, read_settings
 
 _PACKAGED = Path(__file__).parents[1] / "weights"
 
@@ -78,10 +77,10 @@ def _read(path: Path, given: Mapping[str, Any] | None) -> Weights:
 def _read_workdir(workdir: Path) -> Weights:
     """The newest checkpoint of a pretraining."""
     path = workdir / CONFIG_FILE
+    settings = read_settings(path)
     try:
-        settings = json.loads(path.read_text())
         config = read_config(settings["model"], section="config.model")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path}: not the config of a run ({error})") from error
     step, tree = read_weights(workdir)
     info = {"source": f"pretraining, step {step}", "config": settings}

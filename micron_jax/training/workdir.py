@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import json
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from micron_jax.files import remove_debris, write_json, writing
 from micron_jax.locks import sole_writer
 
 CONFIG_FILE, CACHE_FOLDER = "config.json", "compiled"
+_CHECKSUM = "checksum"  # of the config, a field in its file
 _cache_of_a_run: str | None = None  # the last that this process used
 
 
@@ -49,10 +51,7 @@ def claim_workdir(workdir: Path, settings: dict, *, free: set[str]) -> None:
     """
     path = workdir / CONFIG_FILE
     if path.exists():
-        try:
-            before = up_to_date(json.loads(path.read_text()))
-        except ValueError as error:
-            raise UserError(f"{path}: not JSON ({error}); use a new workdir") from error
+        before = up_to_date(read_settings(path))
         # As JSON has them, tuples are lists.
         before, now = (flatten_dict(json.loads(json.dumps(x)), sep=".") for x in (before, settings))
         if retired := sorted(before.keys() - now.keys()):
@@ -67,7 +66,31 @@ def claim_workdir(workdir: Path, settings: dict, *, free: set[str]) -> None:
                     f"({name}={before.get(name)!r}, now {now.get(name)!r}); use a new workdir"
                 )
     with writing(path):
-        write_json(path, settings)
+        write_json(path, settings | {_CHECKSUM: _checksum(settings)})
+
+
+def read_settings(path: Path) -> dict:
+    """Reads the settings of a run, nested, and compares them with their checksum, if they have one.
+
+    Raises:
+      UserError: they cannot be read, or are not those that were written.
+    """
+    try:
+        settings = json.loads(path.read_text())
+        checksum = settings.pop(_CHECKSUM, None)
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise UserError(f"{path}: not the config of a run ({error})") from error
+    if checksum not in (None, _checksum(settings)):
+        raise UserError(
+            f"{path}: does not fit its checksum, so it is damaged, or was changed by hand; put a "
+            f"copy in its place (after a change: remove the field {_CHECKSUM!r})"
+        )
+    return settings
+
+
+def _checksum(settings: dict) -> str:
+    """CRC-32 of settings as JSON, in hexadecimal digits."""
+    return f"{zlib.crc32(json.dumps(settings, sort_keys=True).encode()):08x}"
 
 
 def cache_compiled(workdir: Path) -> None:

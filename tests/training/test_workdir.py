@@ -42,7 +42,7 @@ def test_settings_of_an_earlier_version_are_recognized(tmp_path):
     (tmp_path / workdir.CONFIG_FILE).write_text(json.dumps(before))
     now = {"model": {"blocks": "unrolled"}, "views": {"swap_with": "gray"}}
     workdir.claim_workdir(tmp_path, now, free={"model.blocks"})
-    assert json.loads((tmp_path / workdir.CONFIG_FILE).read_text()) == now
+    assert workdir.read_settings(tmp_path / workdir.CONFIG_FILE) == now
     now["views"]["swap_with"] = "ref"
     with pytest.raises(
         UserError, match=r"\(views.swap_with='gray', now 'ref'\); use a new workdir"
