@@ -69,7 +69,8 @@ class ClipSet:
     Attributes:
       name: as a user types it.
       title: one line for `data list`.
-      sheet_files: patterns of the workbook's file name, in lower case.
+      sheet_files: patterns of the file name of the workbook, in lower case; for `.xls*` at the end
+        any suffix of `sheets.SUFFIXES` serves, as of an exported table.
       sheets: names of the sheet in it; empty: any that has the columns.
       columns: our name -> headings; at least subject, clip, onset, offset, emotion.
       optional: which of ours a sheet may lack.
@@ -144,5 +145,5 @@ def number(text: str) -> int | None:
 
     `1.000` is 1 for some and 1,000 for others: None.
     """
-    digits = re.fullmatch(r"(\d+)(?:[.,](?:0{1,2}|0{4,}))?", text)
+    digits = re.fullmatch(r"(\d{1,18})(?:[.,](?:0{1,2}|0{4,}))?", text)
     return int(digits[1]) if digits else None

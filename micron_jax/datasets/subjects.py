@@ -81,7 +81,7 @@ def respelled(samples: Sequence[Sample]) -> list[Sample]:
 
 def numbered(text: str) -> int | None:
     """Returns the number of a `plain` subject that is a number, with or without a usual word."""
-    match = re.fullmatch(rf"(?:{_WORDS})?(\d+)", text)
+    match = re.fullmatch(rf"(?:{_WORDS})?(\d{{1,18}})", text)
     return int(match[1]) if match else None
 
 

@@ -191,7 +191,7 @@ def _prediction(path: Path, number: int, cells: Mapping[str, str]) -> Prediction
                 raise row_error(path, number, f"{name} is {cell!r}, not a number of 0 to 1")
             probabilities[name.removeprefix(PROBABILITY)] = value
     seed = cells.get("seed", "0")
-    if not re.fullmatch(r"-?\d+(\.0+)?", seed):
+    if not re.fullmatch(r"-?\d{1,9}(\.0+)?", seed):
         raise row_error(path, number, f"seed is {seed!r}, not a whole number")
     return Prediction(
         **{name: cells[name] for name in REQUIRED},

@@ -19,7 +19,7 @@ from micron_jax.evaluation.prediction import Prediction
 def class_key(word: str) -> str:
     """Returns what spellings of one class share: case, width, spaces, `.0` and leading zeros go."""
     text = " ".join(unicodedata.normalize("NFKC", clean(word)).casefold().split())
-    number = re.fullmatch(r"([+-]?\d+)(?:[.,]0*)?", text)
+    number = re.fullmatch(r"([+-]?\d{1,18})(?:[.,]0*)?", text)
     return str(int(number[1])) if number else text
 
 

@@ -17,8 +17,11 @@ def read_html(data: bytes) -> Sheet:
       UserError: the page has no table, or its encoding is not known.
     """
     parser = _Tables()
-    parser.feed(_text(data))
-    parser.close()
+    try:
+        parser.feed(_text(data))
+        parser.close()
+    except AssertionError as error:  # of html.parser, on a declaration that it does not know
+        raise UserError(f"it is a damaged web page ({error})") from None
     parser.end_cell()
     if not parser.cells.rows:
         raise UserError("it is a web page without a table: download the workbook again")
@@ -90,4 +93,5 @@ class _Tables(HTMLParser):
 
 def _number(text: str | None) -> int:
     """Returns a span, 1 where it is none."""
-    return min(int(text), MAX_SPAN) if text and text.isdecimal() and int(text) else 1
+    match = re.fullmatch(r"\s*([1-9][0-9]{0,8})\s*", text or "")
+    return min(int(match[1]), MAX_SPAN) if match else 1

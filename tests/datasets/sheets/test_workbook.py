@@ -211,6 +211,7 @@ def test_hints_of_spreadsheets_in_exported_tables(tmp_path):
             "a password protects it: open it, save it without the password",
         ),
         ("a.xls", b"\n<html><p>Log in</p>", "it is a web page without a table"),
+        ("a.xls", b"<html><table><![x[ <td>a", "it is a damaged web page"),
         ("a.xls", b"<?xml version='1.0'?><a/>", "it is XML, not a workbook"),
         (
             "a.xls",
