@@ -24,13 +24,13 @@ from micron_jax.faces.crop import FORMER_KINDS, KINDS, detector, place_crop, set
 from micron_jax.faces.landmarks import Detector
 from micron_jax.files import write_json, write_whole, writing
 from micron_jax.locks import sole_writer
-from micron_jax.video.clip_files import CROPS, SHEET, ClipFiles, find_clips
+from micron_jax.video.clip_files import CROPS, CROPS_OF_CLIP, SHEET, ClipFiles, find_clips
 from micron_jax.video.file_notes import FileNotes
 from micron_jax.video.image_files import Unreadable, encode_jpeg
 from micron_jax.video.inputs import open_clip
+from micron_jax.video.sameness import Sameness
 
 QUALITY = 95  # of the JPEGs
-MARK = ".crop.json"
 SCRATCH = ".incomplete"  # the clip that is being written
 
 
@@ -150,15 +150,20 @@ def _write_crops(clip, crop, output: Path, entry: dict, bar: tqdm) -> None:
     """Writes a clip's crops, all of them or none, and completes its entry."""
     scratch, folder = output / SCRATCH, output / entry["folder"]
     scratch.mkdir()
+    same, seconds = Sameness(), {}
     try:
-        for number, _, frame in clip.read():
+        for number, second, frame in clip.read():
             bar.update()
             if isinstance(frame, Unreadable):
                 entry["dropped"].append({"frame": number, "reason": str(frame)})
                 continue
+            same.add(frame)
+            if second is not None:
+                seconds[number] = round(second, 6)
             (scratch / f"{number}.jpg").write_bytes(encode_jpeg(crop(frame), QUALITY))
             entry["frames"] += 1
-        write_json(scratch / MARK, entry)
+        entry["identical"] = same.reason
+        write_json(scratch / CROPS_OF_CLIP, entry | {"seconds": seconds})
         folder.parent.mkdir(parents=True, exist_ok=True)
         scratch.rename(folder)
     finally:
@@ -175,7 +180,7 @@ def _earlier_entries(output: Path, shared: dict) -> dict[str, dict]:
     try:
         report = json.loads(path.read_text())
         earlier = {name: report[name] for name in shared}
-        entries = [c for c in report["clips"] if (output / c["folder"] / MARK).is_file()]
+        entries = [c for c in report["clips"] if (output / c["folder"] / CROPS_OF_CLIP).is_file()]
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path} is not a report of face crops; name another folder") from None
     earlier["crop"] = FORMER_KINDS.get(earlier["crop"], earlier["crop"])
@@ -192,7 +197,7 @@ def _earlier_entries(output: Path, shared: dict) -> dict[str, dict]:
 def _finished(folder: Path, files: ClipFiles) -> dict | None:
     """Returns the entry of a clip that was cropped before; None: it was not."""
     try:
-        entry = json.loads((folder / MARK).read_text())
+        entry = json.loads((folder / CROPS_OF_CLIP).read_text())
     except (FileNotFoundError, NotADirectoryError, ValueError):
         if not os.path.lexists(folder):
             return None
@@ -203,4 +208,5 @@ def _finished(folder: Path, files: ClipFiles) -> dict | None:
             f"{files.path} is not what was cropped before; remove {folder} to crop it again, "
             "or name another folder"
         )
+    entry.pop("seconds", None)  # a number a frame, in the clip's own folder alone
     return entry

@@ -69,6 +69,8 @@ def _faces(options: argparse.Namespace) -> int:
     print_reasons("skipped clips", report["skipped"])
     dropped = [{"clip": c["clip"], "reason": d["reason"]} for c in clips for d in c["dropped"]]
     print_reasons("dropped frames", dropped)
+    same = [{"clip": c["clip"], "reason": c["identical"]} for c in clips if c.get("identical")]
+    print_reasons("clips in which nothing changes", same)
     print_notes(report["notes"])
     return 0
 

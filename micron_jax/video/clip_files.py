@@ -19,6 +19,7 @@ from micron_jax.video.frame_order import order_frames
 from micron_jax.video.image_files import IMAGES, Unreadable
 
 CROPS, SHEET = "crops.json", "contact_sheet.png"  # what `data faces` writes beside its crops
+CROPS_OF_CLIP = ".crop.json"  # the same of a clip, in its folder, with the times of its frames
 
 
 @dataclass(frozen=True, slots=True)

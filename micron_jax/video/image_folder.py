@@ -1,6 +1,8 @@
 """The frames of a folder of images: their order, numbers and seconds."""
 
 import functools
+import itertools
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from micron_jax.video.animation import is_animation
-from micron_jax.video.clip_files import ClipFiles, select_images
+from micron_jax.video.clip_files import CROPS_OF_CLIP, ClipFiles, select_images
 from micron_jax.video.folder_walk import is_file
 from micron_jax.video.frame_order import order_frames
 from micron_jax.video.image_files import (
@@ -24,7 +26,8 @@ from micron_jax.video.image_files import (
 class FolderFrame(NamedTuple):
     """A frame of a folder.
 
-    `seconds` count from the folder's first frame; None: the names are no times.
+    `seconds` count from the folder's first frame; None: the names are no times, and no film's times
+    are kept beside them.
     """
 
     index: int  # counts the folder's frames from 0
@@ -59,9 +62,21 @@ def list_frames(clip: ClipFiles) -> list[FolderFrame]:
     count = len(order.names)
     if order.numbers is None and (clip.first, clip.last) != (None, None):
         raise Unreadable("the names of its files tell no frame numbers, so it has no first or last")
-    columns = range(count), order.numbers or range(count), order.seconds or [None] * count
+    seconds = order.seconds or _kept_seconds(clip.path, order.numbers) or [None] * count
+    columns = range(count), order.numbers or range(count), seconds
     frames = map(FolderFrame, *columns, order.names)
     return [frame for frame in frames if clip.holds(frame.number)]
+
+
+def _kept_seconds(folder: Path, numbers: list[int] | None) -> list[float] | None:
+    """Returns the times that `data faces` keeps beside a film's crops; None: not of all of them."""
+    try:
+        times = json.loads((folder / CROPS_OF_CLIP).read_bytes())["seconds"]
+        seconds = [float(times[str(number)]) for number in numbers or ()]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    rising = all(a < b for a, b in itertools.pairwise(seconds))
+    return [second - seconds[0] for second in seconds] if rising else None
 
 
 def read_folder(clip: ClipFiles) -> Iterator[tuple[int, float | None, np.ndarray | Unreadable]]:

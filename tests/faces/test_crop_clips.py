@@ -15,6 +15,7 @@ from micron_jax.errors import UserError
 from micron_jax.faces import contact_sheet, crop, crop_clips, landmarks
 from micron_jax.faces.crop_clips import crop_all
 from micron_jax.video import clip_files, image_files
+from micron_jax.video.inputs import find_inputs
 
 SIZE = 64
 
@@ -81,6 +82,36 @@ def test_a_video_keeps_its_frames_numbers_and_its_rate(tmp_path):
     assert names == {".crop.json", "0.jpg", "1.jpg", "2.jpg"}
 
 
+def test_crops_of_a_film_keep_its_times(tmp_path):
+    times = [0, 0.04, 0.08, 0.2, 0.325]
+    frames = [drawn.face(0) for _ in times]
+    write_video(tmp_path / "in" / "a.mp4", frames, seconds=times)
+    for fresh in (1, 0):
+        report = crop_all(tmp_path / "in", tmp_path / "out", size=SIZE)
+        assert (report["fresh"], "seconds" in report["clips"][0]) == (fresh, False)
+    (clip,) = find_inputs([tmp_path / "out" / "a.mp4"])
+    np.testing.assert_allclose([seconds for _, seconds, _ in clip.read()], times, atol=1e-5)
+    (tmp_path / "out" / "a.mp4" / "2.jpg").unlink()
+    (clip,) = find_inputs([tmp_path / "out" / "a.mp4"])
+    del times[2]
+    np.testing.assert_allclose([seconds for _, seconds, _ in clip.read()], times, atol=1e-5)
+    (tmp_path / "out" / "a.mp4" / ".crop.json").write_text('{"seconds": 1}')
+    (clip,) = find_inputs([tmp_path / "out" / "a.mp4"])
+    assert [seconds for _, seconds, _ in clip.read()] == 4 * [None]
+
+
+def test_clips_in_which_nothing_changes_are_told(tmp_path):
+    for number in (1, 2, 3):
+        drawn.write(tmp_path / "in" / "still" / f"{number}.png", 5)
+        drawn.write(tmp_path / "in" / "moves" / f"{number}.png", number)
+    clips = crop_all(tmp_path / "in", tmp_path / "out", size=SIZE)["clips"]
+    reason = "all 3 frames are the same picture, bit for bit"
+    assert [(clip["clip"], clip["identical"]) for clip in clips] == [
+        ("moves", ""),
+        ("still", reason),
+    ]
+
+
 def test_finished_clips_are_left_alone(source, tmp_path, monkeypatch):
     crop_all(source, tmp_path / "out", size=SIZE)
     before = stamps(tmp_path / "out")
@@ -112,7 +143,7 @@ def test_a_killed_run_leaves_no_half_clip_and_continues(source, tmp_path):
     """
     finished = subprocess.run([sys.executable, "-c", textwrap.dedent(script)])
     assert finished.returncode == -signal.SIGKILL
-    first = [name for name in listing(out) if not name.startswith(".incomplete")]
+    first = [name for name in listing(out) if not name.startswith((".incomplete", ".lock"))]
     assert first == CROPS[:5]
     before = stamps(out)
     with pytest.raises(UserError, match=f"other settings .size {SIZE}.;"):
