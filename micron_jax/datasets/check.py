@@ -56,7 +56,9 @@ def check(
     others = _other_sets(name, protocols, data_dir)
     report = check_clips(name, source, samples, protocols, others, opened)
     described = describe_clips(data_dir, name)
-    return report | {key: list(described.get(key, ())) for key in ("skipped", "gaps", "mended")}
+    return report | {
+        key: list(described.get(key, ())) for key in ("skipped", "gaps", "mended", "identical")
+    }
 
 
 def check_clips(

@@ -34,9 +34,9 @@ def describe_clips(
     Returns:
       {"folder": Path, "keep": `pair` or `clip`, "clips": int, "subjects": int, "emotions": {as
       written: count}, "frames": int, "bytes": int, "sheet": {"file", "sheet", "sha256"},
-      "mended": [{"clip", "row", "field", "was", "now", "reason"}], "skipped" and "gaps":
-      [{"clip", "row", "reason"}], "apex_is_onset": [clips with two equal frames], "notes": [str],
-      "recipe": how it was built}.
+      "mended": [{"clip", "row", "field", "was", "now", "reason"}], "skipped", "gaps"
+      and "identical" (nothing changes in it): [{"clip", "row", "reason"}], "apex_is_onset": [clips
+      with two equal frames], "notes": [str], "recipe": how it was built}.
     """
     keep = built_keep(data_dir, name, keep)
     if keep is None:

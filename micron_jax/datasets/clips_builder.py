@@ -44,6 +44,7 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         """
         self._plan, self._recipe, self._strict = plan, recipe, strict
         self._samples, self._skipped, self._frames = [], list(plan.skipped), 0
+        self._identical: list[dict] = []
         super().__init__(**kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -94,6 +95,7 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             mended=self._plan.mended,
             skipped=self._skipped,
             gaps=self._plan.gaps,
+            identical=self._identical,
             notes=[*self.spec.notes, *self._plan.notes],
         )
 
@@ -116,6 +118,11 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             yield len(self._samples), example
             # After the yield: an example that cannot be written does not count.
             self._samples.append(sample)
+            if len(images) > 1 and len(set(images)) == 1:
+                reason = f"all {len(images)} frames are the same file, byte for byte"
+                self._identical.append(
+                    {"clip": item.sample.clip, "row": item.row, "reason": reason}
+                )
             self._frames += len(frames)
 
 

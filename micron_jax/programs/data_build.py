@@ -130,10 +130,16 @@ def _build_clips(options: argparse.Namespace) -> int:
         more = ", ..." if len(still) > LINES else ""
         print(f"apex at the onset (two equal frames, no motion): {len(still):,} of the clips:")
         print(printable(f"  {', '.join(still[:LINES])}{more}"))
-    for title, key in (("mended", "mended"), ("skipped", "skipped"), ("kept with gaps", "gaps")):
-        if clips[key]:
-            print(f"{title}: {len(clips[key]):,}")
-        for entry in clips[key]:  # all: each is a sample
+    for title, key in (
+        ("mended", "mended"),
+        ("skipped", "skipped"),
+        ("kept with gaps", "gaps"),
+        ("kept, but nothing changes in it", "identical"),
+    ):
+        entries = clips.get(key, ())  # an earlier version did not look for `identical`
+        if entries:
+            print(f"{title}: {len(entries):,}")
+        for entry in entries:  # all: each is a sample
             reason = entry["reason"]
             if key == "mended":
                 reason = (

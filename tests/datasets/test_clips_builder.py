@@ -229,6 +229,19 @@ def test_impossible_rows_are_skipped_with_their_reason(root, data):
     refusal_of(["strict: 6 rows", "row 3, sub02/EP01_02: apex 9 outside"], root, data, strict=True)
 
 
+def test_clips_in_which_nothing_changes_are_told(root, data):
+    trees.write_casme2(root)
+    build(root, data / "before")
+    assert describe_clips(data / "before", "casme2")["identical"] == []
+    first, *rest = sorted((root / "CASME2-RAW" / "sub01" / "EP02_01f").iterdir())
+    for path in rest:
+        shutil.copy(first, path)
+    build(root, data)
+    (entry,) = describe_clips(data, "casme2")["identical"]
+    assert entry["clip"] == "sub01/EP02_01f"
+    assert "frames are the same file, byte for byte" in entry["reason"]
+
+
 def test_missing_frames(root, data):
     rows = [ROW("02", f"EP01_0{i}", 5, 6, 9) for i in (1, 2, 3, 4, 5)]
     trees.write_casme2(root, rows)
