@@ -9,7 +9,7 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any
 
-from micron_jax.checkpoints.pickle_machine import Placeholder
+from micron_jax.checkpoints.pickle_objects import Placeholder
 
 LEFT_OUT = "(left out)"
 _PRIVATE_NAME = re.compile(

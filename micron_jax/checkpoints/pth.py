@@ -18,14 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from micron_jax.checkpoints.pickle_machine import (
-    STORAGES,
-    Machine,
-    Name,
-    Placeholder,
-    Storage,
-    expect,
-)
+from micron_jax.checkpoints.pickle_machine import Machine
+from micron_jax.checkpoints.pickle_objects import STORAGES, Name, Placeholder, Storage, expect
 from micron_jax.errors import Notice, UserError, naming, printable
 
 ENDINGS = (".pth", ".pt", ".bin", ".ckpt", ".th", ".pth.tar")  # of such files' names, in any case

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from micron_jax.checkpoints.pickle_machine import STORAGE_OF
+from micron_jax.checkpoints.pickle_objects import STORAGE_OF
 
 _ROOT = "archive"
 _ORDERED_DICT = b"ccollections\nOrderedDict\n)R"

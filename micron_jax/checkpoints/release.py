@@ -16,7 +16,7 @@ import numpy as np
 
 from micron_jax.checkpoints import pth, pth_writer
 from micron_jax.checkpoints.origin import plain
-from micron_jax.checkpoints.pickle_machine import fields_of
+from micron_jax.checkpoints.pickle_objects import fields_of
 from micron_jax.checkpoints.release_architecture import has_dino, infer_config, release_args
 from micron_jax.checkpoints.state_dicts import State, args_in, find_state
 from micron_jax.checkpoints.tensor_file import is_tensor_file, open_tensors

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from micron_jax.checkpoints.pickle_machine import Placeholder, fields_of
+from micron_jax.checkpoints.pickle_objects import Placeholder, fields_of
 from micron_jax.errors import UserError
 
 _WRAPPERS = {  # parts of names that stand for no part of the network

@@ -10,7 +10,7 @@ from helpers.drawn_weights import draw_weights
 
 from micron_jax.checkpoints import files, pth
 from micron_jax.checkpoints.origin import LEFT_OUT, plain, public
-from micron_jax.checkpoints.pickle_machine import Placeholder
+from micron_jax.checkpoints.pickle_objects import Placeholder
 
 PRIVATE = {
     "output_dir": "/home/alice/runs/x",

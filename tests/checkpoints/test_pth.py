@@ -25,7 +25,7 @@ import pytest
 from helpers.pickles import Code, build, call, code, name, storage, tensor
 
 from micron_jax.checkpoints import pth
-from micron_jax.checkpoints.pickle_machine import Placeholder
+from micron_jax.checkpoints.pickle_objects import Placeholder
 from micron_jax.errors import Notice, UserError, printable
 
 SIX = np.arange(6, dtype=np.float32)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from micron_jax.checkpoints import pth, pth_writer
-from micron_jax.checkpoints.pickle_machine import STORAGE_OF
+from micron_jax.checkpoints.pickle_objects import STORAGE_OF
 
 WEIGHT = np.arange(6, dtype=np.float32).reshape(2, 3)
 CHECKPOINT = {
