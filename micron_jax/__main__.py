@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from importlib.machinery import ExtensionFileLoader
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -41,7 +40,7 @@ def run() -> None:
 
     def insist(_: int, frame: FrameType | None) -> None:
         signal.setitimer(signal.ITIMER_REAL, RETRY)
-        if not _is_handled() and not imports_extension(frame):
+        if not _is_handled() and not is_importing(frame):
             raise Stopped(received[0])
 
     atexit.register(_handle_signals, signal.SIG_IGN)  # runs last: a command that is done stays so
@@ -52,7 +51,8 @@ def run() -> None:
     try:
         from micron_jax.cli import main
 
-        status, note = main(sys.argv[1:]), "the command was done"
+        status = main(sys.argv[1:])
+        note = BEGINS_AGAIN if status else "the command was done"
     except BaseException as error:
         if not received:
             raise
@@ -70,12 +70,15 @@ def run() -> None:
     sys.exit(status)
 
 
-def imports_extension(frame: FrameType | None) -> bool:
-    """Tells if a frame lies within the import of a module in C, which may crash if interrupted."""
+def is_importing(frame: FrameType | None) -> bool:
+    """Tells if a frame lies within an import.
+
+    Interrupted, a module in C may crash, and libraries take any exception for a module that is
+    missing: the command would go on without it.
+    """
     while frame:
-        if frame.f_code.co_name in ("create_module", "exec_module") and isinstance(
-            frame.f_locals.get("self"), ExtensionFileLoader
-        ):
+        code = frame.f_code
+        if code.co_name == "_find_and_load" and code.co_filename.startswith("<frozen importlib"):
             return True
         frame = frame.f_back
     return False

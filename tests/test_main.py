@@ -5,12 +5,10 @@ import signal
 import subprocess
 import sys
 import time
-from importlib.machinery import ExtensionFileLoader
 
 import pytest
 
 from micron_jax import __main__ as main
-from micron_jax.__main__ import imports_extension
 
 COMMAND = [sys.executable, "-m", "micron_jax"]
 # A command `demo` that writes a folder and waits; what it does meanwhile stands in `work`.
@@ -167,13 +165,27 @@ def test_a_command_that_is_done_ends_so(tmp_path):
     assert (process.returncode, out, err) == (0, "", "")
 
 
-def test_the_import_of_a_module_in_c_is_not_interrupted():
-    class Loader(ExtensionFileLoader):
-        def exec_module(self, module):
-            return imports_extension(sys._getframe())
+# As libraries ask for what may be missing.
+IMPORTING = """
+        (pathlib.Path(argv[0]).parent / "optional.py").write_text(
+            "import time; print('ready', flush=True); time.sleep(1)"
+        )
+        sys.path.insert(0, str(pathlib.Path(argv[0]).parent))
+        sys.dont_write_bytecode = True
+        try:
+            import optional
+        except BaseException:
+            print("it is missing")
+        os.remove(optional.__file__)
+"""
 
-    assert Loader("name", "path").exec_module(None)
-    assert not imports_extension(sys._getframe())
+
+def test_an_import_is_not_interrupted(tmp_path):
+    process = started(IMPORTING, tmp_path / "out")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    line = "stopped: the same command begins again\n"
+    assert (process.returncode, out, err) == (128 + signal.SIGINT, "", line)
 
 
 def test_an_error_is_no_signal():
