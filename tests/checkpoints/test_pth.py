@@ -22,6 +22,7 @@ from collections import OrderedDict
 import ml_dtypes
 import numpy as np
 import pytest
+from helpers.mutations import mutated
 from helpers.pickles import Code, build, call, code, name, storage, tensor
 
 from micron_jax.checkpoints import pth
@@ -566,26 +567,6 @@ def test_bombs_take_neither_memory_nor_time(write):
     many = [tensor((100_000,), (1,), kind="BoolStorage", count=100_000)] * 3000
     read = pth.read(write(many, {"0": bytes(100_000)}))
     assert all(np.shares_memory(read[0], array) for array in read)
-
-
-def mutated(raw: bytes, seed: int) -> bytes:
-    """`raw` after one to four random edits: a byte, a run, a cut, a repeat."""
-    draw = random.Random(seed)
-    out = bytearray(raw)
-    for _ in range(draw.randint(1, 4)):
-        at = draw.randrange(len(out))
-        match draw.randrange(5):
-            case 0:
-                out[at] ^= 1 << draw.randrange(8)
-            case 1:
-                out[at] = draw.randrange(256)
-            case 2:
-                out[at : at + 4] = draw.randbytes(4)
-            case 3:
-                del out[at : at + draw.randint(1, 8)]
-            case 4:
-                out[at:at] = out[at : at + draw.randint(1, 40)]
-    return bytes(out)
 
 
 def rich() -> Code:

@@ -9,6 +9,7 @@ import pytest
 from flax.traverse_util import flatten_dict
 from helpers import tiny
 from helpers.drawn_weights import draw_weights
+from helpers.mutations import mutated
 
 import micron_jax
 from micron_jax.checkpoints import files, load, pth_writer, release, weights
@@ -100,6 +101,26 @@ def test_a_pth_of_ours_with_hostile_settings(tmp_path):
             continue
         with pytest.raises(UserError, match=r"x\.pth: "):
             load.read(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize("summed", [True, False])
+def test_random_damage_of_settings(tmp_path, summed):
+    """Files are refused or read as they were; without checksums what is read may differ."""
+    files.save(WEIGHTS, tmp_path / "folder")
+    path = tmp_path / "folder" / "config.json"
+    if not summed:
+        describe(tmp_path / "folder")
+    text, successes = path.read_bytes(), 0
+    for seed in range(200):
+        path.write_bytes(mutated(text, seed))
+        try:
+            read = load.read(tmp_path / "folder")
+        except UserError:
+            continue
+        successes += 1
+        np.testing.assert_equal(read.flat(), WEIGHTS.flat())
+        assert not summed or (read.config, read.info) == (WEIGHTS.config, WEIGHTS.info)
+    assert successes < 20
 
 
 @pytest.mark.parametrize(
