@@ -30,7 +30,7 @@ setup(
     install_requires=[
         "absl-py>=2.1",
         "array_record>=0.8",
-        "av>=15",  # films; FFmpeg is in its wheel
+        "av>=17.1",  # films; FFmpeg is in its wheel
         "einops>=0.8",
         "etils[epath]>=1.9",
         "flax>=0.12",
