@@ -9,10 +9,12 @@ delay, and a recording whose clock stands at hours begins at 0.
 """
 
 import contextlib
+import functools
+import math
 import os
 import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -24,7 +26,7 @@ import numpy as np
 
 from micron_jax.errors import Notice
 from micron_jax.video.film_frames import Decoder, Loss, Picture
-from micron_jax.video.film_header import Header, describe, missing_at_end
+from micron_jax.video.film_header import Header, capture_rate, describe, missing_at_end
 from micron_jax.video.film_pictures import HDR, Screen
 from micron_jax.video.image_files import Unreadable
 
@@ -42,6 +44,7 @@ PARALLEL = {"av1", "h264", "hevc", "libdav1d", "mjpeg", "mpeg1video", "mpeg2vide
 PARALLEL |= {"prores", "vp9"}
 THREADS = min(8, os.cpu_count() or 1)  # of a film that is decoded
 DELAY = 6  # frames: what damage reaches is shown so much earlier than what tells of it
+USUAL = 25.0  # frames per second of films that do not tell
 APART = 10  # s: streams of one recording do not begin further apart
 
 
@@ -81,14 +84,17 @@ def read_film(
 
 
 def _read(path: Path, first: int, last: int | None, fps: float | None) -> Iterator[tuple]:
-    header, count = read_header(path), 0
+    count, header = 0, functools.cache(functools.partial(read_header, path))
     try:
         with _opened(path) as (container, stream):
-            notes, clock = _Notes(path), _Clock(container, stream, header, fps)
-            if header.slower != 1 and fps is None:
-                notes.other_speed(header)
-            decoder = Decoder(container, stream)
-            pictures = _numbered(_steady(path, decoder), clock, notes)
+            notes, slower = _Notes(path), 1.0
+            if fps is None and capture_rate(container, stream):
+                slower = header().slower
+                notes.other_speed(header())
+            clock = _Clock(container, stream, fps, slower, header)
+            # Deinterlacing looks at the frame before.
+            decoder = Decoder(container, stream, first - 1)
+            pictures = _seen(_steady(path, decoder), clock, notes)
             for picture, image in Screen(stream).show(pictures, first):
                 if picture.number >= first:
                     yield picture.number, picture.seconds, _whole(picture, image)
@@ -173,31 +179,28 @@ def _steady(path: Path, decoder: Decoder) -> Iterator[Picture]:
 
     Several threads fill a damaged place with what they happen to find, and may not tell.
     """
-    ready, count = deque(), 0
+    ready, latest = deque(), -1
     for picture in decoder:
         if picture.damaged:
             break
         ready.append(picture)
         if len(ready) > DELAY:
-            count += 1
+            latest = ready[0].number
             yield ready.popleft()
     else:
         yield from ready
         return
     ready.clear()
     with _opened(path, threads=1) as (container, stream):
-        again = Decoder(container, stream)
-        for number, picture in enumerate(again):
-            if number >= count:
-                yield picture
+        again = Decoder(container, stream, 0)
+        yield from (picture for picture in again if picture.number > latest)
         decoder.packets, decoder.frames = again.packets, again.frames
 
 
-def _numbered(pictures: Iterator[Picture], clock: "_Clock", notes: "_Notes") -> Iterator[Picture]:
-    for number, picture in enumerate(pictures):
-        picture = replace(picture, number=number, seconds=clock.seconds(number, picture.pts))
+def _seen(pictures: Iterator[Picture], clock: "_Clock", notes: "_Notes") -> Iterator[Picture]:
+    for picture in pictures:
         notes.look(picture)
-        yield picture
+        yield replace(picture, seconds=clock.seconds(picture.number, picture.pts))
     notes.end()
 
 
@@ -210,27 +213,29 @@ def _whole(picture: Picture, image: np.ndarray | None) -> np.ndarray | Unreadabl
 class _Clock:
     """The seconds of frames, which always grow."""
 
-    def __init__(self, container, stream: av.VideoStream, header: Header, fps: float | None):
-        self._fps, self._slower, self._rate = fps, header.slower, header.fps or 25.0
-        self._unit, self._latest = stream.time_base, -1.0
+    def __init__(self, container, stream: av.VideoStream, fps, slower: float, header: Callable):
+        self._fps, self._slower, self._header, self._latest = fps, slower, header, -math.inf
+        self._unit = stream.time_base
         start, own = Fraction(container.start_time or 0, av.time_base), stream.start_time or 0
         apart = own * self._unit - start
         # FFmpeg rounds the start of the film to microseconds, not that of the stream.
         self._start = own if not 1e-6 < abs(apart) < APART else start / self._unit
 
-    def seconds(self, number: int, pts: int | None) -> float | None:
+    def seconds(self, number: int, pts: int | None) -> float:
         """Returns the time of a frame; those without a time of their own follow at the rate."""
         if self._fps:
             return number / self._fps
-        step = 1 / self._rate
         if pts is None:
-            seconds = number * step
+            seconds = number * self._step()
         else:
             seconds = float((pts - self._start) * self._unit) / self._slower
-        if number and seconds <= self._latest:  # two frames of one time, or a step back
-            seconds = self._latest + step / 2
+        if seconds <= self._latest:  # two frames of one time, or a step back
+            seconds = self._latest + self._step() / 2
         self._latest = seconds
         return seconds
+
+    def _step(self) -> float:
+        return 1 / (self._header().fps or USUAL)
 
 
 class _Notes:
@@ -243,6 +248,8 @@ class _Notes:
         self._begin = self._end = None  # numbers of frames that may show damage
 
     def other_speed(self, header: Header) -> None:
+        if header.slower == 1:
+            return
         stored = header.fps / header.slower
         self._say(
             f"the phone notes {header.fps:g} frames/s for what is stored at {stored:g}; times are "

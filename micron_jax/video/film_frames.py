@@ -7,7 +7,11 @@ from collections.abc import Iterator
 import av
 
 FAILURES = 1000  # of reading, one after the other, before a film counts as at its end
+INDEXED = "mov,mp4,m4a,3gp,3g2,mj2"  # lists every frame before the first one is read
+ONE_EACH = (INDEXED, "matroska,webm")  # containers in which a packet is a frame
 JUMP = 1  # s: a step back by more is a clock that starts anew, as where recordings are joined
+REORDERED = 16  # frames, at most, come before a key frame and are stored after it
+HELD = 1000  # packets since a key frame that wait in memory
 PLACEHOLDER = 10  # bytes: packets of MPEG-4 that are no larger stand for no frame
 
 
@@ -25,15 +29,15 @@ class Picture:
     Attributes:
       frame: or why there is none.
       pts: its time, in units of the stream; None: unknown.
-      damaged: it is lost, or shows damage.
       number: counted from 0.
+      damaged: it is lost, or shows damage.
       seconds: its time from the beginning of the film.
     """
 
     frame: av.VideoFrame | Loss
     pts: int | None
-    damaged: bool = False
-    number: int = -1
+    number: int
+    damaged: bool
     seconds: float | None = None
 
 
@@ -78,8 +82,10 @@ class Decoder:
       frames: how many of them came.
     """
 
-    def __init__(self, container: av.container.InputContainer, stream: av.VideoStream):
+    def __init__(self, container: av.container.InputContainer, stream: av.VideoStream, first: int):
+        """Takes an opened film; what comes before frame `first` may be passed over."""
         self._container, self._stream, self._context = container, stream, stream.codec_context
+        self._first, self._key, self._number = first, None, 0
         self._pending, self._errors, self._fields = _Pending(), 0, False
         # A transport stream calls a packet corrupt where two recordings are joined, too.
         self._marks, self._cut = container.format.name != "mpegts", set()
@@ -87,8 +93,11 @@ class Decoder:
 
     def __iter__(self) -> Iterator[Picture]:
         context, latest = self._context, None
-        for packet in _packets(self._container, self._stream):
-            if packet is not None and not packet.is_discard and not _is_hidden(packet, context):
+        packets = _packets(self._container, self._stream)
+        if self._container.format.name in ONE_EACH or context.codec.intra_only:
+            packets = self._from_key(packets)
+        for packet in packets:
+            if packet is not None and self._is_shown(packet):
                 self._pending.add(packet.pts)
                 self.packets += 1
                 latest = packet.pts
@@ -103,22 +112,48 @@ class Decoder:
                 yield from self._pictures(frame, packet is None and frame.pts == latest)
         yield from self._lost(self._pending.rest())
 
+    def _from_key(self, packets: Iterator[av.Packet | None]) -> Iterator[av.Packet | None]:
+        """Yields packets from the key frame on that `first` builds on."""
+        held, frames = [], 0
+        for packet in packets:
+            if packet is not None:
+                if packet.is_keyframe and self._number + frames + REORDERED <= self._first:
+                    self._number += frames
+                    self.packets = self._number
+                    self._key = packet.pts
+                    held, frames = [], 0
+                frames += self._is_shown(packet)
+            held.append(packet)
+            if self._number + frames >= self._first + REORDERED or len(held) > HELD:
+                break
+        yield from held
+        yield from packets
+
+    def _is_shown(self, packet: av.Packet) -> bool:
+        return not packet.is_discard and not _is_hidden(packet, self._context)
+
     def _pictures(self, frame: av.VideoFrame, last: bool) -> Iterator[Picture]:
         self._fields = frame.interlaced_frame
         yield from self._lost(self._pending.take(frame.pts))
         alone = last or self._context.codec.intra_only
         if frame.pts in self._cut or (frame.is_corrupt and alone):
-            yield Picture(Loss("is damaged"), frame.pts, damaged=True)
+            yield self._picture(Loss("is damaged"), frame.pts, damaged=True)
         else:
             self.frames += 1
-            yield Picture(frame, frame.pts, damaged=frame.is_corrupt)
+            yield self._picture(frame, frame.pts, damaged=frame.is_corrupt)
 
     def _lost(self, times: list[int | None]) -> Iterator[Picture]:
         for pts in times:
             # Each of the two fields of a frame may be a packet: there, only an error tells a loss.
             if self._errors or not self._fields:
                 self._errors = max(0, self._errors - 1)
-                yield Picture(Loss("cannot be decoded"), pts, damaged=True)
+                yield self._picture(Loss("cannot be decoded"), pts, damaged=True)
+
+    def _picture(self, frame: av.VideoFrame | Loss, pts: int | None, damaged: bool) -> Picture:
+        if self._key is not None and pts is not None and pts < self._key:
+            damaged = False  # it builds on frames that were passed over
+        self._number += 1
+        return Picture(frame, pts, self._number - 1, damaged)
 
 
 def _packets(container, stream) -> Iterator[av.Packet | None]:

@@ -3,17 +3,18 @@
 import dataclasses
 import itertools
 import statistics
+from collections.abc import Callable
 from fractions import Fraction
 
 import av
 
+from micron_jax.video.film_frames import INDEXED
 from micron_jax.video.film_pictures import square_size
 
 SCANNED = 500  # packets that tell the rate where the header does not
 SLOWEST, FASTEST = 1, 2000  # frames per second: a time base such as 90000 is no rate
 CAPTURE_RATE = "com.android.capture.fps"  # of slow motion and time lapse, as Android writes it
 OTHER_SPEED = 1.5  # the ratio of two rates from which on a film counts as slow motion or time lapse
-INDEXED = "mov,mp4,m4a,3gp,3g2,mj2"  # lists every frame before the first one is read
 GUESS = 0.02  # part of its frames that a header may be wrong by
 MOST = 1_000_000  # frames that one film may lack
 
@@ -46,20 +47,26 @@ def describe(container, stream: av.VideoStream, size: int) -> Header:
     width, height = square_size(
         stream.codec_context.width, stream.codec_context.height, stream.sample_aspect_ratio
     )
-    capture = _capture_rate(container, stream)
+    capture = capture_rate(container, stream)
     slower = capture / fps if capture and fps else 1.0
     if 1 / OTHER_SPEED < slower < OTHER_SPEED:  # a camera in the dark misses its rate, too
         return Header(fps and float(fps), count, width, height)
     return Header(capture, count, width, height, slower)
 
 
-def missing_at_end(container, stream: av.VideoStream, header: Header, packets: int) -> int:
-    """Returns how many frames there should have been after the last packet."""
+def missing_at_end(container, stream: av.VideoStream, header: Callable, packets: int) -> int:
+    """Returns how many frames there should have been after the last packet.
+
+    Args:
+      header: gives the film's `Header`.
+      packets: how many were read.
+    """
     if container.format.name == INDEXED:
         return max(0, _indexed(stream) - packets)
     if container.format.name == "avi" or "matroska" in container.format.name:
-        missing = header.count - packets
-        return min(missing, MOST) if missing > max(2, GUESS * header.count) else 0
+        count = header().count
+        missing = count - packets
+        return min(missing, MOST) if missing > max(2, GUESS * count) else 0
     return 0
 
 
@@ -102,7 +109,8 @@ def _length_of(scan: list[av.Packet], container, stream, fps, size: int) -> int:
     return round(len(scan) * size / place) if place and place > 0 else 0
 
 
-def _capture_rate(container, stream) -> float | None:
+def capture_rate(container, stream: av.VideoStream) -> float | None:
+    """Returns the frames per second that a phone notes for the recording."""
     text = container.metadata.get(CAPTURE_RATE) or stream.metadata.get(CAPTURE_RATE)
     try:
         rate = float(text)

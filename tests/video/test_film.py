@@ -258,3 +258,25 @@ def test_a_trimmed_film_lacks_nothing(tmp_path):
     np.testing.assert_allclose(seconds, np.arange(7) / 25, atol=1e-6)
     assert losses == []
     assert read_header(path).count == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("closed.mp4", {"g": "8", "bf": "3"}),
+        ("open.mp4", {"g": "8", "x264-params": "open-gop=1:bframes=3"}),
+        ("refresh.mp4", {"g": "8", "x264-params": "intra-refresh=1"}),
+        ("late.ts", {"g": "8"}),
+    ],
+)
+def test_a_part_is_the_same_as_in_the_whole(tmp_path, name, options):
+    path = tmp_path / name
+    write_video(path, [np.roll(gradient(48, 64), n, 1) for n in range(60)], options=options)
+    whole = list(read_film(path))
+    for first, last in ((0, 2), (30, 30), (41, 47), (57, 59)):
+        part = list(read_film(path, first=first, last=last))
+        assert [item[:2] for item in part] == [item[:2] for item in whole[first : last + 1]]
+        for (*_, frame), (*_, expected) in zip(part, whole[first : last + 1], strict=True):
+            np.testing.assert_array_equal(frame, expected)
+    ((number, _, reason),) = read_film(path, first=70, last=80)
+    assert (number, str(reason)) == (0, "breaks off after 0 of 11 frames")
