@@ -66,7 +66,10 @@ def test_load_of_16_bits_computes_in_32_where_it_is_asked_for(model, run, frames
     weights = load.read(run)
     config = dataclasses.replace(weights.config, dtype="bfloat16", attention="cudnn")
     files.save(dataclasses.replace(weights, config=config), tmp_path / "half")
-    assert micron_jax.load(tmp_path / "half").config == config  # None: as it was trained
+    # None: as it was trained, but for the attention of NVIDIA GPUs, which are not here.
+    assert micron_jax.load(tmp_path / "half").config == dataclasses.replace(
+        config, attention="auto"
+    )
     wide = micron_jax.load(tmp_path / "half", dtype="float32")
     assert wide.config == model.config
     np.testing.assert_array_equal(wide.features(frames[0]), model.features(frames[0]))

@@ -1,5 +1,7 @@
 """Checkpoints: those that stay, damaged ones, and disks that cannot be written."""
 
+import json
+import os
 import resource
 import shutil
 
@@ -82,7 +84,20 @@ def cut_short(folder):
             path.write_bytes(path.read_bytes()[:100])
 
 
+def halve_largest(folder):
+    largest = max(folder.rglob("d/*"), key=lambda path: path.stat().st_size)
+    os.truncate(largest, largest.stat().st_size // 2)
+
+
+def without_sums(folder):
+    """As an earlier version wrote it."""
+    (folder / "checksums.json").unlink()
+    path = folder / "_CHECKPOINT_METADATA"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"custom_metadata": {}}))
+
+
 DAMAGE = {
+    "half of the largest file": halve_largest,
     "half of an array": lambda folder: cut_short(folder / "state"),
     "no state": lambda folder: shutil.rmtree(folder / "state"),
     "no place": lambda folder: (folder / "data" / "metadata").write_text('{"batch": '),
@@ -91,9 +106,12 @@ DAMAGE = {
 }
 
 
+@pytest.mark.parametrize("sums", [True, False], ids=["sums", "earlier version"])
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
-def test_a_damaged_checkpoint_is_set_aside(tmp_path, place, damage):
+def test_a_damaged_checkpoint_is_set_aside(tmp_path, place, damage, sums):
     saved(tmp_path, place, [1, 2, 3])
+    if not sums:
+        without_sums(tmp_path / "checkpoints" / "3")
     damage(tmp_path / "checkpoints" / "3")
     with pytest.warns(Notice) as notices:
         step, state = restore(tmp_path, place)
@@ -109,6 +127,21 @@ def test_a_damaged_checkpoint_is_set_aside(tmp_path, place, damage):
     assert steps_of(tmp_path) == [1, 2]
     saved(tmp_path, place, [3])
     assert restore(tmp_path, place)[0] == 3
+
+
+def test_a_checkpoint_of_an_earlier_version_is_read(tmp_path, place):
+    saved(tmp_path, place, [1, 2])
+    without_sums(tmp_path / "checkpoints" / "2")
+    assert restore(tmp_path, place)[0] == read_weights(tmp_path)[0] == 2
+
+
+def test_lost_sums_are_damage(tmp_path, place):
+    saved(tmp_path, place, [1, 2])
+    (tmp_path / "checkpoints" / "2" / "checksums.json").unlink()
+    with pytest.raises(UserError, match=r"damaged \(checksums.json is missing\); remove it to use"):
+        read_weights(tmp_path)
+    with pytest.warns(Notice, match="checksums.json is missing"):
+        assert restore(tmp_path, place)[0] == 1
 
 
 def test_checkpoints_stay_if_all_are_damaged(tmp_path, place):
