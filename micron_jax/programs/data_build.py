@@ -81,6 +81,8 @@ def _build_frames(options: argparse.Namespace) -> int:
         )
     corpus = describe(options.data_dir)
     _print_built(fresh, corpus)
+    if "index_version" not in corpus["recipe"]:
+        print("an earlier version built it, without times of frames; remove it to build it again")
     if corpus["excluded"]:
         print(f"left out (--exclude): {len(corpus['excluded']):,} clips")
     print_reasons("skipped clips", corpus["skipped"])

@@ -72,7 +72,8 @@ SHARED: dict[str, dict[str, Any]] = {
         type=Path, help="folder of pictures; each face becomes a person", required=True
     ),
     "--fps": dict(
-        type=number(float, at_least=1, at_most=2000), help="frames per second of folders of images"
+        type=number(float, at_least=1, at_most=2000),
+        help="frames per second of folders of images, and of films in place of their own times",
     ),
     "--json": dict(type=new_file, metavar="OUT", help="also write the numbers there, as JSON"),
     "--keep": dict(default="clip", help="clip: all frames; pair: onset and apex"),

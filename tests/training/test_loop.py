@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from micron_jax import config as configs
+from micron_jax.data.pairs import Clip
 from micron_jax.data.pipeline import make_pairs
 from micron_jax.datasets.frames import open_frames
 from micron_jax.errors import Notice, UserError
@@ -89,6 +90,22 @@ def settings(run_config):
 
 def train(config, workdir):
     return loop.pretrain(config, workdir, open_frames(config.data.data_dir))
+
+
+def test_clips_without_a_pair_are_told_at_the_start(stub, settings, tmp_path):
+    config = settings()
+    source, clips = open_frames(config.data.data_dir)
+    short = [Clip(f"short{n}", 0, 2, 30.0) for n in range(7)]
+    lines = []
+    loop.pretrain(config, tmp_path / "run", (source, [*clips, *short]), notify=lines.append)
+    assert lines[1:] == [
+        "7 of 9 clips give no pair of 0.067 to 0.133 s:",
+        *(
+            f"  short{n}: 2 frames, 30 per second: 0.0333 s long, and a pair needs 0.0667 s"
+            for n in range(5)
+        ),
+        "  and 2 more",
+    ]
 
 
 def expected_batches(config, numbers):
