@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-RETRY = 0.2  # seconds until a signal is raised again that nobody has handled
+RETRY = 0.05  # seconds until a signal is raised again that nobody has handled
 SECOND = 0.5  # seconds: a signal that comes sooner is no second one; `timeout` sends each twice
 BEGINS_AGAIN = "the same command begins again"
 

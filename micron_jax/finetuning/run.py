@@ -66,7 +66,7 @@ def finetune(
 
     Last it trains one classifier on everyone, for use, and writes it into the workdir. Baselines
     and shuffled labels make none. Started again with the same workdir, it keeps the folds that are
-    done. SIGTERM and SIGINT stop it after the epoch.
+    done. SIGTERM, SIGINT and SIGHUP stop it after the epoch.
 
     Args:
       workdir: for predictions, curves, report and classifier.
