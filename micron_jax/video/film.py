@@ -102,7 +102,7 @@ def _read(path: Path, first: int, last: int | None, fps: float | None) -> Iterat
                     return
                 count = picture.number + 1
             if last is None:
-                missing = missing_at_end(container, stream, header, decoder.packets)
+                missing = missing_at_end(path, container, stream, decoder.packets, decoder.end)
                 reason = Unreadable(f"breaks off after {count} of {count + missing} frames")
                 for number in range(max(first, count), count + missing):
                     yield number, None, reason
@@ -194,7 +194,7 @@ def _steady(path: Path, decoder: Decoder) -> Iterator[Picture]:
     with _opened(path, threads=1) as (container, stream):
         again = Decoder(container, stream, 0)
         yield from (picture for picture in again if picture.number > latest)
-        decoder.packets, decoder.frames = again.packets, again.frames
+        decoder.packets, decoder.frames, decoder.end = again.packets, again.frames, again.end
 
 
 def _seen(pictures: Iterator[Picture], clock: "_Clock", notes: "_Notes") -> Iterator[Picture]:

@@ -80,6 +80,7 @@ class Decoder:
     Attributes:
       packets: how many were read, of frames that are to be shown.
       frames: how many of them came.
+      end: the latest time of a packet, in seconds as the film counts them.
     """
 
     def __init__(self, container: av.container.InputContainer, stream: av.VideoStream, first: int):
@@ -89,7 +90,7 @@ class Decoder:
         self._pending, self._errors, self._fields = _Pending(), 0, False
         # A transport stream calls a packet corrupt where two recordings are joined, too.
         self._marks, self._cut = container.format.name != "mpegts", set()
-        self.packets = self.frames = 0
+        self.packets, self.frames, self.end = 0, 0, 0.0
 
     def __iter__(self) -> Iterator[Picture]:
         context, latest = self._context, None
@@ -101,6 +102,7 @@ class Decoder:
                 self._pending.add(packet.pts)
                 self.packets += 1
                 latest = packet.pts
+                self.end = max(self.end, float((latest or 0) * self._stream.time_base))
                 if packet.is_corrupt and self._marks:
                     self._cut.add(packet.pts)
             try:

@@ -3,8 +3,8 @@
 import dataclasses
 import itertools
 import statistics
-from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 
 import av
 
@@ -12,10 +12,12 @@ from micron_jax.video.film_frames import INDEXED
 from micron_jax.video.film_pictures import square_size
 
 SCANNED = 500  # packets that tell the rate where the header does not
-SLOWEST, FASTEST = 1, 2000  # frames per second: a time base such as 90000 is no rate
+COUNTED = 10_000  # packets that are counted after them where no length is told
+SLOWEST, FASTEST = 1e-3, 2000  # frames per second: a time base such as 90000 is no rate
 CAPTURE_RATE = "com.android.capture.fps"  # of slow motion and time lapse, as Android writes it
 OTHER_SPEED = 1.5  # the ratio of two rates from which on a film counts as slow motion or time lapse
-GUESS = 0.02  # part of its frames that a header may be wrong by
+GUESS = 0.02  # part by which the rate of a header may differ from that of the frames
+LONGEST_FRAME = 1  # s: a film that ends so much too early has lost frames
 MOST = 1_000_000  # frames that one film may lack
 
 
@@ -36,41 +38,64 @@ def describe(container, stream: av.VideoStream, size: int) -> Header:
     Args:
       size: bytes of the file.
     """
-    fps = next(filter(_is_rate, (stream.average_rate, stream.guessed_rate)), None)
+    fps = read_rate(stream) or None
     count, exact = 0, container.format.name in (INDEXED, "avi")
     if exact:
         count = _indexed(stream) if container.format.name == INDEXED else stream.frames
     if not (exact and count and fps):
-        scan = list(itertools.islice(_packets(container, stream), SCANNED))
+        packets = _packets(container, stream)
+        scan = list(itertools.islice(packets, SCANNED))
         fps = _rate_of(scan, stream, fps)
-        count = count or _length_of(scan, container, stream, fps, size)
+        count = count or _count(scan, packets, container, fps, size)
     width, height = square_size(
         stream.codec_context.width, stream.codec_context.height, stream.sample_aspect_ratio
     )
     capture = capture_rate(container, stream)
     slower = capture / fps if capture and fps else 1.0
     if 1 / OTHER_SPEED < slower < OTHER_SPEED:  # a camera in the dark misses its rate, too
-        return Header(fps and float(fps), count, width, height)
+        return Header(fps, count, width, height)
     return Header(capture, count, width, height, slower)
 
 
-def missing_at_end(container, stream: av.VideoStream, header: Callable, packets: int) -> int:
-    """Returns how many frames there should have been after the last packet.
+def missing_at_end(path: Path, container, stream: av.VideoStream, packets: int, end: float) -> int:
+    """Returns how many frames, about, there should have been after the last packet; 0: unknown.
 
     Args:
-      header: gives the film's `Header`.
       packets: how many were read.
+      end: time of the last one, in seconds as the film counts them.
     """
-    if container.format.name == INDEXED:
+    kind = container.format.name
+    if kind == INDEXED:
         return max(0, _indexed(stream) - packets)
-    if container.format.name == "avi" or "matroska" in container.format.name:
-        count = header().count
-        missing = count - packets
-        return min(missing, MOST) if missing > max(2, GUESS * count) else 0
+    if kind == "avi":
+        with open(path, "rb") as file:
+            size = int.from_bytes(file.read(8)[4:], "little")  # of all that follows
+        return max(0, stream.frames - packets) if size + 8 > path.stat().st_size else 0
+    if kind == "matroska,webm":
+        gap, rate = _length(container, stream) - end, read_rate(stream)
+        # The last frame, too, lasts a while; its length may be another than the others'.
+        return max(0, min(round(gap * rate) - 1, MOST)) if gap > LONGEST_FRAME else 0
     return 0
 
 
-def _is_rate(rate: Fraction | None) -> bool:
+def _length(container, stream: av.VideoStream) -> float:
+    """Returns the seconds that Matroska tells for a stream; 0: unknown."""
+    text = stream.metadata.get("DURATION", "")
+    try:
+        hours, minutes, seconds = text.split(":")
+        return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+    except ValueError:
+        alone = len(container.streams) == 1
+        return container.duration / av.time_base if alone and container.duration else 0.0
+
+
+def read_rate(stream: av.VideoStream) -> float:
+    """Returns the rate of the header, frames per second; 0: there is none."""
+    rates = filter(_is_rate, (stream.average_rate, stream.guessed_rate))
+    return float(next(rates, 0))
+
+
+def _is_rate(rate: Fraction | float | None) -> bool:
     return rate is not None and SLOWEST <= rate <= FASTEST
 
 
@@ -85,7 +110,7 @@ def _packets(container, stream):
         return
 
 
-def _rate_of(scan: list[av.Packet], stream, fps: Fraction | None) -> Fraction | float | None:
+def _rate_of(scan: list[av.Packet], stream, fps: float | None) -> float | None:
     """Returns the rate that the times of packets tell; or else `fps`, the header's."""
     times = sorted({packet.pts for packet in scan if packet.pts is not None})
     steps = [after - before for before, after in itertools.pairwise(times)]
@@ -94,19 +119,20 @@ def _rate_of(scan: list[av.Packet], stream, fps: Fraction | None) -> Fraction | 
     middle = statistics.median(steps)
     # Times in milliseconds are uneven: 33, 33, 34. Their mean is right, and pauses are not in it.
     usual = [step for step in steps if 0.5 * middle < step < 1.5 * middle]
-    rate = len(usual) / (sum(usual) * stream.time_base)
+    rate = float(len(usual) / (sum(usual) * stream.time_base))
     if fps and abs(fps / rate - 1) < GUESS:
         return fps
     return rate if _is_rate(rate) else fps
 
 
-def _length_of(scan: list[av.Packet], container, stream, fps, size: int) -> int:
-    if len(scan) < SCANNED:
-        return len(scan)
-    if container.duration and fps:
+def _count(scan: list[av.Packet], packets, container, fps: float | None, size: int) -> int:
+    if len(scan) == SCANNED and container.duration and fps:
         return round(container.duration / av.time_base * fps)
-    place = scan[-1].pos
-    return round(len(scan) * size / place) if place and place > 0 else 0
+    places = [packet.pos for packet in itertools.islice(packets, COUNTED)]
+    count = len(scan) + len(places)
+    if len(places) < COUNTED or not places[-1] or places[-1] < 0:
+        return count
+    return round(count * size / places[-1])
 
 
 def capture_rate(container, stream: av.VideoStream) -> float | None:

@@ -280,3 +280,27 @@ def test_a_part_is_the_same_as_in_the_whole(tmp_path, name, options):
             np.testing.assert_array_equal(frame, expected)
     ((number, _, reason),) = read_film(path, first=70, last=80)
     assert (number, str(reason)) == (0, "breaks off after 0 of 11 frames")
+
+
+@pytest.mark.parametrize("name", ["cut.mkv", "cut.avi", "cut.webm"])
+def test_what_a_cut_film_lacks_is_told_and_nothing_else(tmp_path, name):
+    path = tmp_path / name
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    pictures = [np.roll(noise, n, 1) for n in range(90)]
+    codec = {"webm": "libvpx", "avi": "mpeg4", "mkv": "libx264"}[name[-4:].strip(".")]
+    write_video(path, pictures, codec=codec, options={"g": "10"})
+    assert read(path)[2] == []
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+    frames, _, losses = read(path)
+    assert 0 < len(frames) < 60
+    assert len(frames) + len(losses) == pytest.approx(90, abs=2)
+    assert losses[-1].startswith("breaks off after")
+
+
+def test_a_slow_end_is_no_loss(tmp_path):
+    path = tmp_path / "slow.mkv"
+    seconds = np.r_[np.arange(520) / 30, 520 / 30 + np.arange(20) / 2]
+    write_video(path, [gradient(16, 16)] * 540, fps=30, seconds=seconds)
+    frames, _, losses = read(path)
+    assert len(frames) == 540
+    assert losses == []
