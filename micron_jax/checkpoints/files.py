@@ -135,6 +135,7 @@ def read_file(path: Path, given: Mapping[str, Any] | None = None) -> Weights:
     file = open_tensors(path)
     settings = file.metadata.get(SETTINGS)
     if settings is not None:
+        release.check_not_given(path, given)
         return _read(file, path, settings)
     if any(name.endswith("patch_embed.proj.weight") for name in file.shapes):
         return release.read_checkpoint(path, given)

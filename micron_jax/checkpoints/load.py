@@ -63,6 +63,8 @@ def _read(path: Path, given: Mapping[str, Any] | None) -> Weights:
     if path.is_file():
         read_file = files.read_file if is_tensor_file(path) else release.read_checkpoint
         return read_file(path, given)
+    if path.is_dir():
+        release.check_not_given(path, given)
     if Checkpoints.folder(path).is_dir():
         return _read_workdir(path)
     if path.is_dir():

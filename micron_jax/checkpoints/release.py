@@ -135,6 +135,7 @@ def read_checkpoint(path: Path, given: Mapping[str, Any] | None = None) -> Weigh
     described, notices = fields.get(DESCRIPTION), list(state.notices)
     own = DESCRIPTION in fields
     if own:
+        check_not_given(path, {n: x for n, x in given.items() if n != "state"})
         config, info = read_description(path, described)
     else:
         args = state.settings | args_in(checkpoint)
@@ -153,6 +154,13 @@ def read_checkpoint(path: Path, given: Mapping[str, Any] | None = None) -> Weigh
     if notices and not own:
         info["notices"] = notices
     return Weights.from_flat(config, arrays, plain(info))
+
+
+def check_not_given(path: Path, given: Mapping[str, Any] | None) -> None:
+    """Raises a `UserError` if settings are given for a file that holds its own."""
+    for name, value in (given or {}).items():
+        if value is not None:
+            raise UserError(f"{path}: describes its own network; leave out {name}")
 
 
 def _own_arrays(path: Path, config: ModelConfig, state: State, beside: Mapping) -> tuple:

@@ -27,7 +27,7 @@ def main(argv: list[str]) -> int:
         "checkpoint, and copies float32 weights bit for bit.",
         EXAMPLES,
         usage="micron-jax convert [--weights student|teacher] [--heads N] [--decoder-heads N] "
-        "[--diag-att|--no-diag-att] [--state PLACE] SRC DST",
+        "[--diag-att|\n       --no-diag-att] [--state PLACE] SRC DST",
     )
     parser.option("source", "what `micron_jax.load` takes", metavar="SRC")
     text = "a new folder, NEW.pth (or .pt, .bin, .ckpt) or NEW.safetensors"
@@ -96,6 +96,10 @@ def _with_option(message: str) -> str:
         ("give num_heads", "--heads N"),
         ("give diag_att", "--diag-att or --no-diag-att"),
         ("choose one by state", "--state PLACE"),
+        ("leave out num_heads", "--heads"),
+        ("leave out decoder_num_heads", "--decoder-heads"),
+        ("leave out diag_att", "--diag-att"),
+        ("leave out state", "--state"),
     ):
         if message.endswith(setting):
             return f"{message} ({option})"

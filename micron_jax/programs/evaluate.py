@@ -6,7 +6,7 @@ from pathlib import Path
 from micron_jax.errors import UserError
 from micron_jax.programs.arguments import Arguments
 from micron_jax.programs.options import new_file
-from micron_jax.programs.output import write_json
+from micron_jax.programs.output import print_text, write_json
 
 EXAMPLES = """
   micron-jax evaluate runs/casme2_5
@@ -59,7 +59,7 @@ def main(argv: list[str]) -> int:
     if options.report:
         title = ", ".join(path.resolve().name for path in options.predictions)
         text += f"\nreport: {write_pages(options.report, summary, run, title=title)}\n"
-    print(text, end="")
+    print_text(text.removesuffix("\n"))
     return 0
 
 

@@ -24,8 +24,13 @@ def write_json(path: Path | None, report: Any) -> None:
 
 def print_report(lines: Iterable[str], report: Any, path: Path | None) -> None:
     """Prints the lines of a report, and writes its numbers as `write_json` does."""
-    print("\n".join(map(printable, "\n".join(lines).split("\n"))))
+    print_text("\n".join(lines))
     write_json(path, report)
+
+
+def print_text(text: str) -> None:
+    """Prints lines in which files and people are named; see `errors.printable`."""
+    print("\n".join(map(printable, text.split("\n"))))
 
 
 def print_reasons(what: str, entries: list[dict]) -> None:

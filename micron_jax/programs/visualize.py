@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from micron_jax.errors import printable
 from micron_jax.programs.arguments import Arguments
 from micron_jax.programs.options import add_inputs, read_inputs
 from micron_jax.programs.output import print_notes, print_reasons
@@ -70,7 +71,7 @@ def main(argv: list[str]) -> int:
         strength = f"{interval.strength:.1f} standard deviations"
         print(f"  {rank}: {begin:.2f} to {end:.2f} s, apex {apex:.2f} s, {part}{strength}")
     for note in view.notes:
-        print(f"note: {note}")
+        print(printable(f"note: {note}"))
     print_reasons(
         "dropped frames",
         [{"clip": f"frame {number}", "reason": reason} for number, reason in view.dropped],

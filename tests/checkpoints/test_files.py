@@ -79,3 +79,15 @@ def test_a_classifier_is_kept_in_a_folder_and_told_of_elsewhere(tmp_path, capsys
         out = capsys.readouterr().out
         assert f"note: The classifier of {tmp_path / 'source'} is left out: it goes with" in out
         path.with_suffix(".md").unlink()
+
+
+def test_settings_are_not_given_for_what_describes_itself(tmp_path, capsys):
+    for name in ("folder", "x.pth", "x.safetensors"):
+        files.save(WEIGHTS, tmp_path / name)
+        (tmp_path / "x.md").unlink(missing_ok=True)
+        for option, words in (
+            (["--heads", "2"], "leave out num_heads (--heads)"),
+            (["--no-diag-att"], "leave out diag_att (--diag-att)"),
+        ):
+            argv = ["convert", *option, str(tmp_path / name), str(tmp_path / "out")]
+            assert refusal(argv, capsys).endswith(f"describes its own network; {words}")
