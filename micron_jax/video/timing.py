@@ -1,6 +1,7 @@
 """Times of frames: a film's own, and those that the numbers of images and a rate make."""
 
 import itertools
+import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,9 +35,20 @@ class TimedClip:
 
 
 def step_of(numbers: Sequence[int]) -> int:
-    """Returns the step between the numbers of frames that follow each other: the most frequent."""
+    """Returns the step between the numbers of frames that follow each other.
+
+    It is the step that most have; else, where frames are picked from a recording, the smallest; and
+    where numbers are times, none a multiple of another, the middle one.
+    """
     steps = Counter(b - a for a, b in itertools.pairwise(numbers) if b > a)
-    return min(steps, key=lambda step: (-steps[step], step), default=1)
+    if not steps:
+        return 1
+    step = min(steps, key=lambda step: (-steps[step], step))
+    if 2 * steps[step] >= steps.total():
+        return step
+    least = min(steps)
+    picked = all(step % least == 0 for step in steps)
+    return least if picked else statistics.median_low(steps.elements())
 
 
 def seconds_of(numbers: Sequence[int], fps: float) -> list[float]:
