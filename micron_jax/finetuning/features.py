@@ -1,7 +1,6 @@
 """Features of a frozen backbone, computed once; a cache of arrays in the workdir."""
 
 import json
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from micron_jax.data.views import normalize
-from micron_jax.files import write_npz, writing
+from micron_jax.finetuning import array_files
 from micron_jax.finetuning.augment import AugmentConfig, augment_pairs
 from micron_jax.finetuning.backbone import Backbone
 from micron_jax.models.classifier import ClassifierConfig, PairFeatures
@@ -78,16 +77,11 @@ def cached(
       UserError: the file cannot be written.
     """
     path, text = workdir / CACHE / f"{name}.npz", json.dumps(key, sort_keys=True)
-    try:
-        with np.load(path) as file:
-            arrays = dict(file)
-            if str(arrays.pop("key")) == text:
-                return arrays
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        pass  # none yet, or not whole
+    arrays = array_files.read(path) or {}
+    if str(arrays.pop("key", "")) == text:
+        return arrays
     arrays = make()
-    with writing(path):
-        write_npz(path, key=text, **arrays)
+    array_files.save(path, key=text, **arrays)
     return arrays
 
 

@@ -6,14 +6,14 @@ folds are trained from; `folds/at_once`, the number of folds that are trained at
 
 import dataclasses
 import hashlib
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from micron_jax.errors import UserError
-from micron_jax.files import write_npz, write_whole, writing
+from micron_jax.files import write_whole, writing
+from micron_jax.finetuning import array_files
 
 FOLDER = "folds"
 
@@ -43,18 +43,16 @@ def save(path: Path, result: FoldResult) -> None:
     arrays = {f"curve_{name}": values for name, values in result.curves.items()}
     if result.test_curve is not None:
         arrays["watched"] = result.test_curve
-    with writing(path):
-        write_npz(path, probabilities=result.probabilities, **arrays)
+    array_files.save(path, probabilities=result.probabilities, **arrays)
 
 
 def read(path: Path) -> FoldResult | None:
-    """Reads a result; None: there is no file, or it cannot be read."""
-    try:
-        with np.load(path) as arrays:
-            curves = {n.removeprefix("curve_"): arrays[n] for n in arrays if n.startswith("curve_")}
-            return FoldResult(arrays["probabilities"], curves, arrays.get("watched"))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    """Reads a result; None: there is no file, or it is damaged."""
+    arrays = array_files.read(path)
+    if arrays is None or "probabilities" not in arrays:
         return None
+    curves = {n.removeprefix("curve_"): arrays[n] for n in arrays if n.startswith("curve_")}
+    return FoldResult(arrays["probabilities"], curves, arrays.get("watched"))
 
 
 def claim_origin(workdir: Path, origin: dict) -> None:
@@ -65,7 +63,7 @@ def claim_origin(workdir: Path, origin: dict) -> None:
     """
     path = workdir / FOLDER / "origin"
     digest = hashlib.sha256(repr(origin).encode()).hexdigest()
-    if path.is_file() and path.read_text() != digest:
+    if path.is_file() and path.read_bytes() != digest.encode():
         raise UserError(
             f"{workdir}: checkpoint or data set are not what its first folds were trained from; "
             "use a new workdir"
@@ -79,10 +77,18 @@ def folds_at_once(workdir: Path, count: Callable[[], int]) -> int:
     """Returns the number of folds to train at once: `count()`, or the number of the first start.
 
     Another number would change the last bits of a fold.
+
+    Raises:
+      UserError: the file of that number is damaged, or cannot be written.
     """
     path = workdir / FOLDER / "at_once"
     if not path.is_file():
         number = count()
         with writing(path):
             write_whole(path, str(number).encode())
-    return int(path.read_text())
+    try:
+        return int(path.read_text())
+    except ValueError:
+        raise UserError(
+            f"{path}: damaged; remove {FOLDER}/, and all folds are trained again"
+        ) from None

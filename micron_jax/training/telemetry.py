@@ -23,15 +23,17 @@ _SECONDS = 60  # from an error of TensorBoard's file to the next try
 
 
 def read_metrics(workdir: Path) -> list[dict]:
-    """Returns the metrics of a run, a dict a line, without a line that a kill cut short.
+    """Returns the metrics of a run, a dict a line, without lines that are damaged or cut short.
 
     The lines of a validation have names of their own, `validation_loss` and so on.
     """
     path = workdir / METRICS_FILE
     rows = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in path.read_bytes().splitlines() if path.exists() else []:
         with contextlib.suppress(ValueError):
-            rows.append(json.loads(line))
+            row = json.loads(line)
+            if isinstance(row, dict) and isinstance(row.get("step"), int):
+                rows.append(row)
     return rows
 
 

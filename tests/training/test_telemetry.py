@@ -72,3 +72,16 @@ def test_for_a_minute_after_an_error_nothing_is_tried(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="Not a directory"):
         written.add(3, {"train/loss": 1.0})
     written.close()
+
+
+def test_damaged_lines_of_metrics_are_left_out(tmp_path):
+    lines = [
+        b'{"step": 1}',
+        b'{"st\xffep": 2}',
+        b'{"stop": 3}',
+        b"4",
+        b'{"step": 5}',
+        b'{"step": 6',
+    ]
+    (tmp_path / telemetry.METRICS_FILE).write_bytes(b"\n".join(lines))
+    assert [row["step"] for row in telemetry.read_metrics(tmp_path)] == [1, 5]
