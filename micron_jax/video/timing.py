@@ -76,7 +76,7 @@ def read_timed(clip: ClipFiles, fps: float) -> TimedClip:
         fps = clip.fps or fps
         times = seconds_of(numbers, fps)
     else:
-        fps = (len(times) - 1) / times[-1]
+        fps = round((len(times) - 1) / times[-1], 3)
     place = {file.index: place for place, file in enumerate(files)}
     frames = (
         (index, numbers[place[index]], times[place[index]], frame)
