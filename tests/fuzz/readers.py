@@ -101,9 +101,8 @@ def _read_sheet(path: Path) -> object:
 
 
 def _write_tables(folder: Path) -> list[Path]:
-    rows = [
-        f"sub{i % 5:02}/EP{i:02},{i % 5:02},{label},happy" for i in range(20) for label in ("sad",)
-    ]
+    labels = ("sad", "happy")
+    rows = [f"EP{i:02},{i % 5:02},{labels[i % 2]},{labels[i % 3 % 2]}" for i in range(20)]
     (folder / "table.csv").write_text("\n".join(["clip,subject,label,prediction", *rows]))
     rows = [f"clip{i},name {i},{i + 1},{i + 6},{25 * (i + 1)}" for i in range(4)]
     (folder / "clips.csv").write_text("\n".join(["path,name,first,last,fps", *rows]))
