@@ -10,24 +10,21 @@ delay, and a recording whose clock stands at hours begins at 0.
 
 import contextlib
 import functools
-import math
 import os
-import warnings
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
-from typing import ClassVar
 
 import av
 import numpy as np
 
-from micron_jax.errors import Notice
-from micron_jax.video.film_frames import Decoder, Loss, Picture
+from micron_jax.video.film_clock import Clock
+from micron_jax.video.film_frames import Decoder, Picture
 from micron_jax.video.film_header import Header, capture_rate, describe, missing_at_end
-from micron_jax.video.film_pictures import HDR, Screen
+from micron_jax.video.film_notes import Notes
+from micron_jax.video.film_pictures import Screen
 from micron_jax.video.image_files import Unreadable
 
 # Containers of films; not among them: playlists and other files that name files.
@@ -44,8 +41,6 @@ PARALLEL = {"av1", "h264", "hevc", "libdav1d", "mjpeg", "mpeg1video", "mpeg2vide
 PARALLEL |= {"prores", "vp9"}
 THREADS = min(8, os.cpu_count() or 1)  # of a film that is decoded
 DELAY = 6  # frames: what damage reaches is shown so much earlier than what tells of it
-USUAL = 25.0  # frames per second of films that do not tell
-APART = 10  # s: streams of one recording do not begin further apart
 
 
 def read_header(path: Path) -> Header:
@@ -87,11 +82,11 @@ def _read(path: Path, first: int, last: int | None, fps: float | None) -> Iterat
     count, header = 0, functools.cache(functools.partial(read_header, path))
     try:
         with _opened(path) as (container, stream):
-            notes, slower = _Notes(path), 1.0
+            notes, slower = Notes(path), 1.0
             if fps is None and capture_rate(container, stream):
                 slower = header().slower
                 notes.other_speed(header())
-            clock = _Clock(container, stream, fps, slower, header)
+            clock = Clock(container, stream, fps, slower, header)
             # Deinterlacing looks at the frame before.
             decoder = Decoder(container, stream, first - 1)
             pictures = _seen(_steady(path, decoder), clock, notes)
@@ -197,7 +192,7 @@ def _steady(path: Path, decoder: Decoder) -> Iterator[Picture]:
         decoder.packets, decoder.frames, decoder.end = again.packets, again.frames, again.end
 
 
-def _seen(pictures: Iterator[Picture], clock: "_Clock", notes: "_Notes") -> Iterator[Picture]:
+def _seen(pictures: Iterator[Picture], clock: Clock, notes: Notes) -> Iterator[Picture]:
     for picture in pictures:
         notes.look(picture)
         yield replace(picture, seconds=clock.seconds(picture.number, picture.pts))
@@ -208,81 +203,3 @@ def _whole(picture: Picture, image: np.ndarray | None) -> np.ndarray | Unreadabl
     if image is None:
         return Unreadable(f"frame {picture.number} {picture.frame.reason}")
     return image
-
-
-class _Clock:
-    """The seconds of frames, which always grow."""
-
-    def __init__(self, container, stream: av.VideoStream, fps, slower: float, header: Callable):
-        self._fps, self._slower, self._header, self._latest = fps, slower, header, -math.inf
-        self._unit = stream.time_base
-        start, own = Fraction(container.start_time or 0, av.time_base), stream.start_time or 0
-        apart = own * self._unit - start
-        # FFmpeg rounds the start of the film to microseconds, not that of the stream.
-        self._start = own if not 1e-6 < abs(apart) < APART else start / self._unit
-
-    def seconds(self, number: int, pts: int | None) -> float:
-        """Returns the time of a frame; those without a time of their own follow at the rate."""
-        if self._fps:
-            return number / self._fps
-        if pts is None:
-            seconds = number * self._step()
-        else:
-            seconds = float((pts - self._start) * self._unit) / self._slower
-        if seconds <= self._latest:  # two frames of one time, or a step back
-            seconds = self._latest + self._step() / 2
-        self._latest = seconds
-        return seconds
-
-    def _step(self) -> float:
-        return 1 / (self._header().fps or USUAL)
-
-
-class _Notes:
-    """Says what the user should know about a film, once in this process."""
-
-    _said: ClassVar[set] = set()
-
-    def __init__(self, path: Path):
-        self._path, self._interlaced, self._hdr = path, False, False
-        self._begin = self._end = None  # numbers of frames that may show damage
-
-    def other_speed(self, header: Header) -> None:
-        if header.slower == 1:
-            return
-        stored = header.fps / header.slower
-        self._say(
-            f"the phone notes {header.fps:g} frames/s for what is stored at {stored:g}; times are "
-            "those of the recording; fps sets another rate"
-        )
-
-    def look(self, picture: Picture) -> None:
-        """Looks at the next picture."""
-        frame = picture.frame
-        if picture.damaged and self._begin is None:
-            self._begin = picture.number
-        if isinstance(frame, Loss):
-            return
-        if frame.key_frame and not picture.damaged:
-            self.end()
-        if self._begin is not None:
-            self._end = picture.number
-        if frame.interlaced_frame and not self._interlaced:
-            self._interlaced = True
-            self._say("interlaced; each frame is deinterlaced (FFmpeg's bwdif)")
-        if frame.color_trc in HDR and not self._hdr:
-            self._hdr = True
-            self._say(f"HDR ({HDR[frame.color_trc]}); brightness is not mapped to a common screen")
-
-    def end(self) -> None:
-        """Tells of frames, up to the last one, that follow from damage."""
-        if self._end is not None:
-            self._say(
-                f"damaged; frames {self._begin} to {self._end} are repaired, or follow from such"
-            )
-        self._begin = self._end = None
-
-    def _say(self, line: str) -> None:
-        if (self._path, line) not in self._said:
-            self._said.add((self._path, line))
-            warnings.warn(Notice(f"{self._path.name}: {line}"), stacklevel=2)

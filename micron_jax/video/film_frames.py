@@ -2,6 +2,7 @@
 
 import dataclasses
 import heapq
+from collections import deque
 from collections.abc import Iterator
 
 import av
@@ -46,29 +47,33 @@ class _Pending:
 
     def __init__(self):
         self._times = []  # a heap
-        self._untimed = 0
+        self._line = deque()  # of packets without a time of their frame: frames come in this order
 
-    def add(self, pts: int | None) -> None:
-        if pts is None:
-            self._untimed += 1
+    def add(self, packet: av.Packet, timed: bool) -> None:
+        if timed and packet.pts is not None:
+            heapq.heappush(self._times, packet.pts)
         else:
-            heapq.heappush(self._times, pts)
+            self._line.append(packet.dts)
 
-    def take(self, pts: int | None) -> list[int]:
-        """Returns the times before that of a frame which came: their frames will not come."""
+    def take(self, pts: int | None) -> tuple[int | None, list[int]]:
+        """Returns a frame's time, and the times before it whose frames will not come."""
         earlier = []
-        if pts is None:
-            self._untimed -= 1
-        elif pts in self._times:
+        if self._line:
+            return self._line.popleft(), earlier
+        if pts in self._times:
             while self._times[0] < pts:
                 earlier.append(heapq.heappop(self._times))
             heapq.heappop(self._times)
-        elif self._times and self._times[0] < pts:  # of a decoder that makes up its own times
-            heapq.heappop(self._times)
-        return earlier
+        elif self._times and pts is not None and self._times[0] < pts:
+            heapq.heappop(self._times)  # of a decoder that makes up its own times
+        return pts, earlier
+
+    def fail(self) -> list[int | None]:
+        """Returns the time that an error of the decoder stands for, where frames tell none."""
+        return [self._line.popleft()] if self._line else []
 
     def rest(self) -> list[int | None]:
-        return sorted(self._times) + [None] * max(0, self._untimed)
+        return [*sorted(self._times), *self._line]
 
 
 class Decoder:
@@ -88,6 +93,7 @@ class Decoder:
         self._container, self._stream, self._context = container, stream, stream.codec_context
         self._first, self._key, self._number = first, None, 0
         self._pending, self._errors, self._fields = _Pending(), 0, False
+        self._timed = container.format.name != "avi"  # it knows the order of decoding only
         # A transport stream calls a packet corrupt where two recordings are joined, too.
         self._marks, self._cut = container.format.name != "mpegts", set()
         self.packets, self.frames, self.end = 0, 0, 0.0
@@ -99,7 +105,7 @@ class Decoder:
             packets = self._from_key(packets)
         for packet in packets:
             if packet is not None and self._is_shown(packet):
-                self._pending.add(packet.pts)
+                self._pending.add(packet, self._timed)
                 self.packets += 1
                 latest = packet.pts
                 self.end = max(self.end, float((latest or 0) * self._stream.time_base))
@@ -109,6 +115,7 @@ class Decoder:
                 frames = context.decode(packet)
             except av.FFmpegError:
                 self._errors += 1
+                yield from self._lost(self._pending.fail())
                 continue
             for frame in frames:
                 yield from self._pictures(frame, packet is None and frame.pts == latest)
@@ -136,13 +143,14 @@ class Decoder:
 
     def _pictures(self, frame: av.VideoFrame, last: bool) -> Iterator[Picture]:
         self._fields = frame.interlaced_frame
-        yield from self._lost(self._pending.take(frame.pts))
+        pts, earlier = self._pending.take(frame.pts)
+        yield from self._lost(earlier)
         alone = last or self._context.codec.intra_only
         if frame.pts in self._cut or (frame.is_corrupt and alone):
-            yield self._picture(Loss("is damaged"), frame.pts, damaged=True)
+            yield self._picture(Loss("is damaged"), pts, damaged=True)
         else:
             self.frames += 1
-            yield self._picture(frame, frame.pts, damaged=frame.is_corrupt)
+            yield self._picture(frame, pts, damaged=frame.is_corrupt)
 
     def _lost(self, times: list[int | None]) -> Iterator[Picture]:
         for pts in times:

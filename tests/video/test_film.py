@@ -304,3 +304,20 @@ def test_a_slow_end_is_no_loss(tmp_path):
     frames, _, losses = read(path)
     assert len(frames) == 540
     assert losses == []
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_avi_tells_the_order_of_decoding_only(tmp_path, codec):
+    path = tmp_path / "b_frames.avi"
+    options = {"preset": "medium"} if codec == "libx264" else {"bf": "2"}
+    write_video(
+        path, [np.roll(gradient(48, 64), 2 * n, 1) for n in range(40)], codec=codec, options=options
+    )
+    frames, seconds, losses = read(path)
+    theirs = decode_by_ffmpeg(path, (48, 64))
+    assert np.abs(frames.astype(int) - theirs).mean() < 1
+    np.testing.assert_allclose(seconds, np.arange(40) / 25, atol=1e-6)
+    assert losses == []
+    damaged(path, 20, lambda data: bytes(len(data)))
+    frames, _, losses = read(path)
+    assert (len(frames), len(losses)) == (39, 1)
