@@ -125,6 +125,9 @@ def _heads(fields: dict, args: dict, given: dict, *, has_decoder: bool) -> tuple
             heads[field] = stated
         elif is_small:
             heads[field] = small[field]
+        elif field == "decoder_heads" and "num_heads" in given:
+            heads[field] = given["num_heads"]
+            sentences.append(f"{name}={heads[field]} is taken, as for the encoder")
         else:
             part = "decoder" if field == "decoder_heads" else "encoder"
             prefix = "decoder_" if part == "decoder" else ""

@@ -40,9 +40,9 @@ def main(argv: list[str]) -> int:
         default="student",
     )
     heads = number(int, at_least=1)
-    text = "attention heads of the encoder, where SRC does not say them"
+    text = "attention heads, where SRC does not say them"
     parser.option("--heads", text, type=heads, metavar="N", default=None)
-    text = "attention heads of the decoder, where SRC does not say them"
+    text = "attention heads of the decoder, where they are others"
     parser.option("--decoder-heads", text, type=heads, metavar="N", default=None)
     parser.option(
         "--diag-att",
@@ -52,9 +52,21 @@ def main(argv: list[str]) -> int:
     )
     text = "which network of SRC to take, where it holds several, as ema or state_dict/net"
     parser.option("--state", text, metavar="PLACE", default=None)
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_args(_with_flags(argv))
     with writing_whole(arguments.target):
         return _convert(arguments)
+
+
+def _with_flags(argv: list[str]) -> list[str]:
+    """Words with `--diag-att true` or `=false`, as the release's scripts take flags, as flags."""
+    words: list[str] = []
+    for word in argv:
+        if words[-1:] == ["--diag-att"] and word.lower() in ("true", "false"):
+            words[-1] = f"--diag-att={word}"
+        else:
+            words.append(word)
+    flags = {"--diag-att=true": "--diag-att", "--diag-att=false": "--no-diag-att"}
+    return [flags.get(word.lower(), word) for word in words]
 
 
 def _convert(arguments: argparse.Namespace) -> int:

@@ -157,15 +157,21 @@ def test_a_bare_state_dict_wants_what_no_shape_tells(read, tmp_path, capsys):
     path = str(tmp_path / "x.pth")
     line = refusal(["convert", path, str(tmp_path / "out")], capsys)
     assert line.endswith("give num_heads (--heads N)")
-    line = refusal(["convert", "--heads", "2", path, str(tmp_path / "out")], capsys)
-    assert line.endswith("give decoder_num_heads (--decoder-heads N)")
     heads = ["--heads", "2", "--decoder-heads", "2"]
     assert main(["convert", *heads, path, str(tmp_path / "out")]) == 0
     assert "warning: " + path + ": nothing in it says diag_att; False" in capsys.readouterr().err
     same(load.read(tmp_path / "out"))
-    assert main(["convert", *heads, "--diag-att", path, str(tmp_path / "diagonal")]) == 0
-    assert capsys.readouterr().err == ""
-    assert load.read(tmp_path / "diagonal").config.dma_diagonal
+    for i, flag in enumerate((["--diag-att"], ["--diag-att", "True"], ["--diag-att=true"])):
+        assert main(["convert", *heads, *flag, path, str(tmp_path / f"diagonal{i}")]) == 0
+        assert capsys.readouterr().err == ""
+        assert load.read(tmp_path / f"diagonal{i}").config.dma_diagonal
+    argv = ["convert", "--heads", "2", "--diag-att", "false", path, str(tmp_path / "one")]
+    assert main(argv) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert told == [
+        f"micron-jax: warning: {path}: decoder_num_heads=2 is taken, as for the encoder"
+    ]
+    same(load.read(tmp_path / "one"))
     model = micron_jax.load(path, args=ARGS)
     np.testing.assert_array_equal(
         model.features(FRAMES), micron_jax.load(tmp_path / "out").features(FRAMES)
