@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from micron_jax.datasets.sheets.cells import clean
-from micron_jax.datasets.sheets.delimited import decode, separator
+from micron_jax.datasets.sheets.delimited import separator
 from micron_jax.errors import UserError
 from micron_jax.files import write_whole, writing
 
@@ -65,26 +65,6 @@ def name_of(key: tuple[str, str, str]) -> str:
 def row_error(path: Path, number: int, reason: str) -> UserError:
     """Returns the error for a row of a file that cannot be used."""
     return UserError(f"{path}, row {number}: {reason}")
-
-
-def read_text(path: Path) -> str:
-    """Returns a file's text without a byte order mark.
-
-    Raises:
-      UserError: the file cannot be read, or its encoding is not known.
-    """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        raise UserError(f"{path} is a workbook, not a text: save it as CSV UTF-8")
-    try:
-        return decode(data)
-    except UserError as error:
-        raise UserError(f"{path}, {error}") from None
 
 
 def write_text(path: Path, text: str) -> None:

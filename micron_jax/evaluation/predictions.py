@@ -6,6 +6,7 @@ from pathlib import Path
 
 from micron_jax.datasets.catalog import SETS
 from micron_jax.datasets.protocols import Protocol
+from micron_jax.datasets.sheets.delimited import read_text
 from micron_jax.datasets.subjects import USUAL, numbered, person, plain
 from micron_jax.errors import UserError
 from micron_jax.evaluation.megc import parse_log
@@ -15,7 +16,6 @@ from micron_jax.evaluation.prediction import (
     Prediction,
     name_of,
     parse_csv,
-    read_text,
     row_error,
     write_csv,
 )

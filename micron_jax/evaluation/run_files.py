@@ -17,8 +17,8 @@ import numpy as np
 
 from micron_jax.datasets.census import Comparison
 from micron_jax.datasets.protocols import Counts, Protocol
+from micron_jax.datasets.sheets.delimited import read_text
 from micron_jax.errors import UserError
-from micron_jax.evaluation.prediction import read_text
 from micron_jax.files import write_json, write_npz, write_whole, writing
 
 PROTOCOL, PROVENANCE, CONFIG, LEAKY = (

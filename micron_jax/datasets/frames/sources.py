@@ -8,11 +8,13 @@ the numbers in the names of a folder's files, and in a video counted from 0), `f
 import csv
 import dataclasses
 import fnmatch
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from micron_jax.datasets.frames import remote
+from micron_jax.datasets.sheets.delimited import read_text, separator
 from micron_jax.errors import UserError
 from micron_jax.video import clip_files, reader
 from micron_jax.video.file_notes import FileNotes
@@ -43,14 +45,14 @@ def read_list(path: Path, notes: FileNotes | None = None) -> list[clip_files.Cli
     Raises:
       UserError: it cannot be read, or a line cannot be used; the message names row and column.
     """
+    text = read_text(path)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator(text), strict=True)
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            _check_columns(path, reader.fieldnames or [])
-            rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or "it is no CSV text in UTF-8"
-        raise UserError(f"{path}: {reason}") from None
+        _check_columns(path, reader.fieldnames or [])
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        number = reader.reader.line_num
+        raise UserError(f"{path}, row {number}: not readable as CSV ({error})") from None
     clips, faults, rows_of, places = [], [], {}, set()
     for number, row in rows:
         try:
@@ -79,15 +81,12 @@ def read_patterns(path: Path) -> list[str]:
     Raises:
       UserError: the file cannot be read, or is another JSON.
     """
+    text = read_text(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
         if not text.lstrip().startswith("{"):
             lines = (line.strip() for line in text.splitlines())
             return [line for line in lines if line and not line.startswith("#")]
         return [str(name) for name in json.loads(text)["corpus"]["leave_out"]]
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
-        raise UserError(f"{path}: {reason}") from None
     except (ValueError, KeyError, TypeError):
         raise UserError(
             f"{path}: has no `corpus.leave_out`; give the file that data check NAME "
@@ -178,7 +177,7 @@ def _rate(row: dict) -> float | None:
     if not value:
         return None
     try:
-        rate = float(value)
+        rate = float(value.replace(",", "."))  # as spreadsheets write it in much of Europe
     except ValueError:
         rate = 0.0
     if not 1 <= rate <= 2000:

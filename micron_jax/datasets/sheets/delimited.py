@@ -5,6 +5,7 @@ import csv
 import io
 import re
 from collections import Counter
+from pathlib import Path
 
 from micron_jax.datasets.sheets.cells import Cell, Cells, Sheet, clean
 from micron_jax.errors import UserError
@@ -21,6 +22,26 @@ _MARKS = (
 # Two bytes a Chinese character, as Excel writes them in China; in Western Europe letters with
 # accents are one byte each, and stand alone.
 _GB2312 = re.compile(rb"(?:[\x00-\x7f]|[\xa1-\xfe][\xa1-\xfe])*")
+
+
+def read_text(path: Path) -> str:
+    """Returns a file's text without a byte order mark.
+
+    Raises:
+      UserError: the file cannot be read, or its encoding is not known.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        raise UserError(f"{path} is a workbook, not a text: save it as CSV UTF-8")
+    try:
+        return decode(data)
+    except UserError as error:
+        raise UserError(f"{path}, {error}") from None
 
 
 def decode(data: bytes) -> str:

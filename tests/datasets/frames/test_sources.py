@@ -32,6 +32,14 @@ def write_list(folder, *lines):
     return path
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_a_list_as_spreadsheets_export_it(folder, encoding):
+    path = folder / "clips.csv"
+    path.write_text("path;name;fps\r\ntalk.mp4;Café;29,97\r\n", encoding=encoding)
+    (clip,) = sources.read_list(path)
+    assert (clip.name, clip.path, clip.fps) == ("Café", folder / "talk.mp4", 29.97)
+
+
 def build_crops(source, data_dir, **more):
     return build(source, data_dir, size=16, crop="whole", **more)
 
@@ -123,7 +131,8 @@ def test_a_bad_line_is_named(folder, line, words):
         (b"file,first\na,1\n", "no column `path`"),
         (b"path,frist\na,1\n", "column `frist` is not known"),
         (b"path\n", "lists no clip"),
-        (b"path\n\xff\xfe\n", "it is no CSV text in UTF-8"),
+        (b"path\n\x81\xff\n", "row 2: not UTF-8: save it as CSV UTF-8"),
+        (b'path,name\ntalk.mp4,"a"b\n', "row 2: not readable as CSV"),
     ],
 )
 def test_an_invalid_list_is_refused(tmp_path, text, words):
@@ -179,7 +188,7 @@ def test_names_and_patterns():
         ('{"set": "casme2"}', "has no `corpus.leave_out`; give the file that data check NAME"),
         ('{"corpus": ', "no `corpus.leave_out`"),
         ("*\n", "leaves none of the 2 clips"),
-        (None, "No such file"),
+        (None, "does not exist"),
     ],
 )
 def test_a_bad_list_of_excluded_clips_is_refused(folder, text, words):
