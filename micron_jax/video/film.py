@@ -21,7 +21,7 @@ import av
 import numpy as np
 
 from micron_jax.video.film_clock import Clock
-from micron_jax.video.film_frames import Decoder, Picture
+from micron_jax.video.film_frames import INDEXED, Decoder, Picture, fill_gaps
 from micron_jax.video.film_header import Header, capture_rate, describe, missing_at_end
 from micron_jax.video.film_notes import Notes
 from micron_jax.video.film_pictures import Screen
@@ -88,8 +88,10 @@ def _read(path: Path, first: int, last: int | None, fps: float | None) -> Iterat
                 notes.other_speed(header())
             clock = Clock(container, stream, fps, slower, header)
             # Deinterlacing looks at the frame before.
+            listed = container.format.name in (INDEXED, "avi")  # which packets there should be
+            step = None if listed else header().step
             decoder = Decoder(container, stream, first - 1)
-            pictures = _seen(_steady(path, decoder), clock, notes)
+            pictures = _seen(_steady(path, decoder, step), clock, notes)
             for picture, image in Screen(stream).show(pictures, first):
                 if picture.number >= first:
                     yield picture.number, picture.seconds, _whole(picture, image)
@@ -97,7 +99,8 @@ def _read(path: Path, first: int, last: int | None, fps: float | None) -> Iterat
                     return
                 count = picture.number + 1
             if last is None:
-                missing = missing_at_end(path, container, stream, decoder.packets, decoder.end)
+                read = decoder.packets, decoder.end
+                missing = missing_at_end(path, container, stream, *read, step)
                 reason = Unreadable(f"breaks off after {count} of {count + missing} frames")
                 for number in range(max(first, count), count + missing):
                     yield number, None, reason
@@ -169,13 +172,14 @@ def _film_of(container) -> av.VideoStream:
     return max(decodable, key=rank)
 
 
-def _steady(path: Path, decoder: Decoder) -> Iterator[Picture]:
+def _steady(path: Path, decoder: Decoder, step: float | None) -> Iterator[Picture]:
     """Yields the pictures of a decoder; from the first damage on, those of one on one thread.
 
     Several threads fill a damaged place with what they happen to find, and may not tell.
     """
     ready, latest = deque(), -1
-    for picture in decoder:
+    unit = step and step / float(decoder.time_base)
+    for picture in fill_gaps(decoder, unit):
         if picture.damaged:
             break
         ready.append(picture)
@@ -188,7 +192,8 @@ def _steady(path: Path, decoder: Decoder) -> Iterator[Picture]:
     ready.clear()
     with _opened(path, threads=1) as (container, stream):
         again = Decoder(container, stream, 0)
-        yield from (picture for picture in again if picture.number > latest)
+        pictures = fill_gaps(again, unit)
+        yield from (picture for picture in pictures if picture.number > latest)
         decoder.packets, decoder.frames, decoder.end = again.packets, again.frames, again.end
 
 

@@ -1,29 +1,30 @@
 """Frames of an opened film in the order of their times, and the places where one is lost."""
 
-import dataclasses
 import heapq
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import av
 
 FAILURES = 1000  # of reading, one after the other, before a film counts as at its end
 INDEXED = "mov,mp4,m4a,3gp,3g2,mj2"  # lists every frame before the first one is read
-ONE_EACH = (INDEXED, "matroska,webm")  # containers in which a packet is a frame
 JUMP = 1  # s: a step back by more is a clock that starts anew, as where recordings are joined
 REORDERED = 16  # frames, at most, come before a key frame and are stored after it
+LONGEST_GAP = 300  # frames that damage takes away; more are a pause
+AROUND = 5  # frames on both sides of a gap that tell whether it is one
 HELD = 1000  # packets since a key frame that wait in memory
 PLACEHOLDER = 10  # bytes: packets of MPEG-4 that are no larger stand for no frame
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Loss:
     """A frame that a film holds and that cannot be decoded."""
 
     reason: str
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Picture:
     """A place in a film.
 
@@ -47,19 +48,28 @@ class _Pending:
 
     def __init__(self):
         self._times = []  # a heap
-        self._line = deque()  # of packets without a time of their frame: frames come in this order
+        # (time, whether it is lost) of packets that do not tell their frame's: frames come in this
+        # order.
+        self._line = deque()
 
     def add(self, packet: av.Packet, timed: bool) -> None:
         if timed and packet.pts is not None:
             heapq.heappush(self._times, packet.pts)
         else:
-            self._line.append(packet.dts)
+            self._line.append((packet.dts, False))
+
+    def add_lost(self, time: int) -> None:
+        """Adds a packet that should be there."""
+        self._line.append((time, True))
 
     def take(self, pts: int | None) -> tuple[int | None, list[int]]:
         """Returns a frame's time, and the times before it whose frames will not come."""
         earlier = []
-        if self._line:
-            return self._line.popleft(), earlier
+        while self._line:
+            time, lost = self._line.popleft()
+            if not lost:
+                return time, earlier
+            earlier.append(time)
         if pts in self._times:
             while self._times[0] < pts:
                 earlier.append(heapq.heappop(self._times))
@@ -70,10 +80,10 @@ class _Pending:
 
     def fail(self) -> list[int | None]:
         """Returns the time that an error of the decoder stands for, where frames tell none."""
-        return [self._line.popleft()] if self._line else []
+        return [self._line.popleft()[0]] if self._line else []
 
     def rest(self) -> list[int | None]:
-        return [*sorted(self._times), *self._line]
+        return [*sorted(self._times), *(time for time, _ in self._line)]
 
 
 class Decoder:
@@ -86,6 +96,7 @@ class Decoder:
       packets: how many were read, of frames that are to be shown.
       frames: how many of them came.
       end: the latest time of a packet, in seconds as the film counts them.
+      time_base: unit of times, in seconds.
     """
 
     def __init__(self, container: av.container.InputContainer, stream: av.VideoStream, first: int):
@@ -93,18 +104,26 @@ class Decoder:
         self._container, self._stream, self._context = container, stream, stream.codec_context
         self._first, self._key, self._number = first, None, 0
         self._pending, self._errors, self._fields = _Pending(), 0, False
-        self._timed = container.format.name != "avi"  # it knows the order of decoding only
+        # AVI knows the order of decoding only; its index tells which packets should be there.
+        self._timed = container.format.name != "avi"
+        self._index = [] if self._timed else [(e.pos + 8, e.size) for e in stream.index_entries]
+        self._places = {place: n for n, (place, _) in enumerate(self._index)}
+        self._indexed = -1  # the latest packet of the index that came
         # A transport stream calls a packet corrupt where two recordings are joined, too.
         self._marks, self._cut = container.format.name != "mpegts", set()
         self.packets, self.frames, self.end = 0, 0, 0.0
+        self.time_base = stream.time_base
 
     def __iter__(self) -> Iterator[Picture]:
         context, latest = self._context, None
         packets = _packets(self._container, self._stream)
-        if self._container.format.name in ONE_EACH or context.codec.intra_only:
+        if self._container.format.name == INDEXED or context.codec.intra_only:
             packets = self._from_key(packets)
         for packet in packets:
             if packet is not None and self._is_shown(packet):
+                self._miss(self._places.get(packet.pos))
+                if packet.pos in self._places:
+                    packet.dts = self._stream.index_entries[self._indexed].timestamp
                 self._pending.add(packet, self._timed)
                 self.packets += 1
                 latest = packet.pts
@@ -119,7 +138,17 @@ class Decoder:
                 continue
             for frame in frames:
                 yield from self._pictures(frame, packet is None and frame.pts == latest)
+        self._miss(len(self._index))
         yield from self._lost(self._pending.rest())
+
+    def _miss(self, place: int | None) -> None:
+        """Notes the packets of the index that should be there before a place in it."""
+        if place is None:
+            return
+        for number in range(self._indexed + 1, place):
+            if self._index[number][1]:
+                self._pending.add_lost(self._stream.index_entries[number].timestamp)
+        self._indexed = max(place, self._indexed)
 
     def _from_key(self, packets: Iterator[av.Packet | None]) -> Iterator[av.Packet | None]:
         """Yields packets from the key frame on that `first` builds on."""
@@ -164,6 +193,45 @@ class Decoder:
             damaged = False  # it builds on frames that were passed over
         self._number += 1
         return Picture(frame, pts, self._number - 1, damaged)
+
+
+def fill_gaps(pictures: Iterable[Picture], step: float | None) -> Iterator[Picture]:
+    """Yields the same, and a `Loss` for each picture that is not there.
+
+    Args:
+      step: between frames that come evenly, in units of the stream; None: they do not.
+    """
+    if step is None:
+        yield from pictures
+        return
+    # How many are missing before each of the latest pictures; and the next ones with the same.
+    before, after, shift = deque(maxlen=AROUND), deque(), 0
+    latest, late = None, 0  # the latest time, and how many frames came after it with earlier ones
+
+    def fill(picture: Picture, gap: int) -> Iterator[Picture]:
+        nonlocal shift
+        usual = [2 * gaps.count(0) >= len(gaps) for gaps in (before, [g for _, g in after])]
+        if 0 < gap <= LONGEST_GAP and all(usual):
+            for number in range(gap):
+                pts = picture.pts - round((gap - number) * step)
+                yield Picture(Loss("is missing"), pts, picture.number + shift + number, True)
+            shift += gap
+        before.append(gap)
+        yield replace(picture, number=picture.number + shift)
+
+    for picture in pictures:
+        gap = 0
+        if picture.pts is not None and latest is not None and picture.pts <= latest:
+            late += 1
+        elif picture.pts is not None:
+            if latest is not None:
+                gap = max(0, round((picture.pts - latest) / step) - 1 - late)
+            latest, late = picture.pts, 0
+        after.append((picture, gap))
+        if len(after) > AROUND:
+            yield from fill(*after.popleft())
+    while after:
+        yield from fill(*after.popleft())
 
 
 def _packets(container, stream) -> Iterator[av.Packet | None]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 import statistics
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +18,7 @@ SLOWEST, FASTEST = 1e-3, 2000  # frames per second: a time base such as 90000 is
 CAPTURE_RATE = "com.android.capture.fps"  # of slow motion and time lapse, as Android writes it
 OTHER_SPEED = 1.5  # the ratio of two rates from which on a film counts as slow motion or time lapse
 GUESS = 0.02  # part by which the rate of a header may differ from that of the frames
+EVEN = 0.8  # of the steps between frames are alike where frames come evenly
 LONGEST_FRAME = 1  # s: a film that ends so much too early has lost frames
 MOST = 1_000_000  # frames that one film may lack
 
@@ -29,6 +31,7 @@ class Header:
     count: int  # of frames, about; 0: unknown
     width: float  # of a frame, in square pixels
     height: float
+    step: float | None = None  # seconds between frames that come evenly; None: they do not
     slower: float = 1.0  # how many seconds of the film are a second of the recording
 
 
@@ -39,13 +42,12 @@ def describe(container, stream: av.VideoStream, size: int) -> Header:
       size: bytes of the file.
     """
     fps = read_rate(stream) or None
-    count, exact = 0, container.format.name in (INDEXED, "avi")
-    if exact:
-        count = _indexed(stream) if container.format.name == INDEXED else stream.frames
-    if not (exact and count and fps):
+    count = _indexed(stream) if container.format.name in (INDEXED, "avi") else 0
+    step = None
+    if not (container.format.name == INDEXED and count and fps):
         packets = _packets(container, stream)
         scan = list(itertools.islice(packets, SCANNED))
-        fps = _rate_of(scan, stream, fps)
+        fps, step = _rate_of(scan, stream, fps)
         count = count or _count(scan, packets, container, fps, size)
     width, height = square_size(
         stream.codec_context.width, stream.codec_context.height, stream.sample_aspect_ratio
@@ -53,16 +55,19 @@ def describe(container, stream: av.VideoStream, size: int) -> Header:
     capture = capture_rate(container, stream)
     slower = capture / fps if capture and fps else 1.0
     if 1 / OTHER_SPEED < slower < OTHER_SPEED:  # a camera in the dark misses its rate, too
-        return Header(fps, count, width, height)
-    return Header(capture, count, width, height, slower)
+        return Header(fps, count, width, height, step)
+    return Header(capture, count, width, height, step, slower)
 
 
-def missing_at_end(path: Path, container, stream: av.VideoStream, packets: int, end: float) -> int:
+def missing_at_end(
+    path: Path, container, stream: av.VideoStream, packets: int, end: float, step: float | None
+) -> int:
     """Returns how many frames, about, there should have been after the last packet; 0: unknown.
 
     Args:
       packets: how many were read.
       end: time of the last one, in seconds as the film counts them.
+      step: see `Header`.
     """
     kind = container.format.name
     if kind == INDEXED:
@@ -70,11 +75,15 @@ def missing_at_end(path: Path, container, stream: av.VideoStream, packets: int, 
     if kind == "avi":
         with open(path, "rb") as file:
             size = int.from_bytes(file.read(8)[4:], "little")  # of all that follows
-        return max(0, stream.frames - packets) if size + 8 > path.stat().st_size else 0
+        if size + 8 <= path.stat().st_size:
+            return 0
+        ticks = round(end * read_rate(stream)) + 1  # a frame may last several
+        return max(0, round((stream.frames - ticks) * packets / ticks))
     if kind == "matroska,webm":
-        gap, rate = _length(container, stream) - end, read_rate(stream)
-        # The last frame, too, lasts a while; its length may be another than the others'.
-        return max(0, min(round(gap * rate) - 1, MOST)) if gap > LONGEST_FRAME else 0
+        gap = _length(container, stream) - end
+        if step is None:  # the last frame, too, lasts a while
+            step = 1 / (read_rate(stream) or 1) if gap > LONGEST_FRAME else math.inf
+        return max(0, min(round(gap / step) - 1, MOST))
     return 0
 
 
@@ -100,7 +109,7 @@ def _is_rate(rate: Fraction | float | None) -> bool:
 
 
 def _indexed(stream: av.VideoStream) -> int:
-    return sum(not entry.is_discard for entry in stream.index_entries)
+    return sum(not entry.is_discard and entry.size > 0 for entry in stream.index_entries)
 
 
 def _packets(container, stream):
@@ -110,19 +119,23 @@ def _packets(container, stream):
         return
 
 
-def _rate_of(scan: list[av.Packet], stream, fps: float | None) -> float | None:
-    """Returns the rate that the times of packets tell; or else `fps`, the header's."""
+def _rate_of(scan: list[av.Packet], stream, fps: float | None) -> tuple:
+    """Returns (the rate that packets tell, or else `fps`, the header's; `Header.step`)."""
     times = sorted({packet.pts for packet in scan if packet.pts is not None})
     steps = [after - before for before, after in itertools.pairwise(times)]
     if not steps:
-        return fps
+        return fps, None
     middle = statistics.median(steps)
     # Times in milliseconds are uneven: 33, 33, 34. Their mean is right, and pauses are not in it.
     usual = [step for step in steps if 0.5 * middle < step < 1.5 * middle]
-    rate = float(len(usual) / (sum(usual) * stream.time_base))
+    mean = sum(usual) / len(usual)
+    even = len(usual) >= EVEN * len(steps)
+    even = even and max(abs(one - mean) for one in usual) <= max(1.1, GUESS * mean)
+    rate = float(1 / (mean * stream.time_base))
     if fps and abs(fps / rate - 1) < GUESS:
-        return fps
-    return rate if _is_rate(rate) else fps
+        rate = fps
+    rate = rate if _is_rate(rate) else fps
+    return rate, 1 / rate if even and rate else None
 
 
 def _count(scan: list[av.Packet], packets, container, fps: float | None, size: int) -> int:

@@ -321,3 +321,26 @@ def test_avi_tells_the_order_of_decoding_only(tmp_path, codec):
     damaged(path, 20, lambda data: bytes(len(data)))
     frames, _, losses = read(path)
     assert (len(frames), len(losses)) == (39, 1)
+
+
+@pytest.mark.parametrize(
+    "name", ["hole.ts", "hole.mpg", "hole.flv", "hole.mkv", "hole.avi", "hole.wmv"]
+)
+def test_frames_that_a_hole_takes_away_are_told_in_any_container(tmp_path, name):
+    path = tmp_path / name
+    codec = {"ts": "libx264", "mpg": "mpeg2video", "flv": "flv", "wmv": "wmv2"}.get(
+        name[5:], "mjpeg"
+    )
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    write_video(path, [np.roll(noise, n, 1) for n in range(60)], codec=codec, pixels=pixels)
+    assert read(path)[2] == []
+    data = bytearray(path.read_bytes())
+    begin, size = len(data) // 2, len(data) // 12
+    data[begin : begin + size] = bytes(size)
+    path.write_bytes(data)
+    numbers, seconds, frames = zip(*read_film(path), strict=True)
+    assert numbers == (*range(60),)
+    assert any(isinstance(frame, Unreadable) for frame in frames)
+    times = [second for second in seconds if second is not None]
+    np.testing.assert_allclose(times, np.arange(len(times)) / 25, atol=2e-3)
