@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -128,7 +129,9 @@ def _opened(path: Path, threads: int | None = None) -> Iterator[tuple]:
         except OSError as error:
             raise Unreadable(f"cannot be opened: {error.strerror}") from None
         # Without the name: FFmpeg tells some formats, such as patterns of file names, by it.
-        source = SimpleNamespace(read=file.read, seek=file.seek, tell=file.tell)
+        source = SimpleNamespace(
+            read=file.read, seek=functools.partial(_seek, file), tell=file.tell
+        )
         options = {**LIMITS, "format_whitelist": FORMATS, "protocol_whitelist": "none"}
         try:
             container = av.open(source, options=options, metadata_errors="replace", io_open=_refuse)
@@ -146,6 +149,13 @@ def _opened(path: Path, threads: int | None = None) -> Iterator[tuple]:
             context.thread_type = "AUTO"
             context.options = {**LIMITS, "err_detect": "explode"}
         yield container, stream
+
+
+def _seek(file: BinaryIO, place: int, whence: int) -> int:
+    try:
+        return file.seek(place, whence)
+    except (OSError, ValueError):  # a damaged file sends FFmpeg to places that are none
+        return -1
 
 
 def _refuse(url: str, flags: int, options: dict) -> None:

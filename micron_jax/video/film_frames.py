@@ -159,6 +159,7 @@ class Decoder:
                     self._number += frames
                     self.packets = self._number
                     self._key = packet.pts
+                    self._indexed = self._places.get(packet.pos, 0) - 1
                     held, frames = [], 0
                 frames += self._is_shown(packet)
             held.append(packet)
