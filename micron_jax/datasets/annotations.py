@@ -17,8 +17,8 @@ class Sample:
     """One labeled micro-expression.
 
     Attributes:
-      dataset: the built set's name: casme2, samm, smic_hs, smic_vis, smic_nir, casme3, casme3_c,
-        mmew, fourdme.
+      dataset: the built set's name: casme2, samm, smic_hs, smic_vis, smic_nir, smic_hs_e,
+        smic_vis_e, casme3, casme3_c, mmew, fourdme.
       clip: unique in its set; the sheet's own names, e.g. `sub01/EP02_01f`.
       subject: as text, unique in its set.
       emotion: as the sheet writes it.

@@ -7,12 +7,24 @@ from micron_jax.datasets.clipset import ClipSet
 from micron_jax.datasets.fourdme import FOURDME
 from micron_jax.datasets.mmew import MMEW
 from micron_jax.datasets.samm import SAMM
-from micron_jax.datasets.smic import SMIC_HS, SMIC_NIR, SMIC_VIS
+from micron_jax.datasets.smic import SMIC_HS, SMIC_HS_E, SMIC_NIR, SMIC_VIS, SMIC_VIS_E
 from micron_jax.errors import UserError
 
 SETS = {
     spec.name: spec
-    for spec in (CASME2, SAMM, SMIC_HS, SMIC_VIS, SMIC_NIR, CASME3, CASME3_C, MMEW, FOURDME)
+    for spec in (
+        CASME2,
+        SAMM,
+        SMIC_HS,
+        SMIC_VIS,
+        SMIC_NIR,
+        SMIC_HS_E,
+        SMIC_VIS_E,
+        CASME3,
+        CASME3_C,
+        MMEW,
+        FOURDME,
+    )
 }
 
 

@@ -64,7 +64,8 @@ def open_clips(
     """Opens a built set.
 
     Args:
-      name: casme2, samm, smic_hs, smic_vis, smic_nir, casme3, casme3_c, mmew or fourdme.
+      name: casme2, samm, smic_hs, smic_vis, smic_nir, smic_hs_e, smic_vis_e, casme3,
+        casme3_c, mmew or fourdme.
       keep: `pair` or `clip`; by default the one that is built, `clip` if both are.
 
     Returns:

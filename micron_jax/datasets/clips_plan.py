@@ -82,19 +82,20 @@ def plan(
     tree = walk(source)
     if sheet and not sheet.is_file():
         raise UserError(f"{sheet} is not a file; sheet must name a workbook")
-    entries, about, notes = _entries(spec, tree, sheet, others)
+    chosen = _below(tree.root, frames)
+    entries, about, notes = _entries(spec, tree, sheet, chosen, others)
     notes += _one_spelling(spec, entries) + _without_subject(entries)
     mended = [note for entry in entries for note in _mend(spec, entry)]
-    place = Frames(spec, tree, entries, _below(tree.root, frames))
+    place = Frames(spec, tree, entries, chosen)
     done: dict[int, Planned] = {}
     faulty: dict[int, tuple[Entry, str]] = {}
-    row_of: dict[str, int] = {}
+    first_of: dict[str, Entry] = {}
     for index, entry in enumerate(entries):
-        first = row_of.setdefault(entry.clip.casefold(), entry.row.number)
-        if first == entry.row.number:
+        first = first_of.setdefault(entry.clip.casefold(), entry)
+        if first is entry:
             item, reason = _check(spec, entry, place, keep)
         else:
-            item, reason = None, _unreadable(spec, entry) or f"the same clip as row {first}"
+            item, reason = None, _unreadable(spec, entry) or f"the same clip as {_place(first)}"
         if item:
             done[index] = item
         else:
@@ -120,26 +121,45 @@ def plan(
     return Plan(planned, mended, skipped, gaps, about, place.prefix, notes)
 
 
+def _place(entry: Entry) -> str:
+    return f"row {entry.row.number}" if entry.row.number else entry.row["folder"]
+
+
 def _entries(
-    spec: ClipSet, tree: Tree, sheet: Path | None, others: Iterable[ClipSet]
+    spec: ClipSet,
+    tree: Tree,
+    sheet: Path | None,
+    chosen: Path | None,
+    others: Iterable[ClipSet],
 ) -> tuple[list[Entry], dict[str, str], list[str]]:
-    """Returns (entries, {"file", "sheet", "sha256"}, notes)."""
-    if workbook := find_sheet(spec, tree, sheet, others):
-        path, name = workbook
+    """Returns (entries, {"file", "sheet", "sha256"}, notes); `chosen` is a folder of frames."""
+    if spec.without_sheet is None:
+        path, name = find_sheet(spec, tree, sheet, others)
         rows = read_rows(path, name, spec.columns, spec.optional)
         about = {"file": path.name, "sheet": name, "sha256": sha256_of(path)}
         count = hidden_rows(path, name, rows)
         notes = [f"{count} of the sheet's {len(rows)} rows are hidden in it; they are read, too"]
         entries = [entry for row in rows for entry in spec.entries(row)]
         return entries, about, notes if count else []
+    if sheet:
+        raise UserError(
+            f"{spec.name} takes no sheet ({sheet.name}): its folders annotate the clips; build it "
+            "without sheet"
+        )
     folders = sorted(path for paths in tree.folders.values() for path, full in paths if full)
+    if chosen:
+        folders = [path for path in folders if path.is_relative_to(chosen)]
     entries = []
     for folder in folders:
         numbers = _numbers(folder)
         if numbers and (entry := spec.without_sheet(folder.parts, numbers[0], numbers[-1])):
             entries.append(entry)
     if not entries:
-        raise UserError(f"no sheet and no folder of clips of {spec.name} below {tree.root}")
+        raise UserError(
+            f"no folder of clips of {spec.name} below {chosen or tree.root}: looked for "
+            f"{spec.example}; mend source or frames; `micron-jax data list {spec.name}` shows the "
+            "layout"
+        )
     return entries, {"file": "", "sheet": "", "sha256": ""}, []
 
 

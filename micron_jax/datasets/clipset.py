@@ -83,7 +83,8 @@ class ClipSet:
       notes: changes of every row, printed for the user.
       file_token: a word in the name of a workbook whose sheet may have any name (SMIC-HS-E…).
       without_sheet: for a set without a sheet: (parts of a clip's folder, first, last) -> entry, or
-        None if the folder is no clip's.
+        None if the folder is no clip's. Such a set has no workbook; `sheet_files` is empty.
+      example: a clip's folder of such a set, for messages.
     """
 
     name: str
@@ -102,6 +103,7 @@ class ClipSet:
     notes: tuple[str, ...] = ()
     file_token: str = ""
     without_sheet: Callable[[tuple[str, ...], int, int], Entry | None] | None = None
+    example: str = ""
 
     @property
     def instructions(self) -> str:

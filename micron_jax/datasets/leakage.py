@@ -26,6 +26,8 @@ SUBJECT = {
     "smic_hs": r"(?:^|/)s0*(\d+)(?=_|/|$)",  # s18/micro/surprise/s18_sur_03
     "smic_vis": r"(?:^|/)s0*(\d+)(?=_|/|$)",
     "smic_nir": r"(?:^|/)s0*(\d+)(?=_|/|$)",
+    "smic_hs_e": r"(?:^|/)s0*(\d+)(?=_|/|$)",
+    "smic_vis_e": r"(?:^|/)s0*(\d+)(?=_|/|$)",
     "casme3": r"(?<![a-z0-9])spno[._ ]?0*(\d+)",  # spNO.12/a/color
     "casme3_c": r"(?<![a-z0-9])spno[._ ]?0*(\d+)",
     "mmew": r"(?<![a-z0-9])s0*(\d+)-\d+-\d+",  # S13-07-001

@@ -24,7 +24,10 @@ from micron_jax.errors import UserError
 THREE = ("negative", "positive", "surprise")
 SPELLINGS = {"other": "others", "happy": "happiness", "sad": "sadness", "angry": "anger"}
 # The sheet has this one as negative; its folder, its name and the published counts say surprise.
-CORRECTED = {("smic_hs", "s18_sur_03"): "surprise"}
+CORRECTED = {
+    (name, "s18_sur_03"): "surprise"
+    for name in ("smic_hs", "smic_vis", "smic_nir", "smic_hs_e", "smic_vis_e")
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +78,8 @@ SETS = {
         29,
     ),
     "smic_hs": Counts(_numbers("negative 70 positive 51 surprise 43"), 16),
+    "smic_vis": Counts(_numbers("positive 28 negative 23 surprise 20"), 8),
+    "smic_nir": Counts(_numbers("positive 28 negative 23 surprise 20"), 8),
     "casme3": Counts(
         _numbers("disgust 250 surprise 187 others 161 fear 86 anger 64 sadness 57 happiness 55"), 94
     ),

@@ -23,6 +23,8 @@ USUAL = {
     "smic_hs": "{}",
     "smic_vis": "{}",
     "smic_nir": "{}",
+    "smic_hs_e": "{}",
+    "smic_vis_e": "{}",
     "casme3": "spNO.{}",
     "casme3_c": "{:02}",
     "mmew": "S{:02}",

@@ -68,8 +68,8 @@ def _refuse(error: OSError) -> None:
 
 def find_sheet(
     spec: ClipSet, tree: Tree, chosen: Path | None, others: Iterable[ClipSet] = ()
-) -> tuple[Path, str] | None:
-    """Returns the workbook and the name of its sheet; None if the set needs none.
+) -> tuple[Path, str]:
+    """Returns the workbook and the name of its sheet.
 
     Args:
       chosen: the workbook, if the user names it.
@@ -80,8 +80,6 @@ def find_sheet(
     """
     files = [chosen] if chosen else [f for f in tree.workbooks if _named_as(f, spec)]
     if not files:
-        if spec.without_sheet:
-            return None
         patterns = " or ".join(spec.sheet_files)
         near = _nearest(spec.sheet_files[0], [path.name for path in tree.workbooks])
         raise UserError(
@@ -91,6 +89,12 @@ def find_sheet(
         )
     named = [(path, sheet) for path in files for sheet in _sheets(path, spec, chosen)]
     fits = [pair for pair in named if not missing_columns(*pair, spec.columns, spec.optional)]
+    if len(fits) > 1 and spec.file_token:  # the name's word decides between HS and VIS
+        fits = [pair for pair in fits if spec.file_token in _words(pair[0])] or fits
+    if len(fits) > 1 and spec.sheets:  # the first title is the newest
+        titles = [sheet.strip().casefold() for _, sheet in fits]
+        best = next((t for t in map(str.casefold, spec.sheets) if t in titles), None)
+        fits = [pair for pair, title in zip(fits, titles, strict=True) if title == best] or fits
     # A hidden sheet is seldom the one that is meant, and copies of one workbook are no question.
     fits = [pair for pair in fits if open_workbook(pair[0]).sheet(pair[1]).visible] or fits
     fits = list({sha256_of(path) + sheet: (path, sheet) for path, sheet in reversed(fits)}.values())
@@ -105,8 +109,6 @@ def find_sheet(
             f"two sheets fit {spec.name}: {_shown(a, sheet_a)} and {_shown(b, sheet_b)}; {mend}"
         )
     if not named:
-        if spec.without_sheet:
-            return None
         names = ", ".join(filter(None, sheet_names(files[0])))
         if not names:
             raise UserError(
@@ -118,9 +120,8 @@ def find_sheet(
         named, key=lambda pair: len(missing_columns(*pair, spec.columns, spec.optional))
     )
     for other in others:
-        if other.name != spec.name and not missing_columns(
-            path, sheet, other.columns, other.optional
-        ):
+        known = other.name != spec.name and other.columns
+        if known and not missing_columns(path, sheet, other.columns, other.optional):
             raise UserError(
                 f"{path} reads like the sheet of {other.name}, not of {spec.name}: "
                 f"{missing_columns(path, sheet, spec.columns, spec.optional)[0]}"
@@ -197,7 +198,7 @@ def _shown(path: Path, sheet: str) -> str:
 
 def _sheets(path: Path, spec: ClipSet, chosen: Path | None) -> list[str]:
     """Returns the names of a workbook's sheets that may be the set's."""
-    tokens = re.split(r"[^a-z0-9]+", path.stem.casefold())
+    tokens = _words(path)
     names = sheet_names(path)
     if names == [""] and not chosen:  # an exported table: its file's name tells the sheet
         return names if not spec.file_token or spec.file_token in tokens else []
@@ -206,6 +207,10 @@ def _sheets(path: Path, spec: ClipSet, chosen: Path | None) -> list[str]:
     titles = [sheet.casefold() for sheet in spec.sheets]
     matches = [name for name in names if name.strip().casefold() in titles]
     return matches or (names if spec.file_token and spec.file_token in tokens else [])
+
+
+def _words(path: Path) -> list[str]:
+    return re.split(r"[^a-z0-9]+", path.stem.casefold())
 
 
 def _named_as(path: Path, spec: ClipSet) -> bool:

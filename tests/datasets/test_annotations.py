@@ -146,20 +146,21 @@ def test_an_exported_sheet(root, suffix, separator):
 
 
 def test_an_exported_table_does_not_tell_which_sheet_it_was(tmp_path):
-    root = trees.write_smic(tmp_path / "source", suffix=".xlsx")
-    lines = [trees.SMIC_HEADER, *trees.SMIC_ROWS]
+    root = trees.write_smic_e(tmp_path / "source", [(1, "s1_ne_01", [(2, 5)], 1, 9, "negative")])
+    line = [1, "s1_ne_01", None, 2, 5, *[None] * 5, 1, 9, "negative"]
+    lines = [trees.SMIC_E_HEADER, line]
     text = "\n".join(",".join(str(cell or "") for cell in line) for line in lines)
-    (root / "SMIC_annotation.xlsx").unlink()
+    (root / "SMIC-HS-E_annotation.xlsx").unlink()
     (root / "SMIC_annotation.csv").write_text(text)
-    for name in ("smic_hs", "smic_vis"):
+    for name in ("smic_hs_e", "smic_vis_e"):
         with pytest.raises(
             UserError, match=r"SMIC_annotation\.csv: an exported table does not tell"
         ):
             build(root, name)
     (root / "SMIC_annotation.csv").rename(root / "SMIC_annotation-HS.csv")
     with pytest.raises(UserError, match="name it with the word vis"):
-        build(root, "smic_vis")
-    assert [sample.subject for sample in build(root, "smic_hs")[0]] == ["1", "3", "18"]
+        build(root, "smic_vis_e")
+    assert [sample.subject for sample in build(root, "smic_hs_e")[0]] == ["1"]
 
 
 def test_headings_with_odd_spaces_and_widths(root):

@@ -8,6 +8,7 @@ from helpers import vendor_trees as trees
 from micron_jax.datasets.catalog import clip_set
 from micron_jax.datasets.clips import describe_clips, open_clips
 from micron_jax.datasets.clips_builder import build_clips
+from micron_jax.errors import UserError
 
 
 def build(name, root, tmp_path, **settings):
@@ -93,29 +94,96 @@ def test_samm(root, tmp_path):
 
 
 def test_smic_hs(root, tmp_path):
-    pytest.importorskip("xlwt")  # an .xls, as SMIC's are
     source, samples, about = build("smic_hs", trees.write_smic(root), tmp_path, strict=True)
-    assert [sample.subject for sample in samples] == ["1", "3", "18"]
-    assert Counter(sample.emotion for sample in samples) == about["emotions"]
-    assert times(samples[0]) == (100, 102, 105)  # no apex: the middle
-    assert about["notes"] == [
-        "SMIC has no apex: the middle of onset and offset is taken, as the field does"
-    ]
+    assert {s.clip: (s.subject, s.emotion, *times(s)) for s in samples} == {
+        "s1_ne_01": ("1", "negative", 100, 102, 105),  # no apex: the middle
+        "s3_po_08": ("3", "positive", 7, 8, 10),
+        "s18_sur_03": ("18", "surprise", 50, 52, 54),
+    }
+    assert "the middle of onset and offset is taken" in about["notes"][0]
+    assert "the emotion is a folder's name" in about["notes"][1]
+    assert (about["mended"], about["skipped"]) == ([], [])
     assert {sample.fps for sample in samples} == {100.0}
     assert source[0]["frames"]["image"][0][:2] == b"BM"  # as on disk
 
 
-def test_smic_has_one_surprise_labeled_negative(root, tmp_path):
-    trees.write_smic(root, suffix=".xlsx")
-    _, samples, about = build("smic_hs", root, tmp_path)
-    assert samples[2].emotion == "surprise"
+def test_smic_hs_has_clips_that_no_workbook_has(root, tmp_path):
+    trees.write_smic(root)
+    trees.write_smic_e(root, [(1, "s1_ne_01", [(103, 104)], 90, 120, "positive")])
+    rows = [[4, 1, "s1_ne_02", 20, 24, "negative"], [5, 2, "s2_sur_05", 20, 24, "surprise"]]
+    trees.write_smic(root, rows=rows)
+    _, samples, about = build("smic_hs", root, tmp_path, strict=True)
+    assert Counter(s.emotion for s in samples) == dict(negative=2, positive=1, surprise=2)
+    (first,) = (s for s in samples if s.clip == "s1_ne_01")
+    assert (first.emotion, times(first)) == ("negative", (100, 102, 105))  # not the workbook's
+    assert about["sheet"]["file"] == ""
+    with pytest.raises(UserError, match="smic_hs takes no sheet"):
+        build("smic_hs", root, tmp_path, sheet=root / "SMIC-HS-E_annotation.xlsx")
+
+
+@pytest.mark.parametrize("name", ["smic_hs", "smic_vis", "smic_nir"])
+def test_smic_has_one_surprise_called_negative(root, tmp_path, name):
+    modality = name[5:].upper()
+    folder = root / "SMIC_all_raw" / modality / "s18" / "micro" / "negative" / "s18_sur_03"
+    trees.write_frames(folder, range(4, 9), "image{}.bmp")
+    _, (sample,), about = build(name, root, tmp_path, strict=True)
+    assert (sample.emotion, sample.dataset) == ("surprise", name)
     (mended,) = about["mended"]
     assert (mended["clip"], mended["field"]) == ("s18_sur_03", "emotion")
     assert (mended["was"], mended["now"]) == ("negative", "surprise")
 
 
+@pytest.mark.parametrize(
+    ("place", "emotion"),
+    [
+        ("SMIC-HS/s01/micro/Positive/s1_po_02", "positive"),
+        ("SMIC_all_raw/HS/s1/positive/s1_po_02", "positive"),
+        ("HS/s1/micro/s1_po_02", "positive"),
+        ("HS/s1/micro/positive/cut7", "positive"),
+        ("HS/s1/non_micro/s1_po_02", None),
+        ("HS/s1/s1_po_02", None),  # a long clip
+        ("HS_long/SMIC-HS-E/s01/micro/positive/s1_po_02", None),
+        ("SMIC-E/HS/s01/micro/positive/s1_po_02", None),
+        ("VIS/s1/micro/positive/s1_po_02", None),
+        ("s1/micro/positive/s1_po_02", None),  # HS, VIS or NIR?
+    ],
+)
+def test_layouts_of_smic(root, tmp_path, place, emotion):
+    trees.write_frames(root / place, range(5, 10), "image{}.bmp")
+    if emotion is None:
+        with pytest.raises(UserError, match=r"no folder of clips of smic_hs .* looked for HS/s1/"):
+            build("smic_hs", root, tmp_path)
+    else:
+        _, (sample,), _ = build("smic_hs", root, tmp_path)
+        assert (sample.subject, sample.emotion, *times(sample)) == ("1", emotion, 5, 7, 9)
+
+
+def test_smic_refuses_folders_that_contradict_their_clips(root, tmp_path):
+    trees.write_smic(root)
+    top = root / "SMIC_all_cropped" / "HS"
+    for place in ("s1/micro/negative/s1_po_09", "s1/micro/negative/s2_ne_01"):
+        trees.write_frames(top / place, range(5, 10), "reg_image{}.bmp")
+    trees.write_frames(top / "s3/micro/surprise/s3_po_08", range(5, 10), "reg_image{}.bmp")
+    _, samples, about = build("smic_hs", root, tmp_path)
+    assert len(samples) == 3
+    assert sorted(note["reason"] for note in about["skipped"]) == [
+        "emotion: the folder says negative, the clip's name positive",
+        "emotion: the folder says surprise, the clip's name positive",
+        "subject: the folder says s1, the clip's name 2",
+    ]
+
+
+def test_raw_and_cropped_clips_of_smic_are_a_choice(root, tmp_path):
+    trees.write_smic(root)
+    trees.write_smic(root, frames="SMIC_all_raw")
+    with pytest.raises(UserError, match="two folders of frames fit smic_hs"):
+        build("smic_hs", root, tmp_path)
+    source, samples, _ = build("smic_hs", root, tmp_path, frames=root / "SMIC_all_raw")
+    assert len(source) == len(samples) == 3
+
+
 def test_smic_takes_the_frame_nearest_to_a_missing_middle(root, tmp_path):
-    trees.write_smic(root, suffix=".xlsx")
+    trees.write_smic(root)
     folder = root / "SMIC_all_cropped" / "HS" / "s1" / "micro" / "negative" / "s1_ne_01"
     (folder / "reg_image102.bmp").unlink()
     source, samples, about = build("smic_hs", root, tmp_path, keep="pair")
@@ -125,33 +193,58 @@ def test_smic_takes_the_frame_nearest_to_a_missing_middle(root, tmp_path):
 
 
 def test_smic_modalities_are_separate_sets(root, tmp_path):
-    trees.write_smic(root, suffix=".xlsx")
+    trees.write_smic(root)
     rows = [[1, 11, "s11_ne_01", 4, 9, "negative"]]
-    trees.write_smic(root, "VIS", rows, suffix=".xlsx")
+    trees.write_smic(root, "VIS", rows)
     _, samples, _ = build("smic_vis", root, tmp_path)
     assert [(s.clip, s.fps, s.dataset) for s in samples] == [("s11_ne_01", 25.0, "smic_vis")]
 
 
-def test_a_long_smic_clip_holds_several(root, tmp_path):
-    header = [*trees.SMIC_HEADER, "Onset2F", "Offset2F", "Onset3F", "Offset3F"]
-    row = [1, 2, "s02_ne_01", 10, 14, "negative", 20, 23, None, None]
-    trees.write_sheet(root / "SMIC-HS-E_annotation.xlsx", header, [row], "Sheet1")
-    trees.write_frames(root / "HS" / "s02" / "s02_ne_01", range(1, 40), "image{:06}.jpg")
-    source, samples, _ = build("smic_hs", root, tmp_path)
-    assert [sample.clip for sample in samples] == ["s02_ne_01", "s02_ne_01#2"]
-    assert [times(sample) for sample in samples] == [(10, 12, 14), (20, 21, 23)]
+LONG_ROWS = [
+    (2, "s02_ne_01", [(10, 14), (20, 23)], 1, 39, "negative"),
+    (20, "s20_ne_06", [(50, 55), (60, 62), (3, 40)], 40, 70, "negative"),  # 3 is junk
+    (4, "s4_ne_04", [(5, 8), (10, 12), (14, 17)], 1, 20, "negative"),
+    (9, "s9_sur_01", [(6, 8), (10, 12), (10, 12)], 1, 20, "surprise"),  # one interval twice
+    (18, "s18_sur_03", [(6, 8), (10, 12)], 1, 20, "negative"),
+]
+
+
+@pytest.mark.parametrize("top", ["HS_long/SMIC-HS-E", "SMIC-HS-E", "HS"])
+def test_smic_e_holds_several_in_a_long_clip(root, tmp_path, top):
+    trees.write_smic(root)  # short clips beside are another set
+    trees.write_smic_e(root, LONG_ROWS, top=top)
+    source, samples, about = build("smic_hs_e", root, tmp_path, strict=True)
+    assert [(s.clip, s.emotion, *times(s)) for s in samples] == [
+        ("s02_ne_01", "negative", 10, 12, 14),
+        ("s02_ne_01#2", "negative", 20, 21, 23),
+        ("s20_ne_06", "negative", 50, 52, 55),
+        ("s20_ne_06#2", "negative", 60, 61, 62),
+        ("s4_ne_04", "negative", 5, 6, 8),
+        ("s4_ne_04#2", "negative", 10, 11, 12),
+        ("s4_ne_04#3", "negative", 14, 15, 17),
+        ("s9_sur_01", "surprise", 6, 7, 8),
+        ("s9_sur_01#2", "surprise", 10, 11, 12),
+        ("s18_sur_03", "surprise", 6, 7, 8),
+        ("s18_sur_03#2", "surprise", 10, 11, 12),
+    ]
     assert source[1]["frames"]["number"] == [20, 21, 22, 23]
+    assert [m["clip"] for m in about["mended"]] == ["s18_sur_03", "s18_sur_03#2"]
 
 
-def test_smic_nir_needs_no_sheet(root, tmp_path):
-    trees.write_smic(root, suffix=".xlsx")
-    folder = root / "SMIC_all_cropped" / "NIR" / "s11" / "micro" / "positive" / "s11_po_02"
-    trees.write_frames(folder, range(5, 12), "reg_image{}.bmp")
-    _, samples, about = build("smic_nir", root, tmp_path)
-    (sample,) = samples
-    assert (sample.clip, sample.subject, sample.emotion) == ("s11_po_02", "11", "positive")
-    assert times(sample) == (5, 8, 11)
-    assert "the emotion is the folder's name" in about["notes"][1]
+def test_workbooks_of_hs_and_vis_side_by_side(root, tmp_path):
+    sheets = {"HS": (2, 6), "VIS": (3, 5)}
+    for modality, interval in sheets.items():
+        row = (2, "s2_ne_01", [interval], 1, 9, "negative")
+        trees.write_smic_e(root, [row], modality, top=f"SMIC-{modality}-E")
+    for modality in sheets:  # each workbook has both sheets
+        (path,) = root.glob(f"SMIC-{modality}-E_*.xlsx")
+        other = "VIS" if modality == "HS" else "HS"
+        line = [2, "s2_ne_01", None, 7, 8, *[None] * 5, 1, 9, "negative"]
+        trees.write_sheet(path, trees.SMIC_E_HEADER, [line], other)
+    for modality, (onset, offset) in sheets.items():
+        _, (sample,), about = build(f"smic_{modality.lower()}_e", root, tmp_path)
+        assert (sample.onset, sample.offset) == (onset, offset)
+        assert about["sheet"]["file"] == f"SMIC-{modality}-E_annotation.xlsx"
 
 
 def test_casme3_part_a(root, tmp_path):

@@ -35,7 +35,7 @@ def write(dataset, root):
         [n, int(s.subject), s.clip.rpartition("/")[2], 1, 3, s.emotion]
         for n, s in enumerate(samples, 1)
     ]
-    return trees.write_smic(root, "HS", rows, suffix=".xlsx")
+    return trees.write_smic(root, "HS", rows)
 
 
 @pytest.fixture(scope="module")

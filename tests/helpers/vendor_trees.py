@@ -101,13 +101,28 @@ SMIC_ROWS = [
 ]
 
 
-def write_smic(root: Path, modality="HS", rows=None, suffix=".xls", frames="SMIC_all_cropped"):
-    rows = SMIC_ROWS if rows is None else rows
-    write_sheet(root / f"SMIC_annotation{suffix}", SMIC_HEADER, rows, modality)
-    for _, subject, clip, onset, offset, emotion, *_ in rows:
+def write_smic(root: Path, modality="HS", rows=None, frames="SMIC_all_cropped"):
+    """Short clips, which need no sheet: their folders annotate them."""
+    for _, subject, clip, onset, offset, emotion, *_ in SMIC_ROWS if rows is None else rows:
         place = "surprise" if "_sur_" in clip else emotion
         folder = root / frames / modality / f"s{subject}" / "micro" / place / clip
         write_frames(folder, range(onset, offset + 1), "reg_image{}.bmp")
+    return root
+
+
+SMIC_E_HEADER = ["Subject", "Filename", None, "OnsetF", "OffsetF", "Onset2F", "Offset2F"]
+SMIC_E_HEADER += ["Onset3F", "Offset3F", None, "FirstF", "LastF", "Emotion"]
+
+
+def write_smic_e(root: Path, rows, modality="HS", top="HS_long/SMIC-HS-E", suffix=".xlsx"):
+    """Long clips; `rows`: (subject, clip, [(onset, offset), ...], first, last, emotion)."""
+    lines = []
+    for subject, clip, intervals, first, last, emotion in rows:
+        ends = [end for interval in intervals for end in interval]
+        ends += [None] * (6 - len(ends))
+        lines.append([subject, clip, None, *ends, None, first, last, emotion])
+        write_frames(root / top / f"s{subject:02}" / clip, range(first, last + 1), "image{:06}.jpg")
+    write_sheet(root / f"SMIC-{modality}-E_annotation{suffix}", SMIC_E_HEADER, lines, modality)
     return root
 
 

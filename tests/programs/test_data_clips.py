@@ -47,7 +47,8 @@ def test_build_prints_what_was_mended_and_skipped(root, tmp_path, capsys):
 def test_list_knows_every_set(capsys):
     assert main(["data", "list"]) == 0
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-    expected = "frames casme2 samm smic_hs smic_vis smic_nir casme3 casme3_c mmew fourdme"
+    expected = "frames casme2 samm smic_hs smic_vis smic_nir smic_hs_e smic_vis_e "
+    expected += "casme3 casme3_c mmew fourdme"
     assert " ".join(names) == expected
     assert main(["data", "list", "samm"]) == 0
     assert "Ask for: the micro-movement clips" in capsys.readouterr().out
