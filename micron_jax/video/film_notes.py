@@ -50,9 +50,7 @@ class Notes:
     def end(self) -> None:
         """Tells of frames, up to the last one, that follow from damage."""
         if self._end is not None:
-            self._say(
-                f"damaged; frames {self._begin} to {self._end} are repaired, or follow from such"
-            )
+            self._say(f"damaged: frames {self._begin} to {self._end} may show it")
         self._begin = self._end = None
 
     def _say(self, line: str) -> None:

@@ -1,7 +1,7 @@
 """Clips and sets in a bucket (`gs://`, `s3://`), through etils.epath.
 
-OpenCV and array_record only work on the machine's own disk: a clip is copied there before it is
-read, and a finished shard is copied to the bucket.
+Films and array_record files are read and written on the machine's own disk: a clip is copied there
+before it is read, and a finished shard is copied to the bucket.
 """
 
 import contextlib
