@@ -11,11 +11,21 @@ os.environ["XLA_FLAGS"] = (
 
 import gc
 import shutil
+import signal
 import sys
 import warnings
 from pathlib import Path
 
 import pytest
+
+# nohup, and a shell's background, have these ignored, which commands of tests would inherit.
+for _number, _handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+    (signal.SIGTERM, signal.SIG_DFL),
+):
+    if signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

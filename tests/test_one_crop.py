@@ -57,7 +57,7 @@ def test_all_commands_cut_the_same_pixels(model, tmp_path, monkeypatch, kind, wi
     ((expected,), _) = read_pairs(opened, [0], size=size, crop=kind, registered=False)
 
     settings = dict(crop=kind, size=size, detect=centered_detector(), batch_size=2, delta=1)
-    (batch,) = make_batches(find_inputs([paths[0].parent]), **settings, start=Place())
+    batch = next(make_batches(find_inputs([paths[0].parent]), **settings, start=Place()))
     np.testing.assert_array_equal(batch.images[0], expected)
 
     limits = Limits(megabytes=1000)

@@ -1,5 +1,6 @@
 import http.client
 import json
+import os
 import queue
 import tempfile
 import threading
@@ -42,9 +43,10 @@ def temporary(tmp_path_factory):
 def files_in(temporary):
     """All that lies in the temporary folder but the server's own folder with its lock."""
     return [
-        path
-        for path in temporary.rglob("*")
-        if path not in temporary.glob("micron-app-*") and path.name != "lock"
+        os.path.join(folder, name)
+        for folder, below, names in os.walk(temporary)  # which forgives what is removed meanwhile
+        for name in [*below, *names]
+        if not name.startswith("micron-app-") and name != "lock"
     ]
 
 

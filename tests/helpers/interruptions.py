@@ -156,8 +156,6 @@ def get_config():
 
 def start(words: list[str]) -> subprocess.Popen:
     """Starts a command in a process group of its own, as a terminal does."""
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # of a shell's background, and inherited
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     command = [sys.executable, "-X", "faulthandler", "-m", "micron_jax", *words]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, env=_environment(), text=True, start_new_session=True, **pipes)
@@ -187,7 +185,7 @@ def interrupt(
       moment: seconds after its start, or a condition that must become true.
       expected: `files_of` one that was left alone; None: not compared.
     """
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     words = [word.replace("{out}", str(folder / "out")) for word in case.words]
     process, began = start(words), time.monotonic()
     while process.poll() is None:
