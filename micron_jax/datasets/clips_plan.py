@@ -205,10 +205,15 @@ def _mend(spec: ClipSet, entry: Entry) -> list[dict]:
         notes.append(_mended(entry, "action_units", "", fault))
     for mend in spec.mends:
         was = getattr(entry, mend.field)
-        faulty = _faulty(entry, mend.field) if mend.was is None else was.casefold() == mend.was
+        faulty = _faulty(entry, mend.field) if mend.was is None else _reads(was, mend.was)
         if mend.clip.casefold() == entry.clip.casefold() and faulty:
             notes.append(_mended(entry, mend.field, mend.now, mend.reason))
     return notes
+
+
+def _reads(text: str, was: str) -> bool:
+    """Tells whether a cell reads so; programs write the number 83 as 83.0, too."""
+    return text.casefold() == was or (number(was) is not None and number(text) == number(was))
 
 
 def _mended(entry: Entry, field: str, now: str, reason: str) -> dict:

@@ -50,7 +50,7 @@ class Mend:
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """The correction of a known mistake of several rows whose keys are not published.
+    """The correction of a known mistake of several rows whose clips' names are not published.
 
     `mend(entry, first, last)` returns {field: new text} or None; `first` and `last` are the
     numbers of the folder's first and last file. If it applies to more than `rows` rows, the
@@ -84,6 +84,7 @@ class ClipSet:
       file_token: a word in the name of a workbook whose sheet may have any name (SMIC-HS-E…).
       without_sheet: for a set without a sheet: (parts of a clip's folder, first, last) -> entry, or
         None if the folder is no clip's. Such a set has no workbook; `sheet_files` is empty.
+      several_folders: whether the frames may lie in several folders, no clip in two of them.
       example: a clip's folder of such a set, for messages.
     """
 
@@ -103,6 +104,7 @@ class ClipSet:
     notes: tuple[str, ...] = ()
     file_token: str = ""
     without_sheet: Callable[[tuple[str, ...], int, int], Entry | None] | None = None
+    several_folders: bool = False
     example: str = ""
 
     @property

@@ -9,8 +9,7 @@ their papers and sheets. The choices that these leave open:
 * 5 classes of CASME II leave out sadness (7) and fear (2).
 * 5 classes of SAMM leave out disgust (9), fear (8) and sadness (6): 136 samples of 27 subjects.
 * CAS(ME)3, second version of its sheet (860 samples): 4 classes put anger, disgust, fear and
-  sadness into negative; 3 classes are these without others. No source prints how many subjects
-  then remain, so that number is not checked.
+  sadness into negative; 3 classes are these without others, of 88 subjects.
 """
 
 import dataclasses
@@ -145,7 +144,7 @@ PROTOCOLS = {
         _part("samm_3", COMPOSITE, "samm"),
         _protocol("samm_5", "samm", 27, _SAMM_5 | {"contempt": "contempt"}),
         _part("smic_hs_3", COMPOSITE, "smic_hs"),
-        _protocol("casme3_3", "casme3", None, _CASME3_3),
+        _protocol("casme3_3", "casme3", 88, _CASME3_3),
         _protocol("casme3_4", "casme3", 94, _CASME3_3 | {"others": "others"}),
         _protocol(
             "casme3_7",

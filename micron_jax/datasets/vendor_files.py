@@ -131,7 +131,7 @@ def find_sheet(
 
 
 class Frames:
-    """The folders of the entries' frames, all below one `prefix`."""
+    """The folders of the entries' frames, below one `prefix`, or the common one of several."""
 
     def __init__(self, spec: ClipSet, tree: Tree, entries: list[Entry], chosen: Path | None):
         """Finds the prefix.
@@ -141,23 +141,25 @@ class Frames:
             the raw and the cropped frames in one place.
         """
         self._spec, self._tree, self._chosen = spec, tree, chosen
-        votes = Counter()
+        votes, double = Counter(), False
         for entry in entries:
-            places = self._places(entry)
-            votes.update({prefix for prefix, _, pictures in places if pictures})
+            tops = {prefix for prefix, _, pictures in self._places(entry) if pictures}
+            votes.update(tops)
+            double = double or len(tops) > 1
         if not votes:
             raise UserError(self._none_fits(entries))
-        if len(votes) > 1:
+        if len(votes) > 1 and (double or not spec.several_folders):
             (a, count_a), (b, count_b) = votes.most_common(2)
             raise UserError(
                 f"two folders of frames fit {spec.name}: {a} ({count_a} clips) and {b} ({count_b} "
                 "clips); name one by frames"
             )
-        (self.prefix,) = votes
+        self._prefixes = set(votes)
+        self.prefix = Path(os.path.commonpath(votes))
 
     def folder(self, entry: Entry) -> tuple[Path | None, str]:
         """Returns the entry's folder, or None with the reason."""
-        places = [place for place in self._places(entry) if place[0] == self.prefix]
+        places = [place for place in self._places(entry) if place[0] in self._prefixes]
         full = list(dict.fromkeys(path for _, path, pictures in places if pictures))
         if len(full) == 1:
             return full[0], ""

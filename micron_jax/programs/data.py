@@ -50,7 +50,7 @@ def _list(options: argparse.Namespace) -> int:
         print(data_build.FRAMES if frames else clip_set(options.name).instructions)
         return 0
     for name, line in data_build.TITLES.items():
-        print(f"{name:<10}{line}")
+        print(f"{name:<12}{line}")
     if options.data_dir:
         print(f"\nbuilt in {options.data_dir}:")
         print("\n".join(_built_sets(options.data_dir)) or "nothing")
@@ -65,7 +65,7 @@ def _built_sets(data_dir: Path) -> list[str]:
     for name in SETS:
         for keep in filter(None, (built_keep(data_dir, name, keep) for keep in KEEPS)):
             described = describe_clips(data_dir, name, keep)
-            lines.append(f"{name:<10}{counts(described)}, {described['folder']}")
+            lines.append(f"{name:<12}{counts(described)}, {described['folder']}")
     return lines
 
 

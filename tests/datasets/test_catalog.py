@@ -93,6 +93,26 @@ def test_samm(root, tmp_path):
     assert source[0]["frames"]["number"] == [*range(562, 571)]
 
 
+@pytest.mark.parametrize("preamble", [True, False])
+def test_two_apexes_of_samm_are_typing_mistakes(root, tmp_path, preamble):
+    rows = [
+        ["028", "028_4_1", 4, 1071, 1143, 1134, 64, "1/2", "4", "Other"],
+        ["032", "032_3_1", 3, 4896, 1930, 4970, 75, "1/2", "4", "Anger"],
+        ["017", "017_6_1", 6, 1107, 1143, 1178, 72, "1/2", "4", "Other"],  # 1143 is right here
+    ]
+    trees.write_samm(root, rows)
+    if not preamble:
+        (path,) = root.glob("*.xlsx")
+        path.unlink()
+        trees.write_sheet(root / "SAMM.xlsx", trees.SAMM_HEADER, rows, "MICRO_ONLY")
+    _, samples, about = build("samm", root, tmp_path, strict=True)
+    assert [sample.apex for sample in samples] == [1113, 4930, 1143]
+    assert [(m["clip"], m["was"], m["now"]) for m in about["mended"]] == [
+        ("028_4_1", "1143", "1113"),
+        ("032_3_1", "1930", "4930"),
+    ]
+
+
 def test_smic_hs(root, tmp_path):
     source, samples, about = build("smic_hs", trees.write_smic(root), tmp_path, strict=True)
     assert {s.clip: (s.subject, s.emotion, *times(s)) for s in samples} == {
@@ -267,31 +287,67 @@ def test_casme3_cut_clips(root, tmp_path):
     assert source[0]["frames"]["number"] == [3, 4, 5, 6, 7, 8]
 
 
-def test_casme3_has_five_rows_out_of_order(root, tmp_path):
-    rows = [
-        trees.casme3_row("spNO.1", "a", 3, 9, 8),  # apex after offset
-        trees.casme3_row("spNO.1", "b", 0, 0, 6),  # files count from 1
-        trees.casme3_row("spNO.2", "c", 7, 9, 4),  # offset before onset
-        trees.casme3_row("spNO.2", "d", 9, 8, 5),  # nothing plausible is left
+MISTAKES = [
+    trees.casme3_row("spNO.149", "d", 112, 83, 358),
+    trees.casme3_row("spNO.216", "d", 3647, 2668, 2694),
+    trees.casme3_row("spNO.40", "e", 1812, 1824, 0),
+    trees.casme3_row("spNO.40", "e", 2327, 2363, 0),
+    trees.casme3_row("spNO.216", "e", 0, 0, 25),
+    trees.casme3_row("spNO.1", "a", 3, 9, 8),  # no known one
+]
+MENDED = [(112, 160, 358), (2647, 2668, 2694), (1812, 1824, 1845), (2327, 2363, 2403), (1, 1, 25)]
+
+
+@pytest.mark.parametrize("cut", [False, True])
+@pytest.mark.parametrize("keep", ["clip", "pair"])
+def test_known_mistakes_of_casme3(root, tmp_path, cut, keep):
+    trees.write_casme3(root, MISTAKES, cut=cut)
+    for (subject, recording, onset, *_), (first, _, last) in zip(MISTAKES, MENDED, strict=False):
+        folder = root / "part_A" / subject / recording / "color"
+        if cut:
+            name = f"{subject.replace('NO', 'No')}_{recording}_{onset}"
+            folder = root / "Part_A_ME_clip" / "frame" / name
+        trees.write_frames(folder, range(first, last + 1), "{}.jpg")
+    _, samples, about = build("casme3", root, tmp_path, keep=keep)
+    assert [times(sample) for sample in samples] == MENDED
+    assert [(m["row"], m["field"], m["was"], m["now"]) for m in about["mended"]] == [
+        (2, "apex", "83", "160"),
+        (3, "onset", "3647", "2647"),
+        (4, "offset", "0", "1845"),
+        (5, "offset", "0", "2403"),
+        (6, "onset", "0", "1"),
+        (6, "apex", "0", "1"),
     ]
-    _, samples, about = build("casme3", trees.write_casme3(root, rows), tmp_path)
-    assert [times(s) for s in samples] == [(3, 5, 8), (1, 1, 6), (7, 9, 9)]
-    changes = [(m["row"], m["field"], m["was"], m["now"]) for m in about["mended"]]
-    assert changes == [
-        (2, "apex", "9", "5"),
-        (3, "onset", "0", "1"),
-        (3, "apex", "0", "1"),
-        (4, "offset", "4", "9"),
-    ]
+    assert "CAS(ME)3_part_A_v2.xls" in about["mended"][0]["reason"]
     (skipped,) = about["skipped"]
-    assert (skipped["row"], skipped["reason"]) == (5, "offset 5 before onset 9")
+    assert (skipped["row"], skipped["reason"]) == (7, "apex 9 outside onset 3 .. offset 8")
 
 
-def test_more_rows_out_of_order_than_known_are_not_mended(root, tmp_path):
-    rows = [trees.casme3_row("spNO.1", "abcdef"[i], 3, 9, 8) for i in range(6)]
-    rows.append(trees.casme3_row("spNO.1", "g", 3, 5, 8))
-    _, samples, about = build("casme3", trees.write_casme3(root, rows), tmp_path)
-    assert (len(samples), len(about["skipped"]), about["mended"]) == (1, 6, [])
+def test_the_first_version_of_casme3s_sheet(root, tmp_path):
+    trees.write_casme3(root)
+    (second,) = root.rglob("*_v2.xlsx")
+    first = second.with_name("cas(me)3_part_A_ME_label_JpgIndex_v1.xlsx")
+    header = [*trees.CASME3_HEADER, None]
+    rows = [[*trees.casme3_row("spNO.01", "a", 3, 4, 8), 6], *trees.CASME3_ROWS[1:]]
+    trees.write_sheet(first, header, rows, "Sheet1")
+    trees.write_sheet(second, [], [], "Sheet1")
+    _, samples, about = build("casme3", root, tmp_path)
+    assert (about["sheet"]["file"], samples[0].apex) == (second.name, 5)  # the newer of two
+    second.unlink()
+    _, samples, about = build("casme3", root, tmp_path / "first")
+    assert (about["sheet"]["file"], samples[0].apex) == (first.name, 4)
+    assert {sample.subject for sample in samples} == {"spNO.1", "spNO.2"}
+
+
+def test_part_a_in_several_folders(root, tmp_path):
+    trees.write_casme3(root)
+    (root / "part_A_2").mkdir()
+    (root / "part_A" / "spNO.2").rename(root / "part_A_2" / "spno.02")
+    _, samples, _ = build("casme3", root, tmp_path, strict=True)
+    assert [s.clip for s in samples] == ["spNO.1/a/3", "spNO.1/a/12", "spNO.2/b/2"]
+    trees.write_frames(root / "part_A" / "spNO.2" / "b" / "color", range(1, 21), "{}.jpg")
+    with pytest.raises(UserError, match="two folders of frames fit casme3"):
+        build("casme3", root, tmp_path / "double")
 
 
 def test_casme3_part_c(root, tmp_path):
@@ -317,18 +373,29 @@ def test_mmew(root, tmp_path):
 
 
 @pytest.mark.parametrize("keep", ["clip", "pair"])
-def test_mmew_has_rows_with_a_bad_apex_or_offset(root, tmp_path, keep):
+def test_mmew_has_lines_with_a_bad_apex_or_offset(root, tmp_path, keep):
     rows = [
-        [*trees.casme2_row("S13", "S13-07-001", 1, "/", 8, "anger"), None],
-        [*trees.casme2_row("S13", "S13-07-002", 1, 40, 75, "anger"), None],
-        [*trees.casme2_row("S13", "S13-07-003", 30, 40, 75, "anger"), None],
-        [*trees.casme2_row("S14", "S14-07-001", 1, 4, 9, "anger"), None],
+        [*trees.casme2_row("S01", f"S01-07-{n:03}", 1, 4, 9, "anger"), None] for n in range(2, 45)
     ]
-    _, samples, about = build("mmew", trees.write_mmew(root, rows), tmp_path, keep=keep)
-    assert [times(s) for s in samples] == [(1, 4, 8), (1, 5, 9), (1, 4, 9)]
+    for line, apex, offset in ((35, "/", 300), (37, 60, 54), (36, 40, 75), (39, "/", 300)):
+        rows[line - 2][4:6] = apex, offset
+    trees.write_mmew(root, rows)
+    folders = root / "MMEW_Final" / "Micro_Expression" / "anger"
+    for line in (35, 37):
+        trees.write_frames(folders / f"S01-07-{line:03}", range(1, 81), "{}.jpg")
+    _, samples, about = build("mmew", root, tmp_path, keep=keep)
+    by_clip = {s.clip: times(s) for s in samples}
+    assert by_clip["S01-07-035"] == (1, 40, 75)
+    assert by_clip["S01-07-037"] == (1, 15, 54)
+    assert by_clip["S01-07-038"] == (1, 4, 9)  # possible: a corrected sheet is left alone
     changes = [(m["row"], m["field"], m["was"], m["now"]) for m in about["mended"]]
-    assert changes == [(2, "apex", "/", "4"), (3, "offset", "75", "9"), (3, "apex", "40", "5")]
-    assert [skip["row"] for skip in about["skipped"]] == [4]
+    assert changes == [
+        (35, "apex", "/", "40"),
+        (35, "offset", "300", "75"),
+        (37, "apex", "60", "15"),
+    ]
+    # The line between is no known one; the folder of line 39 has no frame 98.
+    assert [skip["row"] for skip in about["skipped"]] == [36, 39]
 
 
 def test_fourdme(root, tmp_path):

@@ -33,6 +33,7 @@ SUBJECTS = {
 # Subjects with nothing but these emotions, so that the protocols' numbers of subjects come out.
 ONLY = {
     "casme2": {"10": ("others",), "18": ("others",)},
+    "casme3": {str(n): ("others",) for n in range(89, 95)},
     "samm": {"006": ("Other",), "007": ("Disgust", "Fear"), "008": ("Sadness",)},
 }
 NAMED = {

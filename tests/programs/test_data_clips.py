@@ -39,8 +39,8 @@ def test_build_prints_what_was_mended_and_skipped(root, tmp_path, capsys):
     assert main(["data", "list", "--data-dir", str(tmp_path / "data")]) == 0
     built = capsys.readouterr().out.split("built in")[1].splitlines()[1:]
     assert [line.split(", bytes")[0] for line in built] == [
-        "casme2    clips: 2, frames: 13",
-        "casme2    clips: 2, frames: 4",
+        "casme2      clips: 2, frames: 13",
+        "casme2      clips: 2, frames: 4",
     ]
 
 

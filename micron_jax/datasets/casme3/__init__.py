@@ -1,10 +1,22 @@
 """CAS(ME)3: part A, 860 labeled micro-expressions of 94 subjects; part C, 165 of 30; 30 fps."""
 
 from micron_jax.datasets.annotations import Row
-from micron_jax.datasets.clipset import MIDDLE, ClipSet, Entry, Rule, columns, number
+from micron_jax.datasets.clipset import MIDDLE, ClipSet, Entry, Mend, columns
 from micron_jax.datasets.subjects import spelled
 
-OUT_OF_ORDER = "frame numbers out of order (five rows of the sheet, whose keys are not published)"
+VENDOR = "a typing mistake; the value of the owners' CAS(ME)3_part_A_v2.xls"
+NO_FRAME_0 = "there is no frame 0; the owners' list of errors adds 1"
+LONG_NOTE = (
+    "spNO.214/c/5 is 115 s long in the sheet (5..3460), which is kept; others end it at frame 34"
+)
+MENDS = (
+    Mend("spNO.149/d/112", "apex", "83", "160", VENDOR),
+    Mend("spNO.216/d/3647", "onset", "3647", "2647", VENDOR),
+    Mend("spNO.40/e/1812", "offset", "0", "1845", VENDOR),
+    Mend("spNO.40/e/2327", "offset", "0", "2403", VENDOR),
+    Mend("spNO.216/e/0", "onset", "0", "1", NO_FRAME_0),
+    Mend("spNO.216/e/0", "apex", "0", "1", NO_FRAME_0),
+)
 
 
 def part_a(row: Row) -> list[Entry]:
@@ -15,8 +27,11 @@ def part_a(row: Row) -> list[Entry]:
 
 def part_a_folders(entry: Entry) -> list[tuple[str, ...]]:
     """Returns the folder of the recording, and that of the clip that was cut out of it."""
-    subject, recording, onset = entry.subject, entry.row["clip"], entry.row["onset"]
-    return [(subject, recording, "color"), ("frame", f"{subject}_{recording}_{onset}")]
+    subject, recording = entry.subject, entry.row["clip"]
+    # The clip's folder may have the onset of the sheet or the mended one.
+    onsets = dict.fromkeys((entry.row["onset"], entry.onset))
+    cut = [("frame", f"{subject}_{recording}_{onset}") for onset in onsets]
+    return [(subject, recording, "color"), *cut]
 
 
 def part_c(row: Row) -> list[Entry]:
@@ -31,33 +46,12 @@ def part_c_folders(entry: Entry) -> list[tuple[str, ...]]:
     return [(*place, "a", "color"), (*place, "color"), place]
 
 
-def in_order(entry: Entry, first: int, last: int) -> dict[str, str] | None:
-    """Mends impossible frame numbers without adding to the sheet.
-
-    A 0 where files count from 1 becomes the first frame; an offset before the apex becomes the
-    apex; any other apex outside the clip becomes its middle.
-    """
-    onset, apex, offset = number(entry.onset), number(entry.apex), number(entry.offset)
-    if None in (onset, apex, offset):
-        return None
-    change = {}
-    if onset == 0 and first == 1:
-        onset = change["onset"] = 1
-    if apex == 0 and onset == 1:
-        apex = change["apex"] = 1
-    if offset < apex and onset <= apex <= last and not onset < offset:
-        change["offset"] = apex
-    elif not onset <= apex <= offset and onset < offset:
-        change["apex"] = (onset + offset) // 2
-    return {field: str(value) for field, value in change.items()} or None
-
-
 CASME3 = ClipSet(
     name="casme3",
     title="CAS(ME)3 part A: 860 micro-expressions, 94 subjects, 30 fps, color",
     fps=30.0,
     sheet_files=("cas(me)3_part_a_me_label*.xls*",),
-    sheets=("label",),
+    sheets=("label", "Sheet1"),  # of the second version and of the first
     columns=columns(
         subject="Subject",
         clip="Filename",
@@ -70,7 +64,9 @@ CASME3 = ClipSet(
     entries=part_a,
     folders=part_a_folders,
     emotions=("disgust", "surprise", "others", "fear", "anger", "sad", "happy"),
-    rules=(Rule(5, in_order, OUT_OF_ORDER),),
+    mends=MENDS,
+    notes=(LONG_NOTE,),
+    several_folders=True,
 )
 
 CASME3_C = ClipSet(

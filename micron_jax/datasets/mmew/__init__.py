@@ -1,7 +1,7 @@
 """MMEW: 300 micro-expressions, 90 fps."""
 
 from micron_jax.datasets.annotations import Row
-from micron_jax.datasets.clipset import HEADINGS, MIDDLE, ClipSet, Entry, Rule, columns, number
+from micron_jax.datasets.clipset import HEADINGS, ClipSet, Entry, Rule, columns, number
 from micron_jax.datasets.subjects import spelled
 
 
@@ -17,17 +17,35 @@ def folders(entry: Entry) -> list[tuple[str, ...]]:
     return [("Micro_Expression", name, entry.clip) for name in names]
 
 
-def within_folder(entry: Entry, first: int, last: int) -> dict[str, str] | None:
-    """Moves an offset outside the clip's folder to its last file, such an apex to the middle."""
-    onset, apex, offset = number(entry.onset), number(entry.apex), number(entry.offset)
-    if onset is None or not first <= onset <= last:
+# Lines of the sheet with an impossible apex or offset -> the right (apex, offset), as the package
+# `meb` has them; the names of these clips are not published.
+ENDS = {
+    35: (40, 75),
+    37: (15, 54),
+    38: (46, 59),
+    39: (20, 98),
+    40: (25, 80),
+    41: (20, 93),
+    42: (23, 58),
+    43: (28, 61),
+    44: (32, 68),
+    144: (56, 88),
+    145: (32, 80),
+    147: (27, 85),
+    148: (22, 61),
+    150: (29, 108),
+    156: (31, 72),
+    158: (38, 106),
+}
+
+
+def by_line(entry: Entry, first: int, last: int) -> dict[str, str] | None:
+    """Returns the right apex and offset of a line of `ENDS`, if the clip's folder has them."""
+    onset, (apex, offset) = number(entry.onset), ENDS.get(entry.row.number, (None, None))
+    if onset is None or apex is None or not first <= onset <= apex <= offset <= last:
         return None
-    change = {}
-    if offset is None or not onset <= offset <= last:
-        offset, change["offset"] = last, str(last)
-    if apex is None or not onset <= apex <= offset:
-        change["apex"] = MIDDLE
-    return change or None
+    ends = {"apex": str(apex), "offset": str(offset)}
+    return {field: now for field, now in ends.items() if getattr(entry, field) != now} or None
 
 
 MMEW = ClipSet(
@@ -41,10 +59,9 @@ MMEW = ClipSet(
     emotions=("happiness", "surprise", "anger", "disgust", "fear", "sadness", "others"),
     rules=(
         Rule(
-            16,
-            within_folder,
-            "apex or offset impossible (16 rows of the sheet, whose keys are not published): the "
-            "folder's last file ends the clip, the apex is its middle",
+            len(ENDS),
+            by_line,
+            "apex or offset impossible (one of 16 known lines): the values of the package meb",
         ),
     ),
 )
