@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,6 +45,7 @@ class Checkpoints:
         self._workdir, self._keep = workdir, keep
         self._folder = self.folder(workdir)
         self._newest: int | None = None  # step of the save that began last
+        _ignore_late_writes()
         hosts.together(lambda: hosts.is_chief() and self._move_unopenable())
         try:
             self._manager = self._open()
@@ -219,6 +221,24 @@ class Checkpoints:
             warnings.warn(
                 Notice(f"{message}, and the run goes on from the one before"), stacklevel=2
             )
+
+
+@functools.cache
+def _ignore_late_writes() -> None:
+    sys.unraisablehook = without_late_writes(sys.unraisablehook)
+
+
+def without_late_writes(hook: Callable) -> Callable:
+    """Returns `sys.unraisablehook` without the writes that end after their save has failed.
+
+    TensorStore tells of each write to an event loop, which Orbax closes at the first error.
+    """
+
+    def unraisable(event) -> None:
+        if event.object is not None or str(event.exc_value) != "Event loop is closed":
+            hook(event)
+
+    return unraisable
 
 
 def _steps(folder: Path) -> list[int]:

@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import shutil
+from types import SimpleNamespace
 
 import chex
 import jax
@@ -13,7 +14,12 @@ import optax
 import pytest
 
 from micron_jax.errors import Notice, UserError
-from micron_jax.training.checkpoint import Checkpoints, SaveError, read_weights
+from micron_jax.training.checkpoint import (
+    Checkpoints,
+    SaveError,
+    read_weights,
+    without_late_writes,
+)
 from micron_jax.training.state import TrainState
 
 
@@ -201,3 +207,15 @@ def test_a_full_disk_is_reported_and_the_next_save_works(tmp_path, place, small_
         checkpoints.wait()
     assert steps_of(tmp_path) == [1, 3]
     assert restore(tmp_path, place)[0] == 3
+
+
+def test_writes_that_end_after_a_failed_save_print_nothing():
+    events = [
+        SimpleNamespace(exc_value=RuntimeError(message), object=where)
+        for message in ("Event loop is closed", "another")
+        for where in (None, "somewhere")
+    ]
+    printed = []
+    for event in events:
+        without_late_writes(printed.append)(event)
+    assert printed == events[1:]
