@@ -21,6 +21,7 @@ from helpers.films import write_video
 from micron_jax import checkpoints
 from micron_jax import config as configs
 from micron_jax.cli import PROGRAMS, main
+from micron_jax.datasets.clips import describe_clips, open_clips
 from micron_jax.datasets.frames.builder import build as build_corpus
 from micron_jax.errors import UserError
 from micron_jax.faces import landmarks
@@ -178,6 +179,8 @@ NOT_RUN = {
     "micron-jax finetune --config finetune_loso --workdir runs/casme2_5 "
     "--config.data.data_dir=DIR --config.checkpoint=CKPT --config.protocol=casme2_5": "a "
     "benchmark's clips: tests/finetuning/test_run.py trains on a smaller set",
+    "micron-jax finetune --config finetune_loso --workdir runs/own --config.data.data_dir=DIR "
+    "--config.checkpoint=CKPT --config.protocol=own": "the same",
     "micron-jax finetune --config finetune_demo --workdir DIR "
     "--config.data.data_dir=runs/demo/data --config.seeds=3": "the same",
 }  # fmt: skip
@@ -209,6 +212,24 @@ def built():
     build_corpus(Path("FOLDER"), Path("DIR"), size=32)
 
 
+def own_clips():
+    """Writes the table that the README shows, and the film and the folder that it names."""
+    (table,) = (text for kind, text in FENCED.findall(README) if kind == "csv")
+    Path("clips.csv").write_text(table)
+    faces = [(255 - 2 * n) / 255 * drawn.face(3) for n in range(40)]
+    write_video(Path("films/anna.mp4"), [face.astype("uint8") for face in faces], 25)
+    for number in range(40):
+        drawn.write(Path(f"ben/take1/{number}.png"), number)
+
+
+def own_built():
+    own_clips()
+    assert main(["data", "build", "own", "--source", "clips.csv", "--data-dir", "DIR"]) == 0
+    # 0.20 to 0.60 s and 0.80 to 1.20 s at 25 a second, 0.12 to 0.36 s at 100
+    assert len(open_clips("DIR", "own")[1]) == 3
+    assert describe_clips("DIR", "own")["frames"] == 11 + 11 + 25
+
+
 def predictions():
     Path("runs").mkdir()
     evaluated.make_workdir(Path("runs/casme2_5"))
@@ -229,6 +250,8 @@ RUN = {
     "micron-jax data build casme2 --source FOLDER_AS_UNPACKED --data-dir DIR": (
         lambda: vendor_trees.write_casme2(Path("FOLDER_AS_UNPACKED"))
     ),
+    "micron-jax data build own --source clips.csv --data-dir DIR": own_clips,
+    "micron-jax data check own --data-dir DIR": own_built,
     "micron-jax data check casme2 --data-dir DIR --corpus DIR": built,
     "micron-jax data check casme2 --data-dir DIR --corpus DIR --json FILE": built,
     "micron-jax evaluate runs/casme2_5 --against theirs.csv": predictions,
@@ -242,7 +265,7 @@ RUN = {
 
 
 def test_no_command_escapes():
-    assert {kind for kind, _ in FENCED.findall(README)} == {"", "python", "bibtex"}
+    assert {kind for kind, _ in FENCED.findall(README)} == {"", "python", "bibtex", "csv"}
     others = [s for s in SPANS if " -" in s and whole(s) not in COMMANDS and s not in FRAGMENTS]
     assert set(others) == {"kill -9"}
     assert RUN.keys() & NOT_RUN.keys() == set()

@@ -14,6 +14,8 @@ from micron_jax.datasets.annotations import Sample
 from micron_jax.datasets.census import compare, compare_set
 from micron_jax.datasets.clips import describe_clips, open_clips
 from micron_jax.datasets.leakage import corpus_report
+from micron_jax.datasets.own import NAME as OWN
+from micron_jax.datasets.own.protocol import find_protocol
 from micron_jax.datasets.protocols import PROTOCOLS, Protocol, find
 from micron_jax.datasets.subjects import respelled
 from micron_jax.datasets.survey import Survey
@@ -50,7 +52,7 @@ def check(
                 raise UserError(f"{option} is for benchmarks; `{name}` has no subjects")
         source, clips = frames.open_frames(data_dir)
         return check_frames(source, clips, frames.describe(data_dir), sample)
-    protocols = _protocols(name, protocol)
+    protocols = _protocols(name, protocol, data_dir)
     opened = (frames.describe(corpus), *frames.open_frames(corpus)) if corpus is not None else None
     source, samples = open_clips(data_dir, name)
     others = _other_sets(name, protocols, data_dir)
@@ -88,7 +90,9 @@ def check_clips(
     result = survey.survey(
         _clip_parts(source, empty, tqdm(total=len(samples), unit=" clips", desc=name))
     )
-    subjects = collections.Counter(sample.subject for sample in samples)
+    several = len({sample.dataset for sample in samples}) > 1  # in a set of one's own
+    names = [f"{s.dataset}/{s.subject}" if several else s.subject for s in samples]
+    subjects = collections.Counter(names)
     everything = [*samples, *(s for part in (others or {}).values() for s in part)]
     report = {
         "set": name,
@@ -105,7 +109,7 @@ def check_clips(
         {"clip": samples[i].clip, "frame": None, "reason": "no frames"} for i in empty
     ]
     for pair in report["duplicates"]:
-        pair["same_subject"] = len({samples[i].subject for i in pair.pop("numbers")}) == 1
+        pair["same_subject"] = len({names[i] for i in pair.pop("numbers")}) == 1
     if corpus is not None:
         report["corpus"] = corpus_report(name, list(subjects), result.digests, *corpus)
     return report
@@ -180,7 +184,7 @@ def lines(report: Mapping[str, Any]) -> list[str]:
     ):
         out += _listed(title, [_fault(entry) for entry in report.get(key, ())])
     for fit in report.get("protocols", ()):
-        out.append(f"protocol {fit['name']}: {'as published' if fit['ok'] else 'DIFFERS'}")
+        out.append(f"protocol {fit['name']}: {_verdict(fit)}")
         for name, part in fit["sets"].items():
             out.append(f"  {name}: {_counts(part['classes'])}; subjects {part['subjects']}")
         out += [f"  ! {line}" for line in fit["differences"]]
@@ -189,8 +193,16 @@ def lines(report: Mapping[str, Any]) -> list[str]:
     return out
 
 
-def _protocols(name: str, chosen: str | None) -> list[Protocol]:
-    fitting = [protocol for protocol in PROTOCOLS.values() if name in protocol.sets]
+def _verdict(fit: Mapping) -> str:
+    if not fit["ok"]:
+        return "DIFFERS"
+    return "as its table has it" if fit["name"] == OWN else "as published"
+
+
+def _protocols(name: str, chosen: str | None, data_dir: Path) -> list[Protocol]:
+    if name == OWN and chosen in (None, OWN):
+        return [find_protocol(OWN, data_dir)]
+    fitting = [protocol for protocol in PROTOCOLS.values() if name in protocol.homes]
     if chosen is None:
         return fitting
     protocol = find(chosen)
@@ -205,7 +217,7 @@ def _other_sets(
 ) -> dict[str, list[Sample]]:
     """Returns samples of the other sets of these protocols, as far as they are built."""
     samples = {}
-    for other in dict.fromkeys(s for protocol in protocols for s in protocol.sets if s != name):
+    for other in dict.fromkeys(s for protocol in protocols for s in protocol.homes if s != name):
         try:
             samples[other] = open_clips(data_dir, other)[1]
         except UserError:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from micron_jax.datasets.annotations import Sample
+from micron_jax.datasets.own import NAME as OWN
 from micron_jax.datasets.subjects import person
 from micron_jax.errors import UserError
 
@@ -51,7 +52,7 @@ def describe_clips(
         "folder": folder,
         "keep": keep,
         "clips": len(samples),
-        "subjects": len({person(name, sample["subject"]) for sample in samples}),
+        "subjects": len({person(sample["dataset"], sample["subject"]) for sample in samples}),
         "apex_is_onset": [s["clip"] for s in samples if s["apex"] == s["onset"]],
         "emotions": dict(Counter(sample["emotion"] for sample in samples).most_common()),
         "bytes": info.splits[SPLIT].num_bytes,
@@ -65,7 +66,7 @@ def open_clips(
 
     Args:
       name: casme2, samm, smic_hs, smic_vis, smic_nir, smic_hs_e, smic_vis_e, casme3,
-        casme3_c, mmew or fourdme.
+        casme3_c, mmew, fourdme or own.
       keep: `pair` or `clip`; by default the one that is built, `clip` if both are.
 
     Returns:
@@ -80,13 +81,15 @@ def open_clips(
     """
     from micron_jax.datasets.catalog import clip_set
 
-    clip_set(name)
+    if name != OWN:
+        clip_set(name)
     form = built_keep(data_dir, name, keep)
     if form is None:
         which = f" --keep {keep}" if keep else ""
+        source = "clips.csv" if name == OWN else "FOLDER_AS_UNPACKED"
         raise UserError(
             f"no data set `{name}`{which and f' ({keep})'} in {data_dir}; build it: micron-jax "
-            f"data build {name} --source FOLDER_AS_UNPACKED --data-dir {data_dir}{which}"
+            f"data build {name} --source {source} --data-dir {data_dir}{which}"
         )
     import tensorflow_datasets as tfds
 

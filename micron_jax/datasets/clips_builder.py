@@ -97,6 +97,7 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             gaps=self._plan.gaps,
             identical=self._identical,
             notes=[*self.spec.notes, *self._plan.notes],
+            **self._plan.more,
         )
 
     def _shard(self, numbers: range) -> Iterator[tuple[int, dict]]:
@@ -156,9 +157,22 @@ def build_clips(
         or, if strict, one cannot; another set lies in `data_dir`; it cannot be written.
     """
     choose("", {"keep": keep}, keep=KEEPS)
-    folder = set_folder(data_dir, spec.name, keep)
     chosen = {"sheet": sheet and Path(sheet), "frames": frames and Path(frames)}
     todo = plan(spec, Path(source), keep, **chosen, others=others)
+    return build_plan(spec, todo, source, data_dir, keep=keep, strict=strict)
+
+
+def build_plan(
+    spec: ClipSet,
+    todo: Plan,
+    source: str | Path,
+    data_dir: str | Path,
+    *,
+    keep: str,
+    strict: bool,
+) -> bool:
+    """Builds a set by its plan; see `build_clips`."""
+    folder = set_folder(data_dir, spec.name, keep)
     if strict and (faults := todo.skipped + todo.gaps):
         raise UserError(f"strict: {len(faults)} rows have faults, the first is {_line(faults[0])}")
     recipe = {

@@ -39,6 +39,7 @@ class Plan:
       sheet: {"file", "sheet", "sha256"}; the file's name is the sheet's version.
       prefix: the folder above the frames.
       notes: on the sheet as a whole, for the user.
+      more: what else is stored with the set.
     """
 
     planned: list[Planned]
@@ -48,12 +49,14 @@ class Plan:
     sheet: dict[str, str]
     prefix: Path
     notes: list[str]
+    more: dict = dataclasses.field(default_factory=dict)
 
     def fingerprint(self) -> str:
         """Returns a hash of the samples, their files and sizes, but not of where they lie."""
         digest = hashlib.sha256()
         for item in self.planned:
-            sizes = [(name, (item.folder / name).stat().st_size) for _, name in item.files]
+            paths = [item.folder / name for _, name in item.files]
+            sizes = [(path.name, path.stat().st_size) for path in paths]
             digest.update(f"{item.sample} {sizes}\n".encode())
         return digest.hexdigest()
 

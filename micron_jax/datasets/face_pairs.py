@@ -66,7 +66,7 @@ class Opened:
 def open_protocol(data_dir: str | Path, protocol: Protocol) -> Opened:
     """Opens every set of a protocol; UserError if one is not built there."""
     samples, records, sheets, skipped = [], [], {}, {}
-    for name in protocol.sets:
+    for name in protocol.homes:
         source, set_samples = open_clips(data_dir, name)
         samples += set_samples
         records += [(source, index) for index in range(len(set_samples))]

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 
 from micron_jax.checks import did_you_mean
 from micron_jax.datasets.annotations import Sample
+from micron_jax.datasets.own import NAME as OWN
 from micron_jax.datasets.subjects import spelled
 from micron_jax.errors import UserError
 
@@ -46,6 +47,7 @@ class Protocol:
       classes: their order gives the class index.
       rules: set -> emotion (as `emotion_of` writes it) -> class, or None for left out.
       removed: (set, clip) -> why this sample is left out though its emotion has a class.
+      built: names of the built sets that hold the samples; empty: those of `rules`.
     """
 
     name: str
@@ -53,6 +55,12 @@ class Protocol:
     rules: Mapping[str, Mapping[str, str | None]]
     expected: Mapping[str, Counts]
     removed: Mapping[tuple[str, str], str] = dataclasses.field(default_factory=dict)
+    built: tuple[str, ...] = ()
+
+    @property
+    def homes(self) -> tuple[str, ...]:
+        """Names of the built sets to open."""
+        return self.built or self.sets
 
     @property
     def sets(self) -> tuple[str, ...]:
@@ -164,6 +172,11 @@ def find(name: str) -> Protocol:
     Raises:
       UserError: no protocol has this name.
     """
+    if name == OWN:
+        raise UserError(
+            f"protocol {name!r} is made of the table of a set of one's own; only `data check own`, "
+            "fine-tuning and the workdir of a fine-tuning know it"
+        )
     protocols = PROTOCOLS | {SYNTHETIC.name: SYNTHETIC}
     if name not in protocols:
         raise UserError(f"no protocol {name!r}; {did_you_mean(name, protocols)}")

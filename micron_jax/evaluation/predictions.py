@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from micron_jax.datasets.catalog import SETS
+from micron_jax.datasets.names import class_key, set_key
 from micron_jax.datasets.protocols import Protocol
 from micron_jax.datasets.sheets.delimited import read_text
 from micron_jax.datasets.subjects import USUAL, numbered, person, plain
@@ -19,7 +20,7 @@ from micron_jax.evaluation.prediction import (
     row_error,
     write_csv,
 )
-from micron_jax.evaluation.spelling import class_key, one_spelling, set_key
+from micron_jax.evaluation.spelling import one_spelling
 
 __all__ = ["FILE", "Prediction", "combine_seeds", "mismatch", "read_predictions", "write_csv"]
 

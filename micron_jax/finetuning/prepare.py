@@ -14,6 +14,7 @@ from tqdm import tqdm
 from micron_jax.datasets import protocols
 from micron_jax.datasets.census import Comparison, compare
 from micron_jax.datasets.face_pairs import Opened, open_protocol, read_pairs
+from micron_jax.datasets.own.protocol import find_protocol
 from micron_jax.datasets.protocols import Protocol
 from micron_jax.datasets.subjects import person
 from micron_jax.errors import UserError
@@ -107,7 +108,7 @@ def prepare(
       UserError: the config does not fit the data sets, the checkpoint or the workdir.
     """
     started = now()
-    protocol = protocols.find(config.protocol)
+    protocol = find_protocol(config.protocol, config.data.data_dir)
     opened = open_protocol(config.data.data_dir, protocol)
     labeled = protocols.apply(protocol, opened.samples)
     if config.shuffle_labels:
@@ -135,7 +136,7 @@ def prepare(
     tell = config.split.draws_groups or opened.merged
     groups = {"folds": [fold.test for fold in folds]} if tell else {}
     fold_files.claim_origin(workdir, origin | groups)
-    for line in _facts(config, opened, census, labeled, folds, backbone):
+    for line in _facts(config, protocol, opened, census, labeled, folds, backbone):
         notify(line)
 
     pairs = features.cached(
@@ -172,6 +173,7 @@ def _backbone(config: FinetuneConfig) -> Backbone:
 
 def _facts(
     config: FinetuneConfig,
+    protocol: Protocol,
     opened: Opened,
     census: Comparison,
     labeled: Labeled,
@@ -187,7 +189,7 @@ def _facts(
         for row in rows:
             yield f"not in the set: {name} row {row['row']}, {row['clip']}: {row['reason']}"
     for line in census.differences:
-        yield f"not as published: {line}"
+        yield f"{'not as in the table' if protocol.built else 'not as published'}: {line}"
     if ids := shared_ids(labeled):
         yield f"subjects {', '.join(ids)} stand in several sets: taken for different people"
     still = [sample for sample, _ in labeled if sample.apex == sample.onset]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from micron_jax.datasets.catalog import SETS, clip_set
 from micron_jax.datasets.clips import KEEPS, built_keep, describe_clips
+from micron_jax.datasets.own import OWN
 from micron_jax.errors import UserError
 from micron_jax.programs import data_build, data_make
 from micron_jax.programs.arguments import Arguments, add_command
@@ -46,8 +47,8 @@ def _list(options: argparse.Namespace) -> int:
     if options.data_dir and not options.data_dir.is_dir():
         raise UserError(f"--data-dir {options.data_dir} is not a folder")
     if options.name:
-        frames = options.name == "frames"
-        print(data_build.FRAMES if frames else clip_set(options.name).instructions)
+        texts = {"frames": data_build.FRAMES, OWN.name: OWN.instructions}
+        print(texts.get(options.name) or clip_set(options.name).instructions)
         return 0
     for name, line in data_build.TITLES.items():
         print(f"{name:<12}{line}")
@@ -62,7 +63,7 @@ def _built_sets(data_dir: Path) -> list[str]:
 
     corpus = describe(data_dir)
     lines = [f"frames    {counts(corpus)}, {corpus['folder']}"] if corpus else []
-    for name in SETS:
+    for name in (*SETS, OWN.name):
         for keep in filter(None, (built_keep(data_dir, name, keep) for keep in KEEPS)):
             described = describe_clips(data_dir, name, keep)
             lines.append(f"{name:<12}{counts(described)}, {described['folder']}")
@@ -72,7 +73,7 @@ def _built_sets(data_dir: Path) -> list[str]:
 def _add_check(commands) -> None:
     text = "check what a built set holds, and tell what is wrong with it"
     parser = add_command(commands, "check", text, CHECK, _check)
-    parser.option("name", "a built set: frames, casme2, samm, smic_hs, casme3, ...")
+    parser.option("name", "a built set: frames, casme2, samm, smic_hs, casme3, ..., own")
     parser.option("--data-dir", required=True)
     text = "of frames: how many frames to decode"
     parser.option("--sample", text, type=_sample, metavar="(N | all)", default="200000")

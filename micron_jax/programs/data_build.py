@@ -8,6 +8,7 @@ from pathlib import Path
 
 from micron_jax.datasets.catalog import SETS, clip_set
 from micron_jax.datasets.clips import KEEPS, describe_clips
+from micron_jax.datasets.own import OWN
 from micron_jax.errors import printable
 from micron_jax.programs.arguments import Arguments, add_command, values_of
 from micron_jax.programs.options import number
@@ -16,10 +17,12 @@ from micron_jax.programs.stopping import keeping
 
 FRAMES = "unlabeled face video, to pretrain on: folders of videos or of images, or a list"
 TITLES = {"frames": FRAMES} | {name: spec.title for name, spec in SETS.items()}
+TITLES[OWN.name] = OWN.title
 EXAMPLES = """
   micron-jax data build frames --source FOLDER --data-dir DIR
   micron-jax data build frames --source clips.csv --data-dir DIR --crop whole --exclude seen.json
 """
+EXAMPLE_OWN = "  micron-jax data build own --source clips.csv --data-dir DIR"
 EXAMPLE = "  micron-jax data build casme2 --source FOLDER_AS_UNPACKED --data-dir DIR"
 
 
@@ -33,6 +36,7 @@ def add(commands) -> None:
     for name, spec in SETS.items():
         example = EXAMPLE.replace("casme2", name)
         _add_clips(add_command(sets, name, spec.title, example, _build_clips), name)
+    _add_own(add_command(sets, OWN.name, OWN.title, EXAMPLE_OWN, _build_own))
 
 
 def _add_frames(parser: Arguments) -> None:
@@ -122,7 +126,30 @@ def _build_clips(options: argparse.Namespace) -> int:
         **values_of(options, "keep", "strict", "sheet", "frames"),
         others=SETS.values(),
     )
-    clips = describe_clips(options.data_dir, options.name, options.keep)
+    _print_clips(fresh, describe_clips(options.data_dir, options.name, options.keep))
+    return 0
+
+
+def _add_own(parser: Arguments) -> None:
+    parser.option(
+        "--source",
+        "the table, a clip a row, with the columns subject, clip, path, onset, apex, offset, label "
+        "and, if wanted, fps, au, set; `micron-jax data list own` describes them",
+    )
+    parser.option("--data-dir", required=True)
+    parser.option("--keep", choices=KEEPS)
+    parser.flag("--strict", "refuse rows that cannot be used")
+
+
+def _build_own(options: argparse.Namespace) -> int:
+    from micron_jax.datasets.own.build import build_own
+
+    fresh = build_own(options.source, options.data_dir, **values_of(options, "keep", "strict"))
+    _print_clips(fresh, describe_clips(options.data_dir, OWN.name, options.keep))
+    return 0
+
+
+def _print_clips(fresh: bool, clips: dict) -> None:
     _print_built(fresh, clips)
     emotions = ", ".join(f"{name} {count}" for name, count in clips["emotions"].items())
     print(f"subjects: {clips['subjects']}, emotions: {emotions}")
@@ -148,7 +175,6 @@ def _build_clips(options: argparse.Namespace) -> int:
                     f"{entry['field']} {entry['was'] or '(empty)'} -> {entry['now']} ({reason})"
                 )
             print(printable(f"  row {entry['row']}, {entry['clip']}: {reason}"))
-    return 0
 
 
 def _print_built(fresh: bool, built: dict) -> None:
