@@ -4,7 +4,8 @@
         --config.data.data_dir=DIR --config.checkpoint=CKPT --config.protocol=casme2_5
 
 Protocols: composite, casme2_3, casme2_5, samm_3, samm_5, smic_hs_3, casme3_3, casme3_4, casme3_7,
-synthetic (a set of `data synth`), and own (`data build own`). DIR holds the sets of the protocol (`micron-jax data build`).
+synthetic (a set of `data synth`), and own (`data build own`). DIR holds the
+sets of the protocol (`micron-jax data build`).
 
 Every fold is trained by one fixed schedule, and nothing is chosen on a test subject. To choose the
 epoch on some of the training subjects: `--config.split.selection=inner`. To train more of the
