@@ -111,7 +111,8 @@ def check_clips(
     for pair in report["duplicates"]:
         pair["same_subject"] = len({names[i] for i in pair.pop("numbers")}) == 1
     if corpus is not None:
-        report["corpus"] = corpus_report(name, list(subjects), result.digests, *corpus)
+        people = list(dict.fromkeys(sample.subject for sample in samples))
+        report["corpus"] = corpus_report(name, people, result.digests, *corpus)
     return report
 
 

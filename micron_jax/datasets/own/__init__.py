@@ -12,7 +12,7 @@ A set of your own: --source names a table, a clip a row (.csv, .tsv, .xlsx, ...)
   path     a film, or a folder of images; from the table's own folder, or from anywhere
   onset, apex, offset
            frame numbers: a film's frames count from 0, images have the numbers in their names; or
-           seconds from the beginning of the film or folder, if a value of the table has decimals
+           seconds from the beginning of the film or folder, if values of the table have decimals
            or an s (0.48, 2s). Then all values of the table are seconds. apex may be empty.
   label    the class
 and, as wanted:

@@ -48,26 +48,29 @@ def open_source(path: Path, fps: float | None, notes: FileNotes) -> ClipFiles:
 
 
 def intervals(
-    clip: ClipFiles, rows: Sequence[OwnRow], seconds: bool, keep: str, scratch: Path
+    clip: ClipFiles, rows: Sequence[OwnRow], seconds: str, keep: str, scratch: Path
 ) -> Iterator[tuple[OwnRow, Interval | Fault]]:
     """Yields each row with its frames, or with the reason why it has none.
 
     Args:
-      seconds: the rows' times are seconds, else frame numbers.
+      seconds: what makes the rows' times seconds; empty: they are frame numbers.
       keep: `pair` (onset and apex) or `clip` (all frames from onset to offset).
       scratch: an empty folder for the images of a film, and for those that are stored as PNG.
     """
     try:
         if clip.path.is_dir() and not seconds:
             list_frames(dataclasses.replace(clip, first=0))  # the names must tell numbers
-        spans = _by_time(clip, rows) if seconds else [_by_number(row) for row in rows]
+        spans = _by_time(clip, rows, seconds) if seconds else [_by_number(row) for row in rows]
         useful = [span for span in spans if not isinstance(span, Fault)]
         files, rate, assumed = {}, 0.0, False
         if useful:
             files, rate, assumed = _write(clip, useful, seconds, scratch)
     except Unreadable as error:
+        mend = "repair it, or remove the row"
+        if clip.path.is_dir():
+            mend = "give each file its frame number as name, or seconds and a value in column fps"
         for row in rows:
-            yield row, Fault(f"path: {clip.path}: {error}")
+            yield row, Fault(f"path: {clip.path}: {error}; {mend}")
         return
     for row, span in zip(rows, spans, strict=True):
         if isinstance(span, Fault):
@@ -96,7 +99,7 @@ def _by_number(row: OwnRow) -> Span:
     return onset, (onset + offset) // 2 if row.apex is None else int(row.apex), offset
 
 
-def _by_time(clip: ClipFiles, rows: Sequence[OwnRow]) -> list[Span | Fault]:
+def _by_time(clip: ClipFiles, rows: Sequence[OwnRow], seconds: str) -> list[Span | Fault]:
     """Returns (onset, apex, offset) of each row: the frames nearest in time."""
     timed = read_timed(clip, ASSUMED_FPS)
     if timed.assumed:
@@ -117,7 +120,7 @@ def _by_time(clip: ClipFiles, rows: Sequence[OwnRow]) -> list[Span | Fault]:
                 f"{name}: {value:g} s, but the frames of {clip.path} lie at {moments.min():.3f} "
                 f"to {moments.max():.3f} s"
                 + ("" if value > moments.max() else ", none of them near it")
-                + "; the table's times are seconds, as one of them has decimals"
+                + f"; the table's times are read as seconds ({seconds})"
             )
         return number
 
@@ -136,7 +139,7 @@ def _by_time(clip: ClipFiles, rows: Sequence[OwnRow]) -> list[Span | Fault]:
 
 
 def _write(
-    clip: ClipFiles, spans: Sequence[Span], seconds: bool, scratch: Path
+    clip: ClipFiles, spans: Sequence[Span], seconds: str, scratch: Path
 ) -> tuple[dict[int, Path | Unreadable], float, bool]:
     """Returns (number -> image file, frames per second, whether that rate is assumed).
 

@@ -94,7 +94,7 @@ def _read(
     path: Path,
     fps: float | None,
     rows: list[OwnRow],
-    seconds: bool,
+    seconds: str,
     keep: str,
     scratch: Path,
     unread: FileNotes,

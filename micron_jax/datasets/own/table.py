@@ -11,6 +11,7 @@ from micron_jax.datasets.names import class_key, set_names
 from micron_jax.datasets.own import COLUMNS, NAME, OPTIONAL
 from micron_jax.datasets.sheets import open_workbook
 from micron_jax.datasets.subjects import numbered, person, plain, usual_spellings
+from micron_jax.errors import UserError, naming
 
 # How programs write a missing value; as a class, tables of predictions could not hold it.
 MISSING = ("nan", "<na>", "#n/a", "null", "none", "n/a", "na", "nat")
@@ -41,7 +42,7 @@ class Table:
     """A table as it was read.
 
     Attributes:
-      seconds: the unit of its times; else they are frame numbers.
+      seconds: the value that makes its times seconds; empty: they are frame numbers.
       faults: [{"clip", "row", "reason"}] of the rows that cannot be used.
       lost: (set, subject, label) of the rows that have a fault in a cell.
       notes: on the table as a whole.
@@ -49,7 +50,7 @@ class Table:
     """
 
     rows: list[OwnRow]
-    seconds: bool
+    seconds: str
     faults: list[dict]
     lost: list[tuple[str, str, str]]
     notes: list[str]
@@ -72,9 +73,10 @@ def read_table(path: Path) -> Table:
     sheet = next((n for n in names if not missing_columns(path, n, headings, optional)), names[0])
     rows = read_rows(path, sheet, headings, optional)
     notes = _unread_columns(path, sheet, rows[0].number)
-    seconds, evidence = unit_of(rows)
+    with naming(path):
+        seconds = unit_of(rows)
     if seconds:
-        notes.append(f"onset, apex and offset are read as seconds ({evidence})")
+        notes.append(f"onset, apex and offset are read as seconds ({seconds})")
     else:
         notes.append(
             "onset, apex and offset are read as frame numbers (no value has decimals or an s): a "
@@ -85,7 +87,7 @@ def read_table(path: Path) -> Table:
     sets = set_names(row["set"] for row in rows if row["set"])
     for row in rows:
         try:
-            clip = _row(row, sets, seconds, comma)
+            clip = _row(row, sets, bool(seconds), comma)
             place = (*person(clip.dataset, clip.subject), clip.clip)
             if first_of.setdefault(place, row.number) != row.number:
                 raise Fault(
@@ -103,17 +105,33 @@ def read_table(path: Path) -> Table:
     return Table(clips, seconds, faults, lost, notes, sheet)
 
 
-def unit_of(rows: Iterable[Row]) -> tuple[bool, str]:
-    """Returns (whether the times of a table are seconds, the value that tells it).
+def unit_of(rows: Iterable[Row]) -> str:
+    """Returns the value that makes the times of a table seconds; empty: they are frame numbers.
 
-    One value with decimals other than zeros, or with an s behind it, makes all of them seconds.
+    They are seconds if a value has an s behind it, or if a quarter of them or more have decimals
+    other than zeros.
+
+    Raises:
+      UserError: fewer have decimals, so that either may be meant.
     """
+    evidence, fractions, count = "", 0, 0
     for row in rows:
         for name in TIMES:
             match = _NUMBER.fullmatch(row[name].strip())
-            if match and (match[4] or (match[3] or "").strip("0")):
-                return True, f"row {row.number}, {name}: {row[name]}"
-    return False, ""
+            if not match:
+                continue
+            place = f"row {row.number}, {name}: {row[name]}"
+            if match[4]:
+                return place
+            count += 1
+            if (match[3] or "").strip("0"):
+                evidence, fractions = evidence or place, fractions + 1
+    if 0 < fractions < count / 4:
+        raise UserError(
+            f"{evidence}, has decimals, but {count - fractions} of {count} values of onset, apex "
+            "and offset have none; write frame numbers without, or an s after seconds (2s)"
+        )
+    return evidence
 
 
 def _times(rows: Iterable[Row]) -> Iterable[str]:

@@ -119,6 +119,16 @@ def test_seconds_beyond_a_film_are_told(folder, row, words):
     assert skipped["reason"].startswith(words.format(folder))
 
 
+def test_images_without_numbers_have_seconds_alone(folder):
+    for name in "abcd":
+        write_image(folder / f"letters/{name}.png", gradient())
+    rows = ["1,a,films/a.mp4,2,5,9,x,,", "2,b,letters,0,1,2,x,10,"]
+    built(folder, *rows)
+    (skipped,) = describe_clips(folder / "data", "own")["skipped"]
+    assert "tell no frame numbers" in skipped["reason"]
+    assert skipped["reason"].endswith("or seconds and a value in column fps")
+
+
 def test_the_protocol_is_that_of_the_table(folder):
     rows = [
         "1,a,films/a.mp4,2,5,9,happy,,A",

@@ -2,7 +2,6 @@
 
 import pytest
 
-from micron_jax.datasets.own import table as own_table
 from micron_jax.datasets.own.table import MISSING, read_table
 from micron_jax.errors import UserError
 from micron_jax.evaluation import prediction
@@ -31,7 +30,7 @@ def test_whole_numbers_are_frames(tmp_path):
     assert "read as frame numbers" in table.notes[0]
 
 
-@pytest.mark.parametrize("row", ["1,a,f,1,1.5,2,x", "1,a,f,1s,,2 s,x", "1,a,f,0.25,,2.000,x"])
+@pytest.mark.parametrize("row", ["1,a,f,1.25,1.5,2,x", "1,a,f,1s,,2 s,x", "1,a,f,0.25,1.5,2.000,x"])
 def test_one_value_with_decimals_makes_seconds(tmp_path, row):
     table = read(tmp_path, "2,z,f,3,,4,x", row)
     assert table.seconds
@@ -116,4 +115,9 @@ def test_columns(tmp_path):
     assert "columns that are not read: Age" in table.notes
     with pytest.raises(UserError, match="no column 'label'"):
         read(tmp_path, "1,a,f,1,2,3", head=HEAD.removesuffix(",label"))
-    assert own_table.unit_of([]) == (False, "")
+
+
+def test_one_value_with_decimals_among_frame_numbers_is_a_question(tmp_path):
+    rows = [f"1,c{n},f,1,2,3,x" for n in range(3)]
+    with pytest.raises(UserError, match=r"row 5, apex: 2.5, has decimals, but 11 of 12 values"):
+        read(tmp_path, *rows, "1,a,f,1,2.5,3,x")
