@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import jax
 import numpy as np
 from helpers import portrait
 from helpers.drawn_weights import draw_weights
@@ -22,6 +23,7 @@ from helpers.vendor_trees import casme2_row, write_casme2
 
 from micron_jax import checkpoints
 from micron_jax.evaluation.predictions import write_csv
+from micron_jax.training.checkpoint import read_weights
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SAME = (".csv", ".npz", ".safetensors", ".jpg")
@@ -225,8 +227,13 @@ def files_of(folder: Path) -> dict[str, str]:
     """The files of a command: of those that must be the same a digest, of others their names."""
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     named = {str(path.relative_to(folder)): path for path in paths}
-    skipped = ("tensorboard", "compiled", "checkpoints", ".lock")
-    return {
+    skipped = ("tensorboard", "compiled", "checkpoints", "damaged", ".lock")
+    weights = {}
+    if any(folder.glob("out/checkpoints/[0-9]*")):
+        step, tree = read_weights(folder / "out")
+        arrays = (np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree))
+        weights[f"weights of step {step}"] = hashlib.sha256(b"".join(arrays)).hexdigest()
+    return weights | {
         name: hashlib.sha256(path.read_bytes()).hexdigest() if name.endswith(SAME) else ""
         for name, path in named.items()
         if not any(part in name for part in skipped)
