@@ -24,6 +24,7 @@ class Sample:
       emotion: as the sheet writes it.
       action_units: as the sheet writes them; empty if it does not.
       onset, apex, offset: frame numbers as in the files' names.
+      split: `train` or a name that begins with `test`, where the owners part the set; else empty.
     """
 
     dataset: str
@@ -35,6 +36,7 @@ class Sample:
     apex: int
     offset: int
     fps: float
+    split: str = dataclasses.field(default="", repr=False)  # fingerprints are made of the repr
 
 
 @dataclasses.dataclass(frozen=True)

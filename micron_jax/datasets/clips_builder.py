@@ -114,7 +114,7 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             sample = dataclasses.asdict(item.sample)
             counted = zip(item.files, images, strict=True)
             frames = [{"image": image, "number": number} for (number, _), image in counted]
-            example = {name: value for name, value in sample.items() if name != "dataset"}
+            example = {name: value for name, value in sample.items() if name in self.info.features}
             example |= {"frames": frames, "sheet": self._plan.sheet["file"]}
             yield len(self._samples), example
             # After the yield: an example that cannot be written does not count.

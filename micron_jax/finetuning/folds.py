@@ -31,7 +31,8 @@ class SplitConfig:
 
     Attributes:
       kind: `subjects`, leave one subject out; `groups`, `k` groups of subjects; `sets`, train on
-        some data sets and test on another.
+        some data sets and test on another; `fixed`, the split of the sets' owners, each of its
+        test parts a fold.
       k: see `groups`.
       train_on, test_on: for `sets`: names joined by +; both empty leaves each set out in turn.
       selection: `schedule`, the last epoch of a fixed schedule; `inner`, the epoch that is best
@@ -50,7 +51,7 @@ class SplitConfig:
         choose(
             "config.split",
             self,
-            kind=("subjects", "groups", "sets"),
+            kind=("subjects", "groups", "sets", "fixed"),
             selection=("schedule", "inner"),
         )
         if bool(self.train_on) != bool(self.test_on):
@@ -84,6 +85,8 @@ def split(labeled: Labeled, protocol: Protocol, config: SplitConfig, *, seed: in
         folds = leave_one_subject_out(labeled)
     elif config.kind == "groups":
         folds = k_fold(labeled, config.k, seed)
+    elif config.kind == "fixed":
+        folds = _fixed(labeled, protocol)
     else:
         folds = _by_set(labeled, protocol, config)
     return [_checked(labeled, protocol, fold, config, seed) for fold in folds]
@@ -156,6 +159,29 @@ def _fold(name: str, train: np.ndarray, test: np.ndarray) -> Fold:
     return Fold(
         name, tuple(np.flatnonzero(train).tolist()), (), tuple(np.flatnonzero(test).tolist())
     )
+
+
+def _fixed(labeled: Labeled, protocol: Protocol) -> list[Fold]:
+    """Returns a fold for each test part of the owners' split; it learns from `train`."""
+    parts, people = np.array([sample.split for sample, _ in labeled]), _subjects(labeled)
+    tests = list(dict.fromkeys(part for part in parts.tolist() if part.startswith("test")))
+    field = "config.split.kind='fixed'"
+    if without := [sample for sample, _ in labeled if not sample.split]:
+        first = without[0]
+        raise UserError(
+            f"{field}: {len(without)} of {len(labeled)} samples of protocol {protocol.name} have "
+            f"no split, as {first.dataset} {first.clip}; use config.split.kind='subjects'"
+        )
+    if not tests or "train" not in parts:
+        missing = "train" if tests else "test"
+        raise UserError(f"{field}: no sample of protocol {protocol.name} has the split {missing}")
+    for test in tests:
+        if both := set(people[parts == "train"]) & set(people[parts == test]):
+            raise UserError(
+                f"{field}: subject {min(both)} has samples in train and in {test}, so that the "
+                "test knows the face; correct the column split, or use config.split.kind='subjects'"
+            )
+    return [_fold(f"train->{test}", parts == "train", parts == test) for test in tests]
 
 
 def _by_set(labeled: Labeled, protocol: Protocol, config: SplitConfig) -> list[Fold]:

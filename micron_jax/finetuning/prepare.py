@@ -133,7 +133,7 @@ def prepare(
     }
     # Folds that the clips alone do not tell: drawn ones, and those of subjects that an earlier
     # version took for several people.
-    tell = config.split.draws_groups or opened.merged
+    tell = config.split.draws_groups or config.split.kind == "fixed" or opened.merged
     groups = {"folds": [fold.test for fold in folds]} if tell else {}
     fold_files.claim_origin(workdir, origin | groups)
     for line in _facts(config, protocol, opened, census, labeled, folds, backbone):

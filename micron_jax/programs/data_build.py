@@ -134,7 +134,7 @@ def _add_own(parser: Arguments) -> None:
     parser.option(
         "--source",
         "the table, a clip a row, with the columns subject, clip, path, onset, apex, offset, label "
-        "and, if wanted, fps, au, set; `micron-jax data list own` describes them",
+        "and, if wanted, fps, au, set, split; `micron-jax data list own` describes them",
     )
     parser.option("--data-dir", required=True)
     parser.option("--keep", choices=KEEPS)

@@ -4,7 +4,7 @@ import dataclasses
 
 NAME = "own"
 COLUMNS = ("subject", "clip", "path", "onset", "apex", "offset", "label")
-OPTIONAL = ("fps", "au", "set")  # `apex` may be missing, too
+OPTIONAL = ("fps", "au", "set", "split")  # `apex` may be missing, too
 INSTRUCTIONS = """\
 A set of your own: --source names a table, a clip a row (.csv, .tsv, .xlsx, ...). Its columns:
   subject  who is seen; one spelling a person
@@ -18,7 +18,8 @@ A set of your own: --source names a table, a clip a row (.csv, .tsv, .xlsx, ...)
 and, as wanted:
   fps      frames a second of the recording, in place of what the film says
   au       action units
-  set      where subjects come from: equal names in two sets are two people"""
+  set      where subjects come from: equal names in two sets are two people
+  split    train, test, test A, ...: the parts of --config.split.kind=fixed"""
 
 
 @dataclasses.dataclass(frozen=True)

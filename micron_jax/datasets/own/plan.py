@@ -111,7 +111,9 @@ def _read(
 def _planned(item: Interval) -> Planned:
     row = item.row
     frames = (item.onset, item.apex, item.offset, item.fps)
-    sample = Sample(row.dataset, row.clip, row.subject, row.label, row.action_units, *frames)
+    sample = Sample(
+        row.dataset, row.clip, row.subject, row.label, row.action_units, *frames, row.split
+    )
     # All from the root, as frames of one folder may lie in it or be written elsewhere.
     files = [(number, str(path.resolve())) for number, path in item.files]
     return Planned(sample, row.number, Path("/"), files)

@@ -35,6 +35,7 @@ class OwnRow:
     onset: float
     apex: float | None
     offset: float
+    split: str
 
 
 @dataclasses.dataclass
@@ -177,6 +178,7 @@ def _row(row: Row, sets: Mapping[str, str], seconds: bool, comma: bool) -> OwnRo
         onset=onset,
         apex=apex,
         offset=offset,
+        split=_split(row["split"]),
     )
 
 
@@ -206,6 +208,15 @@ def _rate(text: str) -> float | None:
     if not 1 <= rate <= 10_000:
         raise Fault(f"fps: {text!r} is no rate; give 1 to 10000 frames a second")
     return rate
+
+
+def _split(text: str) -> str:
+    """Returns `train`, or a name that begins with `test`; empty where there is none."""
+    name = " ".join(text.casefold().replace("_", " ").replace("-", " ").split())
+    name = "train" if name == "training" else name
+    if name and name != "train" and not name.startswith("test"):
+        raise Fault(f"split: {text!r} is neither train nor test; write train, test, or test A")
+    return name
 
 
 def _apart(rows: list[OwnRow], faults: list[dict]) -> list[OwnRow]:

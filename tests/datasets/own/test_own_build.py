@@ -1,5 +1,7 @@
 """Sets of one's own, built from films and folders, up to their protocol and folds."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from helpers.films import gradient, write_image, write_video
@@ -13,7 +15,7 @@ from micron_jax.datasets.face_pairs import open_protocol
 from micron_jax.datasets.own.build import build_own
 from micron_jax.datasets.own.protocol import find_protocol
 from micron_jax.errors import UserError
-from micron_jax.finetuning.folds import leave_one_subject_out
+from micron_jax.finetuning.folds import SplitConfig, leave_one_subject_out, split
 from micron_jax.video.image_files import decode_jpeg
 
 HEAD = "subject,clip,path,onset,apex,offset,label,fps,set"
@@ -186,3 +188,29 @@ def test_a_table_without_a_usable_row_is_one_line(folder):
         find_protocol("own", folder / "data")
     with pytest.raises(UserError, match="only `data check own`"):
         protocols.find("own")
+
+
+def test_a_column_of_splits_makes_fixed_folds(folder):
+    head = HEAD.removesuffix("set") + "split"
+    rows = [
+        "1,a,films/a.mp4,2,5,9,x,,Train",
+        "1,b,films/a.mp4,2,5,9,y,,training",
+        "2,c,films/a.mp4,2,5,9,x,,test_A",
+        "3,d,films/a.mp4,2,5,9,y,,Test B",
+        "4,e,films/a.mp4,2,5,9,y,,dev",
+    ]
+    build_own(table(folder, *rows, head=head), folder / "data")
+    (skipped,) = describe_clips(folder / "data", "own")["skipped"]
+    assert skipped["reason"].startswith("split: 'dev' is neither train nor test")
+    protocol = find_protocol("own", folder / "data")
+    samples = open_protocol(folder / "data", protocol).samples
+    labeled = protocols.apply(protocol, samples)
+    fixed = SplitConfig(kind="fixed")
+    folds = [(fold.name, fold.train, fold.test) for fold in split(labeled, protocol, fixed, seed=0)]
+    assert folds == [("train->test a", (0, 1), (2,)), ("train->test b", (0, 1), (3,))]
+    leaky = [(dataclasses.replace(s, subject="1"), label) for s, label in labeled]
+    with pytest.raises(UserError, match="subject own/1 has samples in train and in test a"):
+        split(leaky, protocol, fixed, seed=0)
+    bare = [(dataclasses.replace(s, split=""), label) for s, label in labeled]
+    with pytest.raises(UserError, match="4 of 4 samples of protocol own have no split"):
+        split(bare, protocol, fixed, seed=0)
