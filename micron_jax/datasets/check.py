@@ -1,6 +1,7 @@
 """The report of `micron-jax data check`: counts, faults and protocols of a built set."""
 
 import collections
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -194,10 +195,17 @@ def lines(report: Mapping[str, Any]) -> list[str]:
     return out
 
 
-def _verdict(fit: Mapping) -> str:
-    if not fit["ok"]:
-        return "DIFFERS"
-    return "as its table has it" if fit["name"] == OWN else "as published"
+def _verdict(fit: Mapping[str, Any]) -> str:
+    versions = ", ".join(f"{name} by {version}" for name, version in fit["editions"].items())
+    verdict = "as its table has it" if fit["name"] == OWN else "as published"
+    missing = ", ".join(fit["not_built"])
+    if fit["differences"]:
+        verdict = "DIFFERS"
+    elif missing:
+        verdict += " as far as it is built"
+    return (
+        verdict + (f" ({versions})" if versions else "") + (missing and f"; not built: {missing}")
+    )
 
 
 def _protocols(name: str, chosen: str | None, data_dir: Path) -> list[Protocol]:
@@ -242,17 +250,28 @@ def _frame_facts(result: Survey, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _protocol_report(protocol: Protocol, samples: Sequence[Sample]) -> dict[str, Any]:
-    """Returns a protocol's counts and differences; an unknown emotion is a difference."""
+    """Returns a protocol's counts and differences; an unknown emotion is a difference.
+
+    A set that is not built is none: `not_built` names it, and `ok` is false.
+    """
+    built = {sample.dataset for sample in samples}
+    missing = [name for name in protocol.sets if name not in built]
+    fit = {"name": protocol.name, "ok": False, "sets": {}, "not_built": missing, "editions": {}}
+    part = dataclasses.replace(
+        protocol,
+        rules={name: rules for name, rules in protocol.rules.items() if name in built},
+        expected={name: counts for name, counts in protocol.expected.items() if name in built},
+    )
     try:
-        result = compare(protocol, samples)
+        result = compare(part, samples)
     except UserError as error:
-        return {"name": protocol.name, "ok": False, "sets": {}, "differences": [str(error)]}
+        return fit | {"differences": [str(error)]}
     sets = {
         name: {"classes": dict(counts.samples), "subjects": counts.subjects}
         for name, counts in result.counts.items()
     }
-    differences = result.differences
-    return {"name": protocol.name, "ok": result.ok, "sets": sets, "differences": differences}
+    facts = {"sets": sets, "differences": result.differences, "editions": result.editions}
+    return fit | facts | {"ok": result.ok and not missing}
 
 
 def _clip_parts(source: Any, empty: list[int], bar: tqdm) -> Iterator[Part]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from micron_jax.datasets.census import Comparison
+from micron_jax.datasets.census import Comparison, expected_counts
 from micron_jax.datasets.protocols import Counts, Protocol
 from micron_jax.datasets.sheets.delimited import read_text
 from micron_jax.errors import UserError
@@ -51,7 +51,8 @@ class Run:
     """A workdir's files; None or empty where there is none.
 
     Attributes:
-      protocol: {"name", "classes", "expected", "found", "differences"} of `protocol.json`.
+      protocol: {"name", "classes", "expected", "found", "differences", "editions"} of
+        `protocol.json`.
       provenance: versions, device, checkpoint, sheets and command of `provenance.json`.
       config: the resolved one of `config.json`.
       leaky: {"label", "uf1", "uar"} of `leaky.json`: scores of a choice on the test subject.
@@ -71,12 +72,14 @@ class Run:
 
 def protocol_record(protocol: Protocol, census: Comparison) -> dict[str, Any]:
     """Returns the content of `protocol.json`: the protocol, and the counts of the user's copy."""
+    expected = expected_counts(protocol, census.editions)
     return {
         "name": protocol.name,
         "classes": list(protocol.classes),
-        "expected": {name: dataclasses.asdict(part) for name, part in protocol.expected.items()},
+        "expected": {name: dataclasses.asdict(part) for name, part in expected.items()},
         "found": {name: dataclasses.asdict(part) for name, part in census.counts.items()},
         "differences": census.differences,
+        "editions": census.editions,
     }
 
 

@@ -47,9 +47,9 @@ def summarize(
       {name: clips}}}, "confusion": [[int]] summed over seeds, row label, column prediction,
       "per_subject": [{"set", "subject", "samples", "correct": mean over seeds}], "seeds": {"count",
       "runs": [{"seed", "uf1", "uar", "accuracy"}], "spread": {metric: {"std", "min", "max"}}},
-      "protocol": {"name", "found", "expected", "differences"} or None, "published": {"uf1", "uar"}
-      or None, "largest": {"class", "uf1", "uar", "accuracy"} of always predicting the most frequent
-      label}.
+      "protocol": {"name", "found", "expected", "differences", "editions": {set: version of its
+      sheet}} or None, "published": {"uf1", "uar"} or None, "largest": {"class", "uf1", "uar",
+      "accuracy"} of always predicting the most frequent label}.
     """
     bootstrap = bootstrap or Bootstrap()
     classes = classes_of(predictions, protocol.classes if protocol else None)
@@ -132,11 +132,14 @@ def _protocol(
     first = confusions.seeds[0]
     clips = [(row.set, row.subject, row.label) for row in predictions if row.seed == first]
     counts = census.count(confusions.sets, confusions.classes, clips)
+    editions = census.editions(protocol, counts)
+    expected = census.expected_counts(protocol, editions)
     return {
         "name": protocol.name,
         "found": {name: dataclasses.asdict(part) for name, part in counts.items()},
-        "expected": {name: dataclasses.asdict(part) for name, part in protocol.expected.items()},
+        "expected": {name: dataclasses.asdict(part) for name, part in expected.items()},
         "differences": census.differences(protocol, counts),
+        "editions": editions,
     }
 
 

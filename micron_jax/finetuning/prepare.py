@@ -188,6 +188,8 @@ def _facts(
     for name, rows in opened.skipped.items():
         for row in rows:
             yield f"not in the set: {name} row {row['row']}, {row['clip']}: {row['reason']}"
+    for name, edition in census.editions.items():
+        yield f"{name}: counted by {edition}"
     for line in census.differences:
         yield f"{'not as in the table' if protocol.built else 'not as published'}: {line}"
     if ids := shared_ids(labeled):

@@ -7,7 +7,7 @@ import pytest
 from helpers import vendor_trees as trees
 from helpers.benchmarks import imitate, sample
 
-from micron_jax.datasets import protocols
+from micron_jax.datasets import census, protocols
 from micron_jax.datasets.catalog import clip_set
 from micron_jax.datasets.census import compare, compare_set
 from micron_jax.datasets.clips import describe_clips, open_clips
@@ -137,3 +137,57 @@ def test_repeated_clips_and_subjects_are_reported():
         "smic_hs: subjects 18, 18a look like the same one",
     ]
     assert compare_set("mmew", samples) == []
+
+
+def by_the_sheet_of_2019(samples):
+    """CASME II, three clips of subject 24 called surprise."""
+    return [
+        dataclasses.replace(s, emotion="surprise") if s.clip in protocols.RELABELED else s
+        for s in samples
+    ]
+
+
+def test_casme2_counts_by_the_version_of_its_sheet():
+    for samples, edition, number in (
+        (imitate("casme2"), "the sheet of 2014", 246),
+        (by_the_sheet_of_2019(imitate("casme2")), "the sheet of 2019", 249),
+    ):
+        result = compare(protocols.find("casme2_5"), samples)
+        assert (result.differences, result.editions) == ([], {"casme2": edition})
+        assert sum(result.counts["casme2"].samples.values()) == number
+        assert compare_set("casme2", samples) == []
+        three = compare(protocols.find("casme2_3"), samples)
+        assert (three.differences, three.editions) == ([], {})
+        assert sum(three.counts["casme2"].samples.values()) == 145
+
+
+def test_a_mixture_of_both_versions_differs():
+    samples = by_the_sheet_of_2019(imitate("casme2"))
+    samples = [
+        dataclasses.replace(s, emotion="sadness") if s.clip == "sub24/EP07_01" else s
+        for s in samples
+    ]
+    result = compare(protocols.find("casme2_5"), samples)
+    assert result.editions == {"casme2": "the sheet of 2014"}
+    assert result.differences[0] == "casme2: surprise 27, expected 25"
+
+
+def test_counts_alone_tell_the_version():
+    protocol = protocols.find("casme2_5")
+    clips = [
+        (s.dataset, s.subject, protocol.classes[label])
+        for s, label in apply(protocol, by_the_sheet_of_2019(imitate("casme2")))
+    ]
+    counts = census.count(protocol.sets, protocol.classes, clips)
+    assert census.differences(protocol, counts) == []
+    editions = census.editions(protocol, counts)
+    assert editions == {"casme2": "the sheet of 2019"}
+    assert census.expected_counts(protocol, editions)["casme2"].samples["surprise"] == 28
+
+
+def test_the_exact_samples_of_a_protocol_lack_nobody(composed):
+    """Subjects 10 and 18 of CASME II have no sample in the composite."""
+    exact = [sample for sample, _ in apply(COMPOSITE, composed)]
+    assert len(exact) == 442
+    lines = compare(COMPOSITE, exact).differences
+    assert lines == []

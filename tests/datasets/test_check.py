@@ -8,7 +8,7 @@ from helpers.benchmarks import imitate, sample
 
 from micron_jax.data.pairs import Clip
 from micron_jax.datasets.check import check_clips, check_frames, lines
-from micron_jax.datasets.protocols import PROTOCOLS
+from micron_jax.datasets.protocols import PROTOCOLS, RELABELED
 from micron_jax.datasets.survey import draw_sample
 from micron_jax.errors import UserError
 
@@ -112,6 +112,27 @@ def test_protocols_of_complete_sets(tmp_path):
     assert f"casme2 {samples[7].clip}: emotion 'joy'" in report["protocols"][0]["differences"][0]
     assert "protocol casme2_3: DIFFERS" in lines(report)
     assert "casme2: joy 1, expected 0" in report["differences"]
+
+
+def test_a_set_that_is_not_built_is_no_difference():
+    samples = [
+        dataclasses.replace(s, emotion="surprise") if s.clip in RELABELED else s
+        for s in imitate("casme2")
+    ]
+    fitting = [PROTOCOLS["composite"], PROTOCOLS["casme2_5"]]
+    report = check_clips("casme2", records(samples), samples, fitting)
+    composite, five = report["protocols"]
+    assert (composite["ok"], composite["differences"]) == (False, [])
+    assert composite["not_built"] == ["samm", "smic_hs"]
+    assert (five["ok"], five["editions"]) == (True, {"casme2": "the sheet of 2019"})
+    text = lines(report)
+    assert (
+        "protocol composite: as published as far as it is built; not built: samm, smic_hs" in text
+    )
+    assert "protocol casme2_5: as published (casme2 by the sheet of 2019)" in text
+    assert not any(line.startswith("  samm:") for line in text)
+    report = check_clips("casme2", records(samples[1:]), samples[1:], fitting[1:])
+    assert "protocol casme2_5: DIFFERS (casme2 by the sheet of 2019)" in lines(report)
 
 
 def test_a_corpus_that_holds_subjects(small):

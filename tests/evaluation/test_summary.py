@@ -108,3 +108,15 @@ def test_one_subject_has_no_interval():
 def test_published_numbers_belong_to_protocols():
     assert set(PUBLISHED) <= set(PROTOCOLS)
     assert PUBLISHED["casme3_7"] == (0.3264, 0.3254)
+
+
+def test_a_protocol_names_the_version_of_a_sheet():
+    labels = dict(happiness=32, disgust=63, repression=27, surprise=28, others=99)
+    rows = [
+        Prediction(f"{label}{n}", f"{n % 26 + 1:02}", label, label, "casme2")
+        for label, number in labels.items()
+        for n in range(number)
+    ]
+    protocol = summarize(rows, protocols.find("casme2_5"))["protocol"]
+    assert protocol["editions"] == {"casme2": "the sheet of 2019"}
+    assert (protocol["differences"], protocol["expected"]["casme2"]["samples"]) == ([], labels)

@@ -7,7 +7,7 @@ from micron_jax.datasets.annotations import Sample
 # The emotions as the sheets write them, with their slips.
 SHEETS = {
     "casme2": dict(
-        others=99, disgust=61, happiness=32, repression=27, surprise=25, sadness=7, fear=2
+        others=99, disgust=61, happiness=32, repression=27, surprise=25, sadness=4, fear=2
     ),
     "samm": {
         "Anger": 57,
@@ -37,7 +37,13 @@ ONLY = {
     "samm": {"006": ("Other",), "007": ("Disgust", "Fear"), "008": ("Sadness",)},
 }
 NAMED = {
-    "casme2": [("sub04/EP12_01f", "04", "disgust"), ("sub05/EP09_05f", "05", "disgust")],
+    "casme2": [
+        ("sub04/EP12_01f", "04", "disgust"),
+        ("sub05/EP09_05f", "05", "disgust"),
+        ("sub24/EP07_01", "24", "sadness"),
+        ("sub24/EP07_04f", "24", "sadness"),
+        ("sub24/EP10_03", "24", "sadness"),
+    ],
     "smic_hs": [("s18/s18_sur_03", "18", "negative")],
 }
 FOLDER = {"casme2": "sub{}/EP", "samm": "{}/{}_", "smic_hs": "s{}/s{}_", "casme3": "spNO.{}/"}
