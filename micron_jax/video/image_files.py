@@ -9,7 +9,13 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from micron_jax.errors import printable
-from micron_jax.video.image_header import NOT_AN_IMAGE, TIFF, count_pictures, pixels_of
+from micron_jax.video.image_header import (
+    NOT_AN_IMAGE,
+    TIFF,
+    count_pictures,
+    has_whole_chunks,
+    pixels_of,
+)
 from micron_jax.video.tiff_files import decode_page
 
 IMAGES = (
@@ -68,7 +74,8 @@ def decode_samples(data: bytes) -> np.ndarray:
     jpeg, pixels = data[:2] == b"\xff\xd8", pixels_of(data)
     if pixels > MEGAPIXELS * 1e6:
         raise Unreadable(f"more than {MEGAPIXELS} megapixels: make it smaller")
-    if jpeg and not pixels:  # OpenCV might find a header of any size in the bytes that follow
+    # OpenCV might find a header of any size in the bytes that follow.
+    if (jpeg and not pixels) or (data[:4] == b"\x89PNG" and not has_whole_chunks(data)):
         raise Unreadable(BROKEN)
     pictures = 1 if jpeg else count_pictures(io.BytesIO(data))
     if pictures > 1:

@@ -38,6 +38,17 @@ def pixels_of(data: bytes) -> int:
         return 0
 
 
+def has_whole_chunks(png: bytes) -> bool:
+    """Tells whether the parts of a PNG end within it; OpenCV makes room for what they claim."""
+    place = 8
+    while place + 12 <= len(png):
+        size, kind = struct.unpack_from(">I4s", png, place)
+        place += 12 + size
+        if kind == b"IEND":
+            break
+    return place <= len(png)
+
+
 def count_pictures(file: BinaryIO) -> int:
     """Counts the pictures of an animation (GIF, WebP, PNG, AVIF) or the pages of a TIFF.
 

@@ -1,4 +1,5 @@
 import io
+import resource
 import struct
 
 import cv2
@@ -133,6 +134,15 @@ def test_a_huge_image_is_refused_by_its_header(kind):
         data[place : place + len(huge)] = huge
     with pytest.raises(Unreadable, match="more than 200 megapixels: make it smaller"):
         decode_jpeg(bytes(data))
+
+
+def test_a_png_whose_part_claims_gigabytes_is_refused():
+    data = bytearray(cv2.imencode(".png", np.full((8, 8, 3), 90, np.uint8))[1].tobytes())
+    data[33:37] = b"\xff\xff\xff\xf0"  # the size of the pixels' part
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(Unreadable, match="not a whole image"):
+        decode_jpeg(bytes(data))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - most < 100 << 10
 
 
 def test_a_damaged_tiff_is_not_black():
