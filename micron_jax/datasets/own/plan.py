@@ -37,7 +37,7 @@ def plan(source: Path, keep: str, scratch: Path) -> Plan:
     groups: dict[tuple[Path, float | None], list[OwnRow]] = collections.defaultdict(list)
     for row in table.rows:
         groups[_place(source.parent, row.path), row.fps].append(row)
-    mended = []
+    mended, some_apex = [], any(row.apex is not None for row in table.rows)
     for number, ((path, fps), rows) in enumerate(tqdm(groups.items(), unit=" files", desc=NAME)):
         folder = scratch / str(number)
         folder.mkdir()
@@ -47,7 +47,7 @@ def plan(source: Path, keep: str, scratch: Path) -> Plan:
                 continue
             assumed += result.assumed
             planned[row.number] = _planned(result)
-            if row.apex is None:
+            if row.apex is None and some_apex:
                 now = {"field": "apex", "was": "", "now": str(result.apex)}
                 note = now | {"reason": "the table has none: the middle is taken"}
                 mended.append({"clip": row.clip, "row": row.number} | note)
@@ -68,7 +68,7 @@ def plan(source: Path, keep: str, scratch: Path) -> Plan:
 def expected(table: Table) -> dict[str, Any]:
     """Returns set -> {"samples": {class: count}, "subjects": count} of all rows of the table."""
     rows = [(row.dataset, row.subject, row.label) for row in table.rows]
-    rows += [(name, subject, label) for name, subject, label in table.lost if subject and label]
+    rows += [(name, subject, label) for name, subject, label in table.lost if subject]
     labeled = [(name, person(name, who), class_of(name, label)) for name, who, label in rows]
     classes = sorted({label for *_, label in labeled})
     number = collections.Counter((name, label) for name, _, label in labeled)
@@ -141,6 +141,8 @@ def _notes(table: Table, assumed: int) -> list[str]:
             f"clips whose files tell no frame rate, as images do not: {assumed:,}; "
             f"{ASSUMED_FPS:g} per second assumed (column fps)"
         )
+    if all(row.apex is None for row in table.rows):
+        notes.append("no row has an apex: the middle of onset and offset is taken")
     names = list(dict.fromkeys(row.dataset for row in table.rows))
     if len(names) > 1:
         notes.append(f"sets, whose subjects are different people: {', '.join(names)}")

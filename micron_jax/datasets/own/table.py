@@ -45,7 +45,7 @@ class Table:
     Attributes:
       seconds: the value that makes its times seconds; empty: they are frame numbers.
       faults: [{"clip", "row", "reason"}] of the rows that cannot be used.
-      lost: (set, subject, label) of the rows that have a fault in a cell.
+      lost: (set, subject, label) of the rows that have a fault in another cell.
       notes: on the table as a whole.
       sheet: of a workbook, the one that was read.
     """
@@ -97,7 +97,8 @@ def read_table(path: Path) -> Table:
                 )
         except Fault as fault:
             faults.append({"clip": row["clip"], "row": row.number, "reason": str(fault)})
-            lost.append((sets.get(row["set"], NAME), row["subject"], row["label"]))
+            if row["label"].casefold() not in ("", *MISSING):
+                lost.append((sets.get(row["set"], NAME), row["subject"], row["label"]))
             continue
         clips.append(clip)
     clips = _one_spelling(_apart(clips, faults), notes)

@@ -153,6 +153,31 @@ def test_the_protocol_is_that_of_the_table(folder):
     assert "protocol own: DIFFERS" in lines(report)
 
 
+def test_a_label_without_a_sample_is_no_class(folder):
+    rows = ["1,a,films/a.mp4,2,,9,x,,", "2,b,gone,2,,9,y,,", "3,c,films/a.mp4,2,,9,none,,"]
+    built(folder, *rows)
+    described = describe_clips(folder / "data", "own")
+    assert "no row has an apex: the middle of onset and offset is taken" in described["notes"]
+    assert described["mended"] == []
+    protocol = find_protocol("own", folder / "data")
+    assert protocol.classes == ("x",)
+    report = check("own", folder / "data")["protocols"][0]
+    assert report["differences"] == ["own: y 0, expected 1", "own: 1 subjects, expected 2"]
+
+
+def test_images_keep_their_bytes_and_deep_ones_their_scale(folder):
+    for number in range(3):
+        deep = gradient(shift=3 * number).astype(np.uint16) * 8  # 11 bits, told by the clip alone
+        write_image(folder / f"deep/{number}.png", deep)
+        write_image(folder / f"jpg/img_{number:03}.jpg", gradient(shift=3 * number))
+    source, _ = built(folder, "1,a,deep,0,1,2,x,9,", "2,b,jpg,0,1,2,y,9,")
+    deep, jpg = ([*source[number]["frames"]["image"]] for number in range(2))
+    assert jpg == [(folder / f"jpg/img_00{number}.jpg").read_bytes() for number in range(3)]
+    scale = 255 / 4095  # as 12 bits, the fewest of cameras that hold them
+    expected = np.round(gradient()[..., ::-1].astype(float) * 8 * scale)
+    np.testing.assert_allclose(decode_jpeg(deep[0]), expected, atol=1)
+
+
 def test_a_whole_table_is_as_it_has_it(folder):
     built(folder, "a1,a,films/a.mp4,2,5,9,x,,", "b1,b,films/a.mp4,2,5,9,y,,")
     assert "protocol own: as its table has it" in lines(check("own", folder / "data"))
