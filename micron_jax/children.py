@@ -3,6 +3,7 @@
 import contextlib
 import signal
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -15,6 +16,8 @@ def signals_left_to_parent() -> Iterator[None]:
     modules would show a traceback, and its parent could not finish its step. Children inherit the
     mask of the thread that starts them; the parent gets its signals in another thread, or later.
     """
+    # Started later, it would unblock SIGINT and SIGTERM in this thread.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
