@@ -18,7 +18,7 @@ class Sample:
 
     Attributes:
       dataset: the built set's name: casme2, samm, smic_hs, smic_vis, smic_nir, smic_hs_e,
-        smic_vis_e, casme3, casme3_c, mmew, fourdme.
+        smic_vis_e, casme3, casme3_c, mmew, fourdme, dfme.
       clip: unique in its set; the sheet's own names, e.g. `sub01/EP02_01f`.
       subject: as text, unique in its set.
       emotion: as the sheet writes it.

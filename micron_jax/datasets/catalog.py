@@ -4,6 +4,7 @@ from micron_jax.checks import did_you_mean
 from micron_jax.datasets.casme2 import CASME2
 from micron_jax.datasets.casme3 import CASME3, CASME3_C
 from micron_jax.datasets.clipset import ClipSet
+from micron_jax.datasets.dfme import DFME
 from micron_jax.datasets.fourdme import FOURDME
 from micron_jax.datasets.mmew import MMEW
 from micron_jax.datasets.samm import SAMM
@@ -24,6 +25,7 @@ SETS = {
         CASME3_C,
         MMEW,
         FOURDME,
+        DFME,
     )
 }
 

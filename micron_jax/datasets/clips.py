@@ -66,7 +66,7 @@ def open_clips(
 
     Args:
       name: casme2, samm, smic_hs, smic_vis, smic_nir, smic_hs_e, smic_vis_e, casme3,
-        casme3_c, mmew, fourdme or own.
+        casme3_c, mmew, fourdme, dfme or own.
       keep: `pair` or `clip`; by default the one that is built, `clip` if both are.
 
     Returns:

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import math
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,7 +11,15 @@ from pathlib import Path
 from micron_jax.datasets.annotations import Sample, hidden_rows, read_rows
 from micron_jax.datasets.clipset import MIDDLE, ClipSet, Entry, number
 from micron_jax.datasets.subjects import person, usual_spellings
-from micron_jax.datasets.vendor_files import IMAGES, Frames, Tree, find_sheet, sha256_of, walk
+from micron_jax.datasets.vendor_files import (
+    IMAGES,
+    Frames,
+    Tree,
+    find_sheet,
+    named_as,
+    sha256_of,
+    walk,
+)
 from micron_jax.errors import UserError
 from micron_jax.video.frame_order import UNNUMBERED, order_frames
 from micron_jax.video.image_files import Unreadable
@@ -136,14 +145,10 @@ def _entries(
     others: Iterable[ClipSet],
 ) -> tuple[list[Entry], dict[str, str], list[str]]:
     """Returns (entries, {"file", "sheet", "sha256"}, notes); `chosen` is a folder of frames."""
+    if spec.splits:
+        return _entries_of_splits(spec, tree, sheet, others)
     if spec.without_sheet is None:
-        path, name = find_sheet(spec, tree, sheet, others)
-        rows = read_rows(path, name, spec.columns, spec.optional)
-        about = {"file": path.name, "sheet": name, "sha256": sha256_of(path)}
-        count = hidden_rows(path, name, rows)
-        notes = [f"{count} of the sheet's {len(rows)} rows are hidden in it; they are read, too"]
-        entries = [entry for row in rows for entry in spec.entries(row)]
-        return entries, about, notes if count else []
+        return _entries_of_sheet(spec, tree, sheet, others)
     if sheet:
         raise UserError(
             f"{spec.name} takes no sheet ({sheet.name}): its folders annotate the clips; build it "
@@ -164,6 +169,43 @@ def _entries(
             "layout"
         )
     return entries, {"file": "", "sheet": "", "sha256": ""}, []
+
+
+def _entries_of_sheet(
+    spec: ClipSet, tree: Tree, sheet: Path | None, others: Iterable[ClipSet]
+) -> tuple[list[Entry], dict[str, str], list[str]]:
+    path, name = find_sheet(spec, tree, sheet, others)
+    rows = read_rows(path, name, spec.columns, spec.optional)
+    about = {"file": path.name, "sheet": name, "sha256": sha256_of(path)}
+    count = hidden_rows(path, name, rows)
+    notes = [f"{count} of the sheet's {len(rows)} rows are hidden in it; they are read, too"]
+    entries = [entry for row in rows for entry in spec.entries(row)]
+    return entries, about, notes if count else []
+
+
+def _entries_of_splits(
+    spec: ClipSet, tree: Tree, sheet: Path | None, others: Iterable[ClipSet]
+) -> tuple[list[Entry], dict[str, str], list[str]]:
+    """Reads one workbook for each part of the owners' split, as far as they are there."""
+    entries, abouts, notes = [], [], []
+    for split, patterns in spec.splits.items():
+        part = dataclasses.replace(spec, sheet_files=patterns, splits={})
+        if not any(named_as(path, part) for path in ([sheet] if sheet else tree.workbooks)):
+            continue
+        more, about, lines = _entries_of_sheet(part, tree, sheet, others)
+        for entry in more:
+            cells = {**entry.row.cells, "split": split}
+            entry.row = dataclasses.replace(entry.row, cells=cells)
+        entries += more
+        abouts.append(about)
+        notes += [f"{about['file']}: {line}" for line in lines]
+        notes.append(f"{split}: {len(more)} rows of {about['file']}")
+    if not entries:
+        find_sheet(spec, tree, None, others)  # raises, and names what it looked for
+        raise UserError(f"{sheet} is no workbook of {spec.name}: {', '.join(spec.sheet_files)}")
+    digest = hashlib.sha256("".join(about["sha256"] for about in abouts).encode()).hexdigest()
+    names = ", ".join(about["file"] for about in abouts)
+    return entries, {"file": names, "sheet": abouts[0]["sheet"], "sha256": digest}, notes
 
 
 def _one_spelling(spec: ClipSet, entries: list[Entry]) -> list[str]:
@@ -275,7 +317,8 @@ def _check(spec: ClipSet, entry: Entry, place: Frames, keep: str) -> tuple[Plann
         if needed not in files:
             run = f"{min(files)}..{max(files)}" if files else "none"
             return None, f"no frame {needed} in {folder} (numbers of its files: {run})"
-    rest = (entry.emotion, entry.action_units, onset, apex, offset, spec.fps)
+    fps = spec.fps or _rate(entry)
+    rest = (entry.emotion, entry.action_units, onset, apex, offset, fps, entry.row["split"])
     sample = Sample(spec.name, entry.clip, entry.subject, *rest)
     return Planned(sample, entry.row.number, folder, [(n, files[n]) for n in numbers]), ""
 
@@ -290,11 +333,22 @@ def _unreadable(spec: ClipSet, entry: Entry) -> str:
             return f"no {field}"
     if not spec.knows(entry.emotion):
         return f"unknown emotion {entry.emotion!r}"
+    if not (spec.fps or _rate(entry)):
+        return f"fps {entry.row['fps']!r} is no frame rate"
     for field in FIELDS:
         if _value(entry, field) is None:
             why = f": {faults[field]}" if field in faults else ""
             return f"{field} {getattr(entry, field)!r} is no frame number{why}"
     return ""
+
+
+def _rate(entry: Entry) -> float:
+    """Returns the row's frame rate; 0 if it has none."""
+    try:
+        rate = float(entry.row["fps"].replace(",", "."))
+    except ValueError:
+        return 0.0
+    return rate if 0 < rate < math.inf else 0.0
 
 
 def _value(entry: Entry, field: str) -> int | None:

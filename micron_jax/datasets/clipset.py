@@ -67,6 +67,7 @@ class ClipSet:
     """One labeled set.
 
     Attributes:
+      fps: frames a second; 0: the sheet's column `fps` has it, row by row.
       name: as a user types it.
       title: one line for `data list`.
       sheet_files: patterns of the file name of the workbook, in lower case; for `.xls*` at the end
@@ -84,6 +85,8 @@ class ClipSet:
       file_token: a word in the name of a workbook whose sheet may have any name (SMIC-HS-E…).
       without_sheet: for a set without a sheet: (parts of a clip's folder, first, last) -> entry, or
         None if the folder is no clip's. Such a set has no workbook; `sheet_files` is empty.
+      splits: part of the owners' split -> patterns of its workbook, where each has its own;
+        `sheet_files` has them all.
       several_folders: whether the frames may lie in several folders, no clip in two of them.
       example: a clip's folder of such a set, for messages.
     """
@@ -104,6 +107,7 @@ class ClipSet:
     notes: tuple[str, ...] = ()
     file_token: str = ""
     without_sheet: Callable[[tuple[str, ...], int, int], Entry | None] | None = None
+    splits: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     several_folders: bool = False
     example: str = ""
 

@@ -31,6 +31,7 @@ SUBJECT = {
     "casme3": r"(?<![a-z0-9])spno[._ ]?0*(\d+)",  # spNO.12/a/color
     "casme3_c": r"(?<![a-z0-9])spno[._ ]?0*(\d+)",
     "mmew": r"(?<![a-z0-9])s0*(\d+)-\d+-\d+",  # S13-07-001
+    "dfme": r"(?<![a-z0-9])sub0*(\d+)(?=_\d|/|$)",  # sub0003_01
 }
 FOLDER = r"(?:^|/)([^/]+)"  # of any other set: a folder called exactly as the subject is
 VIDEO = r"\.[a-z][a-z0-9]{1,3}$"  # a file name's end; the one of `spno.12` is none

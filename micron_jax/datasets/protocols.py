@@ -95,6 +95,12 @@ SETS = {
         _numbers("disgust 250 surprise 187 others 161 fear 86 anger 64 sadness 57 happiness 55"), 94
     ),
     "casme3_c": Counts(_numbers("negative 99 surprise 30 others 20 positive 16"), 30),
+    "dfme": Counts(
+        _numbers(
+            "disgust 735 surprise 447 fear 365 sadness 359 happiness 311 anger 241 contempt 171"
+        ),
+        259,
+    ),
 }
 
 # Versions of a sheet with different labels, and the clips that tell them apart.
@@ -186,6 +192,7 @@ COMPOSITE = Protocol(
 _CASME2_5 = ("happiness", "disgust", "repression", "surprise", "others")
 _CASME3_3 = {"negative": "anger disgust fear sadness"} | _BASIC
 _SAMM_5 = {"anger": "anger", "happiness": "happiness", "other": "others", "surprise": "surprise"}
+_DFME_7 = ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
 _CASME3_7 = {"happy": "happiness", "anger": "anger", "disgust": "disgust", "fear": "fear"}
 PROTOCOLS = {
     protocol.name: protocol
@@ -204,6 +211,7 @@ PROTOCOLS = {
             94,
             _CASME3_7 | {"sad": "sadness", "surprise": "surprise", "others": "others"},
         ),
+        _protocol("dfme_7", "dfme", 259, {label: label for label in _DFME_7}),
     )
 }
 # A set of `data synth`, which casme2's builder reads: its three classes, in whatever numbers.

@@ -28,6 +28,7 @@ USUAL = {
     "casme3": "spNO.{}",
     "casme3_c": "{:02}",
     "mmew": "S{:02}",
+    "dfme": "sub{:04}",
 }
 _WORDS = "s|sub|subj|subject|sp|spno|no|p|person|participant"
 

@@ -78,7 +78,7 @@ def find_sheet(
     Raises:
       UserError: there is none, it lacks a column, it is another set's, or several fit.
     """
-    files = [chosen] if chosen else [f for f in tree.workbooks if _named_as(f, spec)]
+    files = [chosen] if chosen else [f for f in tree.workbooks if named_as(f, spec)]
     if not files:
         patterns = " or ".join(spec.sheet_files)
         near = _nearest(spec.sheet_files[0], [path.name for path in tree.workbooks])
@@ -215,7 +215,8 @@ def _words(path: Path) -> list[str]:
     return re.split(r"[^a-z0-9]+", path.stem.casefold())
 
 
-def _named_as(path: Path, spec: ClipSet) -> bool:
+def named_as(path: Path, spec: ClipSet) -> bool:
+    """Tells whether a workbook is called as the set's are."""
     name = path.name.casefold()
     stem = name.removesuffix(path.suffix.casefold())
     return any(

@@ -409,3 +409,40 @@ def test_fourdme(root, tmp_path):
     assert [times(s) for s in samples] == [(11, 13, 15), (5, 6, 8)]
     assert {s.fps for s in samples} == {60.0}
     assert source[1]["frames"]["number"] == [5, 6, 7, 8]
+
+
+DFME_PARTS = {
+    "training": [
+        ("sub0003_01", 9, 12, 15, "anger", 500),
+        ("sub0004_01", 0, 3, 6, "contempt", 300),
+    ],
+    "testA": [("sub0008_01", 2, 4, 6, "happiness", 200)],
+    "testB": [("sub0001_02", 20, 21, 24, "sadness", "fast")],
+}
+
+
+def test_dfme(root, tmp_path):
+    source, samples, about = build("dfme", trees.write_dfme(root, DFME_PARTS), tmp_path)
+    assert [(s.clip, s.subject, s.split, s.fps, *times(s)) for s in samples] == [
+        ("sub0003_01", "sub0003", "train", 500.0, 9, 12, 15),
+        ("sub0004_01", "sub0004", "train", 300.0, 0, 3, 6),
+        ("sub0008_01", "sub0008", "test a", 200.0, 2, 4, 6),
+    ]
+    assert source[1]["frames"]["number"] == [0, 1, 2, 3, 4, 5, 6]
+    assert source[1]["fps"] == 300.0
+    assert samples[0].action_units == "L12"
+    (skipped,) = about["skipped"]
+    assert (skipped["clip"], skipped["reason"]) == ("sub0001_02", "fps 'fast' is no frame rate")
+    assert "train: 2 rows of training_full_with_AU.xlsx" in about["notes"]
+    names = [f"{part}_full_with_AU.xlsx" for part in DFME_PARTS]
+    assert about["sheet"]["file"] == ", ".join(names)
+
+
+def test_dfme_without_the_tests(root, tmp_path):
+    trees.write_dfme(root, {"training": DFME_PARTS["training"]})
+    _, samples, _ = build("dfme", root, tmp_path, strict=True)
+    assert {sample.split for sample in samples} == {"train"}
+    for path in root.glob("*.xlsx"):
+        path.unlink()
+    with pytest.raises(UserError, match=r"no sheet of dfme .* training_full\*\.xls\*"):
+        build("dfme", root, tmp_path / "none")

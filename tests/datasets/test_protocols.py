@@ -71,7 +71,14 @@ def test_a_protocol_of_one_set(name, counts, people):
 def test_the_tables_agree():
     sums = {name: sum(sheet.samples.values()) for name, sheet in SETS.items()}
     assert sums == dict(
-        casme2=255, samm=159, smic_hs=164, smic_vis=71, smic_nir=71, casme3=860, casme3_c=165
+        casme2=255,
+        samm=159,
+        smic_hs=164,
+        smic_vis=71,
+        smic_nir=71,
+        casme3=860,
+        casme3_c=165,
+        dfme=2629,
     )
     totals = {n: sum(sum(c.samples.values()) for c in p.expected.values()) for n, p in ALL}
     assert totals["casme2_5"] == 246

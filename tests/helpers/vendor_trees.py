@@ -196,3 +196,20 @@ def write_fourdme(root: Path, rows) -> Path:
             root / "gray_micro" / str(subject) / folder, range(onset, offset + 1), "{}.jpg"
         )
     return root
+
+
+DFME_HEADER = ["Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Emotion"]
+DFME_HEADER += ["EmotionId", "Fps", "AU"]
+
+
+def write_dfme(root: Path, parts) -> Path:
+    """`parts`: training, testA or testB -> rows (clip, onset, apex, offset, emotion, fps)."""
+    for part, rows in parts.items():
+        lines = [
+            [clip[:7], clip, onset, apex, offset, emotion, 0, fps, "L12"]
+            for clip, onset, apex, offset, emotion, fps in rows
+        ]
+        write_sheet(root / f"{part}_full_with_AU.xlsx", DFME_HEADER, lines)
+        for clip, onset, _, offset, *_ in rows:
+            write_frames(root / part / clip, range(onset, offset + 1), "{:05}.png")
+    return root
