@@ -253,16 +253,19 @@ def _one_spelling(rows: list[OwnRow], notes: list[str]) -> list[OwnRow]:
     for ways in written.values():
         if len(ways) > 1:
             notes.append(f"one subject, written in {len(ways)} ways: {', '.join(sorted(ways))}")
-    owners: dict[tuple, set] = {}
+    owners: dict[str, set] = {}
     for row in rows:
-        owners.setdefault((row.dataset, row.clip), set()).add(person(row.dataset, row.subject))
+        owners.setdefault(row.clip, set()).add(person(row.dataset, row.subject))
     shared = any(len(people) > 1 for people in owners.values())
+    several = len({row.dataset for row in rows}) > 1
     if shared:
-        notes.append("clips of several subjects have equal names: each is called subject/clip")
+        name = "set/subject/clip" if several else "subject/clip"
+        notes.append(f"clips of several subjects have equal names: each is called {name}")
     out = []
     for row in rows:
         subject = subjects[person(row.dataset, row.subject)]
         label = labels[class_key(row.label)].most_common(1)[0][0]
         clip = f"{subject}/{row.clip}" if shared else row.clip
+        clip = f"{row.dataset}/{clip}" if shared and several else clip
         out.append(dataclasses.replace(row, subject=subject, label=label, clip=clip))
     return out

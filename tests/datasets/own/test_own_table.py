@@ -93,6 +93,7 @@ def test_sets_keep_subjects_apart_and_have_one_spelling(tmp_path):
         ("casme2", "01"),
         ("Lab", "1"),
     ]
+    assert [row.clip for row in table.rows] == ["casme2/01/a", "casme2/01/b", "Lab/1/a"]
     assert table.faults == []
 
 
