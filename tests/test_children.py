@@ -18,12 +18,11 @@ def test_children_get_no_signals_of_the_terminal():
 
 def test_the_first_process_that_is_spawned_gets_none_either():
     program = f"""
-import multiprocessing, os
+import multiprocessing
 from micron_jax.children import signals_left_to_parent
 
-command = {f"{sys.executable} -c '{MASK}'"!r}
 with signals_left_to_parent():
-    process = multiprocessing.get_context("spawn").Process(target=os.system, args=(command,))
+    process = multiprocessing.get_context("spawn").Process(target=exec, args=({MASK!r},))
     process.start()
 process.join()
 """
