@@ -33,9 +33,10 @@ def write_whole(path: Path, data: bytes) -> None:
 
 def remove_debris(folder: Path) -> None:
     """Removes what a kill left of `write_whole`, below a folder that no other process writes."""
-    for path in folder.rglob(".*"):
-        if path.suffix[1:].isdigit() and path.is_file():
-            path.unlink()
+    for parent, _, names in os.walk(folder):  # which forgives folders that vanish meanwhile
+        for path in (Path(parent, name) for name in names if name.startswith(".")):
+            if path.suffix[1:].isdigit():
+                path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:
