@@ -22,7 +22,7 @@ from collections import OrderedDict
 import ml_dtypes
 import numpy as np
 import pytest
-from helpers.mutations import mutated
+from helpers.mutations import damage
 from helpers.pickles import Code, build, call, code, name, storage, tensor
 
 from micron_jax.checkpoints import pth
@@ -592,9 +592,9 @@ def test_random_damage(write, layer):
     content, successes = path.read_bytes(), 0
     for seed in range(1000):
         if layer == "file":
-            path.write_bytes(mutated(content, seed))
+            path.write_bytes(damage(content, random.Random(seed)))
         else:
-            write(Code(mutated(rich(), seed)), records)
+            write(Code(damage(rich(), random.Random(seed))), records)
         with contextlib.suppress(UserError):
             pth.read(path)
             successes += 1

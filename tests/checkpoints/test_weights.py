@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import random
 
 import jax
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from flax.traverse_util import flatten_dict
 from helpers import tiny
 from helpers.drawn_weights import draw_weights
-from helpers.mutations import mutated
+from helpers.mutations import damage
 
 import micron_jax
 from micron_jax.checkpoints import files, load, pth_writer, release, weights
@@ -112,7 +113,7 @@ def test_random_damage_of_settings(tmp_path, summed):
         describe(tmp_path / "folder")
     text, successes = path.read_bytes(), 0
     for seed in range(200):
-        path.write_bytes(mutated(text, seed))
+        path.write_bytes(damage(text, random.Random(seed)))
         try:
             read = load.read(tmp_path / "folder")
         except UserError:

@@ -22,8 +22,8 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from fuzz.mutations import damage
 from fuzz.readers import READERS
+from helpers.mutations import damage
 
 SECONDS = 10.0  # to read one file
 MEMORY = 2**30  # bytes beyond what reading the sound files takes

@@ -2,8 +2,9 @@
 
 import random
 
-from fuzz import campaign, mutations
+from fuzz import campaign
 from fuzz.readers import READERS
+from helpers.mutations import damage
 
 
 def test_damaged_files_are_read_or_refused():
@@ -16,5 +17,5 @@ def test_damaged_files_are_read_or_refused():
 
 def test_damage_is_drawn_by_its_seed():
     data = bytes(range(256))
-    first, again = (mutations.damage(data, random.Random("1")) for _ in range(2))
+    first, again = (damage(data, random.Random("1")) for _ in range(2))
     assert first == again != data

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from helpers.place import Place
 
 from micron_jax.errors import Notice, UserError
 from micron_jax.training.checkpoint import (
@@ -21,19 +22,6 @@ from micron_jax.training.checkpoint import (
     without_late_writes,
 )
 from micron_jax.training.state import TrainState
-
-
-class Place:
-    """An iterator's place in the data, without the data."""
-
-    def __init__(self):
-        self.batch = 0
-
-    def get_state(self):
-        return {"batch": self.batch}
-
-    def set_state(self, state):
-        self.batch = state["batch"]
 
 
 def state_at(step, size=8):

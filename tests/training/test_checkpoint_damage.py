@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import pytest
 from helpers.damage import KINDS, damage
+from helpers.place import Place
 
 from micron_jax.config import load
 from micron_jax.errors import Notice, UserError
@@ -18,19 +19,6 @@ from micron_jax.training.checkpoint import Checkpoints, read_weights
 from micron_jax.training.config import parse
 from micron_jax.training.jitted import jit_functions
 from micron_jax.training.sharding import make_mesh
-
-
-class Place:
-    """A place in the data, without the data."""
-
-    def __init__(self):
-        self.batch = 0
-
-    def get_state(self):
-        return {"batch": self.batch}
-
-    def set_state(self, state):
-        self.batch = state["batch"]
 
 
 @pytest.fixture(scope="module")
