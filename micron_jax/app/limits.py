@@ -11,7 +11,7 @@ from micron_jax.video.film import read_header
 from micron_jax.video.image_files import IMAGES, Unreadable
 from micron_jax.video.inputs import InputClip
 from micron_jax.video.reader import Frames
-from micron_jax.visualization.folder import ASSUMED_FPS
+from micron_jax.video.timing import ASSUMED_FPS
 
 MEGAPIXELS = 50  # of a picture, or of a video's frame: a small file can hold a huge one
 

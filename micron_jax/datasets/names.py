@@ -8,6 +8,9 @@ from collections.abc import Iterable
 from micron_jax.datasets.catalog import SETS
 from micron_jax.datasets.sheets.cells import clean
 
+MISSING = ("nan", "<na>", "#n/a", "null", "none")  # how programs write a missing value
+NO_CLASS = (*MISSING, "n/a", "na", "nat")
+
 
 def class_key(word: str) -> str:
     """Returns what spellings of one class share: case, width, spaces, `.0` and leading zeros go."""

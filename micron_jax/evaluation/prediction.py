@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from micron_jax.datasets.names import MISSING, NO_CLASS
 from micron_jax.datasets.sheets.cells import clean
 from micron_jax.datasets.sheets.delimited import separator
 from micron_jax.errors import UserError
@@ -21,8 +22,6 @@ from micron_jax.files import write_whole, writing
 REQUIRED = ("clip", "subject", "label", "prediction")
 OPTIONAL = ("set", "seed", "fold")
 PROBABILITY = "p_"
-MISSING = ("nan", "<na>", "#n/a", "null", "none")  # how programs write a missing value
-NO_CLASS = (*MISSING, "n/a", "na", "nat")
 
 
 @dataclasses.dataclass(frozen=True)

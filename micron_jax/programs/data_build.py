@@ -73,7 +73,8 @@ def _add_frames(parser: Arguments) -> None:
 def _build_frames(options: argparse.Namespace) -> int:
     from micron_jax.data.pairs import DELTA_SECONDS, pairless
     from micron_jax.datasets.frames import describe, open_frames
-    from micron_jax.datasets.frames.builder import ASSUMED_FPS, build
+    from micron_jax.datasets.frames.builder import build
+    from micron_jax.video.timing import ASSUMED_FPS
 
     with keeping("finished shards"):
         fresh = build(

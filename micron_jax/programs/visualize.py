@@ -48,7 +48,8 @@ def main(argv: list[str]) -> int:
         options.map = options.map or options.heat
 
     import micron_jax
-    from micron_jax.visualization.folder import ASSUMED_FPS, visualize
+    from micron_jax.video.timing import ASSUMED_FPS
+    from micron_jax.visualization.folder import visualize
     from micron_jax.visualization.pairs import PairView
 
     notes = FileNotes()

@@ -13,6 +13,8 @@ from micron_jax.video.image_files import Unreadable
 from micron_jax.video.image_folder import list_frames
 from micron_jax.video.reader import rate_and_length, read_frames
 
+ASSUMED_FPS = 30.0  # of images whose rate is not known
+
 TimedFrames = Iterator[tuple[int, int, float, np.ndarray | Unreadable]]
 
 

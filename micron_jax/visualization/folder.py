@@ -15,12 +15,12 @@ from micron_jax.files import whole_folder
 from micron_jax.pretrained import MicronBert
 from micron_jax.spotting.timeline import Timeline, measure_timeline
 from micron_jax.video.inputs import InputClip
+from micron_jax.video.timing import ASSUMED_FPS
 from micron_jax.visualization.cropped_clip import CroppedClip, crop_clips, pair_crops
 from micron_jax.visualization.figures import draw_moments, draw_timeline, moments
 from micron_jax.visualization.pairs import PairView, compare_pair, draw_pair, view_size
 from micron_jax.visualization.video import AnnotatedVideo
 
-ASSUMED_FPS = 30.0  # of image folders whose frame rate is unknown
 INTERVAL_COLUMNS = (
     *("rank", "onset", "apex", "offset", "onset_seconds", "apex_seconds", "offset_seconds"),
     *("duration_seconds", "energy", "strength", "part"),

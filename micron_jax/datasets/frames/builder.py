@@ -35,9 +35,9 @@ from micron_jax.datasets.frames.shard import features
 from micron_jax.errors import UserError
 from micron_jax.faces.crop import KINDS, detector, settings
 from micron_jax.video.file_notes import FileNotes
+from micron_jax.video.timing import ASSUMED_FPS
 
 INFO = "dataset_info.json"
-ASSUMED_FPS = 30.0  # of folders of images whose rate is not known
 INDEX_VERSION = 2  # 1 kept no times of frames
 
 

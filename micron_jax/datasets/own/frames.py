@@ -14,9 +14,7 @@ from micron_jax.video.file_notes import FileNotes
 from micron_jax.video.image_files import Unreadable, decode_jpeg
 from micron_jax.video.image_folder import list_frames
 from micron_jax.video.reader import rate_and_length
-from micron_jax.video.timing import read_timed
-
-ASSUMED_FPS = 30.0
+from micron_jax.video.timing import ASSUMED_FPS, read_timed
 
 Span = tuple[int, int, int]  # onset, apex, offset
 

@@ -10,13 +10,14 @@ from tqdm import tqdm
 from micron_jax.datasets.annotations import Sample
 from micron_jax.datasets.clips_plan import Plan, Planned
 from micron_jax.datasets.own import NAME
-from micron_jax.datasets.own.frames import ASSUMED_FPS, Interval, intervals, open_source
+from micron_jax.datasets.own.frames import Interval, intervals, open_source
 from micron_jax.datasets.own.table import Fault, OwnRow, Table, read_table
 from micron_jax.datasets.protocols import emotion_of
 from micron_jax.datasets.subjects import person
 from micron_jax.datasets.vendor_files import sha256_of
 from micron_jax.errors import UserError
 from micron_jax.video.file_notes import FileNotes
+from micron_jax.video.timing import ASSUMED_FPS
 
 
 def plan(source: Path, keep: str, scratch: Path) -> Plan:

@@ -7,15 +7,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from micron_jax.datasets.annotations import Row, missing_columns, read_rows, sheet_names
-from micron_jax.datasets.names import class_key, set_names
+from micron_jax.datasets.names import NO_CLASS, class_key, set_names
 from micron_jax.datasets.own import COLUMNS, NAME, OPTIONAL
 from micron_jax.datasets.sheets import open_workbook
 from micron_jax.datasets.subjects import numbered, person, plain, usual_spellings
 from micron_jax.errors import UserError, naming
 
-# How programs write a missing value; as a class, tables of predictions could not hold it.
-MISSING = ("nan", "<na>", "#n/a", "null", "none", "n/a", "na", "nat")
-NO_APEX = ("", "/", "-", "?", *MISSING)
+NO_APEX = ("", "/", "-", "?", *NO_CLASS)
 TIMES = ("onset", "apex", "offset")
 _NUMBER = re.compile(r"(\d{1,15})(?:([.,])(\d{1,9}))?\s*(s|sec|seconds?)?", re.IGNORECASE)
 
@@ -97,7 +95,7 @@ def read_table(path: Path) -> Table:
                 )
         except Fault as fault:
             faults.append({"clip": row["clip"], "row": row.number, "reason": str(fault)})
-            if row["label"].casefold() not in ("", *MISSING):
+            if row["label"].casefold() not in ("", *NO_CLASS):
                 lost.append((sets.get(row["set"], NAME), row["subject"], row["label"]))
             continue
         clips.append(clip)
@@ -155,7 +153,7 @@ def _row(row: Row, sets: Mapping[str, str], seconds: bool, comma: bool) -> OwnRo
         if name not in ("apex", *OPTIONAL) and not row[name]:
             raise Fault(f"{name}: it is empty; fill it in, or remove the row")
     for name in ("subject", "clip", "label"):
-        if row[name].casefold() in MISSING:
+        if row[name].casefold() in NO_CLASS:
             raise Fault(f"{name}: {row[name]!r} means a missing value; write another word")
     onset, offset = (_time(row, name, seconds, comma) for name in ("onset", "offset"))
     missing = row["apex"].casefold() in NO_APEX
@@ -200,7 +198,7 @@ def _time(row: Row, name: str, seconds: bool, comma: bool) -> float:
 
 
 def _rate(text: str) -> float | None:
-    if not text or text.casefold() in MISSING:
+    if not text or text.casefold() in NO_CLASS:
         return None
     try:
         rate = float(text.replace(",", "."))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from micron_jax.datasets.own.table import MISSING, read_table
+from micron_jax.datasets.own.table import read_table
 from micron_jax.errors import UserError
 from micron_jax.evaluation import prediction
 
@@ -19,8 +19,14 @@ def times(table):
     return [(row.onset, row.apex, row.offset) for row in table.rows]
 
 
-def test_classes_that_predictions_could_not_hold_are_refused():
-    assert set(MISSING) == set(prediction.NO_CLASS)
+@pytest.mark.parametrize("word", ["nan", "<NA>", "#N/A", "null", "None", "n/a", "NA", "NaT"])
+def test_classes_that_predictions_could_not_hold_are_refused(tmp_path, word):
+    assert {word.casefold()} <= {*prediction.NO_CLASS}
+    table = read(tmp_path, "1,a,f,12,,20,happy", f"1,b,f,12,,20,{word}")
+    assert [row.clip for row in table.rows] == ["a"]
+    (fault,) = table.faults
+    assert fault["row"] == 3
+    assert "label" in fault["reason"]
 
 
 def test_whole_numbers_are_frames(tmp_path):
