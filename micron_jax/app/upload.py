@@ -73,15 +73,18 @@ async def receive_form(request: Request, folder: Path) -> tuple[list[UploadFile]
       Unusable: they cannot be used, or they do not fit into the temporary folder.
       starlette.requests.ClientDisconnect: the client has left.
     """
-    length = int(request.headers["content-length"])
+    length, refusal = int(request.headers["content-length"]), None
     try:
         if shutil.disk_usage(folder).free < 2 * length + SPARE:  # the parts, and their copies
             raise OSError(errno.ENOSPC, "No space left on device")
         form = await request.form(max_files=2, max_fields=2)
     except HTTPException as error:
-        raise Unusable(error.detail, 400) from None
+        refusal = Unusable(error.detail, 400)
     except OSError as error:
-        raise Unusable(f"the server's temporary folder {cannot_be_written(error)}", 507) from None
+        refusal = Unusable(f"the server's temporary folder {cannot_be_written(error)}", 507)
+    if refusal:
+        await forget_body(request)
+        raise refusal
     try:
         return _read_form(form)
     except UserError as error:
@@ -90,10 +93,14 @@ async def receive_form(request: Request, folder: Path) -> tuple[list[UploadFile]
 
 
 async def forget_body(request: Request) -> None:
-    """Reads a body and forgets it: a browser reads no answer before it has sent all of it."""
+    """Reads the rest of a body, and forgets it.
+
+    A browser reads no answer before it has sent all of its body.
+    """
     if "expect" in request.headers:  # the client asks first
         return
-    with contextlib.suppress(TimeoutError):
+    # Too long, too slow, or nothing is left of it (Starlette's RuntimeError).
+    with contextlib.suppress(TimeoutError, Unusable, RuntimeError):
         async with asyncio.timeout(FORGOTTEN):
             async for _ in request.stream():
                 pass
