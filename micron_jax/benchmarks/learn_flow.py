@@ -7,18 +7,16 @@ no expression.
 """
 
 import functools
-from collections.abc import Callable
 
 import cv2
 import numpy as np
 
+from micron_jax.faces.flow import Finder, dis, farneback, gray_of
 from micron_jax.synthetic.render import PATCH, SIZE
 
 GRID = SIZE // PATCH
 _CENTERS = np.stack(np.meshgrid(*[np.arange(GRID) * PATCH + (PATCH - 1) / 2] * 2), -1)
 _PLANE = np.column_stack([_CENTERS.reshape(-1, 2), np.ones(GRID**2)])
-
-Finder = Callable[[np.ndarray, np.ndarray], np.ndarray]  # gray frames -> [224, 224, 2], px
 
 
 def difference_maps(onset: np.ndarray, apex: np.ndarray) -> dict[str, np.ndarray]:
@@ -29,29 +27,13 @@ def difference_maps(onset: np.ndarray, apex: np.ndarray) -> dict[str, np.ndarray
       levels a px, because the same motion changes strong edges more}; float32 [28, 28] each.
     """
     gray, other = (
-        cv2.GaussianBlur(_gray(x).astype(np.float32), (0, 0), 1.0) for x in (onset, apex)
+        cv2.GaussianBlur(gray_of(x).astype(np.float32), (0, 0), 1.0) for x in (onset, apex)
     )
     plain = _cells(np.abs(other - gray))[..., 0]
     # Sobel's weights sum to 8 times the gradient.
     slope = np.hypot(cv2.Sobel(gray, -1, 1, 0), cv2.Sobel(gray, -1, 0, 1)) / 8
     graded = plain / (_cells(slope)[..., 0] + 6)
     return {"plain": plain, "relative": relative(plain, 0.25), "graded": graded}
-
-
-def farneback(gray: np.ndarray, other: np.ndarray, *, window: int, poly: int) -> np.ndarray:
-    """Returns Farnebäck's flow, with Gaussian windows."""
-    spread = {5: 1.1, 7: 1.5}[poly]  # as OpenCV advises
-    flags = cv2.OPTFLOW_FARNEBACK_GAUSSIAN
-    return cv2.calcOpticalFlowFarneback(gray, other, None, 0.5, 4, window, 5, poly, spread, flags)
-
-
-def dis(gray: np.ndarray, other: np.ndarray, *, preset: str, patch: int = 8) -> np.ndarray:
-    """Returns the flow of dense inverse search, down to the finest scale."""
-    finder = cv2.DISOpticalFlow.create(getattr(cv2, f"DISOPTICAL_FLOW_PRESET_{preset}"))
-    finder.setFinestScale(0)
-    finder.setPatchSize(patch)
-    finder.setPatchStride(max(1, patch // 3))
-    return finder.calc(gray, other, None)
 
 
 def enlarged(finder: Finder, factor: int) -> Finder:
@@ -73,8 +55,9 @@ def together(*finders: Finder) -> Finder:
 
 
 _FARNEBACK = functools.partial(farneback, window=25, poly=5)
-_DIS_16 = functools.partial(dis, preset="MEDIUM", patch=16)
-_DIS_24 = functools.partial(dis, preset="FAST", patch=24)
+_DIS_8 = functools.partial(dis, stride=2)
+_DIS_16 = functools.partial(dis, patch=16, stride=5)
+_DIS_24 = functools.partial(dis, preset="FAST", patch=24, stride=8)
 
 FINDERS: dict[str, Finder] = {
     "farneback 15": functools.partial(farneback, window=15, poly=5),
@@ -82,12 +65,12 @@ FINDERS: dict[str, Finder] = {
     "farneback 25": _FARNEBACK,
     "farneback 31": functools.partial(farneback, window=31, poly=7),
     "farneback 51 x2": enlarged(functools.partial(farneback, window=51, poly=7), 2),
-    "dis ultrafast": functools.partial(dis, preset="ULTRAFAST"),
-    "dis fast": functools.partial(dis, preset="FAST"),
-    "dis medium": functools.partial(dis, preset="MEDIUM"),
+    "dis ultrafast": functools.partial(dis, preset="ULTRAFAST", stride=2),
+    "dis fast": functools.partial(dis, preset="FAST", stride=2),
+    "dis medium": _DIS_8,
     "dis medium 16": _DIS_16,
     "dis fast 24": _DIS_24,
-    "dis medium x2": enlarged(functools.partial(dis, preset="MEDIUM"), 2),
+    "dis medium x2": enlarged(_DIS_8, 2),
     "both 16": together(_FARNEBACK, _DIS_16),
     "both 24": together(_FARNEBACK, _DIS_24),
 }
@@ -95,7 +78,7 @@ FINDERS: dict[str, Finder] = {
 
 def motion(finder: Finder, onset: np.ndarray, apex: np.ndarray) -> np.ndarray:
     """Returns each patch's mean vector, px: two frames uint8 [224, 224, 3] -> [28, 28, 2]."""
-    first, second = _gray(onset), _gray(apex)
+    first, second = gray_of(onset), gray_of(apex)
     return _cells((finder(first, second) - finder(second, first)) / 2)
 
 
@@ -142,10 +125,6 @@ def flow_maps(finder: Finder, onset: np.ndarray, apex: np.ndarray) -> dict[str, 
         maps[name] = np.hypot(*np.moveaxis(rest(vectors), -1, 0))
         maps[f"{name} relative"] = relative(maps[name], 0.02)
     return maps
-
-
-def _gray(frame: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
 
 
 def _cells(values: np.ndarray) -> np.ndarray:

@@ -182,17 +182,3 @@ def register_crops(
     moved = moving if registration.refused else warp_back(moving, transform)
     registered = relight(moved, registration.gain, registration.offset)
     return registered, dataclasses.replace(registration, transform=transform)
-
-
-def residual_flow(frame: np.ndarray, registered: np.ndarray, grid: int, size: int) -> np.ndarray:
-    """Returns mean lengths of the optical flow (Farnebäck) per patch, float32 [grid, grid].
-
-    Args:
-      frame, registered: uint8 [V, V, 3].
-      grid: patches along a side.
-      size: side of the network's input, px, the unit of the lengths.
-    """
-    gray, other = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (frame, registered))
-    flow = cv2.calcOpticalFlowFarneback(gray, other, None, 0.5, 3, 15, 3, 7, 1.5, 0)
-    length = np.hypot(flow[..., 0], flow[..., 1]) * (size / len(frame))
-    return cv2.resize(length, (grid, grid), interpolation=cv2.INTER_AREA)

@@ -6,6 +6,7 @@ With the head's default, one linear layer, each is logistic regression.
 import cv2
 import numpy as np
 
+from micron_jax.faces.flow import dis, gray_of
 from micron_jax.faces.registration import estimate_affine
 from micron_jax.models.classifier import grid_mean
 
@@ -26,20 +27,17 @@ def features(kind: str, onset: np.ndarray, apex: np.ndarray, cells: int) -> np.n
 
 def frame_difference(onset: np.ndarray, apex: np.ndarray) -> np.ndarray:
     """|apex - onset| of smoothed gray levels: uint8 [S, S, 3] twice -> float32 [S, S, 1]."""
-    gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32) for frame in (onset, apex)]
+    gray = [gray_of(frame).astype(np.float32) for frame in (onset, apex)]
     smooth = [cv2.GaussianBlur(frame, (0, 0), 1.0) for frame in gray]
     return np.abs(smooth[1] - smooth[0])[..., None]
 
 
 def flow(onset: np.ndarray, apex: np.ndarray) -> np.ndarray:
     """DIS optical flow from onset to apex, its robust affine part taken off: -> [S, S, 3]."""
-    gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (onset, apex)]
-    finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    finder.setFinestScale(0)
-    motion = finder.calc(*gray, None)
+    motion = dis(gray_of(onset), gray_of(apex))
     affine, _ = estimate_affine(apex, onset)
     if affine is not None:
-        height, width = gray[0].shape
+        height, width = motion.shape[:2]
         places = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1)
         motion = motion - (places @ affine[:, :2].T + affine[:, 2] - places)
     length = np.linalg.norm(motion, axis=-1, keepdims=True)

@@ -14,8 +14,9 @@ import jax
 import numpy as np
 
 from micron_jax.errors import UserError
+from micron_jax.faces.flow import residual_flow
 from micron_jax.faces.parts import oval, part_of
-from micron_jax.faces.registration import register_crops, residual_flow, shrink
+from micron_jax.faces.registration import register_crops, shrink
 from micron_jax.pretrained import MicronBert
 from micron_jax.spotting.intervals import LONGEST, Interval, find_intervals
 from micron_jax.spotting.partners import HOLE, Partners, within_clip

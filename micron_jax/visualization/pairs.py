@@ -7,7 +7,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from micron_jax.faces.registration import Registration, register_crops, residual_flow, shrink
+from micron_jax.faces.flow import residual_flow
+from micron_jax.faces.registration import Registration, register_crops, shrink
 from micron_jax.pretrained import MicronBert
 from micron_jax.visualization.overlay import LABELS, legend, show_face, show_map, tint, top_of
 
