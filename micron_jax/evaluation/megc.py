@@ -47,13 +47,13 @@ def parse_log(
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split()
         if len(words) == 2:
-            person = _person(*words)
+            person = person_of(*words)
         elif len(words) == 3 and person:
             dataset, subject = person
             clip = words[0]
             if dataset == "casme2" and "/" not in clip:  # its clips' names recur in other subjects
                 clip = f"sub{subject}/{clip}"
-            label, prediction = (_class(path, number, word, classes) for word in words[1:])
+            label, prediction = (class_at(path, number, word, classes) for word in words[1:])
             fold = f"{dataset}/{subject}"
             yield number, Prediction(clip, subject, label, prediction, set=dataset, fold=fold)
         elif words:
@@ -99,7 +99,7 @@ def write_log(
     write_text(path, "\n".join("\n".join(lines) for lines in blocks.values()) + "\n")
 
 
-def _person(database: str, subject: str) -> tuple[str, str]:
+def person_of(database: str, subject: str) -> tuple[str, str]:
     """Returns (set, subject) for the names in a log."""
     dataset = SETS.get(database.casefold(), database)
     return dataset, spelled(dataset, subject) if dataset in DATABASES else subject
@@ -114,7 +114,8 @@ def _log_names(dataset: str, subject: str) -> tuple[str, str]:
     return database, subject if number is None else f"{prefix}{number:0{digits}}"
 
 
-def _class(path: Path, number: int, word: str, classes: Sequence[str]) -> str:
+def class_at(path: Path, number: int, word: str, classes: Sequence[str]) -> str:
+    """Returns the class of a number in row `number` of a log; UserError if there is none."""
     if word.isdecimal() and int(word) < len(classes):
         return classes[int(word)]
     names = ", ".join(f"{place} {name}" for place, name in enumerate(classes))

@@ -22,6 +22,7 @@ from micron_jax.files import write_whole, writing
 REQUIRED = ("clip", "subject", "label", "prediction")
 OPTIONAL = ("set", "seed", "fold")
 PROBABILITY = "p_"
+UNNAMED = "#"  # begins the names that clips get whose source has none
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Prediction:
     """One test clip under one seed.
 
     Attributes:
-      clip: unique for its subject.
+      clip: unique for its subject; `#negative-1` and so on where the source names no clips.
       subject: unique in its set: subjects of two sets are two people, whatever their numbers.
       set: the data set's name, or empty where there is one set and no name for it.
       fold: in which the clip was tested; empty if unknown.
@@ -48,6 +49,10 @@ class Prediction:
     @property
     def person(self) -> tuple[str, str]:
         return self.set, self.subject
+
+    @property
+    def unnamed(self) -> bool:
+        return self.clip.startswith(UNNAMED)
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -21,6 +21,7 @@ from micron_jax.evaluation.prediction import (
     write_csv,
 )
 from micron_jax.evaluation.spelling import one_spelling
+from micron_jax.evaluation.subject_logs import is_subject_log, parse_subject_log
 
 __all__ = ["FILE", "Prediction", "combine_seeds", "mismatch", "read_predictions", "write_csv"]
 
@@ -30,7 +31,7 @@ FILE = "predictions.csv"
 def read_predictions(
     path: Path, protocol: Protocol | None = None, *, allow_unlabeled: bool = False
 ) -> list[Prediction]:
-    """Reads a CSV, a log of MEGC2019, or the `predictions.csv` of a workdir.
+    """Reads a CSV, a log of MEGC2019 or of `subject_logs`, or the `predictions.csv` of a workdir.
 
     Each class, set and subject comes in one spelling; see `spelling`.
 
@@ -49,9 +50,12 @@ def read_predictions(
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         raise UserError(f"{path} is empty: it needs a header {', '.join(REQUIRED)} and rows")
+    classes = protocol.classes if protocol else None
     is_log = len(lines[0].split()) == 2 and not set(",;|") & set(lines[0])
-    if is_log:
-        rows = list(parse_log(path, text, protocol.classes if protocol else None))
+    if by_subject := is_subject_log(text):
+        rows = list(parse_subject_log(path, text, classes, protocol.sets if protocol else ()))
+    elif is_log:
+        rows = list(parse_log(path, text, classes))
     else:
         rows = list(parse_csv(path, text))
     if not rows:
@@ -64,7 +68,7 @@ def read_predictions(
     (table,) = one_spelling([[row for _, row in rows]], protocol.classes if protocol else ())
     rows = list(zip(numbers, table, strict=True))
     _check_unique(path, rows)
-    if not (protocol or is_log or allow_unlabeled or table[0].probabilities):
+    if not (protocol or is_log or by_subject or allow_unlabeled or table[0].probabilities):
         _check_labeled(path, rows)
     return table
 

@@ -124,7 +124,7 @@ def _comparison(comparison: Mapping) -> dict[str, Any]:
             "were independent."
         )
     else:
-        mcnemar = "McNemar's test is for one seed against one: choose a seed."
+        mcnemar = "McNemar's test needs one seed against one, and the names of the clips."
     return {"file": comparison["file"], "table": Table(header, rows), "mcnemar": mcnemar}
 
 

@@ -95,13 +95,14 @@ def compare(
     Returns:
       {"uf1", "uar", "accuracy": {"difference", "interval", "p"}, "mcnemar": {"only_ours",
       "only_theirs", "p"}}. Metrics are means over each experiment's seeds. `mcnemar` is None
-      unless each has one seed; "ours" there is the first.
+      unless each has one seed and names of clips; "ours" there is the first.
 
     Raises:
       UserError: they are not of the same clips with the same labels, or of one subject only.
     """
     bootstrap = bootstrap or Bootstrap()
     first, second = one_spelling([first, second], classes or ())
+    unnamed = _unnamed(first, second)
     second = match_clips(first, second)
     classes = classes_of(first, classes) or classes_of(second)
     for row in (*first, *second):
@@ -122,8 +123,8 @@ def compare(
             "interval": percentiles(differences[1:]),
             "p": two_sided(differences[1:]),
         }
-    one_seed = all(len(confusions.seeds) == 1 for confusions in pair)
-    return result | {"mcnemar": _mcnemar(first, second) if one_seed else None}
+    by_clip = all(len(confusions.seeds) == 1 for confusions in pair) and not unnamed
+    return result | {"mcnemar": _mcnemar(first, second) if by_clip else None}
 
 
 def two_sided(differences: np.ndarray) -> float:
@@ -136,11 +137,15 @@ def match_clips(first: Sequence[Prediction], second: Sequence[Prediction]) -> li
     """Returns the second table, each clip under its name in the first.
 
     Clips are matched by set, subject and name; where that fails, by the name's last part and
-    numbers without leading zeros, if these are unique: other people write `s1_ne_1`.
+    numbers without leading zeros, if these are unique: other people write `s1_ne_1`. Where one of
+    the tables has no names, each clip takes the name of any clip of its subject and label, which
+    leaves the metrics and their resamples as they are.
 
     Raises:
       UserError: a clip is in one table only, or its labels differ.
     """
+    if _unnamed(first, second):
+        second = _with_names(first, second)
     first_labels, second_labels = ({row.key: row.label for row in t} for t in (first, second))
     names = {key: key for key in second_labels}
     if set(first_labels) != set(second_labels):
@@ -157,14 +162,43 @@ def match_clips(first: Sequence[Prediction], second: Sequence[Prediction]) -> li
     ]
 
 
+def _unnamed(*tables: Sequence[Prediction]) -> bool:
+    return any(row.unnamed for table in tables for row in table)
+
+
+def _with_names(first: Sequence[Prediction], second: Sequence[Prediction]) -> list[Prediction]:
+    """Returns the second table, each clip under the name of one of the first's that is like it."""
+    names: dict[tuple, list] = collections.defaultdict(list)
+    for key, row in {row.key: row for row in first}.items():
+        names[_loose_person(key), row.label].append(key)
+    like = collections.Counter((row.seed, _loose_person(row.key), row.label) for row in second)
+    for (_, who, label), number in like.items():
+        if number != (there := len(names[who, label])):
+            raise UserError(
+                "runs can be compared on the same clips only: subject "
+                f"{'/'.join(map(str, filter(None, who)))} has {there} clips of {label!r} in the "
+                f"first, {number} in the second"
+            )
+    rest = {seed: {like: list(keys) for like, keys in names.items()} for seed, *_ in like}
+    out = []
+    for row in second:
+        dataset, subject, clip = rest[row.seed][_loose_person(row.key), row.label].pop(0)
+        out.append(dataclasses.replace(row, set=dataset, subject=subject, clip=clip))
+    return out
+
+
+def _loose_person(key: tuple[str, str, str]) -> tuple[str, str | int]:
+    """Returns the set, and the subject's number if there is one: sub01 -> 1."""
+    dataset, subject, _ = key
+    number = numbered(plain(subject))
+    return dataset, plain(subject) if number is None else number
+
+
 def _by_loose_name(keys: Sequence[tuple[str, str, str]]) -> dict[tuple, tuple[str, str, str]]:
     """Returns loose name -> clip, without the names that several clips have."""
     clips = collections.defaultdict(list)
     for key in keys:
-        dataset, subject, clip = key
-        number = numbered(plain(subject))  # sub01 -> 1
-        clip = plain(clip.rsplit("/", 1)[-1])
-        clips[dataset, plain(subject) if number is None else number, clip].append(key)
+        clips[*_loose_person(key), plain(key[2].rsplit("/", 1)[-1])].append(key)
     return {name: several[0] for name, several in clips.items() if len(several) == 1}
 
 

@@ -68,8 +68,9 @@ def _arguments() -> Arguments:
         "micron-jax evaluate",
         "UF1, UAR and accuracy of predictions, pooled over folds, with 95 % intervals "
         "over subjects. A CSV needs the columns clip, subject, label, prediction; set, seed, fold "
-        "and p_CLASS are read, too. A log of MEGC2019 and the workdir of `micron-jax finetune` "
-        "are read as well.",
+        "and p_CLASS are read, too. A log of MEGC2019, one with lists of `Predicted` and `Ground "
+        "Truth` (STSTNet, HTNet, CausalNet), and the workdir of `micron-jax finetune` are read as "
+        "well.",
         EXAMPLES,
     )
     text = "CSV, log or workdir; several of them are seeds of one experiment"
