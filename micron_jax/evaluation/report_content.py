@@ -96,11 +96,24 @@ def _metrics(summary: Mapping) -> Table:
     return Table(header, rows)
 
 
-def _leaky(numbers: Mapping) -> str:
-    """Returns the line on a choice on the test subjects, which says that it leaks."""
+def _leaky(numbers: Mapping) -> dict[str, Any]:
+    """Returns the line on a choice on the test clips, which says that it leaks, and its table."""
     label = numbers["label"]
     label = label if "leaky" in label.casefold() else f"LEAKY, for comparison only: {label}"
-    return f"{label}: UF1 {share(numbers['uf1'])}, UAR {share(numbers['uar'])}"
+    if (honest := numbers.get("honest")) is None:  # a workdir of an earlier version
+        line = f"{label}: UF1 {share(numbers['uf1'])}, UAR {share(numbers['uar'])}"
+        return {"line": line, "table": None}
+    rows = []
+    for name, text in NAMES.items():
+        if name in honest and name in numbers:
+            cells = [
+                cell
+                for part in (honest, numbers)
+                for cell in (share(part[name]), span((part.get("intervals") or {}).get(name)))
+            ]
+            rows.append([text, *cells, f"{numbers[name] - honest[name]:+.4f}"])
+    header = ["", "honest", "95 % interval", "leaky, no result", "95 % interval", "leaky − honest"]
+    return {"line": f"{label}.", "table": Table(header, rows)}
 
 
 def _seeds(seeds: Mapping) -> Table:

@@ -19,6 +19,7 @@ from micron_jax.datasets.census import Comparison, expected_counts
 from micron_jax.datasets.protocols import Counts, Protocol
 from micron_jax.datasets.sheets.delimited import read_text
 from micron_jax.errors import UserError
+from micron_jax.evaluation.metrics import METRICS
 from micron_jax.files import write_json, write_npz, write_whole, writing
 
 PROTOCOL, PROVENANCE, CONFIG, LEAKY = (
@@ -55,7 +56,8 @@ class Run:
         `protocol.json`.
       provenance: versions, device, checkpoint, sheets and command of `provenance.json`.
       config: the resolved one of `config.json`.
-      leaky: {"label", "uf1", "uar"} of `leaky.json`: scores of a choice on the test subject.
+      leaky: {"label", "uf1", "uar"} of `leaky.json`: scores of a choice on the test clips; with
+        "accuracy", "intervals" and "honest", the scores without it, where fine-tuning wrote them.
       curves: seed, fold and epoch -> the numbers of that row of `curves.csv`; all rows have
         "train_loss" and "train_accuracy", and only these are read.
     """
@@ -155,11 +157,22 @@ def _read_json(path: Path, needed: tuple[str, ...] = ()) -> dict[str, Any] | Non
 def _read_leaky(path: Path) -> dict[str, Any] | None:
     if (leaky := _read_json(path, ("label", "uf1", "uar"))) is None:
         return None
+    read = _scores_of(path, leaky) | {"label": str(leaky["label"])}
+    if isinstance(leaky.get("honest"), dict):
+        read["honest"] = _scores_of(path, leaky["honest"])
+    return read
+
+
+def _scores_of(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the scores of an object of `leaky.json`, and their intervals where it has them."""
     try:
-        scores = {name: float(leaky[name]) for name in ("uf1", "uar")}
-    except (TypeError, ValueError):
+        names = [name for name in METRICS if name != "accuracy" or name in values]
+        scores = {name: float(values[name]) for name in names}
+        bounds = values.get("intervals") or {}
+        intervals = {name: [*map(float, bounds[name])] for name in METRICS if name in bounds}
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise UserError(f"{path}: uf1 and uar must be numbers") from None
-    return {"label": str(leaky["label"])} | scores
+    return scores | ({"intervals": intervals} if "intervals" in values else {})
 
 
 def _curves_text(curves: Mapping[tuple[str, str, int], Mapping[str, float]]) -> str:

@@ -14,13 +14,14 @@ import micron_jax
 from micron_jax.evaluation import metrics
 from micron_jax.evaluation.prediction import Prediction
 from micron_jax.evaluation.run_files import Hardest
+from micron_jax.evaluation.significance import Bootstrap
 from micron_jax.finetuning import features
 from micron_jax.finetuning.fold_files import FoldResult
 from micron_jax.finetuning.prepare import Prepared, now
 
 LEAKY = (
-    "LEAKY, not a result: each fold's epoch was picked on its own test subject, as much of the "
-    "literature does; for comparison with such papers only"
+    "LEAKY, not a result: each fold's epoch was picked by the labels of its own test clips, as "
+    "much of the literature does, so that the figure has seen the answers that it is tested on"
 )
 
 # (seed, number of the fold) -> its result.
@@ -29,10 +30,17 @@ FoldResults = Mapping[tuple[int, int], FoldResult]
 
 def predictions(prepared: Prepared, results: FoldResults) -> list[Prediction]:
     """Returns the predictions of all folds and seeds."""
+    return _rows(prepared, {name: result.probabilities for name, result in results.items()})
+
+
+def _rows(
+    prepared: Prepared, probabilities: Mapping[tuple[int, int], np.ndarray]
+) -> list[Prediction]:
+    """Returns the predictions of (seed, number of the fold) -> probabilities [test samples, C]."""
     rows, classes = [], prepared.protocol.classes
-    for (seed, number), result in results.items():
+    for (seed, number), values in probabilities.items():
         fold = prepared.folds[number]
-        for index, p in zip(fold.test, result.probabilities, strict=True):
+        for index, p in zip(fold.test, values, strict=True):
             sample, label = prepared.labeled[index]
             rows.append(
                 Prediction(
@@ -63,20 +71,29 @@ def curves(
 
 
 def leaky_scores(prepared: Prepared, results: FoldResults) -> dict[str, Any]:
-    """Returns the scores of epochs that are picked on test subjects: {"label", "uf1", "uar"}.
+    """Returns the scores of epochs that are picked on test clips, beside the honest ones.
 
     The first epoch with the fold's best test accuracy is taken; several seeds are averaged.
+
+    Returns:
+      {"label", "uf1", "uar", "accuracy", "intervals": {metric: [low, high]} or None, "honest": the
+      same without label}.
     """
-    confusions: dict[int, np.ndarray] = {}
+    best = {}
     for (seed, number), result in results.items():
         labels = np.array([prepared.labeled[i][1] for i in prepared.folds[number].test])
-        predicted = result.test_curve.argmax(-1)  # [epochs, test samples]
-        best = predicted[int((predicted == labels).mean(axis=1).argmax())]
-        confusion = metrics.confusion_matrix(labels, best, len(prepared.protocol.classes))
-        confusions[seed] = confusions.get(seed, 0) + confusion
-    scores = [metrics.scores(confusion) for confusion in confusions.values()]
-    means = {name: float(np.mean([getattr(s, name) for s in scores])) for name in ("uf1", "uar")}
-    return {"label": LEAKY} | means
+        hits = result.test_curve.argmax(-1) == labels  # [epochs, test samples]
+        best[seed, number] = result.test_curve[int(hits.mean(axis=1).argmax())]
+    leaky, honest = _rows(prepared, best), predictions(prepared, results)
+    classes = prepared.protocol.classes
+    return {"label": LEAKY} | _scores(leaky, classes) | {"honest": _scores(honest, classes)}
+
+
+def _scores(rows: Sequence[Prediction], classes: Sequence[str]) -> dict[str, Any]:
+    confusions = metrics.count(rows, classes)
+    values, bounds = confusions.scores(), Bootstrap().intervals(confusions)
+    means = {name: float(getattr(values, name).mean()) for name in metrics.METRICS}
+    return means | {"intervals": bounds and {name: list(pair) for name, pair in bounds.items()}}
 
 
 def hardest(prepared: Prepared, rows: Sequence[Prediction]) -> Hardest | None:

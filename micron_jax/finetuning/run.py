@@ -44,7 +44,7 @@ class Finetuned:
       signal: number of the signal that stopped it; 0: it is done.
       predictions: of all folds and seeds; empty while folds are missing.
       summary: figures of the predictions, see `evaluation.summary.summarize`; None without them.
-      leaky: {"label", "uf1", "uar"} with `config.report_leaky`.
+      leaky: with `config.report_leaky`, see `outputs.leaky_scores`.
       report: the HTML page; None without predictions.
       classifier: folder of the classifier for use, which `micron_jax.load` reads; or None.
     """

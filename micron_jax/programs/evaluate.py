@@ -47,6 +47,8 @@ def main(argv: list[str]) -> int:
             for path, other in zip(options.against, others, strict=True)
         ]
     run = read_run(first) if len(options.predictions) == 1 else Run()
+    if run.leaky:
+        summary["leaky"] = dict(run.leaky)
     text = report_text(summary, run)
     write_json(options.json, summary)
     if options.csv:

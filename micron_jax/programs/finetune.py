@@ -53,7 +53,10 @@ def run(config, workdir: Path) -> int:
         value = result.summary[name]
         print(f"{name.upper()} {value:.3f} (95 % over subjects: {low:.3f} to {high:.3f})")
     if leaky := result.leaky:
-        print(f"{leaky['label']}: UF1 {leaky['uf1']:.3f}, UAR {leaky['uar']:.3f}")
+        honest = leaky["honest"]
+        for name in ("uf1", "uar"):
+            print(f"{name.upper()} {honest[name]:.3f} honest, {leaky[name]:.3f} leaky")
+        print(leaky["label"])
     if result.classifier:
         print(f"classifier, trained on everyone: {result.classifier}")
     print(f"report: {result.report}")

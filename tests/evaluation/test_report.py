@@ -206,3 +206,18 @@ def test_a_browser_paints_the_page(workdir, chromium, tmp_path):
     accent = np.abs(painted.astype(int) - (150, 105, 32)).sum(-1) < 12  # BGR
     assert accent.sum() > 5000  # bars and curves
     assert (painted[:, :12] > 240).mean() > 0.99  # the margin stays free
+
+
+def test_honest_and_leaky_figures_stand_side_by_side(tmp_path):
+    workdir = make_workdir(tmp_path / "run")
+    bounds = {"uf1": [0.6, 0.7], "uar": [0.6, 0.8], "accuracy": [0.5, 0.9]}
+    honest = {"uf1": 0.688, "uar": 0.715, "accuracy": 0.73, "intervals": bounds}
+    leaky = {"label": "LEAKY, no", "uf1": 0.807, "uar": 0.843, "accuracy": 0.83, "intervals": None}
+    (workdir / "leaky.json").write_text(json.dumps(leaky | {"honest": honest}))
+    write_report(workdir)
+    row = ["UF1", "0.6880", "0.6000 to 0.7000", "0.8070", "–", "+0.1190"]
+    page = (workdir / "report.html").read_text()
+    assert "".join(f"<td>{cell}</td>" for cell in row) in page
+    lines = (workdir / "report.md").read_text().splitlines()
+    assert row in [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert "LEAKY, no." in lines

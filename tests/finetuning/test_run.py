@@ -128,6 +128,17 @@ def test_everything_is_written(finished, pretrained):
     leaky = json.loads((finished / "leaky.json").read_text())
     assert "LEAKY" in leaky["label"]
     assert 0 <= leaky["uf1"] <= 1
+    right = np.mean([row["label"] == row["prediction"] for row in rows])
+    assert leaky["honest"]["accuracy"] == pytest.approx(right)
+    assert leaky["accuracy"] >= leaky["honest"]["accuracy"]  # the last epoch is one of the choices
+    text = (finished / "report.md").read_text()
+    both = [f"{leaky['honest']['uf1']:.4f}", f"{leaky['uf1']:.4f}"]
+    cells = [line.split("|") for line in text.splitlines() if "UF1" in line]
+    assert [[row[n].strip() for n in (2, 4)] for row in cells if len(row) == 8] == [both]
+    assert "the figure has seen the answers that it is tested on." in text
+    summary = finished.parent / "evaluated.json"
+    assert main(["evaluate", str(finished), "--json", str(summary)]) == 0
+    assert json.loads(summary.read_text())["leaky"] == leaky
     with np.load(finished / "hardest.npz") as hardest:
         assert hardest["onset"].shape == (12, 32, 32, 3)
         assert hardest["heat"].shape == (12, 4, 4)
