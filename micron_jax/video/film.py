@@ -41,16 +41,22 @@ LIMITS = {"max_pixels": str(MEGAPIXELS * 1_000_000)}
 PARALLEL = {"av1", "h264", "hevc", "libdav1d", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4"}
 PARALLEL |= {"prores", "vp9"}
 THREADS = min(8, (os.cpu_count() or 1) + 1)  # that decode a film; the caller's waits for them
-DELAY = 6  # frames: what damage reaches is shown so much earlier than what tells of it
+DELAY = 6  # frames: damage may show so much earlier than what tells of it
 
 
 def read_header(path: Path) -> Header:
     """Reads what a film says about itself; no frame is decoded."""
     try:
-        with _opened(path) as (container, stream):
-            return describe(container, stream, path.stat().st_size)
+        status = path.stat()
+        return _header_of(path, status.st_size, status.st_mtime_ns)
     except (Unreadable, OSError, av.FFmpegError):
         return Header(None, 0, 0, 0)
+
+
+@functools.lru_cache(maxsize=256)  # some films are scanned; their parts are read one by one
+def _header_of(path: Path, size: int, _changed: int) -> Header:
+    with _opened(path) as (container, stream):
+        return describe(container, stream, size)
 
 
 def read_film(
@@ -193,7 +199,7 @@ def _steady(path: Path, decoder: Decoder, step: float | None) -> Iterator[Pictur
         if picture.damaged:
             break
         ready.append(picture)
-        if len(ready) > DELAY:
+        while len(ready) > (DELAY if decoder.told_late else 0):
             latest = ready[0].number
             yield ready.popleft()
     else:

@@ -14,6 +14,7 @@ REORDERED = 16  # frames, at most, come before a key frame and are stored after 
 LONGEST_GAP = 300  # frames that damage takes away; more are a pause
 AROUND = 5  # frames on both sides of a gap that tell whether it is one
 HELD = 1000  # packets since a key frame that wait in memory
+LATE = {"av1", "libdav1d"}  # decoders that tell of damage some frames later
 PLACEHOLDER = 10  # bytes: packets of MPEG-4 that are no larger stand for no frame
 
 
@@ -97,6 +98,7 @@ class Decoder:
       frames: how many of them came.
       end: the latest time of a packet, in seconds as the film counts them.
       time_base: unit of times, in seconds.
+      told_late: damage may be told of only after frames that show it.
     """
 
     def __init__(self, container: av.container.InputContainer, stream: av.VideoStream, first: int):
@@ -113,6 +115,10 @@ class Decoder:
         self._marks, self._cut = container.format.name != "mpegts", set()
         self.packets, self.frames, self.end = 0, 0, 0.0
         self.time_base = stream.time_base
+
+    @property
+    def told_late(self) -> bool:
+        return self._context.has_b_frames or self._context.name in LATE
 
     def __iter__(self) -> Iterator[Picture]:
         context, latest = self._context, None
@@ -229,7 +235,7 @@ def fill_gaps(pictures: Iterable[Picture], step: float | None) -> Iterator[Pictu
                 gap = max(0, round((picture.pts - latest) / step) - 1 - late)
             latest, late = picture.pts, 0
         after.append((picture, gap))
-        if len(after) > AROUND:
+        while after and (not after[0][1] or len(after) > AROUND):
             yield from fill(*after.popleft())
     while after:
         yield from fill(*after.popleft())
