@@ -16,8 +16,8 @@ averaged over parts of the face, which keeps the place of a motion. On synthetic
 scored higher (UF1 0.60) than token differences (0.37) and the symmetric map (0.45).
 
 For frames that a vendor has cropped: `--config.data.crop=whole`. Controls with the same folds and
-head: `--config.baseline=frame_difference`, `--config.baseline=flow`, `--config.shuffle_labels=True`
-(all figures must then be at chance).
+head: `--config.baseline=frame_difference`, `flow`, `flow_tvl1` or `flow_farneback`;
+`--config.shuffle_labels=True` (all figures must then be at chance).
 
 Hardware: 2 CPU cores for a small network; the heads alone take seconds. No result on a benchmark
 is claimed yet.

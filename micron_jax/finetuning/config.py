@@ -12,7 +12,7 @@ from micron_jax.finetuning.optimizer import TuningConfig
 from micron_jax.models.classifier import ClassifierConfig
 from micron_jax.models.config import SIZES, ModelConfig
 
-BASELINES = ("", "frame_difference", "flow")
+BASELINES = ("", "frame_difference", "flow", "flow_tvl1", "flow_farneback")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +25,8 @@ class FinetuneConfig:
       checkpoint: a run's workdir, a converted folder or a `.pth`; empty: random weights.
       model: the architecture, as in a pretraining's config. With a checkpoint it may be left out;
         its fields must then agree, but for `attention`, `dtype`, `poi` and the DMA's form.
-      baseline: in place of the network, `frame_difference` (pixels) or `flow` (optical flow).
+      baseline: in place of the network, `frame_difference` (pixels), `flow` (optical flow, by DIS),
+        `flow_tvl1` or `flow_farneback`.
       seed, seeds: of everything random; every fold is trained under `seeds` of them from `seed`.
       folds_at_once: folds trained side by side, or `auto`, as many as memory holds.
       report_leaky: report, beside the honest figures, those of the epoch that is best on each

@@ -226,7 +226,9 @@ def _features(
 ) -> np.ndarray:
     """Features of the pairs, float32 [n, V, T, F]."""
     if config.baseline:
-        return baselines.features(config.baseline, **pairs, cells=config.classifier.cells)[:, None]
+        bar = functools.partial(progress_bar, desc=config.baseline, unit=" pairs")
+        cells = config.classifier.cells
+        return baselines.features(config.baseline, **pairs, cells=cells, progress=bar)[:, None]
     return features.extract(
         backbone,
         config.classifier,

@@ -1,8 +1,10 @@
 import cv2
 import numpy as np
+import pytest
 from helpers import drawn
 
 from micron_jax.finetuning import baselines
+from micron_jax.finetuning.config import BASELINES
 
 SIDE = 128
 
@@ -16,15 +18,24 @@ def pair():
     return onset[None], apex[None]
 
 
-def test_both_baselines_find_the_moved_cell():
+@pytest.mark.parametrize("kind", ["flow", "flow_tvl1", "flow_farneback"])
+def test_baselines_find_the_moved_cell(kind):
     onset, apex = pair()
     still = baselines.features("frame_difference", onset, onset, 4)
     assert still.shape == (1, 1, 16)
     assert np.abs(still).max() == 0
     difference = baselines.features("frame_difference", onset, apex, 4).reshape(4, 4)
     assert difference.argmax() in (4, 5, 8, 9)
-    flow = baselines.features("flow", onset, apex, 4).reshape(4, 4, 3)
+    flow = baselines.features(kind, onset, apex, 4).reshape(4, 4, 3)
     assert flow[..., 2].argmax() in (4, 5, 8, 9)
     assert flow[1:3, :2, 1].mean() > 0.3  # down
     assert np.abs(flow[:, 2:, 2]).max() < 0.3
     np.testing.assert_array_less(np.abs(flow[..., 0]), 0.4)
+
+
+def test_every_baseline_of_the_config_has_features():
+    onset, apex = (frames[:, ::4, ::4] for frames in pair())
+    assert {baselines.features(kind, onset, apex, 2).shape[-1] for kind in BASELINES if kind} == {
+        4,
+        12,
+    }
