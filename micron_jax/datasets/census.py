@@ -156,10 +156,12 @@ def _causes(
 ) -> list[str]:
     """Returns the emotions that make the difference in a class, and by name the samples."""
     emotions = [e for e, goes_to in protocol.rules[name].items() if goes_to == label]
-    lines = []
-    for emotion in emotions if samples else ():
+    lines, known = [], complete(name, edition).samples
+    # Samples of a file of features may be labeled by class, which tells no emotion.
+    by_emotion = samples and all(emotion_of(sample) in known for sample in samples)
+    for emotion in emotions if by_emotion else ():
         there = [sample.clip for sample in samples if emotion_of(sample) == emotion]
-        target = complete(name, edition).samples[emotion]
+        target = known[emotion]
         named = f": {', '.join(there)}" if target < len(there) <= NAMED else ""
         if len(there) != target and (named or len(emotions) > 1):
             lines.append(f"{emotion} {len(there)}, in a complete set {target}{named}")

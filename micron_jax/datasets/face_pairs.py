@@ -24,13 +24,13 @@ class PairsConfig:
     """Settings of the benchmark's frames, from its sets to the network.
 
     Attributes:
-      data_dir: folder of the built sets of the protocol.
+      data_dir: folder of the built sets of the protocol; needed where frames are read.
       crop: one of `faces.crop.KINDS`; `whole` serves frames that were cropped by their vendor.
       size: side of the frames, pixels; 0 is the network's own.
       registered: move the apex onto the onset and match its light (`faces.registration`).
     """
 
-    data_dir: str
+    data_dir: str = ""
     crop: str = "face"
     size: int = 0
     registered: bool = True

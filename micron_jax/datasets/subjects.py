@@ -30,7 +30,7 @@ USUAL = {
     "mmew": "S{:02}",
     "dfme": "sub{:04}",
 }
-_WORDS = "s|sub|subj|subject|sp|spno|no|p|person|participant"
+WORDS = "s|sub|subj|subject|sp|spno|no|p|person|participant"  # before a number
 
 
 def key(dataset: str, subject: str) -> str:
@@ -84,7 +84,7 @@ def respelled(samples: Sequence[Sample]) -> list[Sample]:
 
 def numbered(text: str) -> int | None:
     """Returns the number of a `plain` subject that is a number, with or without a usual word."""
-    match = re.fullmatch(rf"(?:{_WORDS})?(\d{{1,18}})", text)
+    match = re.fullmatch(rf"(?:{WORDS})?(\d{{1,18}})", text)
     return int(match[1]) if match else None
 
 

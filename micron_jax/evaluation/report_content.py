@@ -186,6 +186,7 @@ def _versions(provenance: Mapping) -> list[tuple[str, str]]:
     """Returns (name, value) of everything that the numbers rest on."""
     rows = {name: provenance.get(name) for name in VERSIONS}
     rows["weights"] = provenance.get("checkpoint") or None
+    rows["features"] = provenance.get("features")
     sheets = provenance.get("sheets")
     for name, sheet in sheets.items() if isinstance(sheets, Mapping) else ():
         rows[f"sheet of {name}"] = sheet

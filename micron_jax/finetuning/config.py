@@ -25,6 +25,9 @@ class FinetuneConfig:
       checkpoint: a run's workdir, a converted folder or a `.pth`; empty: random weights.
       model: the architecture, as in a pretraining's config. With a checkpoint it may be left out;
         its fields must then agree, but for `attention`, `dtype`, `poi` and the DMA's form.
+      features: in place of frames and network, an `.npz` with features that another program has
+        computed: `set`, `clip` and `x` [n, ...]. With `subject` and `label` it needs no built sets
+        (`data.data_dir` empty); see `finetuning.given_features`.
       baseline: in place of the network, `frame_difference` (pixels), `flow` (optical flow, by DIS),
         `flow_tvl1` or `flow_farneback`.
       seed, seeds: of everything random; every fold is trained under `seeds` of them from `seed`.
@@ -43,6 +46,7 @@ class FinetuneConfig:
     model: dict = dataclasses.field(default_factory=dict)
     protocol: str = "casme2_5"
     checkpoint: str = ""
+    features: str = ""
     baseline: str = ""
     seed: int = 0
     seeds: int = 1
@@ -58,12 +62,17 @@ class FinetuneConfig:
         at_once = self.folds_at_once
         if at_once != "auto" and (isinstance(at_once, str) or at_once < 1):
             raise UserError(f"config.folds_at_once={at_once!r}: a number from 1 up, or auto")
-        if self.baseline and self.checkpoint:
-            raise UserError(f"config.checkpoint: baseline {self.baseline!r} has no network")
-        if self.baseline and self.tuning.trainable != "head":
+        if self.features and self.baseline:
+            raise UserError(f"config.features: baseline {self.baseline!r} computes its own")
+        if not (self.features or self.data.data_dir):
+            raise UserError("config.data.data_dir is missing; set config.data.data_dir=VALUE")
+        # In place of the network, of which a head remains.
+        instead = f"baseline {self.baseline!r}" if self.baseline else "config.features"
+        if (self.baseline or self.features) and self.checkpoint:
+            raise UserError(f"config.checkpoint: {instead} has no network")
+        if (self.baseline or self.features) and self.tuning.trainable != "head":
             raise UserError(
-                f"config.tuning.trainable={self.tuning.trainable!r}: baseline "
-                f"{self.baseline!r} has a head only"
+                f"config.tuning.trainable={self.tuning.trainable!r}: {instead} has a head only"
             )
         if "size" in self.model:
             choose("config.model", self.model, size=SIZES)
@@ -71,6 +80,8 @@ class FinetuneConfig:
 
 # Fields that may change when a run goes on: none of them reaches the results of a fold.
 FREE = {"data.data_dir", "folds_at_once", "hardest"}
+# Fields that runs of earlier versions lack, and the values that mean what these did.
+ADDED = {"features": ""}
 
 
 def parse(values: dict) -> FinetuneConfig:

@@ -121,6 +121,7 @@ def provenance(prepared: Prepared) -> dict[str, Any]:
         "device": f"{jax.device_count()} x {device.device_kind}",
         "checkpoint": {"source": backbone.source, "sha256": backbone.sha256},
         "sheets": dict(prepared.sheets),
+        **({"features": prepared.file} if prepared.file else {}),
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "started": prepared.started,
         "finished": now(),

@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from micron_jax.datasets import protocols
+from micron_jax.datasets import feature_file, protocols
 from micron_jax.datasets.census import Comparison, compare
 from micron_jax.datasets.face_pairs import Opened, open_protocol, read_pairs
+from micron_jax.datasets.feature_file import FeatureFile
 from micron_jax.datasets.own.protocol import find_protocol
 from micron_jax.datasets.protocols import Protocol
 from micron_jax.datasets.subjects import person
@@ -21,10 +22,11 @@ from micron_jax.errors import UserError
 from micron_jax.evaluation.run_files import Run, protocol_record, write_run
 from micron_jax.finetuning import baselines, features, fold_files
 from micron_jax.finetuning.backbone import Backbone, no_backbone, read_backbone
-from micron_jax.finetuning.config import FREE, FinetuneConfig
+from micron_jax.finetuning.config import ADDED, FREE, FinetuneConfig
 from micron_jax.finetuning.fold_arrays import FoldArrays, SharedArrays, stack_folds
 from micron_jax.finetuning.fold_training import FoldTraining, steps_per_epoch
 from micron_jax.finetuning.folds import Fold, Labeled, shared_ids, split
+from micron_jax.finetuning.given_features import join_features
 from micron_jax.training.workdir import claim_workdir
 
 NAMED = 5  # samples that a line names at most
@@ -41,8 +43,9 @@ class Prepared:
       sheets: set -> {"file", "sha256"} of its sheet.
       labeled: the samples, with class indices.
       folds: of indices into `labeled`.
-      pairs: {"onset", "apex"}, uint8 [n, S, S, 3].
+      pairs: {"onset", "apex"}, uint8 [n, S, S, 3]; empty if the features come from a file.
       features: of the backbone, float32 [n, V, T, F].
+      file: {"file", "sha256", "shape"} of the features, if they come from a file; else None.
     """
 
     config: FinetuneConfig
@@ -55,6 +58,7 @@ class Prepared:
     backbone: Backbone
     pairs: dict[str, np.ndarray]
     features: np.ndarray
+    file: dict | None = None
 
     @property
     def names(self) -> list[tuple[int, int]]:
@@ -107,22 +111,27 @@ def prepare(
     Raises:
       UserError: the config does not fit the data sets, the checkpoint or the workdir.
     """
-    started = now()
-    protocol = find_protocol(config.protocol, config.data.data_dir)
-    opened = open_protocol(config.data.data_dir, protocol)
-    labeled = protocols.apply(protocol, opened.samples)
+    started, file, given = now(), None, None
+    if config.features:
+        file = feature_file.read(Path(config.features))
+        given = join_features(file, config.protocol, config.data.data_dir)
+        protocol, opened, labeled = given.protocol, given.opened, given.labeled
+    else:
+        protocol = find_protocol(config.protocol, config.data.data_dir)
+        opened = open_protocol(config.data.data_dir, protocol)
+        labeled = protocols.apply(protocol, opened.samples)
     if config.shuffle_labels:
         order = np.random.default_rng(config.seed).permutation(len(labeled))
         labeled = [(sample, labeled[i][1]) for (sample, _), i in zip(labeled, order, strict=True)]
     folds = split(labeled, protocol, config.split, seed=config.seed)
-    backbone = _backbone(config)
+    backbone = _backbone(config, file)
     size = config.data.size or backbone.model.img_size
     if size % backbone.model.patch_size:
         raise UserError(
             f"config.data.size={size}: no multiple of the patch size {backbone.model.patch_size}"
         )
     fields = dataclasses.asdict(config)
-    claim_workdir(workdir, fields, free=FREE)
+    claim_workdir(workdir, fields, free=FREE, added=ADDED)
     census = compare(protocol, opened.samples)
     write_run(workdir, Run(protocol=protocol_record(protocol, census)))
     origin = {
@@ -131,14 +140,20 @@ def prepare(
         "clips": [f"{sample.dataset} {sample.clip} {label}" for sample, label in labeled],
         "pairs": [size, config.data.crop, config.data.registered],
     }
+    if file:
+        origin["pairs"] = file.sha256
     # Folds that the clips alone do not tell: drawn ones, and those of subjects that an earlier
     # version took for several people.
     tell = config.split.draws_groups or config.split.kind == "fixed" or opened.merged
     groups = {"folds": [fold.test for fold in folds]} if tell else {}
     fold_files.claim_origin(workdir, origin | groups)
-    for line in _facts(config, protocol, opened, census, labeled, folds, backbone):
+    facts = _facts(config, protocol, opened, census, labeled, folds, backbone)
+    for line in [*facts, *(given.lines if given else ())]:
         notify(line)
 
+    if given:
+        parts = labeled, folds, backbone, {}, given.x, file.about
+        return Prepared(config, workdir, protocol, started, opened.sheets, *parts)
     pairs = features.cached(
         workdir, "pairs", origin, lambda: _read_pairs(config, opened, labeled, size)
     )
@@ -156,7 +171,9 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def _backbone(config: FinetuneConfig) -> Backbone:
+def _backbone(config: FinetuneConfig, file: FeatureFile | None) -> Backbone:
+    if file:
+        return no_backbone(f"the features of {file.path}", config.data.size or 1)
     if config.baseline:
         size = config.data.size or config.model.get("img_size", 224)
         return no_backbone(config.baseline, size)
@@ -194,7 +211,8 @@ def _facts(
         yield f"{'not as in the table' if protocol.built else 'not as published'}: {line}"
     if ids := shared_ids(labeled):
         yield f"subjects {', '.join(ids)} stand in several sets: taken for different people"
-    still = [sample for sample, _ in labeled if sample.apex == sample.onset]
+    # A file of features may tell no frame numbers.
+    still = [sample for sample, _ in labeled if sample.apex == sample.onset and sample.fps]
     if still:
         clips = ", ".join(f"{sample.dataset} {sample.clip}" for sample in still[:NAMED])
         more = ", ..." if len(still) > NAMED else ""

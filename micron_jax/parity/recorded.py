@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from micron_jax import npz
 from micron_jax.errors import UserError
 from micron_jax.files import write_npz, writing
-from micron_jax.parity import npz
 
 FORMER, FORMAT = "micron_jax live 1", "micron_jax live 2"
 # The release's own float32 rounding is about 1e-6 on outputs and gradients and 5e-6 on curves.

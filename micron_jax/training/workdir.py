@@ -4,8 +4,9 @@ import contextlib
 import ctypes
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 from flax.traverse_util import flatten_dict
@@ -41,10 +42,14 @@ def sole_run(workdir: Path) -> Iterator[None]:
         yield
 
 
-def claim_workdir(workdir: Path, settings: dict, *, free: set[str]) -> None:
+def claim_workdir(
+    workdir: Path, settings: dict, *, free: set[str], added: Mapping[str, Any] | None = None
+) -> None:
     """Writes the run's settings, nested, into its workdir, or checks them against those there.
 
-    The fields `free`, named with dots, may change when a run goes on.
+    Args:
+      free: fields, named with dots, that may change when a run goes on.
+      added: fields that runs of earlier versions lack -> the value that means what they did.
 
     Raises:
       UserError: the workdir belongs to other settings or cannot be written.
@@ -54,6 +59,7 @@ def claim_workdir(workdir: Path, settings: dict, *, free: set[str]) -> None:
         before = up_to_date(read_settings(path))
         # As JSON has them, tuples are lists.
         before, now = (flatten_dict(json.loads(json.dumps(x)), sep=".") for x in (before, settings))
+        before = dict(added or {}) | before
         if retired := sorted(before.keys() - now.keys()):
             raise UserError(
                 f"{workdir}: was started by another version, whose config has {retired[0]}; go on "

@@ -9,9 +9,10 @@ import zipfile
 import numpy as np
 import pytest
 
+from micron_jax import npz
 from micron_jax.cli import main
 from micron_jax.errors import UserError
-from micron_jax.parity import formula, npz, recorded
+from micron_jax.parity import formula, recorded
 from micron_jax.parity.recorded import BOUNDS, Check
 
 
@@ -143,7 +144,11 @@ def damaged(path, header=None, data=b"", name="cls.npy", **settings):
         ({"descr": "<f4", "fortran_order": False, "shape": (2**62, 4)}, b"", "not as large"),
         ({"descr": "|S0", "fortran_order": False, "shape": (10**12,)}, b"", "holds"),
         ({"descr": "|O", "fortran_order": False, "shape": (1,)}, b"cos\nsystem\n", "holds object"),
-        ({"descr": [("a", "<f4")], "fortran_order": False, "shape": (1,)}, b"1234", "no numbers"),
+        (
+            {"descr": [("a", "<f4")], "fortran_order": False, "shape": (1,)},
+            b"1234",
+            "neither numbers nor",
+        ),
         (None, b"no array at all", "not a readable"),
         (None, b"", "not a readable"),
     ],

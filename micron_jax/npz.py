@@ -40,8 +40,8 @@ def read(path: Path) -> dict[str, np.ndarray]:
         OSError, ValueError, TypeError, KeyError, EOFError, NotImplementedError, RuntimeError,
         SyntaxError, MemoryError, zipfile.BadZipFile, zlib.error, _Refused,
     ) as error:  # fmt: skip
-        why = f" ({error})" if isinstance(error, _Refused) else ""
-        raise UserError(f"{path}: not a readable .npz recording{why}; copy it again") from error
+        why = f" ({error})" if isinstance(error, _Refused) else "; copy it again"
+        raise UserError(f"{path}: not a readable .npz file{why}") from error
 
 
 def _read_array(file: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
@@ -54,8 +54,10 @@ def _read_array(file: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
         }
         shape, by_columns, dtype = headers[version](data)
         if dtype.kind not in _KINDS or not dtype.itemsize:
-            raise _Refused(f"{entry.filename} holds {dtype}, no numbers")
+            raise _Refused(
+                f"{entry.filename} holds {dtype}, neither numbers nor text; save text as dtype str"
+            )
         values = data.read()
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(values):
-        raise _Refused(f"{entry.filename} is not as large as its shape {shape}")
+        raise _Refused(f"{entry.filename} is not as large as its shape {shape}; copy it again")
     return np.frombuffer(values, dtype).reshape(shape, order="F" if by_columns else "C")
