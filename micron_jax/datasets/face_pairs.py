@@ -1,7 +1,7 @@
 """Onset and apex of each micro-expression, as two crops of a face."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,13 @@ from micron_jax.datasets.clips import describe_clips, open_clips
 from micron_jax.datasets.protocols import Protocol
 from micron_jax.datasets.subjects import respelled
 from micron_jax.errors import UserError
-from micron_jax.faces.crop import KINDS, NO_FACE, detector, place_crop
+from micron_jax.faces.crop import KINDS, NO_FACE, Crop, detector, place_crop
 from micron_jax.faces.landmarks import Detector
 from micron_jax.faces.registration import register
 from micron_jax.video.image_files import Unreadable, decode_jpeg
+
+# A sample and the numbers of its stored frames -> the numbers of onset and apex.
+Keyframes = Callable[[Sample, Sequence[int]], tuple[int, int]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +87,8 @@ def read_pairs(
     size: int,
     crop: str,
     registered: bool,
+    keyframes: Keyframes | None = None,
+    crops: dict[int, Crop] | None = None,
     progress=lambda numbers: numbers,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Reads onset and apex of some samples, uint8 [n, size, size, 3] each.
@@ -91,19 +96,21 @@ def read_pairs(
     Args:
       numbers: places in `opened.samples`, in this order.
       crop, registered: see `PairsConfig`.
+      keyframes: which frames are onset and apex; those of the sample by default.
+      crops: of each number, filled here; a later call that gets them does not look for faces again.
       progress: wraps the numbers, as `tqdm` does.
 
     Raises:
       UserError: a frame cannot be read, or shows no face.
     """
-    detect = detector(crop)
+    detect, crops = detector(crop), {} if crops is None else crops
     onsets, apexes = [], []
     for number in progress(numbers):
-        sample = opened.samples[number]
+        sample, record = opened.samples[number], opened.record(number)
         try:
-            onset, apex = one_pair(
-                sample, opened.record(number), size=size, crop=crop, detect=detect
-            )
+            if number not in crops:
+                crops[number] = _crop_of(sample, record, crop, size, detect)
+            onset, apex = _cut(sample, record, crops[number], keyframes)
         except Unreadable as error:
             raise UserError(f"{sample.dataset} {sample.clip}: {error}") from None
         onsets.append(onset)
@@ -121,18 +128,20 @@ def one_pair(
     Raises:
       Unreadable: a frame is no image, or there is no face.
     """
-    frames = record["frames"]
-    stored = list(zip(map(int, frames["number"]), frames["image"], strict=True))
+    return _cut(sample, record, _crop_of(sample, record, crop, size, detect))
 
-    def at(number: int) -> np.ndarray:
-        return decode_jpeg(min(stored, key=lambda frame: abs(frame[0] - number))[1])
 
-    onset, apex = at(sample.onset), at(sample.apex)
-    first = (decode_jpeg(image) for _, image in stored)
-    if onset.shape != apex.shape:
-        raise Unreadable(f"onset is {onset.shape[:2]}, apex {apex.shape[:2]} pixels")
+def _crop_of(
+    sample: Sample, record: Mapping[str, Any], kind: str, size: int, detect: Detector | None
+) -> Crop:
+    """Places the crop of a clip: a face by its first frames, another by the onset."""
+    stored = _stored(record)
+    if kind == "face":
+        frames = (decode_jpeg(image) for image in stored.values())
+    else:
+        frames = [decode_jpeg(stored[_nearest(stored, sample.onset)])]
     try:
-        cut = place_crop(first if crop == "face" else [onset], crop, size, detect)
+        return place_crop(frames, kind, size, detect)
     except Unreadable as error:
         if str(error) != NO_FACE:
             raise
@@ -140,4 +149,25 @@ def one_pair(
             "no face found in its first frames; if its frames are faces already, use "
             "config.data.crop=whole"
         ) from None
-    return cut(onset), cut(apex)
+
+
+def _cut(
+    sample: Sample, record: Mapping[str, Any], crop: Crop, keyframes: Keyframes | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cuts the crop out of onset and apex."""
+    stored, numbers = _stored(record), (sample.onset, sample.apex)
+    if keyframes is not None:
+        numbers = keyframes(sample, list(stored))
+    onset, apex = (decode_jpeg(stored[_nearest(stored, number)]) for number in numbers)
+    if onset.shape != apex.shape:
+        raise Unreadable(f"onset is {onset.shape[:2]}, apex {apex.shape[:2]} pixels")
+    return crop(onset), crop(apex)
+
+
+def _stored(record: Mapping[str, Any]) -> dict[int, bytes]:
+    frames = record["frames"]
+    return dict(zip(map(int, frames["number"]), frames["image"], strict=True))
+
+
+def _nearest(stored: Mapping[int, bytes], number: int) -> int:
+    return min(stored, key=lambda frame: abs(frame - number))

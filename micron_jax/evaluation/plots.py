@@ -37,6 +37,33 @@ def curve_figure(
     return figure | {"ticks": nice_ticks(min(low), max(high))}
 
 
+def keyframe_figure(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Returns UF1 over errors of onset and apex, a line for each of them.
+
+    Args:
+      record: `Run.keyframe_errors`.
+
+    Returns:
+      {"title", "unit", "lines": [{"name", "points": [(error, UF1)]}], "x_ticks", "ticks"}; None
+      without an error that has figures.
+    """
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for error in record["errors"]:
+        if "uf1" in error:
+            points = lines.setdefault(error["keyframe"], [(0.0, record["uf1"])])
+            points.append((error["error"], error["uf1"]))
+    if not lines:
+        return None
+    x, y = zip(*(point for points in lines.values() for point in points), strict=True)
+    return {
+        "title": "UF1 with onset and apex moved",
+        "unit": record["unit"],
+        "lines": [{"name": name, "points": sorted(points)} for name, points in lines.items()],
+        "x_ticks": nice_ticks(min(x), max(x)),
+        "ticks": nice_ticks(min(y), max(y)),
+    }
+
+
 def nice_ticks(low: float, high: float) -> list[float]:
     """Returns three to six round numbers; all values lie between the first and the last."""
     high = max(high, low + 1e-6 * max(1.0, abs(low)))

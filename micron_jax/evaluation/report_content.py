@@ -39,6 +39,7 @@ def text_content(summary: Mapping[str, Any], run: Run) -> dict[str, Any]:
         "uncounted": uncounted,
         "metrics": _metrics(summary),
         "leaky": run.leaky and _leaky(run.leaky),
+        "keyframes": run.keyframe_errors and _keyframes(run.keyframe_errors),
         "seeds": _seeds(summary["seeds"]) if summary["seeds"]["count"] > 1 else None,
         "comparisons": [_comparison(comparison) for comparison in summary.get("against", ())],
         "sets": _sets(summary["per_set"]) if len(summary["per_set"]) > 1 else None,
@@ -64,6 +65,7 @@ def page_content(summary: Mapping[str, Any], run: Run) -> dict[str, Any]:
     return text_content(summary, run) | {
         "paper": PAPER,
         "subjects": sorted(summary["per_subject"], key=_natural_order),
+        "keyframe_figure": run.keyframe_errors and plots.keyframe_figure(run.keyframe_errors),
         "curves": [curve for curve in curves if curve],
         "trainings": len({(seed, fold) for seed, fold, _ in run.curves}),
         "hardest": _hardest(run.hardest) if run.hardest else [],
@@ -114,6 +116,35 @@ def _leaky(numbers: Mapping) -> dict[str, Any]:
             rows.append([text, *cells, f"{numbers[name] - honest[name]:+.4f}"])
     header = ["", "honest", "95 % interval", "leaky, no result", "95 % interval", "leaky − honest"]
     return {"line": f"{label}.", "table": Table(header, rows)}
+
+
+def _keyframes(record: Mapping) -> dict[str, Any]:
+    """Returns the table of errors of onset and apex, and the lines below it."""
+    header = ["moved", f"by {record['unit']}", "UF1", "less without error", "95 % interval", "p"]
+    header += ["UAR", "cut at the clip's end", "unchanged"]
+    bare = [share(record["uf1"]), "–", "–", "–", share(record["uar"]), 0, record["clips"]]
+    rows, lacking = [["nothing", 0, *bare]], []
+    for error in record["errors"]:
+        by = f"{error['error']:+g}".replace("-", "−")
+        if "uf1" not in error:
+            lacking.append(f"{error['keyframe']} {by}")
+            continue
+        cells = ["–"] * 3
+        if difference := (error.get("difference") or {}).get("uf1"):
+            change, p = difference["difference"], _probability(difference["p"])
+            cells = [f"{change:+.4f}", span(difference["interval"], "+.4f"), p]
+        scores = [share(error["uf1"]), *cells, share(error["uar"])]
+        rows.append([error["keyframe"], by, *scores, error["clips_cut"], error["clips_same"]])
+    lines = [
+        "The classifiers of the folds, trained on the sheet's onset and apex, are tested on their "
+        "held-out clips with these frames moved; below 0 is earlier. A clip ends at its onset and "
+        f"offset: a frame moves no further, and of {record['clips']} clips the table counts those "
+        "where it would."
+    ]
+    if lacking:
+        names = ", ".join(lacking)
+        lines.append(f"No clip has other frames there, so that there is no figure: {names}.")
+    return {"table": Table(header, rows), "lines": lines}
 
 
 def _seeds(seeds: Mapping) -> Table:

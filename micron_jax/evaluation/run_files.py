@@ -1,7 +1,7 @@
 """Files of a fine-tuning's workdir beside the predictions: written here, read here.
 
-`protocol.json`, `provenance.json`, `leaky.json`, `curves.csv` and `hardest.npz`; `config.json` is
-read only. Any of them may be missing.
+`protocol.json`, `provenance.json`, `leaky.json`, `keyframe_errors.json`, `curves.csv` and
+`hardest.npz`; `config.json` is read only. Any of them may be missing.
 """
 
 import csv
@@ -22,8 +22,8 @@ from micron_jax.errors import UserError
 from micron_jax.evaluation.metrics import METRICS
 from micron_jax.files import write_json, write_npz, write_whole, writing
 
-PROTOCOL, PROVENANCE, CONFIG, LEAKY = (
-    f"{name}.json" for name in ("protocol", "provenance", "config", "leaky")
+PROTOCOL, PROVENANCE, CONFIG, LEAKY, KEYFRAMES = (
+    f"{name}.json" for name in ("protocol", "provenance", "config", "leaky", "keyframe_errors")
 )
 CURVES, HARDEST = "curves.csv", "hardest.npz"
 FIRST_CURVES = ("train_loss", "train_accuracy")
@@ -58,6 +58,8 @@ class Run:
       config: the resolved one of `config.json`.
       leaky: {"label", "uf1", "uar"} of `leaky.json`: scores of a choice on the test clips; with
         "accuracy", "intervals" and "honest", the scores without it, where fine-tuning wrote them.
+      keyframe_errors: scores under errors of onset and apex, of `keyframe_errors.json`; see
+        `finetuning.outputs.keyframe_errors`.
       curves: seed, fold and epoch -> the numbers of that row of `curves.csv`; all rows have
         "train_loss" and "train_accuracy", and only these are read.
     """
@@ -66,6 +68,7 @@ class Run:
     provenance: Mapping[str, Any] | None = None
     config: Mapping[str, Any] | None = None
     leaky: Mapping[str, Any] | None = None
+    keyframe_errors: Mapping[str, Any] | None = None
     curves: Mapping[tuple[str, str, int], Mapping[str, float]] = dataclasses.field(
         default_factory=dict
     )
@@ -91,7 +94,12 @@ def write_run(workdir: Path, run: Run) -> None:
     Raises:
       UserError: one cannot be written.
     """
-    records = ((PROTOCOL, run.protocol), (PROVENANCE, run.provenance), (LEAKY, run.leaky))
+    records = (
+        (PROTOCOL, run.protocol),
+        (PROVENANCE, run.provenance),
+        (LEAKY, run.leaky),
+        (KEYFRAMES, run.keyframe_errors),
+    )
     with writing(workdir):
         for name, value in records:
             if value is not None:
@@ -115,6 +123,7 @@ def read_run(workdir: Path) -> Run:
         provenance=_read_json(workdir / PROVENANCE),
         config=_read_json(workdir / CONFIG),
         leaky=_read_leaky(workdir / LEAKY),
+        keyframe_errors=_read_json(workdir / KEYFRAMES, ("unit", "clips", "errors")),
         curves=_read_curves(workdir / CURVES),
         hardest=_read_hardest(workdir / HARDEST),
     )

@@ -8,6 +8,7 @@ from micron_jax.datasets.face_pairs import PairsConfig
 from micron_jax.errors import UserError
 from micron_jax.finetuning.augment import AugmentConfig
 from micron_jax.finetuning.folds import SplitConfig
+from micron_jax.finetuning.keyframes import canonical
 from micron_jax.finetuning.optimizer import TuningConfig
 from micron_jax.models.classifier import ClassifierConfig
 from micron_jax.models.config import SIZES, ModelConfig
@@ -35,6 +36,9 @@ class FinetuneConfig:
       report_leaky: report, beside the honest figures, those of the epoch that is best on each
         fold's test subject.
       shuffle_labels: a control: labels are permuted at random; all figures must be at chance.
+      keyframe_errors: sizes of errors of onset and apex, in frames (`1,2,4`) or seconds
+        (`0.02s,0.05s`), under which the test clips are predicted once more; needs sets that are
+        built with all frames. See `finetuning.keyframes`.
       hardest: number of the worst clips whose frames the report shows.
     """
 
@@ -53,17 +57,21 @@ class FinetuneConfig:
     folds_at_once: int | str = "auto"
     report_leaky: bool = False
     shuffle_labels: bool = False
+    keyframe_errors: str | int | float | tuple | list = ""
     hardest: int = 12
 
     def __post_init__(self):
         configs.check_fields(ModelConfig, self.model, section="config.model")
         at_least("config", self, seeds=1, hardest=0)
         choose("config", self, baseline=BASELINES)
+        object.__setattr__(self, "keyframe_errors", canonical(self.keyframe_errors))
         at_once = self.folds_at_once
         if at_once != "auto" and (isinstance(at_once, str) or at_once < 1):
             raise UserError(f"config.folds_at_once={at_once!r}: a number from 1 up, or auto")
         if self.features and self.baseline:
             raise UserError(f"config.features: baseline {self.baseline!r} computes its own")
+        if self.features and self.keyframe_errors:
+            raise UserError("config.keyframe_errors: config.features has no frames to move")
         if not (self.features or self.data.data_dir):
             raise UserError("config.data.data_dir is missing; set config.data.data_dir=VALUE")
         # In place of the network, of which a head remains.
@@ -81,7 +89,7 @@ class FinetuneConfig:
 # Fields that may change when a run goes on: none of them reaches the results of a fold.
 FREE = {"data.data_dir", "folds_at_once", "hardest"}
 # Fields that runs of earlier versions lack, and the values that mean what these did.
-ADDED = {"features": ""}
+ADDED = {"features": "", "keyframe_errors": ""}
 
 
 def parse(values: dict) -> FinetuneConfig:

@@ -16,6 +16,7 @@ from micron_jax.files import write_whole, writing
 from micron_jax.finetuning import array_files
 
 FOLDER = "folds"
+_MOVED = "moved_"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,11 +27,13 @@ class FoldResult:
       probabilities: float32 [test samples, C], in the order of the fold.
       curves: name -> float32 [epochs].
       test_curve: probabilities after each epoch, [epochs, test samples, C], or None.
+      moved: name of an error of keyframes -> probabilities under it, [test samples, C].
     """
 
     probabilities: np.ndarray
     curves: dict[str, np.ndarray]
     test_curve: np.ndarray | None
+    moved: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 def path_of(workdir: Path, seed: int, fold: int) -> Path:
@@ -41,6 +44,7 @@ def path_of(workdir: Path, seed: int, fold: int) -> Path:
 def save(path: Path, result: FoldResult) -> None:
     """Writes a result, whole or not at all; raises `UserError` if it cannot be written."""
     arrays = {f"curve_{name}": values for name, values in result.curves.items()}
+    arrays |= {f"{_MOVED}{name}": values for name, values in result.moved.items()}
     if result.test_curve is not None:
         arrays["watched"] = result.test_curve
     array_files.save(path, probabilities=result.probabilities, **arrays)
@@ -52,7 +56,8 @@ def read(path: Path) -> FoldResult | None:
     if arrays is None or "probabilities" not in arrays:
         return None
     curves = {n.removeprefix("curve_"): arrays[n] for n in arrays if n.startswith("curve_")}
-    return FoldResult(arrays["probabilities"], curves, arrays.get("watched"))
+    moved = {n.removeprefix(_MOVED): arrays[n] for n in arrays if n.startswith(_MOVED)}
+    return FoldResult(arrays["probabilities"], curves, arrays.get("watched"), moved)
 
 
 def claim_origin(workdir: Path, origin: dict) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
@@ -35,6 +35,7 @@ class FoldScheduler:
         *,
         epochs: int,
         at_once: int,
+        moved: Mapping[str, Mapping[str, np.ndarray]] | None = None,
         stopped: Callable[[], bool] = lambda: False,
         on_epoch: Callable[[int], None] = lambda count: None,
     ):
@@ -45,6 +46,8 @@ class FoldScheduler:
           at_once: folds that are under way, at most all, split among cores and devices and rounded
             up to a multiple of the devices. A batch that is not full is filled up with repeats:
             all batches are one program, and a fold gets the same bits.
+          moved: name of an error of keyframes -> `SharedArrays.samples` under it, on which each
+            fold is tested once more.
           stopped: asked after every epoch; if true, unfinished batches are given up.
           on_epoch: called after every epoch of a batch with its number of folds.
         """
@@ -56,7 +59,9 @@ class FoldScheduler:
         a_thread = math.ceil(at_once / self._threads)
         self._width = math.ceil(a_thread / mesh.size) * mesh.size
         self._sharding = NamedSharding(mesh, P("folds"))
-        self._shared = jax.device_put(shared, NamedSharding(mesh, P()))
+        self._everywhere = NamedSharding(mesh, P())
+        self._shared = jax.device_put(shared, self._everywhere)
+        self._moved = moved or {}
         self._functions, self._folds, self._epochs = functions, folds, epochs
         self._stopped, self._on_epoch = stopped, on_epoch
         self._lock, self._given_up = threading.Lock(), threading.Event()
@@ -94,16 +99,22 @@ class FoldScheduler:
                     return None
         with self._lock:
             probabilities = np.asarray(self._functions.predict(state, folds, self._shared))
-        return self._results(batch, history, probabilities)
+            moved = {}
+            for name, samples in self._moved.items():
+                shared = self._shared.replace(samples=jax.device_put(samples, self._everywhere))
+                moved[name] = np.asarray(self._functions.predict(state, folds, shared))
+        return self._results(batch, history, probabilities, moved)
 
-    def _results(self, batch, history, probabilities) -> list[tuple[int, FoldResult]]:
+    def _results(self, batch, history, probabilities, moved) -> list[tuple[int, FoldResult]]:
         curves = {name: np.stack([np.asarray(m[name]) for m in history]) for name in history[0]}
         test_curves, results = curves.pop("test", None), []
         for slot, number in enumerate(batch):
             count = int(self._folds.test_count[number])
             own = {name: values[:, slot] for name, values in curves.items()}
             test_curve = None if test_curves is None else test_curves[:, slot, :count]
-            results.append((number, FoldResult(probabilities[slot, :count], own, test_curve)))
+            errors = {name: values[slot, :count] for name, values in moved.items()}
+            result = FoldResult(probabilities[slot, :count], own, test_curve, errors)
+            results.append((number, result))
         return results
 
 

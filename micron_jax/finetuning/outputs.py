@@ -14,7 +14,7 @@ import micron_jax
 from micron_jax.evaluation import metrics
 from micron_jax.evaluation.prediction import Prediction
 from micron_jax.evaluation.run_files import Hardest
-from micron_jax.evaluation.significance import Bootstrap
+from micron_jax.evaluation.significance import Bootstrap, compare
 from micron_jax.finetuning import features
 from micron_jax.finetuning.fold_files import FoldResult
 from micron_jax.finetuning.prepare import Prepared, now
@@ -91,9 +91,46 @@ def leaky_scores(prepared: Prepared, results: FoldResults) -> dict[str, Any]:
 
 def _scores(rows: Sequence[Prediction], classes: Sequence[str]) -> dict[str, Any]:
     confusions = metrics.count(rows, classes)
-    values, bounds = confusions.scores(), Bootstrap().intervals(confusions)
-    means = {name: float(getattr(values, name).mean()) for name in metrics.METRICS}
-    return means | {"intervals": bounds and {name: list(pair) for name, pair in bounds.items()}}
+    bounds = Bootstrap().intervals(confusions)
+    intervals = bounds and {name: list(pair) for name, pair in bounds.items()}
+    return _means(confusions) | {"intervals": intervals}
+
+
+def _means(confusions: metrics.Confusions) -> dict[str, float]:
+    """Returns each metric's mean over seeds."""
+    values = confusions.scores()
+    return {name: float(getattr(values, name).mean()) for name in metrics.METRICS}
+
+
+def keyframe_errors(prepared: Prepared, results: FoldResults) -> dict[str, Any]:
+    """Returns the scores under each error of keyframes, of the folds' own classifiers.
+
+    Returns:
+      {"unit": `frames` or `seconds`, "clips", "uf1", "uar", "accuracy": without errors, "errors":
+      [{"keyframe", "error", "clips_cut": whose frame is beyond the clip's end, "clips_same": whose
+      frames stay as they are, and for each metric "uf1": ..., "difference": {"uf1": ...,
+      "interval", "p"} to no error, paired over subjects]}. An error that changes no clip has
+      neither scores nor difference.
+    """
+    classes, bootstrap = prepared.protocol.classes, Bootstrap()
+    rows, errors = predictions(prepared, results), []
+    for moved in prepared.moved:
+        entry = {"keyframe": moved.move.keyframe, "error": moved.move.error}
+        entry |= {"clips_cut": moved.cut, "clips_same": moved.same}
+        if moved.samples:
+            probabilities = {
+                name: result.moved[moved.move.name] for name, result in results.items()
+            }
+            table = _rows(prepared, probabilities)
+            entry |= _means(metrics.count(table, classes))
+            if len({row.person for row in rows}) > 1:
+                difference = compare(table, rows, classes, bootstrap=bootstrap)
+                entry["difference"] = {name: difference[name] for name in metrics.METRICS}
+        errors.append(entry)
+    unit = "seconds" if prepared.moved[0].move.seconds else "frames"
+    about = {"unit": unit, "clips": len({row.key for row in rows})}
+    about |= _means(metrics.count(rows, classes))
+    return about | {"errors": errors}
 
 
 def hardest(prepared: Prepared, rows: Sequence[Prediction]) -> Hardest | None:

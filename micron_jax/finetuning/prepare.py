@@ -13,20 +13,21 @@ from tqdm import tqdm
 
 from micron_jax.datasets import feature_file, protocols
 from micron_jax.datasets.census import Comparison, compare
-from micron_jax.datasets.face_pairs import Opened, open_protocol, read_pairs
+from micron_jax.datasets.face_pairs import Keyframes, Opened, open_protocol, read_pairs
 from micron_jax.datasets.feature_file import FeatureFile
 from micron_jax.datasets.own.protocol import find_protocol
 from micron_jax.datasets.protocols import Protocol
 from micron_jax.datasets.subjects import person
 from micron_jax.errors import UserError
 from micron_jax.evaluation.run_files import Run, protocol_record, write_run
-from micron_jax.finetuning import baselines, features, fold_files
+from micron_jax.finetuning import baselines, features, fold_files, keyframes
 from micron_jax.finetuning.backbone import Backbone, no_backbone, read_backbone
 from micron_jax.finetuning.config import ADDED, FREE, FinetuneConfig
 from micron_jax.finetuning.fold_arrays import FoldArrays, SharedArrays, stack_folds
 from micron_jax.finetuning.fold_training import FoldTraining, steps_per_epoch
 from micron_jax.finetuning.folds import Fold, Labeled, shared_ids, split
 from micron_jax.finetuning.given_features import join_features
+from micron_jax.finetuning.keyframes import Moved
 from micron_jax.training.workdir import claim_workdir
 
 NAMED = 5  # samples that a line names at most
@@ -46,6 +47,7 @@ class Prepared:
       pairs: {"onset", "apex"}, uint8 [n, S, S, 3]; empty if the features come from a file.
       features: of the backbone, float32 [n, V, T, F].
       file: {"file", "sha256", "shape"} of the features, if they come from a file; else None.
+      moved: the samples under each error of keyframes.
     """
 
     config: FinetuneConfig
@@ -59,6 +61,7 @@ class Prepared:
     pairs: dict[str, np.ndarray]
     features: np.ndarray
     file: dict | None = None
+    moved: list[Moved] = dataclasses.field(default_factory=list)
 
     @property
     def names(self) -> list[tuple[int, int]]:
@@ -125,6 +128,8 @@ def prepare(
         labeled = [(sample, labeled[i][1]) for (sample, _), i in zip(labeled, order, strict=True)]
     folds = split(labeled, protocol, config.split, seed=config.seed)
     backbone = _backbone(config, file)
+    if config.keyframe_errors:
+        keyframes.check_frames(config.data.data_dir, protocol.homes)
     size = config.data.size or backbone.model.img_size
     if size % backbone.model.patch_size:
         raise UserError(
@@ -154,16 +159,16 @@ def prepare(
     if given:
         parts = labeled, folds, backbone, {}, given.x, file.about
         return Prepared(config, workdir, protocol, started, opened.sheets, *parts)
-    pairs = features.cached(
-        workdir, "pairs", origin, lambda: _read_pairs(config, opened, labeled, size)
-    )
+    crops: dict = {}
+    read = functools.partial(_read_pairs, config, opened, labeled, size, crops)
+    pairs = features.cached(workdir, "pairs", origin, read)
     key = origin | {"config": fields, "model": dataclasses.asdict(backbone.model)}
     arrays = features.cached(
         workdir, "features", key, lambda: {"features": _features(config, backbone, pairs)}
     )
-    return Prepared(
-        config, workdir, protocol, started, opened.sheets, labeled, folds, backbone, pairs, **arrays
-    )
+    moved = _moved(config, backbone, workdir, key, read) if config.keyframe_errors else []
+    parts = labeled, folds, backbone, pairs, arrays["features"], None, moved
+    return Prepared(config, workdir, protocol, started, opened.sheets, *parts)
 
 
 def now() -> str:
@@ -225,8 +230,14 @@ def _facts(
 
 
 def _read_pairs(
-    config: FinetuneConfig, opened: Opened, labeled: Labeled, size: int
+    config: FinetuneConfig,
+    opened: Opened,
+    labeled: Labeled,
+    size: int,
+    crops: dict,
+    keyframes: Keyframes | None = None,
 ) -> dict[str, np.ndarray]:
+    """Reads {"onset", "apex"}, uint8 [n, S, S, 3] each; see `face_pairs.read_pairs`."""
     numbers = {id(sample): number for number, sample in enumerate(opened.samples)}
     onset, apex = read_pairs(
         opened,
@@ -234,9 +245,28 @@ def _read_pairs(
         size=size,
         crop=config.data.crop,
         registered=config.data.registered,
+        keyframes=keyframes,
+        crops=crops,
         progress=functools.partial(progress_bar, desc="pairs", unit=" pairs"),
     )
     return {"onset": onset, "apex": apex}
+
+
+def _moved(
+    config: FinetuneConfig, backbone: Backbone, workdir: Path, key: dict, read: Callable
+) -> list[Moved]:
+    """Samples of the pairs with moved keyframes, without augmentation."""
+    plain = dataclasses.replace(config, augment=dataclasses.replace(config.augment, copies=0))
+
+    def samples(pairs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        frozen = config.tuning.trainable == "head"
+        return {"features": _features(plain, backbone, pairs)} if frozen else pairs
+
+    text = config.keyframe_errors
+    arrays = features.cached(
+        workdir, "keyframes", key, lambda: keyframes.read_moved(text, read, samples)
+    )
+    return keyframes.unpack(text, arrays)
 
 
 def _features(

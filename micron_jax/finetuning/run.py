@@ -114,6 +114,7 @@ def train_folds(prepared: Prepared) -> TrainedFolds:
             shared,
             epochs=epochs,
             at_once=at_once,
+            moved={one.move.name: one.samples for one in prepared.moved if one.samples},
             stopped=lambda: bool(stop.agreed()),
             on_epoch=bar.update,
         )
@@ -143,6 +144,7 @@ def report(prepared: Prepared, trained: TrainedFolds) -> Finetuned:
         curves=outputs.curves(prepared, results),
         leaky=outputs.leaky_scores(prepared, results) if prepared.config.report_leaky else None,
         hardest=outputs.hardest(prepared, rows),
+        keyframe_errors=outputs.keyframe_errors(prepared, results) if prepared.moved else None,
         provenance=outputs.provenance(prepared),
     )
     write_run(workdir, run)

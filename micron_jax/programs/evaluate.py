@@ -49,6 +49,8 @@ def main(argv: list[str]) -> int:
     run = read_run(first) if len(options.predictions) == 1 else Run()
     if run.leaky:
         summary["leaky"] = dict(run.leaky)
+    if run.keyframe_errors:
+        summary["keyframe_errors"] = dict(run.keyframe_errors)
     text = report_text(summary, run)
     write_json(options.json, summary)
     if options.csv:
