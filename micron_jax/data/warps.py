@@ -80,32 +80,50 @@ def canvas_grid() -> np.ndarray:
 
 
 def field(
-    bumps: Sequence[Bump], family: str, amplitude: float, steepest: float = 0.35
+    bumps: Sequence[Bump],
+    family: str,
+    amplitude: float,
+    steepest: float = 0.35,
+    grid: np.ndarray | None = None,
+    window: np.ndarray | None = None,
 ) -> np.ndarray:
     """The sum of kernels of one family, with a largest displacement of `amplitude` px.
 
     Kernels grow until no displacement changes by more than `steepest` px a px, so that nothing
     tears or folds even where a blink and a turn come on top.
+
+    Args:
+      bumps, family: the kernels.
+      amplitude, steepest: px, and px a px.
+      grid: float32 [H, W, 2], crop coordinates of the field's samples; None: `canvas_grid`.
+      window: float32 [H, W], a factor of the sum at each sample; None: 1.
     """
+    grid = canvas_grid() if grid is None else grid
+    density = 1 / float(grid[0, 1, 0] - grid[0, 0, 0])
     widened = 1.0
     while True:
-        total = _sum(bumps, family, widened)
+        total = _sum(bumps, family, widened, grid)
+        if window is not None:
+            total *= window[..., None]
         total *= np.float32(amplitude / np.hypot(*np.moveaxis(total, -1, 0)).max())
-        if (steep := steepness(total)) <= steepest:
+        if (steep := steepness(total, density)) <= steepest:
             return total
         widened *= max(1.05, steep / steepest)
 
 
-def steepness(total: np.ndarray) -> float:
-    """The largest change of a field, in px a px, in any direction (spectral norm)."""
-    down, across = (np.gradient(total, axis=axis) * SUPER for axis in (0, 1))
+def steepness(total: np.ndarray, density: float = SUPER) -> float:
+    """The largest change of a field, in px a px, in any direction (spectral norm).
+
+    `density` is the number of the field's samples a px.
+    """
+    down, across = (np.gradient(total, axis=axis) * density for axis in (0, 1))
     # Of a 2 x 2 matrix [[a, b], [c, d]]: with the halves of sums and differences, two radii.
     (b, d), (a, c) = np.moveaxis(down, -1, 0), np.moveaxis(across, -1, 0)
     return float((np.hypot(a + d, c - b) + np.hypot(a - d, b + c)).max() / 2)
 
 
-def _sum(bumps: Sequence[Bump], family: str, widened: float) -> np.ndarray:
-    grid, total = canvas_grid(), np.zeros((CANVAS, CANVAS, 2), np.float32)
+def _sum(bumps: Sequence[Bump], family: str, widened: float, grid: np.ndarray) -> np.ndarray:
+    total = np.zeros_like(grid)
     for bump in bumps:
         x, y = grid[..., 0] - np.float32(bump.center[0]), grid[..., 1] - np.float32(bump.center[1])
         cos, sin = np.float32(math.cos(bump.tilt)), np.float32(math.sin(bump.tilt))
