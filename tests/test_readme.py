@@ -235,6 +235,12 @@ def predictions():
     evaluated.write_csv(Path("theirs.csv"), evaluated.composite(7))
 
 
+def several_runs():
+    Path("runs").mkdir()
+    for seed, name in enumerate("abc"):
+        evaluated.make_workdir(Path("runs") / name, seeds=(seed,))
+
+
 # Commands that are run as they stand, in a folder of their own, and what lies there before.
 RUN = {
     "micron-jax visualize --checkpoint runs/demo --input clip.mp4 --output looks/clip": demo,
@@ -254,6 +260,7 @@ RUN = {
     "micron-jax data check casme2 --data-dir DIR --corpus DIR": built,
     "micron-jax data check casme2 --data-dir DIR --corpus DIR --json FILE": built,
     "micron-jax evaluate runs/casme2_5 --against theirs.csv": predictions,
+    "micron-jax evaluate runs/a --against runs/b --against runs/c --report DIR": several_runs,
     "micron-jax convert RELEASE.pth FOLDER": (
         lambda: checkpoints.save(draw_weights(tiny.RELEASE), Path("RELEASE.pth"))
     ),

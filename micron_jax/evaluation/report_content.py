@@ -41,6 +41,8 @@ def text_content(summary: Mapping[str, Any], run: Run) -> dict[str, Any]:
         "leaky": run.leaky and _leaky(run.leaky),
         "keyframes": run.keyframe_errors and _keyframes(run.keyframe_errors),
         "seeds": _seeds(summary["seeds"]) if summary["seeds"]["count"] > 1 else None,
+        "runs": _runs(summary["runs"]) if "runs" in summary else None,
+        "pairs": _pairs(summary["pairs"]) if "pairs" in summary else None,
         "comparisons": [_comparison(comparison) for comparison in summary.get("against", ())],
         "sets": _sets(summary["per_set"]) if len(summary["per_set"]) > 1 else None,
         "classes": Table(
@@ -152,6 +154,26 @@ def _seeds(seeds: Mapping) -> Table:
     for text, key in (("lowest", "min"), ("highest", "max"), ("standard deviation", "std")):
         rows.append([text, *(share(seeds["spread"][name][key]) for name in NAMES)])
     return Table(["seed", *NAMES.values()], rows)
+
+
+def _runs(runs: Sequence[Mapping]) -> Table:
+    header, rows = ["run", "seeds"], [[run["file"], run["seeds"]] for run in runs]
+    for name, text in NAMES.items():
+        header += [text, "95 % interval"]
+        for row, run in zip(rows, runs, strict=True):
+            row += [share(run[name]), span((run["intervals"] or {}).get(name))]
+    return Table(header, rows)
+
+
+def _pairs(pairs: Sequence[Mapping]) -> Table:
+    header, rows = ["first − second"], [[f"{p['first']} − {p['second']}"] for p in pairs]
+    for name in ("uf1", "uar"):
+        header += [NAMES[name], "95 % interval", "p", f"p, Holm of {len(pairs)}"]
+        for row, pair in zip(rows, pairs, strict=True):
+            test = pair[name]
+            row += [f"{test['difference']:+.4f}", span(test["interval"], "+.4f")]
+            row += [_probability(test["p"]), _probability(test["p_holm"])]
+    return Table(header, rows)
 
 
 def _comparison(comparison: Mapping) -> dict[str, Any]:

@@ -12,6 +12,7 @@ EXAMPLES = """
   micron-jax evaluate runs/casme2_5
   micron-jax evaluate theirs.csv --protocol casme2_5 --report report --json theirs.json
   micron-jax evaluate runs/casme2_5 --against theirs.csv
+  micron-jax evaluate runs/a --against runs/b --against runs/c --report DIR
 
 JSON: samples, subjects, uf1, uar, accuracy, per_class, per_set, confusion (row label, column
 prediction, in the order of classes), intervals, seeds, and more.
@@ -24,10 +25,12 @@ def main(argv: list[str]) -> int:
 
     from micron_jax.datasets.protocols import find
     from micron_jax.evaluation.megc import write_log
+    from micron_jax.evaluation.metrics import METRICS
     from micron_jax.evaluation.prediction import write_csv
     from micron_jax.evaluation.report import report_text, write_pages
     from micron_jax.evaluation.run_files import Run, protocol_of, read_run
-    from micron_jax.evaluation.significance import Bootstrap, compare
+    from micron_jax.evaluation.several_runs import compare_runs
+    from micron_jax.evaluation.significance import Bootstrap
     from micron_jax.evaluation.summary import summarize
 
     first = options.predictions[0]
@@ -35,17 +38,23 @@ def main(argv: list[str]) -> int:
     classes = protocol.classes if protocol else None
     allow = options.allow_unlabeled
     predictions = _read(options.predictions, protocol, options.seed, allow)
-    others = [
-        _read([path], protocol, options.seed, allow, any_seed=True) for path in options.against
-    ]
+    others = {
+        str(path): _read([path], protocol, options.seed, allow, any_seed=True)
+        for path in options.against
+    }
     _check_two_classes(predictions, protocol)
     bootstrap = Bootstrap(options.resamples)
     summary = summarize(predictions, protocol, bootstrap=bootstrap)
     if others:
+        here = ", ".join(map(str, options.predictions))
+        several = compare_runs({here: predictions} | others, protocol, bootstrap=bootstrap)
         summary["against"] = [
-            {"file": str(path)} | compare(predictions, other, classes, bootstrap=bootstrap)
-            for path, other in zip(options.against, others, strict=True)
+            {"file": pair["second"]} | {key: pair[key] for key in (*METRICS, "mcnemar")}
+            for pair in several["pairs"]
+            if pair["first"] == here
         ]
+        if len(others) > 1:
+            summary |= several
     run = read_run(first) if len(options.predictions) == 1 else Run()
     if run.leaky:
         summary["leaky"] = dict(run.leaky)
@@ -81,7 +90,8 @@ def _arguments() -> Arguments:
     parser.option("predictions", text, nargs="+", type=Path, metavar="PREDICTIONS")
     parser.option(
         "--against",
-        "test the difference to these predictions on the same clips; may be repeated",
+        "test the difference to these predictions on the same clips; may be repeated: all pairs "
+        "are tested, and p is corrected for their number",
         action="append",
         default=[],
         type=Path,
@@ -114,7 +124,12 @@ def _check_outputs(options: argparse.Namespace) -> None:
     inputs = [path.resolve() for path in options.predictions]
     if len(set(inputs)) < len(inputs):
         raise UserError("one of the predictions is given twice: each is a seed of its own")
-    inputs += [path.resolve() for path in options.against]
+    others = [path.resolve() for path in options.against]
+    if len(set(others)) < len(others):
+        raise UserError("one of --against is given twice")
+    if both := set(others) & set(inputs):
+        raise UserError(f"--against {both.pop()}: its predictions are what it is compared with")
+    inputs += others
     inputs += [path / "predictions.csv" for path in inputs if path.is_dir()]
     for name in ("json", "csv", "megc"):
         path = getattr(options, name)

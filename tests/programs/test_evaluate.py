@@ -170,3 +170,38 @@ def test_bad_input_is_one_line_and_exit_2(sample, tmp_path, options, message, ca
     assert message in refusal(["evaluate", sample, *options], capsys)
     assert sample.read_text() == SAMPLE
     assert [path.name for path in tmp_path.iterdir()] == ["theirs.csv"]
+
+
+def test_several_runs_are_tested_in_pairs(tmp_path, capsys):
+    """A run against each other, and these against each other, with p for three pairs."""
+    paths, out = [tmp_path / f"{name}.csv" for name in "abc"], tmp_path / "out.json"
+    for path, right in zip(paths, (0.8, 0.78, 0.3), strict=True):
+        write_csv(path, composite(len(path.name), right=right))
+    argv = ["evaluate", *map(str, paths[:1])]
+    argv += [word for path in paths[1:] for word in ("--against", str(path))]
+    argv += ["--protocol", "composite", "--json", str(out), "--report", str(tmp_path / "report")]
+    assert main([*argv, "--resamples", "500"]) == 0
+    result = json.loads(out.read_text())
+    assert [run["file"] for run in result["runs"]] == [str(path) for path in paths]
+    assert result["runs"][0]["uf1"] == result["uf1"]
+    assert result["runs"][0]["intervals"]["uf1"] == result["intervals"]["uf1"]
+    pairs = {(pair["first"][-5], pair["second"][-5]): pair for pair in result["pairs"]}
+    assert set(pairs) == {("a", "b"), ("a", "c"), ("b", "c")}
+    p = sorted(pair["uf1"]["p"] for pair in pairs.values())
+    corrected = sorted(pair["uf1"]["p_holm"] for pair in pairs.values())
+    assert corrected == pytest.approx(sorted([3 * p[0], max(3 * p[0], 2 * p[1]), max(p)]))
+    assert [entry["file"][-5] for entry in result["against"]] == ["b", "c"]
+    assert result["against"][1]["uf1"] == pairs["a", "c"]["uf1"]
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "Several runs on the same clips" in page
+    assert "Compared with" not in page
+    printed = capsys.readouterr().out
+    assert "p, Holm of 3" in printed
+    assert f"{paths[1]} − {paths[2]}" in printed
+    write_csv(paths[2], composite()[1:])
+    line = refusal([*argv, "--resamples", "100"], capsys)
+    assert "a.csv and " in line
+    assert "runs can be compared on the same clips only" in line
+    assert "given twice" in refusal([*argv, "--against", str(paths[1])], capsys)
+    line = refusal(["evaluate", str(paths[0]), "--against", str(paths[0])], capsys)
+    assert "its predictions are what it is compared with" in line
