@@ -1,8 +1,10 @@
 """`micron-jax data faces | stills | synth`: crops, and micro-expressions with known truth."""
 
 import argparse
+from pathlib import Path
 
 from micron_jax.datasets.clips import KEEPS
+from micron_jax.errors import UserError
 from micron_jax.programs.arguments import add_command, values_of
 from micron_jax.programs.output import print_notes, print_reasons
 from micron_jax.programs.stopping import keeping, writing_whole
@@ -10,6 +12,7 @@ from micron_jax.programs.stopping import keeping, writing_whole
 SYNTH = """
   micron-jax data synth --faces FOLDER --output synthetic
   micron-jax data synth --faces FOLDER --output still --amplitudes 0.5,1,2 --split test --keep pair
+  micron-jax data synth --films FOLDER --output films --codecs none,h264_phone
 """
 SPLITS = ("train", "val", "test")
 
@@ -32,24 +35,33 @@ def add(commands) -> None:
     parser.option("--output")
     parser.option("--size", default=448)
 
-    text = "make a data set with known truth, laid out as CASME II's, from pictures of faces"
+    text = "make micro-expressions with known truth: a data set laid out as CASME II's, from "
+    text += "pictures of faces; or films, from films of faces"
     parser = add_command(commands, "synth", text, SYNTH, _synth)
-    parser.option("--faces")
+    parser.option("--faces", required=False)
+    text = "folder of films: expressions are inserted into them; with --faces, into stills, too"
+    parser.option("--films", text, type=Path)
     parser.option("--output")
-    parser.count("--clips", 8, "clips of each person")
+    parser.count("--clips", 8, "clips of each person, or of each film")
     text = "of everything random; the same seed gives the same bytes"
     parser.count("--seed", 0, text, at_least=0)
     parser.option("--subjects", "people to make; without: all", type=int, metavar="N")
     parser.option(
         "--amplitudes",
-        "largest displacements of an expression, of which each clip has one; without: any "
-        "from 0.5 to 3 px",
+        "largest displacements of an expression, of which each has one; without: any "
+        "from 0.5 to 3 px, and of films from 0.25 to 5 px",
         type=_amplitudes,
         metavar="PX,...",
         default=(),
     )
     parser.option("--split", "put everyone in this split; without: 60/20/20 %%", choices=SPLITS)
     parser.option("--keep", choices=KEEPS)
+    text = (
+        "of --films: none, h264_low, h264_phone, h264_high, vp9, mjpeg; a clip goes through one; "
+    )
+    text += "without: all of them"
+    parser.option("--codecs", text, type=lambda text: tuple(text.split(",")), metavar="NAME,...")
+    parser.option("--seconds", "of --films: length of a clip; without: any from 2 to 8")
 
 
 def _faces(options: argparse.Namespace) -> int:
@@ -93,6 +105,13 @@ def _amplitudes(text: str) -> tuple[float, ...]:
 
 
 def _synth(options: argparse.Namespace) -> int:
+    if options.films:
+        return _films(options)
+    if not options.faces:
+        raise UserError("give --faces FOLDER of pictures, or --films FOLDER, or both")
+    for name in ("codecs", "seconds"):
+        if getattr(options, name) is not None:
+            raise UserError(f"--{name} goes with --films")
     from micron_jax.synthetic.dataset import make_dataset
 
     with writing_whole(options.output):
@@ -111,6 +130,34 @@ def _synth(options: argparse.Namespace) -> int:
     print(f"frames: {frames:,}; what moved: {options.output / 'truth.json'}")
     if not options.split and not all(splits.count(name) for name in SPLITS):
         print("a split is empty: people of one picture or sub-folder are never parted")
+    _print_left_out(report["left_out"])
+    return 0
+
+
+def _films(options: argparse.Namespace) -> int:
+    if options.subjects is not None or options.keep != "clip":
+        raise UserError("--subjects and --keep pair go with --faces alone, not with --films")
+    from micron_jax.synthetic.film_dataset import make_films
+
+    more = {"codec_names": options.codecs} if options.codecs is not None else {}
+    with writing_whole(options.output):
+        report = make_films(
+            options.films,
+            options.output,
+            faces_folder=options.faces,
+            **values_of(options, "clips", "seed", "seconds", "amplitudes", "split"),
+            **more,
+        )
+    films = report["films"]
+    kinds = [film["kind"] for film in films]
+    parts = ", ".join(f"{kinds.count(name)} {name}" for name in dict.fromkeys(kinds))
+    split_of = {film["group"]: film["split"] for film in films}
+    splits = ", ".join(f"{[*split_of.values()].count(name)} {name}" for name in SPLITS)
+    print(f"made: {options.output}")
+    print(f"clips: {len(films)} ({parts}), each with its control")
+    count = sum(len(film["expressions"]) for film in films)
+    print(f"groups of films or pictures: {len(split_of)} ({splits}), expressions: {count}")
+    print(f"what moved: {options.output / 'truth.json'}, {options.output / 'intervals.csv'}")
     _print_left_out(report["left_out"])
     return 0
 

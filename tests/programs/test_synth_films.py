@@ -1,0 +1,140 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+from helpers import drawn, films
+from helpers.refusals import refusal
+
+from micron_jax.cli import main
+from micron_jax.faces import landmarks
+from micron_jax.synthetic import codecs
+from micron_jax.video.film import read_film
+
+AT = landmarks.CANONICAL * 300 + (90.0, 40.0)  # of a face in a frame of 480 x 380
+
+
+def detector(**_):
+    """Finds the face of `film`: its landmarks by the bright dot that moves along, above it."""
+
+    def detect(image):
+        marker = (image[..., 1].astype(int) - image[..., 0] - image[..., 2]) >= 120
+        if marker.sum() < 9:
+            return np.zeros((0, 5, 2))
+        y, x = np.argwhere(marker).mean(axis=0)
+        return AT[None] + np.array([x - 240, y - 20])
+
+    return detect
+
+
+def film(path, seed, count=40, cut=None, dot=True):
+    """A face before a wall, that sways by 6 px; a bright dot above it moves along."""
+    gray = drawn.texture(seed, (400, 520), grain=2.5)[..., :1]
+    wide = np.repeat(gray, 3, axis=-1)
+    frames = []
+    for t in range(count):
+        shift = round(6 * np.sin(t / 5))
+        image = wide[10:390, 14 + shift : 494 + shift].copy()
+        if cut is not None and t >= cut:
+            image = image[::-1, ::-1].copy()
+        if dot:
+            image[17:24, 237 - shift : 244 - shift] = (0, 255, 0)
+        frames.append(image)
+    films.write_video(path, frames, 25.0)
+
+
+@pytest.fixture(autouse=True)
+def _stub(monkeypatch):
+    monkeypatch.setattr(landmarks, "all_faces_detector", detector)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("films")
+    film(folder / "one.mp4", 1)
+    film(folder / "person" / "two.mp4", 2)
+    film(folder / "person" / "three.mp4", 3)
+    film(folder / "empty.mp4", 4, dot=False)
+    return folder
+
+
+def synth(*words):
+    return main(["data", "synth", *map(str, words)])
+
+
+def test_the_whole_folder(source, tmp_path, capsys):
+    words = ("--films", source, "--clips", 4, "--seconds", 1.2, "--codecs", "none,h264_phone")
+    assert synth(*words, "--output", tmp_path / "out") == 0
+    out, err = capsys.readouterr()
+    assert "clips: 12 (6 film, 3 still, 3 head_only), each with its control" in out
+    assert "empty.mp4: no face" in out
+    assert "12/12" in err
+    truth = json.loads((tmp_path / "out" / "truth.json").read_text())
+    groups = {entry["source"]: (entry["group"], entry["split"]) for entry in truth["films"]}
+    assert groups["person/two.mp4"] == groups["person/three.mp4"] != groups["one.mp4"]
+    names = [entry["name"] for entry in truth["films"]]
+    assert names == sorted(set(names))
+    rows = [*csv.DictReader((tmp_path / "out" / "intervals.csv").open())]
+    assert len(rows) == sum(len(entry["expressions"]) for entry in truth["films"])
+    assert {row["kind"] for row in rows} == {"micro"}
+    used = set()
+    for entry in truth["films"]:
+        check(tmp_path / "out", entry)
+        used.add(entry["codec"])
+    assert used == {"none", "h264_phone"}
+    # The same arguments make the same bytes.
+    assert synth(*words, "--output", tmp_path / "again") == 0
+    for path in (tmp_path / "out").rglob("*.*"):
+        twin = tmp_path / "again" / path.relative_to(tmp_path / "out")
+        assert path.read_bytes() == twin.read_bytes(), path
+
+
+def check(folder, entry):
+    """Each frame has its truth; moved frames and no others differ from the control's."""
+    arrays = np.load(folder / entry["truth"])
+    _, seconds, moved = zip(*read_film(folder / entry["film"]), strict=True)
+    _, _, control = zip(*read_film(folder / entry["control"]), strict=True)
+    count, (width, height) = entry["frames"], entry["size"]
+    assert (len(moved), *moved[0].shape) == (count, height, width, 3)
+    np.testing.assert_allclose(seconds, arrays["seconds"], atol=0.001)
+    assert arrays["displacement"].shape == arrays["distraction"].shape == (count, 28, 28, 2)
+    assert arrays["displacement"].dtype == np.float16
+    assert arrays["landmarks"].shape == (count, 5, 2)
+    assert arrays["valid"].all()
+    length = np.hypot(*np.moveaxis(arrays["displacement"].astype(float), -1, 0)).max((1, 2))
+    for each in entry["expressions"]:
+        assert length[each["onset"]] == length[each["offset"]] == 0
+        inside = length[each["onset"] + 1 : each["offset"]]
+        assert 0.5 * each["amplitude"] < inside.max() < 1.3 * each["amplitude"]
+        assert length[each["apex"]] == inside.max()
+        assert 0.04 <= each["offset_seconds"] - each["onset_seconds"] <= 0.5
+    if entry["codec"] == "none":
+        same = [bool((a == b).all()) for a, b in zip(moved, control, strict=True)]
+        np.testing.assert_array_equal(same, length == 0)
+    far = np.hypot(*np.moveaxis(arrays["distraction"].astype(float), -1, 0)).max()
+    assert (far == 0) == (entry["kind"] == "still")
+    assert entry["film"].endswith(codecs.CODECS[entry["codec"]].suffix)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ([], "give --faces FOLDER of pictures, or --films FOLDER, or both"),
+        (["--films", "gone"], "gone does not exist"),
+        (["--films", "none"], "none"),
+        (["--films", "faceless"], "no usable face in 1 films (a.mp4: no face)"),
+        (["--films", "faceless", "--codecs", "h263"], "codecs='h263': choose one of none"),
+        (["--films", "faceless", "--seconds", "0.5"], "seconds=0.5: must lie in 1..60"),
+        (["--films", "faceless", "--amplitudes", "9"], "amplitudes=9: must lie in 0.1..6 px"),
+        (["--films", "faceless", "--subjects", "2"], "--subjects and --keep pair go with --faces"),
+        (["--films", "faceless", "--clips", "0"], "--clips: 0: must be at least 1"),
+        (["--faces", "none", "--seconds", "3"], "--seconds goes with --films"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, monkeypatch, capsys, words, line):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "none").mkdir()
+    film(tmp_path / "faceless" / "a.mp4", 0, count=2, dot=False)
+    message = refusal(["data", "synth", *words, "--output", "out"], capsys, begun=True)
+    assert line in message
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["faceless", "none"]
