@@ -23,6 +23,9 @@ class FinetuneConfig:
     Attributes:
       data, classifier, augment, tuning, split: sections, see their classes.
       protocol: the samples that count, and their classes; see `datasets.protocols`.
+      target: `emotion`, the protocol's classes; or `units`, the action units that the sheets tell,
+        of all clips of the protocol's sets, each unit by itself.
+      units_at_least: number of clips that show a unit, below which it is left out.
       checkpoint: a run's workdir, a converted folder or a `.pth`; empty: random weights.
       model: the architecture, as in a pretraining's config. With a checkpoint it may be left out;
         its fields must then agree, but for `attention`, `dtype`, `poi` and the DMA's form.
@@ -49,6 +52,8 @@ class FinetuneConfig:
     split: SplitConfig
     model: dict = dataclasses.field(default_factory=dict)
     protocol: str = "casme2_5"
+    target: str = "emotion"
+    units_at_least: int = 10
     checkpoint: str = ""
     features: str = ""
     baseline: str = ""
@@ -62,7 +67,11 @@ class FinetuneConfig:
 
     def __post_init__(self):
         configs.check_fields(ModelConfig, self.model, section="config.model")
-        at_least("config", self, seeds=1, hardest=0)
+        at_least("config", self, seeds=1, hardest=0, units_at_least=2)
+        choose("config", self, target=("emotion", "units"))
+        for field in ("features", "keyframe_errors", "report_leaky"):
+            if self.target == "units" and getattr(self, field):
+                raise UserError(f"config.{field}: config.target='units' has no such form")
         choose("config", self, baseline=BASELINES)
         object.__setattr__(self, "keyframe_errors", canonical(self.keyframe_errors))
         at_once = self.folds_at_once
@@ -89,7 +98,7 @@ class FinetuneConfig:
 # Fields that may change when a run goes on: none of them reaches the results of a fold.
 FREE = {"data.data_dir", "folds_at_once", "hardest"}
 # Fields that runs of earlier versions lack, and the values that mean what these did.
-ADDED = {"features": "", "keyframe_errors": ""}
+ADDED = {"features": "", "keyframe_errors": "", "target": "emotion", "units_at_least": 10}
 
 
 def parse(values: dict) -> FinetuneConfig:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from micron_jax.finetuning.folds import Fold
-from micron_jax.finetuning.losses import class_weights
+from micron_jax.finetuning.losses import class_weights, unit_weights
 
 
 @flax.struct.dataclass
@@ -19,7 +19,7 @@ class FoldArrays:
       train, validation, test: indices of samples, int32 [R, n]; padded to one length.
       train_count, validation_count, test_count: lengths before the padding, int32 [R].
       mean, deviation: of the features of the training samples, float32 [R, F].
-      weights: of the classes, from the training samples, float32 [R, C].
+      weights: of the classes or units, from the training samples, float32 [R, C].
     """
 
     key: jax.Array
@@ -46,6 +46,7 @@ class SharedArrays:
       backbone: parameters of the networks as training starts.
       samples: {"features": float32 [n, V, T, F]} of a frozen backbone (V versions of each pair,
         the pair as it is first); else {"onset", "apex": uint8 [n, S, S, 3]}.
+      labels: class indices, int32 [n]; of action units 0 and 1, float32 [n, U].
     """
 
     backbone: dict
@@ -66,7 +67,7 @@ def stack_folds(
 
     Args:
       features: float32 [n, V, T, F], of the backbone as it starts.
-      labels: class indices, [n].
+      labels: class indices, [n]; or of action units 0 and 1, [n, U].
       weighting: of the classes, see `losses.class_weights`.
     """
     features, labels = np.asarray(features, np.float64), np.asarray(labels)
@@ -77,7 +78,10 @@ def stack_folds(
     deviation = np.sqrt(np.maximum(square - mean**2, 0))
     # A feature that is (nearly) constant in training must not explode on a test sample.
     deviation = np.maximum(deviation, 0.01 * deviation.mean(axis=1, keepdims=True) + 1e-9)
-    weights = [class_weights(labels[list(fold.train)], classes, weighting) for fold in folds]
+    if labels.ndim == 2:
+        weights = [unit_weights(labels[list(fold.train)], weighting) for fold in folds]
+    else:
+        weights = [class_weights(labels[list(fold.train)], classes, weighting) for fold in folds]
     arrays = {
         "mean": mean.astype(np.float32),
         "deviation": deviation.astype(np.float32),

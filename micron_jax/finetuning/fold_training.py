@@ -20,7 +20,7 @@ from micron_jax.data.views import normalize
 from micron_jax.finetuning.augment import AugmentConfig, augment_pairs
 from micron_jax.finetuning.fold_arrays import FoldArrays, SharedArrays
 from micron_jax.finetuning.folds import Fold
-from micron_jax.finetuning.losses import class_loss, mixup
+from micron_jax.finetuning.losses import class_loss, mixup, unit_loss
 from micron_jax.finetuning.optimizer import (
     TuningConfig,
     join_params,
@@ -57,6 +57,7 @@ class FoldTraining:
     Attributes:
       inner: return the epoch that is best on the validation samples, not the last.
       watch_test: predict the test samples after each epoch, for the leaky figures alone.
+      units: the classes are action units, any number of which a sample shows.
     """
 
     model: ModelConfig
@@ -67,6 +68,7 @@ class FoldTraining:
     steps_per_epoch: int
     inner: bool = False
     watch_test: bool = False
+    units: bool = False
 
     @property
     def frozen(self) -> bool:
@@ -179,12 +181,17 @@ class FoldTraining:
         params = self._join(params, shared)
         x = self._inputs(params, fold, shared, index, key=view_key)
         labels, smooth = shared.labels[index], self.tuning.label_smoothing
-        targets = jax.nn.one_hot(labels, self.classes) * (1 - smooth) + smooth / self.classes
+        if self.units:
+            targets = labels * (1 - smooth) + smooth / 2
+        else:
+            targets = jax.nn.one_hot(labels, self.classes) * (1 - smooth) + smooth / self.classes
         x, targets = mixup(mix_key, x, targets, self.tuning.mixup)
         bound = self.head.bind({"params": params["head"]}, rngs={"dropout": drop_key})
         logits = bound(x, deterministic=False)
-        loss = class_loss(logits, targets, fold.weights, focal=self.tuning.focal).mean()
-        return loss, jnp.mean(logits.argmax(-1) == labels)
+        kind = unit_loss if self.units else class_loss
+        loss = kind(logits, targets, fold.weights, focal=self.tuning.focal).mean()
+        hits = (logits > 0) == (labels > 0.5) if self.units else logits.argmax(-1) == labels
+        return loss, jnp.mean(hits)
 
     def _probabilities(self, params: dict, fold: FoldArrays, shared: SharedArrays, indices):
         """Probabilities of the classes for samples [n]: [n, C]."""
@@ -192,7 +199,8 @@ class FoldTraining:
 
         def one(index):
             x = self._inputs(params, fold, shared, index[None])
-            return jax.nn.softmax(head(x, deterministic=True))[0]
+            logits = head(x, deterministic=True)[0]
+            return jax.nn.sigmoid(logits) if self.units else jax.nn.softmax(logits)
 
         return jax.lax.map(one, indices, batch_size=min(self.tuning.batch_size, len(indices)))
 
@@ -201,6 +209,10 @@ class FoldTraining:
         p = self._probabilities(params, fold, shared, fold.validation)
         labels = shared.labels[fold.validation]
         is_sample = jnp.arange(len(labels)) < fold.validation_count
+        if self.units:
+            p = jnp.clip(p, 1e-6, 1 - 1e-6)
+            losses = unit_loss(jnp.log(p) - jnp.log1p(-p), labels, fold.weights)
+            return jnp.where(is_sample, losses, 0.0).sum() / fold.validation_count
         losses = -jnp.log(jnp.take_along_axis(p, labels[:, None], 1)[:, 0] + 1e-9)
         weights = jnp.where(is_sample, fold.weights[labels], 0.0)
         return jnp.sum(losses * weights) / weights.sum()

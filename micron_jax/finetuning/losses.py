@@ -36,6 +36,42 @@ def class_loss(logits, targets, weights, *, focal: float = 0.0):
     return -jnp.sum(targets * weights * easy * log_p, axis=-1)
 
 
+def unit_weights(targets: np.ndarray, kind: str) -> np.ndarray:
+    """Returns the weight of a clip that shows each unit, float32 [U].
+
+    Args:
+      targets: of the training samples, [n, U] of 0 and 1, both in every column.
+      kind: as in `class_weights`, of clips with and without the unit.
+    """
+    if kind == "none":
+        return np.ones(targets.shape[1], np.float32)
+    return (0.5 / targets.mean(0)).astype(np.float32)
+
+
+def unit_loss(logits, targets, weights, *, focal: float = 0.0):
+    """Returns the weighted binary cross-entropy of each sample, the mean over units.
+
+    Args:
+      logits: float32 [B, U].
+      targets: of 0 and 1, or mixed, [B, U].
+      weights: of `unit_weights`, [U]; clips without a unit have the weight w / (2 w - 1), with
+        which both kinds of clips count the same in sum.
+      focal: as in `class_loss`.
+
+    Returns:
+      float32 [B].
+    """
+
+    def part(logits):
+        log_p = jax.nn.log_sigmoid(logits)
+        easy = jnp.maximum(-jnp.expm1(log_p), 1e-6) ** focal if focal else 1.0
+        return -easy * log_p
+
+    without = weights / (2 * weights - 1)
+    losses = targets * weights * part(logits) + (1 - targets) * without * part(-logits)
+    return losses.mean(axis=-1)
+
+
 def mixup(key, x, targets, alpha: float):
     """Mixes each sample with another of its batch (Zhang et al. 2018), the larger part its own.
 

@@ -12,6 +12,7 @@ import numpy as np
 
 import micron_jax
 from micron_jax.evaluation import metrics
+from micron_jax.evaluation.action_units import UnitPredictions
 from micron_jax.evaluation.prediction import Prediction
 from micron_jax.evaluation.run_files import Hardest
 from micron_jax.evaluation.significance import Bootstrap, compare
@@ -55,6 +56,19 @@ def _rows(
                 )
             )
     return rows
+
+
+def unit_predictions(prepared: Prepared, results: FoldResults) -> UnitPredictions:
+    """Returns the predictions of action units of all folds and seeds."""
+    keys, places, probabilities = [], [], []
+    for (seed, number), result in results.items():
+        fold = prepared.folds[number]
+        samples = [prepared.labeled[index][0] for index in fold.test]
+        keys += [(s.clip, s.subject, s.dataset, seed, fold.name) for s in samples]
+        places += fold.test
+        probabilities.append(result.probabilities)
+    labels = prepared.units.targets[places] > 0.5
+    return UnitPredictions(prepared.units.names, keys, labels, np.concatenate(probabilities))
 
 
 def curves(

@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import functools
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from micron_jax.finetuning.fold_training import FoldTraining, steps_per_epoch
 from micron_jax.finetuning.folds import Fold, Labeled, shared_ids, split
 from micron_jax.finetuning.given_features import join_features
 from micron_jax.finetuning.keyframes import Moved
+from micron_jax.finetuning.units import UnitTargets, choose_units, with_units
 from micron_jax.training.workdir import claim_workdir
 
 NAMED = 5  # samples that a line names at most
@@ -48,6 +50,7 @@ class Prepared:
       features: of the backbone, float32 [n, V, T, F].
       file: {"file", "sha256", "shape"} of the features, if they come from a file; else None.
       moved: the samples under each error of keyframes.
+      units: the action units that are learned, with `config.target='units'`.
     """
 
     config: FinetuneConfig
@@ -62,12 +65,20 @@ class Prepared:
     features: np.ndarray
     file: dict | None = None
     moved: list[Moved] = dataclasses.field(default_factory=list)
+    units: UnitTargets | None = None
 
     @property
     def names(self) -> list[tuple[int, int]]:
         """(seed, number of the fold) of all folds, seed by seed."""
         seeds = range(self.config.seed, self.config.seed + self.config.seeds)
         return [(seed, fold) for seed in seeds for fold in range(len(self.folds))]
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Class indices, int32 [n]; of action units 0 and 1, float32 [n, U]."""
+        if self.units:
+            return self.units.targets
+        return np.array([label for _, label in self.labeled], np.int32)
 
     def training(self, folds: Sequence[Fold]) -> FoldTraining:
         """Returns the training of some folds."""
@@ -77,7 +88,8 @@ class Prepared:
             classifier=c.classifier,
             tuning=c.tuning,
             augment=c.augment,
-            classes=len(self.protocol.classes),
+            classes=len(self.units.names if self.units else self.protocol.classes),
+            units=self.units is not None,
             steps_per_epoch=steps_per_epoch(folds, c.tuning.batch_size),
             inner=c.split.selection == "inner",
             watch_test=c.report_leaky,
@@ -89,7 +101,7 @@ class Prepared:
             folds,
             range(self.config.seed, self.config.seed + seeds),
             self.features,
-            [label for _, label in self.labeled],
+            self.labels,
             classes=len(self.protocol.classes),
             weighting=self.config.tuning.class_weights,
         )
@@ -98,9 +110,8 @@ class Prepared:
         """Returns the arrays that all folds share, on the device."""
         frozen = self.config.tuning.trainable == "head"
         samples = {"features": self.features} if frozen else self.pairs
-        labels = jnp.array([label for _, label in self.labeled], jnp.int32)
         samples = jax.tree.map(jnp.asarray, samples)
-        return SharedArrays(self.backbone.params, samples, labels)
+        return SharedArrays(self.backbone.params, samples, jnp.asarray(self.labels))
 
 
 def prepare(
@@ -123,10 +134,16 @@ def prepare(
         protocol = find_protocol(config.protocol, config.data.data_dir)
         opened = open_protocol(config.data.data_dir, protocol)
         labeled = protocols.apply(protocol, opened.samples)
+    units, order, lines = None, None, list(given.lines) if given else []
+    if config.target == "units":
+        labeled, protocol, lines = with_units(opened.samples, protocol)
     if config.shuffle_labels:
         order = np.random.default_rng(config.seed).permutation(len(labeled))
         labeled = [(sample, labeled[i][1]) for (sample, _), i in zip(labeled, order, strict=True)]
     folds = split(labeled, protocol, config.split, seed=config.seed)
+    if config.target == "units":
+        units = choose_units(labeled, folds, config.units_at_least, order=order)
+        lines += units.lines
     backbone = _backbone(config, file)
     if config.keyframe_errors:
         keyframes.check_frames(config.data.data_dir, protocol.homes)
@@ -137,8 +154,9 @@ def prepare(
         )
     fields = dataclasses.asdict(config)
     claim_workdir(workdir, fields, free=FREE, added=ADDED)
-    census = compare(protocol, opened.samples)
-    write_run(workdir, Run(protocol=protocol_record(protocol, census)))
+    census = None if units else compare(protocol, opened.samples)
+    if census:
+        write_run(workdir, Run(protocol=protocol_record(protocol, census)))
     origin = {
         "weights": backbone.sha256,
         "sheets": {name: sheet["sha256"] for name, sheet in opened.sheets.items()},
@@ -147,13 +165,15 @@ def prepare(
     }
     if file:
         origin["pairs"] = file.sha256
+    if units:
+        origin["units"] = [units.names, hashlib.sha256(units.targets.tobytes()).hexdigest()]
     # Folds that the clips alone do not tell: drawn ones, and those of subjects that an earlier
     # version took for several people.
     tell = config.split.draws_groups or config.split.kind == "fixed" or opened.merged
     groups = {"folds": [fold.test for fold in folds]} if tell else {}
     fold_files.claim_origin(workdir, origin | groups)
     facts = _facts(config, protocol, opened, census, labeled, folds, backbone)
-    for line in [*facts, *(given.lines if given else ())]:
+    for line in [*facts, *lines]:
         notify(line)
 
     if given:
@@ -167,7 +187,7 @@ def prepare(
         workdir, "features", key, lambda: {"features": _features(config, backbone, pairs)}
     )
     moved = _moved(config, backbone, workdir, key, read) if config.keyframe_errors else []
-    parts = labeled, folds, backbone, pairs, arrays["features"], None, moved
+    parts = labeled, folds, backbone, pairs, arrays["features"], None, moved, units
     return Prepared(config, workdir, protocol, started, opened.sheets, *parts)
 
 
@@ -197,7 +217,7 @@ def _facts(
     config: FinetuneConfig,
     protocol: Protocol,
     opened: Opened,
-    census: Comparison,
+    census: Comparison | None,
     labeled: Labeled,
     folds: Sequence[Fold],
     backbone: Backbone,
@@ -210,9 +230,9 @@ def _facts(
     for name, rows in opened.skipped.items():
         for row in rows:
             yield f"not in the set: {name} row {row['row']}, {row['clip']}: {row['reason']}"
-    for name, edition in census.editions.items():
+    for name, edition in census.editions.items() if census else ():
         yield f"{name}: counted by {edition}"
-    for line in census.differences:
+    for line in census.differences if census else ():
         yield f"{'not as in the table' if protocol.built else 'not as published'}: {line}"
     if ids := shared_ids(labeled):
         yield f"subjects {', '.join(ids)} stand in several sets: taken for different people"

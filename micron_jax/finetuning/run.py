@@ -9,7 +9,7 @@ import numpy as np
 
 from micron_jax.checkpoints.classifier import KEPT
 from micron_jax.errors import UserError
-from micron_jax.evaluation import predictions
+from micron_jax.evaluation import action_units, predictions
 from micron_jax.evaluation.prediction import Prediction
 from micron_jax.evaluation.report import write_report
 from micron_jax.evaluation.run_files import Run, write_run
@@ -43,7 +43,9 @@ class Finetuned:
       finished, total: number of finished folds, and of all folds, of all seeds.
       signal: number of the signal that stopped it; 0: it is done.
       predictions: of all folds and seeds; empty while folds are missing.
-      summary: figures of the predictions, see `evaluation.summary.summarize`; None without them.
+      summary: figures of the predictions, see `evaluation.summary.summarize`; of action units,
+        whose predictions are in `units.csv`, see `evaluation.action_units.summarize_units`; None
+        without them.
       leaky: with `config.report_leaky`, see `outputs.leaky_scores`.
       report: the HTML page; None without predictions.
       classifier: folder of the classifier for use, which `micron_jax.load` reads; or None.
@@ -138,6 +140,8 @@ def report(prepared: Prepared, trained: TrainedFolds) -> Finetuned:
       UserError: a file cannot be written.
     """
     workdir, results = prepared.workdir, trained.results
+    if prepared.units:
+        return _report_units(prepared, trained)
     rows = outputs.predictions(prepared, results)
     predictions.write_csv(workdir / predictions.FILE, rows)
     run = Run(
@@ -155,13 +159,27 @@ def report(prepared: Prepared, trained: TrainedFolds) -> Finetuned:
     )
 
 
+def _report_units(prepared: Prepared, trained: TrainedFolds) -> Finetuned:
+    """Writes predictions, curves, figures and the report of action units."""
+    workdir, results = prepared.workdir, trained.results
+    table = outputs.unit_predictions(prepared, results)
+    action_units.write_units(workdir / action_units.FILE, table)
+    write_run(
+        workdir,
+        Run(curves=outputs.curves(prepared, results), provenance=outputs.provenance(prepared)),
+    )
+    summary = action_units.summarize_units(table)
+    page = action_units.write_units_report(workdir, summary, prepared.units.lines)
+    return Finetuned(len(results), len(results), summary=summary, report=page)
+
+
 def add_classifier(prepared: Prepared, finetuned: Finetuned) -> Finetuned:
     """Trains the classifier for use, unless the workdir has it, and adds its folder to the results.
 
     Raises:
       UserError: it cannot be written.
     """
-    if not prepared.backbone.params or prepared.config.shuffle_labels:
+    if not prepared.backbone.params or prepared.config.shuffle_labels or prepared.units:
         return finetuned
     path = prepared.workdir / KEPT
     if not path.exists():

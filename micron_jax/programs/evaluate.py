@@ -24,6 +24,7 @@ def main(argv: list[str]) -> int:
     _check_outputs(options)
 
     from micron_jax.datasets.protocols import find
+    from micron_jax.evaluation import action_units
     from micron_jax.evaluation.megc import write_log
     from micron_jax.evaluation.metrics import METRICS
     from micron_jax.evaluation.prediction import write_csv
@@ -34,6 +35,8 @@ def main(argv: list[str]) -> int:
     from micron_jax.evaluation.summary import summarize
 
     first = options.predictions[0]
+    if (first / action_units.FILE).is_file():
+        return _evaluate_units(options)
     protocol = find(options.protocol) if options.protocol else protocol_of(first)
     classes = protocol.classes if protocol else None
     allow = options.allow_unlabeled
@@ -137,6 +140,25 @@ def _check_outputs(options: argparse.Namespace) -> None:
             raise UserError(f"--{name} {path} would overwrite what is read: name another file")
     if options.report and options.report.exists() and not options.report.is_dir():
         raise UserError(f"--report {options.report} is a file: name a folder")
+
+
+def _evaluate_units(options: argparse.Namespace) -> int:
+    """Prints the figures of a workdir of action units."""
+    from micron_jax.evaluation import action_units
+    from micron_jax.evaluation.significance import Bootstrap
+
+    (first, *rest), unread = options.predictions, ("against", "protocol", "seed", "csv", "megc")
+    if rest or (given := [name for name in unread if getattr(options, name) not in (None, [])]):
+        what = "another path" if rest else f"--{given[0]}"
+        raise UserError(f"{first} has action units: give it alone, without {what}")
+    table = action_units.read_units(first / action_units.FILE)
+    summary = action_units.summarize_units(table, bootstrap=Bootstrap(options.resamples))
+    write_json(options.json, summary)
+    text = action_units.units_text(summary)
+    if options.report:
+        text += f"\n\nreport: {action_units.write_units_report(options.report, summary, ())}"
+    print_text(text)
+    return 0
 
 
 def _check_two_classes(predictions: list, protocol) -> None:

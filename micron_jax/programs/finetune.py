@@ -47,6 +47,12 @@ def run(config, workdir: Path) -> int:
             folds = "the folds are done"
         print(f"stopped: {folds}, and the same command goes on", file=sys.stderr)
         return 128 + result.signal
+    if config.target == "units":
+        from micron_jax.evaluation.action_units import units_text
+
+        print(units_text(result.summary))
+        print(f"report: {result.report}")
+        return 0
     for name in ("uf1", "uar"):
         intervals = result.summary["intervals"]
         low, high = intervals[name] if intervals else (0.0, 1.0)
