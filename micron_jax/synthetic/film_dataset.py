@@ -13,28 +13,28 @@ frames count from 0, seconds from the first frame.
 
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from micron_jax.checks import at_least, choose
-from micron_jax.errors import UserError, printable
+from micron_jax.errors import UserError
 from micron_jax.faces import landmarks as faces
 from micron_jax.files import whole_folder, write_json, write_npz, write_whole
 from micron_jax.synthetic import codecs, face_track, film_clips, film_spans, insertion, people
+from micron_jax.synthetic.film_sources import Source, find_films, find_persons
 from micron_jax.synthetic.still_camera import RATES
-from micron_jax.video import image_files
-from micron_jax.video.file_notes import FileNotes
-from micron_jax.video.inputs import InputClip, find_inputs
 
 SECONDS = (2.0, 8.0)  # length of a clip
-FILM_DECK = ("film", "still", "film", "head_only")  # kinds of a film's clips, over and over
-STILL_DECK = ("still", "head_only")  # and of a picture's
 COLUMNS = ("film", "onset", "apex", "offset", "onset_frame", "apex_frame", "offset_frame", "kind")
-_PLACE, _CODEC, _PEOPLE, _SPLIT = range(100, 104)  # streams of chance
+WORKERS = 4
+_PLACE, _CODEC, _SPLIT = range(100, 103)  # streams of chance
+_SEARCHED = 8  # frames that place the face of a still
 
 
 @dataclass(frozen=True)
@@ -46,23 +46,6 @@ class Settings:
     seconds: float | None
     amplitudes: tuple[float, ...]
     codecs: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Source:
-    """A film, or a picture of a person, of which clips are made."""
-
-    number: int
-    name: str
-    group: str
-    film: InputClip | None = None
-    runs: tuple[film_spans.Run, ...] = ()
-    person: people.Person | None = None
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """The kinds of its clips, over and over."""
-        return FILM_DECK if self.film else STILL_DECK
 
 
 def make_films(
@@ -111,25 +94,27 @@ def make_films(
     for folder in (films, *([Path(faces_folder)] if faces_folder else [])):
         people.check_outside(output, folder)
     with whole_folder(output) as folder:
-        sources, left_out = _find_films(films)
+        sources, left_out = find_films(films)
         if faces_folder:
-            persons, also_out = people.find_people(Path(faces_folder))
-            left_out += also_out
-            sources += [
-                Source(len(sources) + n, person.name, f"faces/{person.group}", person=person)
-                for n, person in enumerate(persons)
-            ]
+            persons, reasons = find_persons(Path(faces_folder), len(sources))
+            sources, left_out = sources + persons, left_out + reasons
         splits = people.draw_splits(
             [source.group for source in sources], np.random.default_rng([seed, _SPLIT])
         )
+        splits = [split or own for own in splits]
         (folder / "films").mkdir()
-        entries = []
         with tqdm(total=len(sources) * clips, desc="clips", unit=" clips") as bar:
-            for source, own in zip(sources, splits, strict=True):
-                made = _clips_of(source, split or own, settings, faces_folder)
-                for name, kind, codec, clip in made:
-                    entries.append(_write(folder, source, split or own, name, kind, codec, clip))
+
+            def make(source: Source, own: str) -> list[dict]:
+                entries = []
+                for name, kind, codec, clip in _clips_of(source, own, settings):
+                    entries.append(_write(folder, source, own, name, kind, codec, clip))
                     bar.update()
+                return entries
+
+            # Threads: FFmpeg, OpenCV and NumPy let go of the interpreter. Few: clips are large.
+            with ThreadPoolExecutor(min(WORKERS, os.cpu_count() or 1)) as pool:
+                entries = [entry for some in pool.map(make, sources, splits) for entry in some]
         entries.sort(key=lambda entry: entry["name"])
         truth = {
             "about": "ground truth of micro-expressions in film; px of a 224 px crop of the face, "
@@ -146,35 +131,9 @@ def make_films(
     return truth
 
 
-def _find_films(folder: Path) -> tuple[list[Source], list[dict]]:
-    """Returns (films with a usable face, [{"face", "reason"}] of those without)."""
-    if not folder.is_dir():
-        problem = "is not a folder" if folder.exists() else "does not exist"
-        raise UserError(f"{folder} {problem}; give a folder of films of faces")
-    notes = FileNotes()
-    films = find_inputs([folder], notes=notes)
-    detect = faces.all_faces_detector()
-    sources, left_out = [], []
-    for film in tqdm(films, desc="films", unit=" films", leave=False):
-        path = Path(film.name)
-        name = printable(path.relative_to(folder).as_posix() if path != folder else path.name)
-        runs, reason = film_spans.find_runs(film, detect)
-        if not runs:
-            left_out.append({"face": name, "reason": reason})
-            continue
-        parent = name.rpartition("/")[0]
-        sources.append(Source(len(sources), name, f"films/{parent or name}", film, tuple(runs)))
-    left_out += [
-        {"face": ", ".join(entry["examples"]), "reason": f"{entry['reason']}: {entry['files']:,}"}
-        for entry in notes.entries()
-    ]
-    if not sources:
-        why = "; ".join(f"{entry['face']}: {entry['reason']}" for entry in left_out[:3])
-        raise UserError(f"{folder}: no usable face in {len(films)} films ({why})")
-    return sources, left_out
-
-
-def _clips_of(source: Source, split: str, settings: Settings, faces_folder):
+def _clips_of(
+    source: Source, split: str, settings: Settings
+) -> Iterator[tuple[str, str, str, film_clips.FilmClip]]:
     """Yields (name, kind, codec, clip) of a source, in the order of their numbers."""
     number, seed = source.number, settings.seed
     kinds = [source.kinds[n % len(source.kinds)] for n in range(settings.clips)]
@@ -186,8 +145,8 @@ def _clips_of(source: Source, split: str, settings: Settings, faces_folder):
     common = {"split": split, "amplitudes": settings.amplitudes}
     rngs = [np.random.default_rng([seed, number, n, _PLACE]) for n in range(settings.clips)]
     names = [f"{number + 1:04d}_{n + 1:02d}_{kind}" for n, kind in enumerate(kinds)]
-    if source.person:
-        picture, points = _picture(source.person, Path(faces_folder))
+    if source.film is None:
+        picture, points = source.picture()
         for n, kind in enumerate(kinds):
             times = _still_times(settings, rngs[n])
             key = (seed, number, n)
@@ -197,11 +156,14 @@ def _clips_of(source: Source, split: str, settings: Settings, faces_folder):
             yield names[n], kind, chosen[n], clip
         return
     spans = [film_spans.draw_span(source.runs, settings.seconds, SECONDS, rng) for rng in rngs]
+    spans = [
+        span if kind == "film" else replace(span, last=min(span.last, span.first + _SEARCHED - 1))
+        for span, kind in zip(spans, kinds, strict=True)
+    ]
     detect = faces.all_faces_detector()
     for n, frames, seconds in film_spans.read_spans(source.film, spans):
         kind, key = kinds[n], (seed, number, n)
-        count = len(frames) if kind == "film" else min(len(frames), 8)
-        track = face_track.follow([detect(frame) for frame in frames[:count]], seconds[:count])
+        track = face_track.follow([detect(frame) for frame in frames], seconds)
         if track is None:
             continue
         if kind == "film":
@@ -218,15 +180,6 @@ def _still_times(settings: Settings, rng: np.random.Generator) -> np.ndarray:
     length = rng.uniform(*SECONDS) if settings.seconds is None else settings.seconds
     rate = RATES[rng.integers(len(RATES))]
     return np.arange(max(2, round(length * rate))) / rate
-
-
-def _picture(person: people.Person, folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Returns (the face of a picture, cut as those of films are; landmarks in it)."""
-    image = image_files.decode_jpeg((folder / person.picture).read_bytes())
-    box = film_spans.cut_box(person.landmarks[None], image.shape[:2])
-    part = film_spans.cut(image, box)
-    scale = np.divide(part.shape[1::-1], (box[2] - box[0], box[3] - box[1]))
-    return part, (person.landmarks - box[:2] + 0.5) * scale - 0.5
 
 
 def _write(folder: Path, source: Source, split, name, kind, codec, clip) -> dict:

@@ -73,7 +73,7 @@ def project(points: np.ndarray, pose: np.ndarray) -> np.ndarray:
 
 def draw(seconds: np.ndarray, rng: np.random.Generator) -> HeadMotion:
     """Draws a smooth course for frames at times [T]; from hardly any motion to a lively head."""
-    share = math.exp(rng.uniform(math.log(0.1), 0.0)) * rng.uniform(0.3, 1.0, 6)
+    share = math.exp(rng.uniform(math.log(0.2), 0.0)) * rng.uniform(0.3, 1.0, 6)
     waves = np.zeros((len(seconds), 6))
     for axis in range(6):
         periods = np.exp(rng.uniform(*np.log(PERIODS), 3))
