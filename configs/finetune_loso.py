@@ -11,9 +11,13 @@ Every fold is trained by one fixed schedule, and nothing is chosen on a test sub
 epoch on some of the training subjects: `--config.split.selection=inner`. To train more of the
 network: `--config.tuning.trainable=last:1` (or all), which is slower by far, as every step computes
 its features anew. The paper's own head is `--config.classifier.features=p_dma
---config.classifier.pooling=mean`. The default is the cosine distance of each patch's tokens,
-averaged over parts of the face, which keeps the place of a motion. On synthetic expressions it
+--config.classifier.pooling=mean`. The default, `auto`, is what the motion branch says of each
+patch, or, of a checkpoint without one, the cosine distance of each patch's tokens, averaged over
+parts of the face, which keeps the place of a motion. On synthetic expressions the cosine distance
 scored higher (UF1 0.60) than token differences (0.37) and the symmetric map (0.45).
+
+A checkpoint must be named; `--config.checkpoint=random` are random weights. For features of other
+programs: `--config.features=FILE.npz` in place of frames and checkpoint.
 
 For frames that a vendor has cropped: `--config.data.crop=whole`. Controls with the same folds and
 head: `--config.baseline=frame_difference`, `flow`, `flow_tvl1` or `flow_farneback`;
@@ -31,7 +35,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.protocol = "casme2_5"
     config.seeds = 3
     config.data = dict(crop="face", registered=True)
-    config.classifier = dict(features="cosine", pooling="grid", cells=14)
+    config.classifier = dict(features="auto", pooling="grid", cells=14)
     config.augment = dict(flip=True, shift=0.03, crop=0.92, brightness=0.15, copies=8)
     config.tuning = dict(
         epochs=60, batch_size=32, trainable="head", learning_rate=3e-3, weight_decay=0.5,

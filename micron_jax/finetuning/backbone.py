@@ -13,6 +13,8 @@ from micron_jax.models.config import SIZES, ModelConfig
 from micron_jax.models.param_paths import path_of
 from micron_jax.training.state import init_params
 
+RANDOM = "random"  # in place of a checkpoint
+
 # Settings of the use of weights, not of their shapes: a user may choose them again.
 _FREE = (
     "attention", "blocks", "remat", "dtype", "dma_query", "dma_key", "dma_scaled", "dma_diagonal",
@@ -45,7 +47,7 @@ def read_backbone(checkpoint: str, model: dict, *, seed: int) -> Backbone:
     """Reads a checkpoint, or draws random weights.
 
     Args:
-      checkpoint: see `micron_jax.load`; empty for random weights.
+      checkpoint: see `micron_jax.load`; `RANDOM` for random weights.
       model: fields of `ModelConfig` (and `size`) that the user gave.
 
     Raises:
@@ -53,7 +55,7 @@ def read_backbone(checkpoint: str, model: dict, *, seed: int) -> Backbone:
     """
     fields = dict(model)
     fields = dict(SIZES.get(fields.pop("size", None), {})) | fields
-    if checkpoint:
+    if checkpoint != RANDOM:
         weights = load.read(checkpoint)
         config = _agreed(weights.config, fields, checkpoint)
         params = weights.params

@@ -26,7 +26,7 @@ class FinetuneConfig:
       target: `emotion`, the protocol's classes; or `units`, the action units that the sheets tell,
         of all clips of the protocol's sets, each unit by itself.
       units_at_least: number of clips that show a unit, below which it is left out.
-      checkpoint: a run's workdir, a converted folder or a `.pth`; empty: random weights.
+      checkpoint: a run's workdir, a converted folder or a `.pth`; `random`: random weights.
       model: the architecture, as in a pretraining's config. With a checkpoint it may be left out;
         its fields must then agree, but for `attention`, `dtype`, `poi` and the DMA's form.
       features: in place of frames and network, an `.npz` with features that another program has
@@ -90,6 +90,11 @@ class FinetuneConfig:
         if (self.baseline or self.features) and self.tuning.trainable != "head":
             raise UserError(
                 f"config.tuning.trainable={self.tuning.trainable!r}: {instead} has a head only"
+            )
+        if not (self.baseline or self.features or self.checkpoint):
+            raise UserError(
+                "config.checkpoint is missing; name one (micron-tiny comes with the package), or "
+                "say random for random weights"
             )
         if "size" in self.model:
             choose("config.model", self.model, size=SIZES)

@@ -145,6 +145,10 @@ def prepare(
         units = choose_units(labeled, folds, config.units_at_least, order=order)
         lines += units.lines
     backbone = _backbone(config, file)
+    # The settings of a run hold what `auto` means for it.
+    auto = bool(backbone.params) and config.classifier.features == "auto"
+    config = dataclasses.replace(config, classifier=config.classifier.chosen(backbone.model))
+    _check_fits(config, backbone)
     if config.keyframe_errors:
         keyframes.check_frames(config.data.data_dir, protocol.homes)
     size = config.data.size or backbone.model.img_size
@@ -175,6 +179,10 @@ def prepare(
     facts = _facts(config, protocol, opened, census, labeled, folds, backbone)
     for line in [*facts, *lines]:
         notify(line)
+    if auto:
+        branch = "has the" if backbone.model.band else "has no"
+        kind = config.classifier.features
+        notify(f"config.classifier.features=auto: {kind}; the checkpoint {branch} motion branch")
 
     if given:
         parts = labeled, folds, backbone, {}, given.x, file.about
@@ -202,7 +210,13 @@ def _backbone(config: FinetuneConfig, file: FeatureFile | None) -> Backbone:
     if config.baseline:
         size = config.data.size or config.model.get("img_size", 224)
         return no_backbone(config.baseline, size)
-    backbone = read_backbone(config.checkpoint, config.model, seed=config.seed)
+    return read_backbone(config.checkpoint, config.model, seed=config.seed)
+
+
+def _check_fits(config: FinetuneConfig, backbone: Backbone) -> None:
+    """Raises a `UserError` if the network lacks what the classifier reads or training changes."""
+    if not backbone.params:
+        return
     config.classifier.check_fits(backbone.model)
     if missing := {*config.classifier.reads} - backbone.params.keys():
         raise UserError(
@@ -210,7 +224,6 @@ def _backbone(config: FinetuneConfig, file: FeatureFile | None) -> Backbone:
             f"no {' and no '.join(sorted(missing))}; choose difference, cosine or cls"
         )
     config.tuning.check_fits(backbone.model.depth)
-    return backbone
 
 
 def _facts(

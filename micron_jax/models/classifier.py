@@ -25,7 +25,7 @@ class ClassifierConfig:
         of the tokens' cosine distance, one number a patch, whatever the skin there looks like;
         `motion`, of models with a band: the probability that the patch moved, and its displacement
         (x, y) times that; `cls`, the CLS token of the apex less that of the onset (there is
-        nothing to pool then).
+        nothing to pool then); `auto`, `motion` of a model that has it, else `cosine`.
       pooling: over the patches: `mean`; `grid`, means of `cells` × `cells` parts of the face, one
         after the other, so that the place of a motion is kept; `attention`, a learned softmax
         over the patches; `heat`, a mean weighted by the positive part of the symmetric map.
@@ -50,7 +50,7 @@ class ClassifierConfig:
         choose(
             "config.classifier",
             self,
-            features=("p_dma", "difference", "heat", "cosine", "motion", "cls"),
+            features=("auto", "p_dma", "difference", "heat", "cosine", "motion", "cls"),
             pooling=("mean", "grid", "attention", "heat"),
             query=_FRAMES,
             key=_FRAMES,
@@ -59,6 +59,12 @@ class ClassifierConfig:
         within("config.classifier", self, cells=(1, 1000))
         valid = 0 <= self.dropout < 1
         require(valid, "config.classifier", self, "dropout", "must lie in 0..1, below 1")
+
+    def chosen(self, model: ModelConfig) -> "ClassifierConfig":
+        """Returns the config with the features that `auto` means for a model."""
+        if self.features != "auto":
+            return self
+        return dataclasses.replace(self, features="motion" if model.band else "cosine")
 
     def check_fits(self, model: ModelConfig) -> None:
         """Checks that the model has the part that the features come from.

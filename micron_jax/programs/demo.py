@@ -49,7 +49,7 @@ def _run(workdir: Path) -> int:
         return status
     print("4/6 micro-expressions with known truth", flush=True)
     print("\n".join(make_synthetic(workdir)), flush=True)
-    tiny = ["checkpoint=micron-tiny", "classifier.features=motion"]
+    tiny = ["checkpoint=micron-tiny"]
     for title, name, settings in (
         ("5/6 fine-tuning, one subject left out", TUNED, [f"checkpoint={workdir}"]),
         ("6/6 the same with micron-tiny, the weights that come with the package", TINY, tiny),

@@ -10,7 +10,7 @@ import pytest
 from flax.traverse_util import flatten_dict
 from helpers.drawn_weights import draw_weights
 from helpers.refusals import refusal
-from helpers.tiny import PAPER
+from helpers.tiny import OURS, PAPER
 from helpers.vendor_trees import casme2_row, write_casme2
 
 import micron_jax
@@ -26,6 +26,7 @@ from micron_jax.errors import UserError
 from micron_jax.evaluation.report import HTML
 from micron_jax.finetuning import fold_files
 from micron_jax.finetuning.config import parse
+from micron_jax.finetuning.prepare import prepare
 
 EMOTIONS = ("disgust", "happiness", "surprise")
 
@@ -293,15 +294,16 @@ def test_an_apex_at_the_onset_and_a_subject_in_two_ways(recipe, tmp_path, monkey
     ("settings", "words"),
     [
         (["color=1"], "config.color: no such field"),
-        (["protocol=dance"], "no protocol 'dance'"),
-        (["data.crop=half"], "data.crop='half'"),
+        ([], "config.checkpoint is missing; name one (micron-tiny comes with the package), or say"),
+        (["checkpoint=random", "protocol=dance"], "no protocol 'dance'"),
+        (["checkpoint=random", "data.crop=half"], "data.crop='half'"),
         (["checkpoint=gone"], "gone: no such file or folder"),
         (["checkpoint=RUN", "model.width=64"], "config.model.width=64: checkpoint"),
-        (["protocol=composite"], "no data set `samm`"),
+        (["checkpoint=random", "protocol=composite"], "no data set `samm`"),
         (["folds_at_once=few"], "config.folds_at_once='few'"),
         (["baseline=flow", "checkpoint=RUN"], "config.checkpoint: baseline 'flow' has no network"),
         (["checkpoint=RUN", "data.size=33"], "config.data.size=33: no multiple of the patch size"),
-        (["split.kind=sets"], "has one set only (casme2)"),
+        (["checkpoint=random", "split.kind=sets"], "has one set only (casme2)"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(
@@ -310,3 +312,20 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     settings = [setting.replace("RUN", str(pretrained)) for setting in settings]
     assert words in refusal(command(recipe, tmp_path / "out", *settings), capsys)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "kind"),
+    [(PAPER, "cosine; the checkpoint has no"), (OURS, "motion; the checkpoint has the")],
+)
+def test_auto_reads_the_motion_branch_where_there_is_one(recipe, tmp_path, model, kind):
+    checkpoints.save(draw_weights(model, info={"source": "drawn"}), tmp_path / "weights")
+    settings = [f"checkpoint={tmp_path / 'weights'}", "classifier.features=auto"]
+    config = parse(configs.override(configs.load(str(recipe)), settings))
+    lines = []
+    (tmp_path / "run").mkdir()
+    prepared = prepare(config, tmp_path / "run", notify=lines.append)
+    assert lines[-1] == f"config.classifier.features=auto: {kind} motion branch"
+    assert prepared.config.classifier.features == kind.split(";")[0]
+    stored = json.loads((tmp_path / "run/config.json").read_text())
+    assert stored["classifier"]["features"] == kind.split(";")[0]

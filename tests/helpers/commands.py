@@ -63,7 +63,8 @@ def check(argv, monkeypatch):
     command = next((c for c in (argv[0], " ".join(argv[:2])) if c in RECIPES), None)
     if command:
         needed = ["data.data_dir=DIR"]
-        if command == "finetune" and not any("checkpoint=" in one for one in options.settings):
+        sources = ("checkpoint=", "baseline=", "features=")
+        if command == "finetune" and not any(one.startswith(sources) for one in options.settings):
             needed.append("checkpoint=CKPT")
         recipe_of(command)(read_recipe(options, RECIPES[command], *needed))
     if command == "plan":

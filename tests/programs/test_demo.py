@@ -46,7 +46,7 @@ def test_the_demo_leaves_a_labeled_set(tmp_path, monkeypatch, capsys):
     assert len(open_frames(trained[0].data.data_dir)[1]) == len(samples.CLIPS)
     assert tuned[0].checkpoint == str(tmp_path)
     assert [(each.checkpoint, each.classifier.features) for each in tuned[1:]] == [
-        ("micron-tiny", "motion")
+        ("micron-tiny", "auto")
     ]
     assert tuned[1].data == tuned[0].data
     _, labeled = open_clips(tuned[0].data.data_dir, "casme2")
