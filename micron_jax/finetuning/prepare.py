@@ -125,16 +125,15 @@ def prepare(
     Raises:
       UserError: the config does not fit the data sets, the checkpoint or the workdir.
     """
-    started, file, given = now(), None, None
-    if config.features:
-        file = feature_file.read(Path(config.features))
+    started, units, order = now(), None, None
+    file = feature_file.read(Path(config.features)) if config.features else None
+    if file:
         given = join_features(file, config.protocol, config.data.data_dir)
-        protocol, opened, labeled = given.protocol, given.opened, given.labeled
+        protocol, opened, labeled, lines = given.protocol, given.opened, given.labeled, given.lines
     else:
         protocol = find_protocol(config.protocol, config.data.data_dir)
-        opened = open_protocol(config.data.data_dir, protocol)
+        opened, lines = open_protocol(config.data.data_dir, protocol), []
         labeled = protocols.apply(protocol, opened.samples)
-    units, order, lines = None, None, list(given.lines) if given else []
     if config.target == "units":
         labeled, protocol, lines = with_units(opened.samples, protocol)
     if config.shuffle_labels:
@@ -145,17 +144,11 @@ def prepare(
         units = choose_units(labeled, folds, config.units_at_least, order=order)
         lines += units.lines
     backbone = _backbone(config, file)
-    # The settings of a run hold what `auto` means for it.
-    auto = bool(backbone.params) and config.classifier.features == "auto"
-    config = dataclasses.replace(config, classifier=config.classifier.chosen(backbone.model))
-    _check_fits(config, backbone)
+    config, choice = _choose_features(config, backbone)
+    lines += choice
     if config.keyframe_errors:
         keyframes.check_frames(config.data.data_dir, protocol.homes)
-    size = config.data.size or backbone.model.img_size
-    if size % backbone.model.patch_size:
-        raise UserError(
-            f"config.data.size={size}: no multiple of the patch size {backbone.model.patch_size}"
-        )
+    size = _size(config, backbone)
     fields = dataclasses.asdict(config)
     claim_workdir(workdir, fields, free=FREE, added=ADDED)
     census = None if units else compare(protocol, opened.samples)
@@ -176,15 +169,10 @@ def prepare(
     tell = config.split.draws_groups or config.split.kind == "fixed" or opened.merged
     groups = {"folds": [fold.test for fold in folds]} if tell else {}
     fold_files.claim_origin(workdir, origin | groups)
-    facts = _facts(config, protocol, opened, census, labeled, folds, backbone)
-    for line in [*facts, *lines]:
+    for line in [*_facts(config, protocol, opened, census, labeled, folds, backbone), *lines]:
         notify(line)
-    if auto:
-        branch = "has the" if backbone.model.band else "has no"
-        kind = config.classifier.features
-        notify(f"config.classifier.features=auto: {kind}; the checkpoint {branch} motion branch")
 
-    if given:
+    if file:
         parts = labeled, folds, backbone, {}, given.x, file.about
         return Prepared(config, workdir, protocol, started, opened.sheets, *parts)
     crops: dict = {}
@@ -213,10 +201,28 @@ def _backbone(config: FinetuneConfig, file: FeatureFile | None) -> Backbone:
     return read_backbone(config.checkpoint, config.model, seed=config.seed)
 
 
-def _check_fits(config: FinetuneConfig, backbone: Backbone) -> None:
-    """Raises a `UserError` if the network lacks what the classifier reads or training changes."""
+def _size(config: FinetuneConfig, backbone: Backbone) -> int:
+    """The side of the frames, px; UserError if the network cannot read them."""
+    size = config.data.size or backbone.model.img_size
+    if size % backbone.model.patch_size:
+        raise UserError(
+            f"config.data.size={size}: no multiple of the patch size {backbone.model.patch_size}"
+        )
+    return size
+
+
+def _choose_features(
+    config: FinetuneConfig, backbone: Backbone
+) -> tuple[FinetuneConfig, list[str]]:
+    """The config with what `auto` means for the network, which a run's settings hold; a line on it.
+
+    Raises:
+      UserError: the network lacks what the classifier reads or training changes.
+    """
+    auto = config.classifier.features == "auto"
+    config = dataclasses.replace(config, classifier=config.classifier.chosen(backbone.model))
     if not backbone.params:
-        return
+        return config, []
     config.classifier.check_fits(backbone.model)
     if missing := {*config.classifier.reads} - backbone.params.keys():
         raise UserError(
@@ -224,6 +230,9 @@ def _check_fits(config: FinetuneConfig, backbone: Backbone) -> None:
             f"no {' and no '.join(sorted(missing))}; choose difference, cosine or cls"
         )
     config.tuning.check_fits(backbone.model.depth)
+    kind, branch = config.classifier.features, "has the" if backbone.model.band else "has no"
+    line = f"config.classifier.features=auto: {kind}; the checkpoint {branch} motion branch"
+    return config, [line] if auto else []
 
 
 def _facts(
