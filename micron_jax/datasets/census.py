@@ -139,15 +139,16 @@ def compare_set(name: str, samples: Sequence[Sample]) -> list[str]:
         return []
     samples = respelled(samples)
     number = collections.Counter(emotion_of(sample) for sample in samples)
-    expected = complete(name, edition_of(name, samples)).samples
+    whole = complete(name, edition_of(name, samples))
+    expected = whole.samples
     lines = [
         f"{name}: {emotion} {number[emotion]}, expected {expected.get(emotion, 0)}"
         for emotion in dict.fromkeys([*expected, *number])
         if number[emotion] != expected.get(emotion, 0)
     ]
     subjects = len({sample.subject for sample in samples})
-    if subjects != SETS[name].subjects:
-        lines.append(f"{name}: {subjects} subjects, expected {SETS[name].subjects}")
+    if subjects != whole.subjects:
+        lines.append(f"{name}: {subjects} subjects, expected {whole.subjects}")
     return lines + _faults(name, samples)
 
 

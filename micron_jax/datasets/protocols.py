@@ -10,7 +10,8 @@ their papers and sheets. The choices that these leave open:
   three of the sad ones surprise: 249. Either counts, by the sheet. The composite has none of them.
 * 5 classes of SAMM leave out disgust (9), fear (8) and sadness (6): 136 samples of 27 subjects.
 * CAS(ME)3, second version of its sheet (860 samples): 4 classes put anger, disgust, fear and
-  sadness into negative; 3 classes are these without others, of 88 subjects.
+  sadness into negative; 3 classes are these without others, of 88 subjects. The first version has
+  921 samples, of one subject more; 65 of them are not in the second.
 """
 
 import dataclasses
@@ -105,20 +106,38 @@ SETS = {
 
 # Versions of a sheet with different labels, and the clips that tell them apart.
 SHEET_2014, SHEET_2019 = "the sheet of 2014", "the sheet of 2019"
+SHEET_V1, SHEET_V2 = "the first version of its sheet", "the second version of its sheet"
 EDITIONS = {
     "casme2": {
         SHEET_2014: SETS["casme2"],
         SHEET_2019: Counts({**SETS["casme2"].samples, "surprise": 28, "sadness": 4}, 26),
-    }
+    },
+    "casme3": {
+        SHEET_V2: SETS["casme3"],
+        SHEET_V1: Counts(
+            _numbers(
+                "disgust 275 surprise 199 others 166 fear 91 anger 67 sadness 63 happiness 60"
+            ),
+            95,
+        ),
+    },
 }
 # Sadness in the sheet of 2014, surprise in that of 2019.
 RELABELED = ("sub24/EP07_01", "sub24/EP07_04f", "sub24/EP10_03")
+# Some of those that only the first version of CAS(ME)3's sheet has, of different subjects.
+WITHDRAWN = (
+    "spNO.151/f/5", "spNO.10/j/501", "spNO.142/g/108", "spNO.165/a/5", "spNO.189/e/43",
+    "spNO.208/c/2359", "spNO.215/a/55", "spNO.3/h/1978",
+)  # fmt: skip
 
 
 def edition_of(name: str, samples: Iterable[Sample]) -> str:
     """Returns the version of a set's sheet, by its labels; empty where there is one version."""
     if name not in EDITIONS:
         return ""
+    if name == "casme3":
+        withdrawn = any(is_clip(s, name, clip) for s in samples for clip in WITHDRAWN)
+        return SHEET_V1 if withdrawn else SHEET_V2
     emotions = [
         emotion_of(sample)
         for sample in samples
@@ -139,11 +158,19 @@ def _rules(name: str, classes: Mapping[str, str]) -> dict[str, str | None]:
 
 
 def _protocol(
-    name: str, dataset: str, subjects: int | None, classes: Mapping[str, str]
+    name: str,
+    dataset: str,
+    subjects: int | None,
+    classes: Mapping[str, str],
+    editions: Mapping[str, int] | None = None,
 ) -> Protocol:
-    """Returns a protocol of one set that takes all samples of its emotions."""
+    """Returns a protocol of one set that takes all samples of its emotions.
 
-    def counts(whole: Counts) -> Counts:
+    Args:
+      editions: version of the set's sheet -> subjects, where it has other subjects.
+    """
+
+    def counts(whole: Counts, subjects: int | None = subjects) -> Counts:
         samples = {
             label: sum(whole.samples[emotion] for emotion in group.split())
             for label, group in classes.items()
@@ -151,13 +178,16 @@ def _protocol(
         return Counts(samples, subjects)
 
     rules = {dataset: _rules(dataset, classes)}
-    editions = {edition: counts(whole) for edition, whole in EDITIONS.get(dataset, {}).items()}
+    versions = {
+        edition: counts(whole, (editions or {}).get(edition, subjects))
+        for edition, whole in EDITIONS.get(dataset, {}).items()
+    }
     return Protocol(
         name,
         tuple(classes),
         rules,
         {dataset: counts(SETS[dataset])},
-        editions={dataset: editions} if editions else {},
+        editions={dataset: versions} if versions else {},
     )
 
 
@@ -203,13 +233,14 @@ PROTOCOLS = {
         _part("samm_3", COMPOSITE, "samm"),
         _protocol("samm_5", "samm", 27, _SAMM_5 | {"contempt": "contempt"}),
         _part("smic_hs_3", COMPOSITE, "smic_hs"),
-        _protocol("casme3_3", "casme3", 88, _CASME3_3),
-        _protocol("casme3_4", "casme3", 94, _CASME3_3 | {"others": "others"}),
+        _protocol("casme3_3", "casme3", 88, _CASME3_3, {SHEET_V1: 89}),
+        _protocol("casme3_4", "casme3", 94, _CASME3_3 | {"others": "others"}, {SHEET_V1: 95}),
         _protocol(
             "casme3_7",
             "casme3",
             94,
             _CASME3_7 | {"sad": "sadness", "surprise": "surprise", "others": "others"},
+            {SHEET_V1: 95},
         ),
         _protocol("dfme_7", "dfme", 259, {label: label for label in _DFME_7}),
     )

@@ -185,6 +185,35 @@ def test_counts_alone_tell_the_version():
     assert census.expected_counts(protocol, editions)["casme2"].samples["surprise"] == 28
 
 
+def first_version_of_casme3():
+    """921 samples of 95 subjects; the last six show others alone, subject 151 fear."""
+    counts = dict(
+        disgust=275, surprise=199, others=163, Others=3, fear=90, anger=67, sad=63, happy=60
+    )
+    samples = [sample("casme3", "spNO.151/f/5", "spNO.151", "fear")]
+    for emotion, count in counts.items():
+        people = range(1, 95) if emotion == "others" else range(1, 89)
+        for n in range(count):
+            who = f"spNO.{people[n % len(people)]}"
+            samples.append(sample("casme3", f"{who}/{emotion}/{n}", who, emotion))
+    return samples
+
+
+def test_casme3_counts_by_the_version_of_its_sheet():
+    first, second = first_version_of_casme3(), imitate("casme3")
+    for samples, version, numbers in (
+        (second, "the second version of its sheet", {7: 860, 4: 860, 3: 699}),
+        (first, "the first version of its sheet", {7: 921, 4: 921, 3: 755}),
+    ):
+        assert compare_set("casme3", samples) == []
+        for classes, number in numbers.items():
+            result = compare(protocols.find(f"casme3_{classes}"), samples)
+            assert (result.differences, result.editions) == ([], {"casme3": version})
+            assert sum(result.counts["casme3"].samples.values()) == number
+    lacking = compare(protocols.find("casme3_7"), first[:-1])
+    assert lacking.differences[0] == "casme3: happy 59, expected 60"
+
+
 def test_the_exact_samples_of_a_protocol_lack_nobody(composed):
     """Subjects 10 and 18 of CASME II have no sample in the composite."""
     exact = [sample for sample, _ in apply(COMPOSITE, composed)]
