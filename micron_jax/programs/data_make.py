@@ -158,6 +158,8 @@ def _films(options: argparse.Namespace) -> int:
     count = sum(len(film["expressions"]) for film in films)
     print(f"groups of films or pictures: {len(split_of)} ({splits}), expressions: {count}")
     print(f"what moved: {options.output / 'truth.json'}, {options.output / 'intervals.csv'}")
+    if not options.split and not all(name in split_of.values() for name in SPLITS):
+        print("a split is empty: films of one folder, and people of one picture, are never parted")
     _print_left_out(report["left_out"])
     return 0
 

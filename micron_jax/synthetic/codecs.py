@@ -152,7 +152,7 @@ def _encoder(settings: Codec, shape: tuple, fps: float, film=None):
 
 def _packets(context, settings: Codec, frames: np.ndarray, seconds: np.ndarray) -> Iterator:
     odd = [(0, side % 2) for side in frames.shape[1:3]]
-    step = 1.0 / float(context.framerate or 30)
+    step, earliest = 1.0 / float(context.framerate or 30), 0
     for image, second, following in zip(
         frames, seconds, [*seconds[1:], seconds[-1] + step], strict=True
     ):
@@ -167,8 +167,11 @@ def _packets(context, settings: Codec, frames: np.ndarray, seconds: np.ndarray) 
                 dst_colorspace=settings.colorspace,
                 dst_color_range=settings.color_range,
             )
-        frame.pts, frame.time_base = round(second * TICKS), Fraction(1, TICKS)
-        frame.duration = round(following * TICKS) - frame.pts
+        # Two frames of one time are a millisecond apart, the unit of Matroska.
+        pts = max(round(second * TICKS), earliest)
+        earliest = pts + TICKS // 1000
+        frame.pts, frame.time_base = pts, Fraction(1, TICKS)
+        frame.duration = max(1, round(following * TICKS) - pts)
         yield from context.encode(frame)
     yield from context.encode(None)
 

@@ -14,6 +14,7 @@ frames count from 0, seconds from the first frame.
 import csv
 import io
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -103,18 +104,7 @@ def make_films(
         )
         splits = [split or own for own in splits]
         (folder / "films").mkdir()
-        with tqdm(total=len(sources) * clips, desc="clips", unit=" clips") as bar:
-
-            def make(source: Source, own: str) -> list[dict]:
-                entries = []
-                for name, kind, codec, clip in _clips_of(source, own, settings):
-                    entries.append(_write(folder, source, own, name, kind, codec, clip))
-                    bar.update()
-                return entries
-
-            # Threads: FFmpeg, OpenCV and NumPy let go of the interpreter. Few: clips are large.
-            with ThreadPoolExecutor(min(WORKERS, os.cpu_count() or 1)) as pool:
-                entries = [entry for some in pool.map(make, sources, splits) for entry in some]
+        entries = _write_clips(folder, sources, splits, settings)
         entries.sort(key=lambda entry: entry["name"])
         truth = {
             "about": "ground truth of micro-expressions in film; px of a 224 px crop of the face, "
@@ -129,6 +119,31 @@ def make_films(
         write_json(folder / "truth.json", truth)
         write_whole(folder / "intervals.csv", _intervals(entries))
     return truth
+
+
+def _write_clips(
+    folder: Path, sources: list[Source], splits: list[str], settings: Settings
+) -> list[dict]:
+    """Writes the clips of all sources; returns their entries in `truth.json`."""
+    stopping = threading.Event()
+    with tqdm(total=len(sources) * settings.clips, desc="clips", unit=" clips") as bar:
+
+        def make(source: Source, split: str) -> list[dict]:
+            entries = []
+            for name, kind, codec, clip in _clips_of(source, split, settings):
+                if stopping.is_set():
+                    break
+                entries.append(_write(folder, source, split, name, kind, codec, clip))
+                bar.update()
+            return entries
+
+        # Threads: FFmpeg, OpenCV and NumPy let go of the interpreter. Few: clips are large.
+        with ThreadPoolExecutor(min(WORKERS, os.cpu_count() or 1)) as pool:
+            try:
+                return [entry for some in pool.map(make, sources, splits) for entry in some]
+            except BaseException:
+                stopping.set()
+                raise
 
 
 def _clips_of(

@@ -62,7 +62,7 @@ def find_runs(clip: InputClip, detect: faces.Detector) -> tuple[list[Run], str]:
     for number, second, frame in clip.read():
         if isinstance(frame, Unreadable):
             end()
-            reason, scene = str(frame), None
+            reason, scene, last_search = str(frame), None, -math.inf
             continue
         if second is None:
             return [], "its times are unknown"

@@ -32,7 +32,7 @@ def canvas_grid() -> np.ndarray:
     return np.stack(np.meshgrid(along, along), -1)
 
 
-def face_window(inside: float = 1.0, outside: float = 1.4) -> np.ndarray:
+def face_window(inside: float = 0.85, outside: float = 1.4) -> np.ndarray:
     """1 on the face, falling to 0 around it, float32 [208, 208].
 
     Args:

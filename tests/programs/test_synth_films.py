@@ -8,10 +8,10 @@ from helpers.refusals import refusal
 
 from micron_jax.cli import main
 from micron_jax.faces import landmarks
-from micron_jax.synthetic import codecs
+from micron_jax.synthetic import codecs, film_dataset
 from micron_jax.video.film import read_film
 
-AT = landmarks.CANONICAL * 300 + (90.0, 40.0)  # of a face in a frame of 480 x 380
+AT = landmarks.CANONICAL * 150 + (75.0, 40.0)  # of a face in a frame of 300 x 220
 
 
 def detector(**_):
@@ -22,23 +22,23 @@ def detector(**_):
         if marker.sum() < 9:
             return np.zeros((0, 5, 2))
         y, x = np.argwhere(marker).mean(axis=0)
-        return AT[None] + np.array([x - 240, y - 20])
+        return AT[None] + np.array([x - 150, y - 20])
 
     return detect
 
 
 def film(path, seed, count=40, cut=None, dot=True):
     """A face before a wall, that sways by 6 px; a bright dot above it moves along."""
-    gray = drawn.texture(seed, (400, 520), grain=2.5)[..., :1]
+    gray = drawn.texture(seed, (240, 330), grain=1.6)[..., :1]
     wide = np.repeat(gray, 3, axis=-1)
     frames = []
     for t in range(count):
         shift = round(6 * np.sin(t / 5))
-        image = wide[10:390, 14 + shift : 494 + shift].copy()
+        image = wide[10:230, 15 + shift : 315 + shift].copy()
         if cut is not None and t >= cut:
             image = image[::-1, ::-1].copy()
         if dot:
-            image[17:24, 237 - shift : 244 - shift] = (0, 255, 0)
+            image[17:24, 147 - shift : 154 - shift] = (0, 255, 0)
         frames.append(image)
     films.write_video(path, frames, 25.0)
 
@@ -46,15 +46,16 @@ def film(path, seed, count=40, cut=None, dot=True):
 @pytest.fixture(autouse=True)
 def _stub(monkeypatch):
     monkeypatch.setattr(landmarks, "all_faces_detector", detector)
+    monkeypatch.setattr(film_dataset, "RATES", (25.0,))
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     folder = tmp_path_factory.mktemp("films")
     film(folder / "one.mp4", 1)
-    film(folder / "person" / "two.mp4", 2)
-    film(folder / "person" / "three.mp4", 3)
     film(folder / "empty.mp4", 4, dot=False)
+    (folder / "broken.mp4").write_bytes((folder / "one.mp4").read_bytes()[:3000])
+    (folder / "notes.txt").write_text("not a film")
     return folder
 
 
@@ -62,16 +63,63 @@ def synth(*words):
     return main(["data", "synth", *map(str, words)])
 
 
+def test_films_of_one_folder_stay_together_and_a_copy_is_left_out(tmp_path):
+    folder = tmp_path / "films"
+    film(folder / "one.mp4", 1)
+    film(folder / "person" / "two.mp4", 2)
+    film(folder / "person" / "three.mp4", 3)
+    (folder / "copy.mp4").write_bytes((folder / "one.mp4").read_bytes())
+    assert synth("--films", folder, "--clips", 1, "--output", tmp_path / "out") == 0
+    truth = json.loads((tmp_path / "out" / "truth.json").read_text())
+    groups = {entry["source"]: (entry["group"], entry["split"]) for entry in truth["films"]}
+    assert groups["person/two.mp4"] == groups["person/three.mp4"] != groups["copy.mp4"]
+    assert truth["left_out"] == [{"face": "one.mp4", "reason": "the same file as copy.mp4"}]
+
+
+def test_other_codecs_and_amplitudes_keep_all_else(source, tmp_path):
+    """The film before the codec is the same, so that codecs compare pair by pair."""
+    made = []
+    for name, codec, amplitude in (("a", "none", "1"), ("b", "none", "4"), ("c", "vp9", "1")):
+        words = ("--clips", 1, "--seconds", 1, "--codecs", codec, "--amplitudes", amplitude)
+        assert synth("--films", source, *words, "--output", tmp_path / name) == 0
+        entry = json.loads((tmp_path / name / "truth.json").read_text())["films"][0]
+        frames = np.stack([f for _, _, f in read_film(tmp_path / name / entry["control"])])
+        made.append((entry, frames.astype(float)))
+    (first, plain), (large, also_plain), (coded, through_codec) = made
+    np.testing.assert_array_equal(plain, also_plain)
+    assert 0.5 < np.abs(plain - through_codec).mean() < 12
+    skip = ("film", "control", "codec", "expressions")
+    assert [{k: v for k, v in e.items() if k not in skip} for e in (large, coded)] == [
+        {k: v for k, v in first.items() if k not in skip}
+    ] * 2
+    assert first["expressions"] == coded["expressions"]
+    assert [each["amplitude"] for each in large["expressions"]] == [4.0]
+
+
+def test_stills_of_pictures_beside_films(source, tmp_path, monkeypatch, capsys):
+    drawn.write(tmp_path / "faces" / "a.png", 0)
+    both = {True: drawn.all_faces_detector(), False: detector()}
+    choose = lambda **_: lambda image: both[len(image) == drawn.SIDE](image)  # noqa: E731
+    monkeypatch.setattr(landmarks, "all_faces_detector", choose)
+    words = ("--faces", tmp_path / "faces", "--clips", 2, "--seconds", 1, "--codecs", "none")
+    assert synth("--films", source, *words, "--output", tmp_path / "out") == 0
+    assert "clips: 4 (1 film, 2 still, 1 head_only)" in capsys.readouterr().out
+    truth = json.loads((tmp_path / "out" / "truth.json").read_text())
+    assert truth["films"][2]["group"] == "faces/a.png"
+    for entry in truth["films"]:
+        check(tmp_path / "out", entry)
+
+
 def test_the_whole_folder(source, tmp_path, capsys):
     words = ("--films", source, "--clips", 4, "--seconds", 1.2, "--codecs", "none,h264_phone")
     assert synth(*words, "--output", tmp_path / "out") == 0
     out, err = capsys.readouterr()
-    assert "clips: 12 (6 film, 3 still, 3 head_only), each with its control" in out
+    assert "clips: 4 (2 film, 1 still, 1 head_only), each with its control" in out
+    assert "a split is empty" in out
     assert "empty.mp4: no face" in out
-    assert "12/12" in err
+    assert "broken.mp4: " in out
+    assert "4/4" in err
     truth = json.loads((tmp_path / "out" / "truth.json").read_text())
-    groups = {entry["source"]: (entry["group"], entry["split"]) for entry in truth["films"]}
-    assert groups["person/two.mp4"] == groups["person/three.mp4"] != groups["one.mp4"]
     names = [entry["name"] for entry in truth["films"]]
     assert names == sorted(set(names))
     rows = [*csv.DictReader((tmp_path / "out" / "intervals.csv").open())]

@@ -45,6 +45,14 @@ def test_frames_of_a_phone_keep_their_own_times(tmp_path):
     np.testing.assert_allclose(times, seconds, atol=1e-4)
 
 
+@pytest.mark.parametrize("codec", codecs.CODECS)
+def test_two_frames_of_one_time_stay_two_frames(codec, tmp_path):
+    path = tmp_path / f"a{codecs.CODECS[codec].suffix}"
+    codecs.write_film(path, frames(64, 64, 4), codec, np.array([0.0, 0.04, 0.04, 0.08]))
+    times = [time for _, time, _ in read_film(path)]
+    np.testing.assert_allclose(times, (0.0, 0.04, 0.041, 0.08), atol=0.0006)
+
+
 def test_a_lower_rate_costs_more(tmp_path):
     original = frames(64, 96)
     error = {
