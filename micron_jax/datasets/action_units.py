@@ -10,7 +10,8 @@ import unicodedata
 
 _REFERENCE = re.compile(r"\bref\s*\([^)]*\)", re.IGNORECASE)
 _UNIT = re.compile(
-    r"(?:AU|AD|M|[LRTBAU]|A/[LR])*\s*(?<!\d)(\d{1,2})(?!\d)\s*(?:[A-E](?:/[A-E])?)?", re.IGNORECASE
+    r"(?:AU|AD|M|[LRTBAU]|A/[LR])*\s*(?<!\d)(\d{1,2})(?!\d)\s*(?:[A-E](?:/[A-E])?)?(?:\([a-z]\))?",
+    re.IGNORECASE,
 )
 _BETWEEN = re.compile(r"[\s+,;、/&()]*")
 

@@ -52,6 +52,19 @@ def count(
     }
 
 
+def tested(protocol: Protocol, labeled: Sequence[tuple[Sample, int]], part: str) -> Protocol:
+    """Returns the protocol of a part of its samples, whose counts are those that it expects.
+
+    Args:
+      labeled: of `protocols.apply`, the samples of the part.
+      part: in words.
+    """
+    clips = [(s.dataset, s.subject, protocol.classes[label]) for s, label in labeled]
+    sets = dict.fromkeys(name for name, _, _ in clips)
+    counts = count(sets, protocol.classes, clips)
+    return dataclasses.replace(protocol, expected=counts, editions={}, part=part)
+
+
 def editions(
     protocol: Protocol, counts: Mapping[str, Counts], samples: Sequence[Sample] = ()
 ) -> dict[str, str]:
@@ -157,6 +170,8 @@ def _causes(
 ) -> list[str]:
     """Returns the emotions that make the difference in a class, and by name the samples."""
     emotions = [e for e, goes_to in protocol.rules[name].items() if goes_to == label]
+    if not samples:
+        return []
     lines, known = [], complete(name, edition).samples
     # Samples of a file of features may be labeled by class, which tells no emotion.
     by_emotion = samples and all(emotion_of(sample) in known for sample in samples)

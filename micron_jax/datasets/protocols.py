@@ -52,6 +52,7 @@ class Protocol:
       built: names of the built sets that hold the samples; empty: those of `rules`.
       editions: set -> version of its sheet -> counts, where versions differ in them; `expected` has
         those of the first.
+      part: the samples that `expected` counts, in words, where a split tests not all of them.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Protocol:
     removed: Mapping[tuple[str, str], str] = dataclasses.field(default_factory=dict)
     editions: Mapping[str, Mapping[str, Counts]] = dataclasses.field(default_factory=dict)
     built: tuple[str, ...] = ()
+    part: str = ""
 
     @property
     def homes(self) -> tuple[str, ...]:

@@ -75,8 +75,14 @@ class Run:
     hardest: Hardest | None = None
 
 
-def protocol_record(protocol: Protocol, census: Comparison) -> dict[str, Any]:
-    """Returns the content of `protocol.json`: the protocol, and the counts of the user's copy."""
+def protocol_record(
+    protocol: Protocol, census: Comparison, tested: Protocol | None = None
+) -> dict[str, Any]:
+    """Returns the content of `protocol.json`: the protocol, and the counts of the user's copy.
+
+    Args:
+      tested: the protocol of the samples that the folds test, if these are not all.
+    """
     expected = expected_counts(protocol, census.editions)
     return {
         "name": protocol.name,
@@ -85,7 +91,12 @@ def protocol_record(protocol: Protocol, census: Comparison) -> dict[str, Any]:
         "found": {name: dataclasses.asdict(part) for name, part in census.counts.items()},
         "differences": census.differences,
         "editions": census.editions,
-    }
+    } | ({"tested": _tested(tested)} if tested else {})
+
+
+def _tested(protocol: Protocol) -> dict[str, Any]:
+    counts = {name: dataclasses.asdict(part) for name, part in protocol.expected.items()}
+    return {"part": protocol.part, "counts": counts}
 
 
 def write_run(workdir: Path, run: Run) -> None:
@@ -130,13 +141,19 @@ def read_run(workdir: Path) -> Run:
 
 
 def protocol_of(workdir: Path) -> Protocol | None:
-    """The protocol of `protocol.json`, its classes and counts; None if there is no such file."""
+    """The protocol of `protocol.json`, its classes and counts; None if there is no such file.
+
+    The counts are those of the samples that the folds test.
+    """
     path = workdir / PROTOCOL
     record = _read_json(path, ("name", "classes"))
     if record is None:
         return None
     expected, counted = record.get("expected") or {}, record.get("found") or {}
+    tested = record.get("tested") or {}
     try:
+        rules = {str(name): {} for name in expected or counted}
+        expected = tested.get("counts", expected)
         counts = {
             name: Counts(dict(part["samples"]), part.get("subjects"))
             for name, part in expected.items()
@@ -144,8 +161,9 @@ def protocol_of(workdir: Path) -> Protocol | None:
         return Protocol(
             name=str(record["name"]),
             classes=tuple(map(str, record["classes"])),
-            rules={str(name): {} for name in expected or counted},
+            rules=rules,
             expected=counts,
+            part=str(tested.get("part", "")),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: not a protocol as fine-tuning writes it ({error!r})") from None

@@ -48,8 +48,9 @@ def summarize(
       "per_subject": [{"set", "subject", "samples", "correct": mean over seeds}], "seeds": {"count",
       "runs": [{"seed", "uf1", "uar", "accuracy"}], "spread": {metric: {"std", "min", "max"}}},
       "protocol": {"name", "found", "expected", "differences", "editions": {set: version of its
-      sheet}} or None, "published": {"uf1", "uar"} or None, "largest": {"class", "uf1", "uar",
-      "accuracy"} of always predicting the most frequent label}.
+      sheet}, "part": the samples that are expected, in words; empty: all} or None, "published":
+      {"uf1", "uar"} or None, "largest": {"class", "uf1", "uar", "accuracy"} of always
+      predicting the most frequent label}.
     """
     bootstrap = bootstrap or Bootstrap()
     classes = classes_of(predictions, protocol.classes if protocol else None)
@@ -140,6 +141,7 @@ def _protocol(
         "expected": {name: dataclasses.asdict(part) for name, part in expected.items()},
         "differences": census.differences(protocol, counts),
         "editions": editions,
+        "part": protocol.part,
     }
 
 

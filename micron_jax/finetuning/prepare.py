@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from micron_jax.datasets import feature_file, protocols
-from micron_jax.datasets.census import Comparison, compare
+from micron_jax.datasets.census import Comparison, compare, tested
 from micron_jax.datasets.face_pairs import Keyframes, Opened, open_protocol, read_pairs
 from micron_jax.datasets.feature_file import FeatureFile
 from micron_jax.datasets.own.protocol import find_protocol
@@ -152,8 +152,9 @@ def prepare(
     fields = dataclasses.asdict(config)
     claim_workdir(workdir, fields, free=FREE, added=ADDED)
     census = None if units else compare(protocol, opened.samples)
+    part = _tested(config, protocol, labeled, folds) if census else None
     if census:
-        write_run(workdir, Run(protocol=protocol_record(protocol, census)))
+        write_run(workdir, Run(protocol=protocol_record(protocol, census, part)))
     origin = {
         "weights": backbone.sha256,
         "sheets": {name: sheet["sha256"] for name, sheet in opened.sheets.items()},
@@ -171,6 +172,7 @@ def prepare(
     fold_files.claim_origin(workdir, origin | groups)
     for line in [*_facts(config, protocol, opened, census, labeled, folds, backbone), *lines]:
         notify(line)
+    protocol = part or protocol
 
     if file:
         parts = labeled, folds, backbone, {}, given.x, file.about
@@ -190,6 +192,18 @@ def prepare(
 def now() -> str:
     """Returns the time, UTC, as ISO 8601 writes it."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _tested(
+    config: FinetuneConfig, protocol: Protocol, labeled: Labeled, folds: Sequence[Fold]
+) -> Protocol | None:
+    """The protocol of the samples that the folds test; None: all samples, as they are labeled."""
+    numbers = sorted({number for fold in folds for number in fold.test})
+    words = [f"the {len(numbers)} test clips of {len(labeled)}"] * (len(numbers) < len(labeled))
+    words += ["the labels shuffled"] * config.shuffle_labels
+    if not words:
+        return None
+    return tested(protocol, [labeled[number] for number in numbers], ", ".join(words))
 
 
 def _backbone(config: FinetuneConfig, file: FeatureFile | None) -> Backbone:

@@ -17,6 +17,7 @@ from micron_jax.datasets.action_units import units_of
         ("L2,L4,10,24,38,", {2, 4, 10, 24, 38}),  # part C
         ("4，11", {4, 11}),
         ("AU4+AU7", {4, 7}),
+        ("AU1+AU2(k)", {1, 2}),  # 4DME
         ("au 12", {12}),
         ("12", {12}),
     ],

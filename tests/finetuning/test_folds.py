@@ -1,10 +1,11 @@
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
 from helpers.benchmarks import imitate, sample
 
-from micron_jax.datasets import protocols
+from micron_jax.datasets import census, protocols
 from micron_jax.datasets.protocols import subject_of
 from micron_jax.errors import UserError
 from micron_jax.finetuning.folds import (
@@ -180,3 +181,29 @@ def test_k_fold_of_as_many_folds_as_subjects():
     for k in (1, 5):
         with pytest.raises(UserError, match=f"{k} folds of 4 subjects: choose 2 to 4"):
             k_fold(labeled, k)
+
+
+def test_the_published_split_of_dfme_has_its_folds():
+    """2,629 clips of 259 subjects: 1,856 to learn from, 474 and 299 to test on."""
+    parts, people = {"train": 1856, "test a": 474, "test b": 299}, itertools.count(1)
+    emotions = [e for e, count in protocols.SETS["dfme"].samples.items() for _ in range(count)]
+    np.random.default_rng(0).shuffle(emotions)
+    samples, number = [], iter(emotions)
+    for (part, count), subjects in zip(parts.items(), (183, 46, 30), strict=True):
+        ids = [f"sub{next(people):04}" for _ in range(subjects)]
+        for n in range(count):
+            who = ids[n % subjects]
+            one = sample("dfme", f"{who}_{n}", who, next(number))
+            samples.append(dataclasses.replace(one, split=part))
+    protocol = protocols.find("dfme_7")
+    labeled = protocols.apply(protocol, samples)
+    folds = split(labeled, protocol, SplitConfig(kind="fixed"), seed=0)
+    assert [(fold.name, len(fold.train), len(fold.test)) for fold in folds] == [
+        ("train->test a", 1856, 474),
+        ("train->test b", 1856, 299),
+    ]
+    assert census.compare(protocol, samples).differences == []
+    tested = [labeled[i] for fold in folds for i in fold.test]
+    part = census.tested(protocol, tested, "773 test clips")
+    assert part.expected["dfme"].subjects == 76
+    assert sum(part.expected["dfme"].samples.values()) == 773
