@@ -39,6 +39,7 @@ def text_content(summary: Mapping[str, Any], run: Run) -> dict[str, Any]:
         "uncounted": uncounted,
         "metrics": _metrics(summary),
         "leaky": run.leaky and _leaky(run.leaky),
+        "calibration": run.calibration and _calibration(run.calibration),
         "keyframes": run.keyframe_errors and _keyframes(run.keyframe_errors),
         "seeds": _seeds(summary["seeds"]) if summary["seeds"]["count"] > 1 else None,
         "runs": _runs(summary["runs"]) if "runs" in summary else None,
@@ -68,6 +69,7 @@ def page_content(summary: Mapping[str, Any], run: Run) -> dict[str, Any]:
         "paper": PAPER,
         "subjects": sorted(summary["per_subject"], key=_natural_order),
         "keyframe_figure": run.keyframe_errors and plots.keyframe_figure(run.keyframe_errors),
+        "reliability_bins": run.calibration,
         "curves": [curve for curve in curves if curve],
         "trainings": len({(seed, fold) for seed, fold, _ in run.curves}),
         "hardest": _hardest(run.hardest) if run.hardest else [],
@@ -147,6 +149,15 @@ def _keyframes(record: Mapping) -> dict[str, Any]:
         names = ", ".join(lacking)
         lines.append(f"No clip has other frames there, so that there is no figure: {names}.")
     return {"table": Table(header, rows), "lines": lines}
+
+
+def _calibration(record: Mapping) -> str:
+    """Returns the line on the calibration of the probabilities."""
+    before, after = (share(record[name]["ece"]) for name in ("before", "after"))
+    return (
+        f"Probabilities: expected calibration error {before} before and {after} after calibration "
+        f"({record['label']}). Temperature of all folds: {record['temperature']:.3g}."
+    )
 
 
 def _seeds(seeds: Mapping) -> Table:

@@ -22,8 +22,9 @@ from micron_jax.errors import UserError
 from micron_jax.evaluation.metrics import METRICS
 from micron_jax.files import write_json, write_npz, write_whole, writing
 
-PROTOCOL, PROVENANCE, CONFIG, LEAKY, KEYFRAMES = (
-    f"{name}.json" for name in ("protocol", "provenance", "config", "leaky", "keyframe_errors")
+PROTOCOL, PROVENANCE, CONFIG, LEAKY, CALIBRATION, KEYFRAMES = (
+    f"{name}.json"
+    for name in ("protocol", "provenance", "config", "leaky", "calibration", "keyframe_errors")
 )
 CURVES, HARDEST = "curves.csv", "hardest.npz"
 FIRST_CURVES = ("train_loss", "train_accuracy")
@@ -58,6 +59,8 @@ class Run:
       config: the resolved one of `config.json`.
       leaky: {"label", "uf1", "uar"} of `leaky.json`: scores of a choice on the test clips; with
         "accuracy", "intervals" and "honest", the scores without it, where fine-tuning wrote them.
+      calibration: temperatures and reliability of the probabilities, of `calibration.json`; see
+        `finetuning.outputs.calibrate`.
       keyframe_errors: scores under errors of onset and apex, of `keyframe_errors.json`; see
         `finetuning.outputs.keyframe_errors`.
       curves: seed, fold and epoch -> the numbers of that row of `curves.csv`; all rows have
@@ -68,6 +71,7 @@ class Run:
     provenance: Mapping[str, Any] | None = None
     config: Mapping[str, Any] | None = None
     leaky: Mapping[str, Any] | None = None
+    calibration: Mapping[str, Any] | None = None
     keyframe_errors: Mapping[str, Any] | None = None
     curves: Mapping[tuple[str, str, int], Mapping[str, float]] = dataclasses.field(
         default_factory=dict
@@ -109,6 +113,7 @@ def write_run(workdir: Path, run: Run) -> None:
         (PROTOCOL, run.protocol),
         (PROVENANCE, run.provenance),
         (LEAKY, run.leaky),
+        (CALIBRATION, run.calibration),
         (KEYFRAMES, run.keyframe_errors),
     )
     with writing(workdir):
@@ -134,6 +139,7 @@ def read_run(workdir: Path) -> Run:
         provenance=_read_json(workdir / PROVENANCE),
         config=_read_json(workdir / CONFIG),
         leaky=_read_leaky(workdir / LEAKY),
+        calibration=_read_calibration(workdir / CALIBRATION),
         keyframe_errors=_read_json(workdir / KEYFRAMES, ("unit", "clips", "errors")),
         curves=_read_curves(workdir / CURVES),
         hardest=_read_hardest(workdir / HARDEST),
@@ -200,6 +206,20 @@ def _scores_of(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
     except (AttributeError, KeyError, TypeError, ValueError):
         raise UserError(f"{path}: uf1 and uar must be numbers") from None
     return scores | ({"intervals": intervals} if "intervals" in values else {})
+
+
+def _read_calibration(path: Path) -> dict[str, Any] | None:
+    if (record := _read_json(path, ("label", "temperature", "before", "after"))) is None:
+        return None
+    try:
+        float(record["temperature"])
+        for part in (record["before"], record["after"]):
+            float(part["ece"])
+            for one in part["bins"]:
+                int(one["samples"]), float(one["probability"]), float(one["accuracy"])
+    except (TypeError, ValueError, KeyError):
+        raise UserError(f"{path}: not a calibration as fine-tuning writes it") from None
+    return record
 
 
 def _curves_text(curves: Mapping[tuple[str, str, int], Mapping[str, float]]) -> str:

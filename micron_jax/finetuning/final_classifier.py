@@ -48,23 +48,36 @@ def train(
     return jax.tree.map(np.asarray, params)
 
 
-def save(prepared: Prepared, params: dict, summary: Mapping[str, Any], path: Path) -> None:
+def save(
+    prepared: Prepared,
+    params: dict,
+    summary: Mapping[str, Any],
+    calibration: Mapping[str, Any],
+    path: Path,
+) -> None:
     """Writes an interchange folder with the network and the classifier on it.
 
     Args:
       summary: of the folds' predictions, from `evaluation.summary.summarize`.
+      calibration: of the folds' probabilities, from `outputs.calibrate`. The temperature of all
+        folds divides the weights of the last layer.
 
     Raises:
       UserError: it cannot be written.
     """
     config, backbone = prepared.config, prepared.backbone
     size = prepared.pairs["onset"].shape[1]
+    temperature, last = calibration["temperature"], params["head"]["classes"]
+    scaled = jax.tree.map(lambda weights: (weights / temperature).astype(np.float32), last)
+    head = params["head"] | {"classes": scaled}
+    errors = {name: calibration[name]["ece"] for name in ("before", "after")}
     classifier = Classifier(
         config.classifier,
         prepared.protocol.classes,
         Pairs(size, config.data.crop, config.data.registered),
-        {name: params[name] for name in ("head", "mean", "deviation")},
-        _evidence(summary, config.split.kind),
+        {name: params[name] for name in ("mean", "deviation")} | {"head": head},
+        _evidence(summary, config.split.kind)
+        | {"calibration": {"temperature": temperature, "ece": errors}},
     )
     # Of a checkpoint's network the features need neither decoder nor projection head.
     model = dataclasses.replace(backbone.model, projection_dim=0)

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 import micron_jax
-from micron_jax.evaluation import metrics
+from micron_jax.evaluation import calibration, metrics
 from micron_jax.evaluation.action_units import UnitPredictions
 from micron_jax.evaluation.prediction import Prediction
 from micron_jax.evaluation.run_files import Hardest
@@ -25,16 +25,55 @@ LEAKY = (
     "much of the literature does, so that the figure has seen the answers that it is tested on"
 )
 
+CALIBRATED = (
+    "one temperature a fold, fitted on the test clips of the other folds; no predicted class "
+    "changes"
+)
+ONE_FOLD = "one fold, no other to fit a temperature on: its probabilities stay as they are"
+
 # (seed, number of the fold) -> its result.
 FoldResults = Mapping[tuple[int, int], FoldResult]
 
 
-def predictions(prepared: Prepared, results: FoldResults) -> list[Prediction]:
-    """Returns the predictions of all folds and seeds."""
-    return _rows(prepared, {name: result.probabilities for name, result in results.items()})
+def calibrate(
+    prepared: Prepared, results: FoldResults
+) -> tuple[dict[tuple[int, int], np.ndarray], dict[str, Any]]:
+    """Calibrates the probabilities of each fold by the test samples of the other folds.
+
+    Returns:
+      (probabilities, record): (seed, number of the fold) -> [test samples, C], and the contents of
+      `calibration.json`: {"label", "temperature": of all folds, for the classifier that is kept,
+      "folds": {name: temperature}, "before", "after": see `calibration.reliability`}.
+    """
+    raw: dict[int, list[np.ndarray]] = {}
+    truth: dict[int, list[np.ndarray]] = {}
+    labels = {
+        number: np.array([prepared.labeled[i][1] for i in fold.test], int)
+        for number, fold in enumerate(prepared.folds)
+    }
+    for (_, number), result in results.items():
+        raw.setdefault(number, []).append(result.probabilities)
+        truth.setdefault(number, []).append(labels[number])
+    p = {number: np.concatenate(parts) for number, parts in raw.items()}
+    y = {number: np.concatenate(parts) for number, parts in truth.items()}
+    temperatures = calibration.cross_fitted(p, y)
+    values = {
+        (seed, number): calibration.tempered(result.probabilities, temperatures[number])
+        for (seed, number), result in results.items()
+    }
+    everything, answers = np.concatenate(list(p.values())), np.concatenate(list(y.values()))
+    after = np.concatenate([calibration.tempered(p[n], temperatures[n]) for n in p])
+    record = {
+        "label": CALIBRATED if len(p) > 1 else ONE_FOLD,
+        "temperature": calibration.fit_temperature(everything, answers),
+        "folds": {prepared.folds[number].name: t for number, t in temperatures.items()},
+        "before": calibration.reliability(everything, answers),
+        "after": calibration.reliability(after, answers),
+    }
+    return values, record
 
 
-def _rows(
+def predictions(
     prepared: Prepared, probabilities: Mapping[tuple[int, int], np.ndarray]
 ) -> list[Prediction]:
     """Returns the predictions of (seed, number of the fold) -> probabilities [test samples, C]."""
@@ -98,7 +137,10 @@ def leaky_scores(prepared: Prepared, results: FoldResults) -> dict[str, Any]:
         labels = np.array([prepared.labeled[i][1] for i in prepared.folds[number].test])
         hits = result.test_curve.argmax(-1) == labels  # [epochs, test samples]
         best[seed, number] = result.test_curve[int(hits.mean(axis=1).argmax())]
-    leaky, honest = _rows(prepared, best), predictions(prepared, results)
+    leaky, honest = (
+        predictions(prepared, best),
+        predictions(prepared, {name: result.probabilities for name, result in results.items()}),
+    )
     classes = prepared.protocol.classes
     return {"label": LEAKY} | _scores(leaky, classes) | {"honest": _scores(honest, classes)}
 
@@ -127,7 +169,10 @@ def keyframe_errors(prepared: Prepared, results: FoldResults) -> dict[str, Any]:
       neither scores nor difference.
     """
     classes, bootstrap = prepared.protocol.classes, Bootstrap()
-    rows, errors = predictions(prepared, results), []
+    rows, errors = (
+        predictions(prepared, {name: result.probabilities for name, result in results.items()}),
+        [],
+    )
     for moved in prepared.moved:
         entry = {"keyframe": moved.move.keyframe, "error": moved.move.error}
         entry |= {"clips_cut": moved.cut, "clips_same": moved.same}
@@ -135,7 +180,7 @@ def keyframe_errors(prepared: Prepared, results: FoldResults) -> dict[str, Any]:
             probabilities = {
                 name: result.moved[moved.move.name] for name, result in results.items()
             }
-            table = _rows(prepared, probabilities)
+            table = predictions(prepared, probabilities)
             entry |= _means(metrics.count(table, classes))
             if len({row.person for row in rows}) > 1:
                 difference = compare(table, rows, classes, bootstrap=bootstrap)

@@ -47,6 +47,7 @@ class Finetuned:
         whose predictions are in `units.csv`, see `evaluation.action_units.summarize_units`; None
         without them.
       leaky: with `config.report_leaky`, see `outputs.leaky_scores`.
+      calibration: temperatures and reliability, see `outputs.calibrate`; None without predictions.
       report: the HTML page; None without predictions.
       classifier: folder of the classifier for use, which `micron_jax.load` reads; or None.
     """
@@ -57,6 +58,7 @@ class Finetuned:
     predictions: list[Prediction] = dataclasses.field(default_factory=list)
     summary: dict[str, Any] | None = None
     leaky: dict[str, Any] | None = None
+    calibration: dict[str, Any] | None = None
     report: Path | None = None
     classifier: Path | None = None
 
@@ -142,11 +144,13 @@ def report(prepared: Prepared, trained: TrainedFolds) -> Finetuned:
     workdir, results = prepared.workdir, trained.results
     if prepared.units:
         return _report_units(prepared, trained)
-    rows = outputs.predictions(prepared, results)
+    probabilities, calibration = outputs.calibrate(prepared, results)
+    rows = outputs.predictions(prepared, probabilities)
     predictions.write_csv(workdir / predictions.FILE, rows)
     run = Run(
         curves=outputs.curves(prepared, results),
         leaky=outputs.leaky_scores(prepared, results) if prepared.config.report_leaky else None,
+        calibration=calibration,
         hardest=outputs.hardest(prepared, rows),
         keyframe_errors=outputs.keyframe_errors(prepared, results) if prepared.moved else None,
         provenance=outputs.provenance(prepared),
@@ -155,7 +159,13 @@ def report(prepared: Prepared, trained: TrainedFolds) -> Finetuned:
     summary = summarize(rows, prepared.protocol)
     page = write_report(workdir, summary)
     return Finetuned(
-        len(results), len(results), predictions=rows, summary=summary, leaky=run.leaky, report=page
+        len(results),
+        len(results),
+        predictions=rows,
+        summary=summary,
+        leaky=run.leaky,
+        calibration=calibration,
+        report=page,
     )
 
 
@@ -193,5 +203,6 @@ def add_classifier(prepared: Prepared, finetuned: Finetuned) -> Finetuned:
             )
         if params is None:
             return dataclasses.replace(finetuned, signal=stop.agreed())
-        final_classifier.save(prepared, params, finetuned.summary, path)
+        summary, calibration = finetuned.summary, finetuned.calibration
+        final_classifier.save(prepared, params, summary, calibration, path)
     return dataclasses.replace(finetuned, classifier=path)

@@ -126,6 +126,13 @@ def test_everything_is_written(finished, pretrained):
     assert provenance["checkpoint"]["source"].startswith(f"{pretrained} (drawn)")
     assert len(provenance["checkpoint"]["sha256"]) == 64
     assert provenance["sheets"]["casme2"]["file"].startswith("CASME2-coding")
+    calibration = json.loads((finished / "calibration.json").read_text())
+    assert list(calibration["folds"]) == [f"casme2/{n:02}" for n in range(1, 5)]
+    assert calibration["after"]["log_loss"] < calibration["before"]["log_loss"]
+    assert sum(part["samples"] for part in calibration["after"]["bins"]) == 32
+    page = (finished / HTML).read_text()
+    assert "expected calibration error" in page
+    assert "Share of right predictions" in page
     leaky = json.loads((finished / "leaky.json").read_text())
     assert "LEAKY" in leaky["label"]
     assert 0 <= leaky["uf1"] <= 1
@@ -195,8 +202,12 @@ def test_the_classifier_is_saved(finished, pretrained):
     np.testing.assert_allclose(classifier.params["mean"], everyone, rtol=1e-4, atol=1e-5)
     x = (features[:, 0, 0] - everyone) / classifier.params["deviation"]
     last = classifier.params["head"]["classes"]
-    logits = np.exp(x @ last["kernel"] + last["bias"])
-    np.testing.assert_allclose(probabilities, logits / logits.sum(1, keepdims=True), rtol=1e-3)
+    calibration = json.loads((finished / "calibration.json").read_text())
+    assert classifier.evidence["calibration"]["temperature"] == calibration["temperature"]
+    logits = x @ last["kernel"] + last["bias"]
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    softmax = powers / powers.sum(1, keepdims=True)
+    np.testing.assert_allclose(probabilities, softmax, rtol=1e-3, atol=1e-6)
     start = micron_jax.load(pretrained)
     frames = np.zeros((1, 32, 32, 3), np.uint8)
     np.testing.assert_array_equal(model.features(frames), start.features(frames))
