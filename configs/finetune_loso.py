@@ -23,6 +23,9 @@ For frames that a vendor has cropped: `--config.data.crop=whole`. Controls with 
 head: `--config.baseline=frame_difference`, `flow`, `flow_tvl1` or `flow_farneback`;
 `--config.shuffle_labels=True` (all figures must then be at chance).
 
+`--config.keyframe_errors=1,2,4` tests each fold once more with onset and apex moved;
+`--config.target=units` learns action units in place of emotions.
+
 Hardware: 2 CPU cores for a small network; the heads alone take seconds. No result on a benchmark
 is claimed yet.
 """

@@ -13,7 +13,8 @@ from micron_jax.training.workdir import CONFIG_FILE, claim_workdir
 
 @pytest.mark.parametrize("name", [n for n in config.recipes() if n.startswith(("pre", "fine"))])
 def test_packaged_recipes_are_valid(name):
-    values = config.override(config.load(name), ["data.data_dir=d"])
+    needed = ["data.data_dir=d", *["checkpoint=random"] * name.startswith("fine")]
+    values = config.override(config.load(name), needed)
     assert recipe_of(name)(values).data.data_dir == "d"
     assert config.load(str(config.recipes()[name])) == config.load(name)
 

@@ -124,7 +124,7 @@ def _leaky(numbers: Mapping) -> dict[str, Any]:
 
 def _keyframes(record: Mapping) -> dict[str, Any]:
     """Returns the table of errors of onset and apex, and the lines below it."""
-    header = ["moved", f"by {record['unit']}", "UF1", "less without error", "95 % interval", "p"]
+    header = ["moved", f"by {record['unit']}", "UF1", "change of UF1", "95 % interval", "p"]
     header += ["UAR", "cut at the clip's end", "unchanged"]
     bare = [share(record["uf1"]), "–", "–", "–", share(record["uar"]), 0, record["clips"]]
     rows, lacking = [["nothing", 0, *bare]], []
@@ -147,7 +147,7 @@ def _keyframes(record: Mapping) -> dict[str, Any]:
     ]
     if lacking:
         names = ", ".join(lacking)
-        lines.append(f"No clip has other frames there, so that there is no figure: {names}.")
+        lines.append(f"Every clip ends before, so that there is no figure: {names}.")
     return {"table": Table(header, rows), "lines": lines}
 
 

@@ -7,7 +7,7 @@ apex moved, and both moved together, to and fro.
 
 A clip ends: its built set holds the frames from onset to offset. A moved frame stays among them,
 the onset not after the apex, so that an onset moves forward only. Clips whose frame is cut short
-there are counted; an error that changes no clip has no figures.
+there are counted; an error that is cut short in every clip has no figures.
 """
 
 import dataclasses
@@ -66,7 +66,7 @@ class Moved:
     """Samples under one error.
 
     Attributes:
-      samples: as `SharedArrays.samples`, of all clips; empty if no clip changes.
+      samples: as `SharedArrays.samples`, of all clips; empty if no clip changes, or each is cut.
       cut: number of clips without the frame that the error asks for.
       same: number of clips whose frames stay as they are.
     """
@@ -136,8 +136,8 @@ def read_moved(
       make: samples of these pairs, {"onset", "apex"} -> as `SharedArrays.samples`.
 
     Returns:
-      "NAME/counts": [cut, same] of each error, and "NAME/SAMPLES" of those that change a clip;
-      `unpack` reads them.
+      "NAME/counts": [cut, same] of each error, and "NAME/SAMPLES" of those that change a clip and
+      are not cut short in each; `unpack` reads them.
     """
     arrays = {}
     for move in moves(text):
@@ -151,7 +151,7 @@ def read_moved(
         pairs = read(keyframes=keyframes)
         cut, same = np.sum(changes, axis=0)
         arrays[f"{move.name}/counts"] = np.array([cut, same])
-        if same < len(changes):
+        if max(cut, same) < len(changes):
             samples = make(pairs)
             arrays |= {f"{move.name}/{name}": array for name, array in samples.items()}
     return arrays

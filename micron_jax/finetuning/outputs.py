@@ -165,8 +165,8 @@ def keyframe_errors(prepared: Prepared, results: FoldResults) -> dict[str, Any]:
       {"unit": `frames` or `seconds`, "clips", "uf1", "uar", "accuracy": without errors, "errors":
       [{"keyframe", "error", "clips_cut": whose frame is beyond the clip's end, "clips_same": whose
       frames stay as they are, and for each metric "uf1": ..., "difference": {"uf1": ...,
-      "interval", "p"} to no error, paired over subjects]}. An error that changes no clip has
-      neither scores nor difference.
+      "interval", "p"} to no error, paired over subjects]}. An error that is cut short in
+      every clip has neither scores nor difference.
     """
     classes, bootstrap = prepared.protocol.classes, Bootstrap()
     rows, errors = (
