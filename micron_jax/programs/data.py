@@ -7,7 +7,7 @@ from micron_jax.datasets.catalog import SETS, clip_set
 from micron_jax.datasets.clips import KEEPS, built_keep, describe_clips
 from micron_jax.datasets.own import OWN
 from micron_jax.errors import UserError
-from micron_jax.programs import data_build, data_make
+from micron_jax.programs import data_build, data_flow, data_make
 from micron_jax.programs.arguments import Arguments, add_command
 from micron_jax.programs.output import counts, print_report
 
@@ -24,12 +24,13 @@ def main(argv: list[str]) -> int:
         "  micron-jax data list\n  micron-jax data build --help",
     )
     commands = parser.add_subparsers(
-        required=True, metavar="(list | build | check | faces | stills | synth)"
+        required=True, metavar="(list | build | check | faces | stills | synth | flow)"
     )
     _add_list(commands)
     data_build.add(commands)
     _add_check(commands)
     data_make.add(commands)
+    data_flow.add(commands)
     options = parser.parse_args(argv)
     return options.run(options)
 
