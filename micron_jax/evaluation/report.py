@@ -51,8 +51,12 @@ def write_pages(folder: Path, summary: Mapping[str, Any], run: Run, *, title: st
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / MARKDOWN, report_text(summary, run, title))
-    write_text(folder / HTML, _render(HTML, page_content(summary, run), title))
+    texts = {  # the larger one first: where it finds no room, the other stays as it was, too
+        HTML: _render(HTML, page_content(summary, run), title),
+        MARKDOWN: report_text(summary, run, title),
+    }
+    for name, text in texts.items():
+        write_text(folder / name, text)
     return folder / HTML
 
 

@@ -25,7 +25,6 @@ def main(argv: list[str]) -> int:
 
     from micron_jax.datasets.protocols import find
     from micron_jax.evaluation import action_units
-    from micron_jax.evaluation.megc import write_log
     from micron_jax.evaluation.metrics import METRICS
     from micron_jax.evaluation.prediction import write_csv
     from micron_jax.evaluation.report import report_text, write_pages
@@ -33,6 +32,8 @@ def main(argv: list[str]) -> int:
     from micron_jax.evaluation.several_runs import compare_runs
     from micron_jax.evaluation.significance import Bootstrap
     from micron_jax.evaluation.summary import summarize
+    from micron_jax.files import writing
+    from micron_jax.locks import sole_writer
 
     first = options.predictions[0]
     if (first / action_units.FILE).is_file():
@@ -68,13 +69,13 @@ def main(argv: list[str]) -> int:
     if options.csv:
         write_csv(options.csv, predictions)
     if options.megc:
-        try:
-            write_log(options.megc, predictions, classes)
-        except UserError as error:
-            raise UserError(f"--megc: {error} (see --protocol, --seed)") from None
+        _write_log(options.megc, predictions, classes)
     if options.report:
         title = ", ".join(path.resolve().name for path in options.predictions)
-        text += f"\nreport: {write_pages(options.report, summary, run, title=title)}\n"
+        busy = f"--report {options.report}: another run is writing it; wait for its end"
+        with writing(options.report), sole_writer(options.report, busy=busy):
+            page = write_pages(options.report, summary, run, title=title)
+        text += f"\nreport: {page}\n"
     print_text(text.removesuffix("\n"))
     return 0
 
@@ -159,6 +160,17 @@ def _evaluate_units(options: argparse.Namespace) -> int:
         text += f"\n\nreport: {action_units.write_units_report(options.report, summary, ())}"
     print_text(text)
     return 0
+
+
+def _write_log(path: Path, predictions: list, classes) -> None:
+    from micron_jax.evaluation.megc import write_log
+
+    try:
+        write_log(path, predictions, classes)
+    except UserError as error:
+        if isinstance(error.__cause__, OSError):  # a disk that is full: no option mends it
+            raise
+        raise UserError(f"--megc: {error} (see --protocol, --seed)") from None
 
 
 def _check_two_classes(predictions: list, protocol) -> None:

@@ -3,9 +3,11 @@ import json
 import pytest
 from helpers.evaluated import composite, make_workdir
 from helpers.refusals import refusal
+from helpers.small_disk import small_disk
 
 from micron_jax.cli import main
 from micron_jax.evaluation.predictions import read_predictions, write_csv
+from micron_jax.locks import sole_writer
 
 SAMPLE = "clip,subject,label,prediction\na,1,x,x\nb,1,y,x\nc,2,x,x\nd,2,y,y\n"
 
@@ -205,3 +207,28 @@ def test_several_runs_are_tested_in_pairs(tmp_path, capsys):
     assert "given twice" in refusal([*argv, "--against", str(paths[1])], capsys)
     line = refusal(["evaluate", str(paths[0]), "--against", str(paths[0])], capsys)
     assert "its predictions are what it is compared with" in line
+
+
+def test_a_report_that_another_run_writes_is_refused(sample, tmp_path, capsys):
+    report = tmp_path / "report"
+    argv = ["evaluate", str(sample), "--report", str(report)]
+    with sole_writer(report, busy=""):
+        assert "report: another run is writing it; wait for its end (process" in refusal(
+            argv, capsys
+        )
+        assert [path.name for path in report.iterdir()] == [".lock"]
+    assert main(argv) == 0
+    assert sorted(path.name for path in report.iterdir()) == ["report.html", "report.md"]
+
+
+@pytest.mark.parametrize("option", ["--json", "--csv", "--megc", "--report"])
+def test_a_full_disk_is_told_in_one_line_and_nothing_is_left(option, tmp_path, capsys):
+    table = tmp_path / "table.csv"
+    write_csv(table, composite(0))
+    argv = ["evaluate", str(table), "--protocol", "composite", "--resamples", "200"]
+    with small_disk(tmp_path / "disk", "32k") as disk:
+        (disk / "fill").write_bytes(bytes(28 << 10))
+        message = refusal([*argv, option, disk / "out"], capsys)
+        assert "cannot be written (No space left on device)" in message
+        assert "see --protocol" not in message
+        assert [path.name for path in disk.iterdir()] == ["fill"]
