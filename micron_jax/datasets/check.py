@@ -59,9 +59,11 @@ def check(
     others = _other_sets(name, protocols, data_dir)
     report = check_clips(name, source, samples, protocols, others, opened)
     described = describe_clips(data_dir, name)
-    return report | {
-        key: list(described.get(key, ())) for key in ("skipped", "gaps", "mended", "identical")
-    }
+    return (
+        report
+        | {key: list(described.get(key, ())) for key in ("skipped", "gaps", "mended", "identical")}
+        | {"synthetic": bool(described.get("synthetic"))}
+    )
 
 
 def check_clips(
@@ -157,7 +159,10 @@ def check_frames(
 def lines(report: Mapping[str, Any]) -> list[str]:
     """Returns a report as lines of text."""
     people = f", subjects: {report['subjects']:,}" if "subjects" in report else ""
-    out = [f"{report['set']}: clips: {report['clips']:,}{people}, frames: {report['frames']:,}"]
+    mark = " (synthetic)" if report.get("synthetic") else ""
+    out = [
+        f"{report['set']}{mark}: clips: {report['clips']:,}{people}, frames: {report['frames']:,}"
+    ]
     if "emotions" in report:
         out.append(f"emotions: {_counts(report['emotions'])}")
         out.append(f"clips of subjects: {_counts(report['clips_of_subject'])}")

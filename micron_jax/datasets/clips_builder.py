@@ -22,6 +22,7 @@ from micron_jax.errors import UserError
 from micron_jax.video.image_files import Unreadable, decode_jpeg
 
 BYTES_PER_SHARD = 256 << 20
+TRUTH = "truth.json"  # what `data synth` writes beside the sheet of a set that it makes
 
 
 class ClipBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
@@ -159,7 +160,15 @@ def build_clips(
     choose("", {"keep": keep}, keep=KEEPS)
     chosen = {"sheet": sheet and Path(sheet), "frames": frames and Path(frames)}
     todo = plan(spec, Path(source), keep, **chosen, others=others)
+    mark_synthetic(todo, Path(source))
     return build_plan(spec, todo, source, data_dir, keep=keep, strict=strict)
+
+
+def mark_synthetic(todo: Plan, folder: Path) -> None:
+    """Marks a set that `data synth` made, which its truth beside the sheet tells."""
+    if (folder / TRUTH).is_file():
+        todo.more["synthetic"] = True
+        todo.notes.append(f"synthetic: `data synth` made these clips ({TRUTH} lies beside them)")
 
 
 def build_plan(

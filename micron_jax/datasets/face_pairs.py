@@ -10,7 +10,7 @@ import numpy as np
 from micron_jax.checks import at_least, choose
 from micron_jax.datasets.annotations import Sample
 from micron_jax.datasets.clips import describe_clips, open_clips
-from micron_jax.datasets.protocols import Protocol
+from micron_jax.datasets.protocols import SYNTHETIC, Protocol
 from micron_jax.datasets.subjects import respelled
 from micron_jax.errors import UserError
 from micron_jax.faces.crop import KINDS, NO_FACE, Crop, detector, place_crop
@@ -53,6 +53,7 @@ class Opened:
       skipped: of each set, [{"clip", "row", "reason"}] of the rows that its build left out.
       merged: whether a set, built by an earlier version, writes a subject in several ways; in
         `samples` each has one.
+      synthetic: names of the sets that `data synth` made.
     """
 
     samples: list[Sample]
@@ -60,6 +61,7 @@ class Opened:
     sheets: dict[str, dict]
     skipped: dict[str, list[dict]]
     merged: bool = False
+    synthetic: tuple[str, ...] = ()
 
     def record(self, number: int) -> Mapping[str, Any]:
         source, index = self.records[number]
@@ -68,7 +70,7 @@ class Opened:
 
 def open_protocol(data_dir: str | Path, protocol: Protocol) -> Opened:
     """Opens every set of a protocol; UserError if one is not built there."""
-    samples, records, sheets, skipped = [], [], {}, {}
+    samples, records, sheets, skipped, synthetic = [], [], {}, {}, []
     for name in protocol.homes:
         source, set_samples = open_clips(data_dir, name)
         samples += set_samples
@@ -76,8 +78,13 @@ def open_protocol(data_dir: str | Path, protocol: Protocol) -> Opened:
         about = describe_clips(data_dir, name)
         sheets[name] = {key: about["sheet"][key] for key in ("file", "sha256")}
         skipped[name] = about["skipped"]
+        # Earlier versions built synthetic sets without a mark; their protocol tells it.
+        if about.get("synthetic") or protocol.name == SYNTHETIC.name:
+            synthetic.append(name)
     one_way = respelled(samples)
-    return Opened(one_way, records, sheets, skipped, merged=one_way != samples)
+    return Opened(
+        one_way, records, sheets, skipped, merged=one_way != samples, synthetic=tuple(synthetic)
+    )
 
 
 def read_pairs(

@@ -9,7 +9,7 @@ import dataclasses
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +53,8 @@ class Run:
     """A workdir's files; None or empty where there is none.
 
     Attributes:
-      protocol: {"name", "classes", "expected", "found", "differences", "editions"} of
-        `protocol.json`.
+      protocol: {"name", "classes", "expected", "found", "differences", "editions", "synthetic":
+        names of the sets that `data synth` made} of `protocol.json`.
       provenance: versions, device, checkpoint, sheets and command of `provenance.json`.
       config: the resolved one of `config.json`.
       leaky: {"label", "uf1", "uar"} of `leaky.json`: scores of a choice on the test clips; with
@@ -80,12 +80,16 @@ class Run:
 
 
 def protocol_record(
-    protocol: Protocol, census: Comparison, tested: Protocol | None = None
+    protocol: Protocol,
+    census: Comparison,
+    tested: Protocol | None = None,
+    synthetic: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Returns the content of `protocol.json`: the protocol, and the counts of the user's copy.
 
     Args:
       tested: the protocol of the samples that the folds test, if these are not all.
+      synthetic: names of the sets that `data synth` made.
     """
     expected = expected_counts(protocol, census.editions)
     return {
@@ -95,6 +99,7 @@ def protocol_record(
         "found": {name: dataclasses.asdict(part) for name, part in census.counts.items()},
         "differences": census.differences,
         "editions": census.editions,
+        "synthetic": list(synthetic),
     } | ({"tested": _tested(tested)} if tested else {})
 
 

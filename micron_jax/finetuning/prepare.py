@@ -154,7 +154,7 @@ def prepare(
     census = None if units else compare(protocol, opened.samples)
     part = _tested(config, protocol, labeled, folds) if census else None
     if census:
-        write_run(workdir, Run(protocol=protocol_record(protocol, census, part)))
+        write_run(workdir, Run(protocol=protocol_record(protocol, census, part, opened.synthetic)))
     origin = {
         "weights": backbone.sha256,
         "sheets": {name: sheet["sha256"] for name, sheet in opened.sheets.items()},

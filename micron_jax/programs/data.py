@@ -67,7 +67,8 @@ def _built_sets(data_dir: Path) -> list[str]:
     for name in (*SETS, OWN.name):
         for keep in filter(None, (built_keep(data_dir, name, keep) for keep in KEEPS)):
             described = describe_clips(data_dir, name, keep)
-            lines.append(f"{name:<12}{counts(described)}, {described['folder']}")
+            mark = "synthetic, " if described.get("synthetic") else ""
+            lines.append(f"{name:<12}{mark}{counts(described)}, {described['folder']}")
     return lines
 
 

@@ -120,6 +120,12 @@ def test_everything_is_written(finished, pretrained):
     assert list(curves[0]) == ["seed", "fold", "epoch", "train_loss", "train_accuracy"]
     protocol = json.loads((finished / "protocol.json").read_text())
     assert protocol["classes"] == ["negative", "positive", "surprise"]
+    assert protocol["synthetic"] == ["casme2"]
+    for name in ("report.html", "report.md"):
+        report = (finished / name).read_text()
+        assert "SYNTHETIC, no benchmark: 16 clips" in report
+        assert "made by `data synth`, whatever layout it has: casme2" in report
+    assert "casme2 (synthetic)" in (finished / "report.html").read_text()
     assert protocol["found"]["casme2"]["subjects"] == 4
     assert sum(protocol["found"]["casme2"]["samples"].values()) == 16
     provenance = json.loads((finished / "provenance.json").read_text())

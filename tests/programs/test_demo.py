@@ -41,7 +41,7 @@ def test_the_demo_leaves_a_labeled_set(tmp_path, monkeypatch, capsys):
     assert main(["demo", "--workdir", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     people, clips = len(samples.STILLS), len(samples.STILLS) * demo.CLIPS_OF_A_PERSON
-    assert f"casme2: clips: {clips}, subjects: {people}, frames: " in out
+    assert f"casme2 (synthetic): clips: {clips}, subjects: {people}, frames: " in out
     assert "unreadable or skipped: 0" in out
     assert len(open_frames(trained[0].data.data_dir)[1]) == len(samples.CLIPS)
     assert tuned[0].checkpoint == str(tmp_path)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from micron_jax.checks import choose
 from micron_jax.datasets.clips import KEEPS
-from micron_jax.datasets.clips_builder import build_plan
+from micron_jax.datasets.clips_builder import build_plan, mark_synthetic
 from micron_jax.datasets.own import OWN
 from micron_jax.datasets.own.plan import plan
 
@@ -31,4 +31,5 @@ def build_own(
     choose("", {"keep": keep}, keep=KEEPS)
     with tempfile.TemporaryDirectory() as scratch:
         todo = plan(Path(source), keep, Path(scratch))
+        mark_synthetic(todo, Path(source).parent)
         return build_plan(OWN, todo, source, data_dir, keep=keep, strict=strict)
