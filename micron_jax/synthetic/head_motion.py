@@ -17,11 +17,11 @@ from micron_jax.synthetic import insertion
 CAMERA = 700.0  # px from the face, about 0.7 m
 PIVOT = (112.0, 175.0, -40.0)  # the neck, behind the chin
 _LEFT, _RIGHT, _NOSE = CANONICAL[:3] * insertion.SIZE - 0.5
-_ROUNDS = 8  # of the inversion; each shrinks the error to a quarter at most
+_ROUNDS = 12  # of the inversion; each shrinks the error to a half at most
 
 # At most, of a head that is not held still: yaw, pitch and roll in radians, and px to the right,
 # down and toward the camera.
-REACH = np.array([math.radians(6), math.radians(4), math.radians(4), 5.0, 5.0, 15.0])
+REACH = np.array([math.radians(7), math.radians(5), math.radians(5), 6.0, 6.0, 20.0])
 PERIODS = (0.8, 8.0)  # seconds of a sway
 
 
@@ -73,7 +73,7 @@ def project(points: np.ndarray, pose: np.ndarray) -> np.ndarray:
 
 def draw(seconds: np.ndarray, rng: np.random.Generator) -> HeadMotion:
     """Draws a smooth course for frames at times [T]; from hardly any motion to a lively head."""
-    share = math.exp(rng.uniform(math.log(0.2), 0.0)) * rng.uniform(0.3, 1.0, 6)
+    share = math.exp(rng.uniform(math.log(0.15), 0.0)) * rng.uniform(0.5, 1.0, 6)
     waves = np.zeros((len(seconds), 6))
     for axis in range(6):
         periods = np.exp(rng.uniform(*np.log(PERIODS), 3))
