@@ -169,7 +169,7 @@ def _maps(rows: Sequence[Row], seeds: int, workdir: Path, truth) -> dict[str, di
     maps = learn_methods.compute(methods, truth, label="clips")
     return {
         name: {
-            kind: np.stack([maps[f"{name}\t{kind}\t{seed}"] for seed in range(seeds)])
+            kind: np.stack([maps[f"{name}\t{kind}\t{seed}"].score for seed in range(seeds)])
             for kind in kinds_of_row
         }
         for name, kinds_of_row in kinds.items()

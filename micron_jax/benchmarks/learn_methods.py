@@ -1,9 +1,17 @@
-"""Methods of the motion benchmark: read-outs, controls, flow; each turns pairs into maps."""
+"""Methods of the motion benchmark: read-outs, controls, flow; each turns pairs into answers.
+
+A method is a function of registered pairs that returns, by name, a dict of
+`score`, float [B, 28, 28], larger where more moved; `vector`, [B, 28, 28, 2], the displacement of
+each patch of the onset until the apex without the motion of the head, px of 224; `scale`,
+[B, 28, 28], px, the Laplace scale of its own error. One of the first two must be there: without a
+score, patches are ranked by the vectors' lengths.
+"""
 
 import concurrent.futures
+import contextlib
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -14,7 +22,7 @@ from tqdm import tqdm
 from micron_jax.benchmarks import learn_flow
 from micron_jax.benchmarks.learn_truth import Truth, read_pair
 from micron_jax.checkpoints.weights import Weights
-from micron_jax.faces.registration import register
+from micron_jax.faces.registration import register, register_crops
 from micron_jax.pretrained import MicronBert
 from micron_jax.training.state import init_params
 
@@ -30,54 +38,89 @@ class Pairs:
     registered: np.ndarray
 
 
-Method = Callable[[Pairs], dict[str, np.ndarray]]  # returns name -> float32 [B, 28, 28]
+Answers = dict[str, dict[str, np.ndarray]]
+Method = Callable[[Pairs], Answers]
 
 
-def compute(methods: dict[str, Method], truth: Truth, *, label: str) -> dict[str, np.ndarray]:
-    """Computes the maps of all clips, float32 [C, 28, 28] each.
+@dataclass(frozen=True)
+class Readout:
+    """The answer of a method for C clips, float32; see the module."""
 
-    A map's name is that of the method and the name that the method gives it, joined.
+    score: np.ndarray
+    vector: np.ndarray | None = None
+    scale: np.ndarray | None = None
+
+
+def compute(methods: dict[str, Method], truth: Truth, *, label: str) -> dict[str, Readout]:
+    """Computes the answers for all clips; every frame is read once.
+
+    A read-out's name is that of the method and the name that the method gives it, joined.
     """
-    parts: dict[str, list[np.ndarray]] = {}
+    parts: dict[str, list[dict[str, np.ndarray]]] = {}
     batches = [range(n, min(n + BATCH, len(truth))) for n in range(0, len(truth), BATCH)]
-    for numbers in tqdm(batches, desc=label, unit=" batches", leave=False):
-        pairs = _read(truth, numbers)
-        for prefix, method in methods.items():
-            for name, maps in method(pairs).items():
-                parts.setdefault(prefix + name, []).append(np.asarray(maps, np.float32))
-    return {name: np.concatenate(maps) for name, maps in parts.items()}
+    with _one_thread_a_pair():
+        for numbers in tqdm(batches, desc=label, unit=" batches", leave=False):
+            pairs = _read(truth, numbers)
+            for prefix, method in methods.items():
+                for name, answer in method(pairs).items():
+                    parts.setdefault(prefix + name, []).append(answer)
+    return {name: _joined(answers) for name, answers in parts.items()}
 
 
 def read_out(model: MicronBert) -> Method:
     """Returns the maps of a checkpoint: `KIND` of registered frames, `KIND_raw` of raw frames.
 
     `same_frame` and `release_same_frame` are its default map and the release's of each onset
-    against itself, without any motion.
+    against itself, without any motion. The default map comes with the displacement.
     """
     size = model.config.img_size
 
-    def method(pairs: Pairs) -> dict[str, np.ndarray]:
+    def method(pairs: Pairs) -> Answers:
         onset, apex, registered = (
             _resized(x, size) for x in (pairs.onset, pairs.apex, pairs.registered)
         )
-        maps = {}
+        answers = {}
         for kind in model.map_kinds:
-            maps[kind] = _map(model, kind, onset, registered)
-            maps[f"{kind}_raw"] = _map(model, kind, onset, apex)
-        maps["same_frame"] = _map(model, model.map_kinds[0], onset, onset)
-        maps["release_same_frame"] = _map(model, "release", onset, onset)
-        return maps
+            answers[kind] = {"score": _map(model, kind, onset, registered)}
+            answers[f"{kind}_raw"] = {"score": _map(model, kind, onset, apex)}
+        answers[model.map_kinds[0]] |= displacement(model, onset, registered)
+        answers["same_frame"] = {"score": _map(model, model.map_kinds[0], onset, onset)}
+        answers["release_same_frame"] = {"score": _map(model, "release", onset, onset)}
+        return answers
 
     return method
+
+
+def displacement(model: MicronBert, onset: np.ndarray, registered: np.ndarray) -> dict:
+    """Returns what a checkpoint says of the displacement: {"vector"}, or nothing.
+
+    Frames uint8 [B, S, S, 3] at the network's size; see the module for the arrays.
+    """
+    if not model.config.band:
+        return {}
+    vectors = _in_batches(model.displacement, registered, onset, BATCH)
+    return {"vector": to_grid(vectors) * (learn_flow.SIZE / onset.shape[1])}
 
 
 def one_map(model: MicronBert, kind: str) -> Method:
     """Returns one map of registered frames, with an empty name."""
     size = model.config.img_size
 
-    def method(pairs: Pairs) -> dict[str, np.ndarray]:
+    def method(pairs: Pairs) -> Answers:
         frames = _resized(pairs.onset, size), _resized(pairs.registered, size)
-        return {"": _map(model, kind, *frames)}
+        return {"": {"score": _map(model, kind, *frames)}}
+
+    return method
+
+
+def default_map(model: MicronBert) -> Method:
+    """Returns the default map of registered frames and the displacement, with an empty name."""
+    size = model.config.img_size
+
+    def method(pairs: Pairs) -> Answers:
+        frames = _resized(pairs.onset, size), _resized(pairs.registered, size)
+        score = _map(model, model.map_kinds[0], *frames)
+        return {"": {"score": score} | displacement(model, *frames)}
 
     return method
 
@@ -88,22 +131,42 @@ def random_model(model: MicronBert, seed: int) -> MicronBert:
     return MicronBert(Weights(model.config, params, {}, np.zeros((1, 0), np.float32), model.info))
 
 
-def flows(finder: learn_flow.Finder) -> Method:
-    """Returns optical flow of registered frames; see `flow_maps` for the names."""
-    return functools.partial(_of_each, functools.partial(learn_flow.flow_maps, finder))
+def flows(*names: str) -> Method:
+    """Returns flows of registered frames with the head's motion, by names in `FINDERS`."""
+
+    def one(onset: np.ndarray, registered: np.ndarray, name: str) -> np.ndarray:
+        return learn_flow.motion(learn_flow.FINDERS[name], onset, registered)
+
+    def method(pairs: Pairs) -> Answers:
+        count = len(pairs.onset)
+        tasks = zip(
+            [x for x in pairs.onset for _ in names],
+            [x for x in pairs.registered for _ in names],
+            names * count,
+            strict=True,
+        )
+        vectors = np.stack(_in_threads(lambda task: one(*task), tasks))
+        vectors = vectors.reshape(count, len(names), *vectors.shape[1:])
+        return {name: {"vector": vectors[:, n]} for n, name in enumerate(names)}
+
+    return method
 
 
-def differences(pairs: Pairs) -> dict[str, np.ndarray]:
+def differences(pairs: Pairs) -> Answers:
     """Returns pixel differences of registered frames, and `_raw` of frames as they are."""
-    maps = _of_each(learn_flow.difference_maps, pairs)
-    raw = Pairs(pairs.onset, pairs.apex, pairs.apex)
-    return maps | {f"{k}_raw": v for k, v in _of_each(learn_flow.difference_maps, raw).items()}
+    answers = {}
+    for suffix, others in (("", pairs.registered), ("_raw", pairs.apex)):
+        both = zip(pairs.onset, others, strict=True)
+        results = _in_threads(lambda pair: learn_flow.difference_maps(*pair), both)
+        for name in results[0]:
+            answers[name + suffix] = {"score": np.stack([maps[name] for maps in results])}
+    return answers
 
 
 def to_grid(maps: np.ndarray) -> np.ndarray:
-    """Resizes maps [B, h, w] of a network's own patches to float32 [B, 28, 28]."""
+    """Resizes maps [B, h, w] or [B, h, w, 2] of a network's own patches to float32 [B, 28, 28]."""
     grid = learn_flow.GRID
-    if maps.shape[1:] == (grid, grid):
+    if maps.shape[1:3] == (grid, grid):
         return np.asarray(maps, np.float32)
     smooth = cv2.INTER_AREA if maps.shape[1] > grid else cv2.INTER_LINEAR
     return np.stack([cv2.resize(np.float32(x), (grid, grid), interpolation=smooth) for x in maps])
@@ -112,29 +175,56 @@ def to_grid(maps: np.ndarray) -> np.ndarray:
 def _map(model: MicronBert, kind: str, frames: np.ndarray, reference: np.ndarray) -> np.ndarray:
     # The release divides by the largest value of its batch.
     step = 1 if kind == "release" else BATCH
+    function = functools.partial(model.motion_map, kind=kind)
+    return to_grid(_in_batches(function, frames, reference, step))
+
+
+def _in_batches(function, frames: np.ndarray, reference: np.ndarray, step: int) -> np.ndarray:
     count = len(frames)
     short = -count % step  # fill up the last batch: another shape would compile again
     frames, reference = (np.concatenate([x, x[:1].repeat(short, 0)]) for x in (frames, reference))
     parts = [
-        model.motion_map(frames[n : n + step], reference[n : n + step], kind=kind)
-        for n in range(0, len(frames), step)
+        function(frames[n : n + step], reference[n : n + step]) for n in range(0, len(frames), step)
     ]
-    return to_grid(np.concatenate([np.asarray(part) for part in parts])[:count])
+    return np.concatenate([np.asarray(part) for part in parts])[:count]
 
 
-def _of_each(make, pairs: Pairs) -> dict[str, np.ndarray]:
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = list(pool.map(make, pairs.onset, pairs.registered))
-    return {name: np.stack([maps[name] for maps in results]) for name in results[0]}
+def _joined(answers: list[dict[str, np.ndarray]]) -> Readout:
+    arrays = {
+        name: np.concatenate([np.asarray(answer[name], np.float32) for answer in answers])
+        for name in answers[0]
+    }
+    if "score" not in arrays:
+        arrays["score"] = learn_flow.lengths(arrays["vector"])
+    return Readout(**arrays)
 
 
 def _read(truth: Truth, numbers: range) -> Pairs:
-    def one(number: int) -> tuple[np.ndarray, ...]:
-        onset, apex = read_pair(truth, number)
-        return onset, apex, register(apex, onset)[0]
+    def registered(item) -> np.ndarray:
+        number, (onset, apex) = item
+        whole = truth.rigid[number].all()  # else a wall stands still behind the head
+        return (register if whole else register_crops)(apex, onset)[0]
 
+    both = [read_pair(truth, number) for number in numbers]
+    moved = _in_threads(registered, zip(numbers, both, strict=True))
+    onsets, apexes = zip(*both, strict=True)
+    return Pairs(np.stack(onsets), np.stack(apexes), np.stack(moved))
+
+
+def _in_threads(function, items) -> list:
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        return Pairs(*(np.stack(x) for x in zip(*pool.map(one, numbers), strict=True)))
+        return list(pool.map(function, items))
+
+
+@contextlib.contextmanager
+def _one_thread_a_pair() -> Iterator[None]:
+    """Keeps OpenCV from threads of its own: pairs are dealt out to as many as there are cores."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 def _resized(frames: np.ndarray, size: int) -> np.ndarray:

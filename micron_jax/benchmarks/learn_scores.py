@@ -6,23 +6,22 @@
   and others of that amplitude): the share of these pairs in which the moved one has the larger
   value. A prior of places has 0.5.
 - *false positives*: the share of the patches of motionless clips at or above the threshold that
-  finds 70 % of the moved patches, one threshold for all clips.
+  finds 70 % of the patches that moved by 1 px (whose mean displacement is nearest to 1 px, in
+  ratio, of `AMPLITUDES`; if there are none, of all moved patches), one threshold for all clips.
 
-Intervals (95 %) are a bootstrap over people: a resample that has a person k times counts all clips
-of this person k times, in pairs as well.
+Intervals (95 %) are a bootstrap over people, see `learn_people`.
 """
 
 import numpy as np
 from scipy.stats import rankdata
 
+from micron_jax.benchmarks import learn_people
+from micron_jax.benchmarks.learn_flow import lengths
+from micron_jax.benchmarks.learn_people import RESAMPLES, Figures, apart, interval, ratio, value
 from micron_jax.benchmarks.learn_truth import AMPLITUDES, Truth
-from micron_jax.evaluation.significance import draw_subjects, percentiles
 
 RECALL = 0.7
-RESAMPLES = 1000
 _THRESHOLDS = 4000  # at most: recall is exact to 1/4000
-
-Figures = dict[str, np.ndarray]  # name -> [1 + resamples]; the first is of the people as they are
 
 
 def evaluate(maps: np.ndarray, truth: Truth, *, resamples: int = RESAMPLES) -> dict:
@@ -33,10 +32,12 @@ def evaluate(maps: np.ndarray, truth: Truth, *, resamples: int = RESAMPLES) -> d
         are averaged, also in the intervals.
 
     Returns:
-      {"0.5" | "1" | "2": {"auc", "auc_low", "auc_high", "stratified", "low", "high" (of
+      {"0.25" | "0.5" | ...: {"auc", "auc_low", "auc_high", "stratified", "low", "high" (of
       `stratified`), "clips", "seen": {"auc", "stratified", "low", "high", "clips"}, "unseen"},
-      "false_positives", "false_positives_low", "false_positives_high", "false_positives_at":
-      {"0.5": ...} at thresholds of one amplitude, "calm": {"0.5" | ...: {"auc", "stratified",
+      "stratified", "stratified_low", "stratified_high": {"0.25" | ...} once more,
+      "false_positives", "false_positives_low", "false_positives_high", "false_positives_by":
+      {"picture" | "still" | ...}, "false_positives_at": {"0.25": ...} at thresholds that find 70 %
+      of the moved patches of one amplitude, "calm": {"0.5" | ...: {"auc", "stratified",
       "low", "high", "clips"}, "false_positives"} without the patches that a blink or a turn of the
       head moves, "disturbed": the same of the clips with a blink or a turn}. A value is None if
       there are no such clips, or, of an interval, fewer than two people.
@@ -55,21 +56,36 @@ def figures(maps: np.ndarray, truth: Truth, *, resamples: int = RESAMPLES) -> Fi
         raise ValueError(f"maps are {maps.shape}; expected [C, 28, 28] = {expected}, seeds before")
     if not np.isfinite(maps).all():
         raise ValueError("maps hold NaN or infinite values")
-    people = int(truth.person.max()) + 1
-    times = np.ones((1, people))
-    if people > 1:
-        times = np.concatenate([times, draw_subjects(np.zeros(people, int), resamples)])
+    times = learn_people.draw(truth.person, resamples)
     seeds = maps if maps.ndim == 4 else maps[None]
     every = [_of_one_seed(values.reshape(len(truth), -1), truth, times) for values in seeds]
     return {name: np.mean([one[name] for one in every], axis=0) for name in every[0]}
+
+
+def merit(values: np.ndarray, truth: Truth) -> float:
+    """Returns how well maps [C, 28, 28] rank: mean of all `auc` and `stratified`, less false ones.
+
+    It is for a choice between settings, hence without any resample.
+    """
+    values, still = values.reshape(len(truth), -1), truth.amplitude == 0
+    moved, unmoved = (x.reshape(len(truth), -1) for x in (truth.moved, truth.unmoved))
+    together, ranks = np.zeros(len(truth), int), []
+    for amplitude in AMPLITUDES:
+        of = truth.amplitude == amplitude
+        parts = _parts(values, moved, unmoved, of, of | still, together)
+        ranks += [ratio(*part, np.ones((1, 1)))[0] for part in parts.values()]
+    motionless = unmoved & (still & truth.known)[:, None]
+    false = _false_positives(values, _hits(moved, truth), motionless, together, np.ones((1, 1)))
+    ranks = [rank for rank in ranks if np.isfinite(rank)]
+    return float(np.mean(ranks or [0.0]) - np.nan_to_num(false[0]))
 
 
 def summary(figures: Figures, truth: Truth) -> dict:
     """Returns the scores of `evaluate` from the figures of `figures`."""
 
     def group(name: str, clips: np.ndarray) -> dict:
-        low, high = _interval(figures[f"{name} stratified"])
-        values = {kind: _value(figures[f"{name} {kind}"]) for kind in ("auc", "stratified")}
+        low, high = interval(figures[f"{name} stratified"])
+        values = {kind: value(figures[f"{name} {kind}"]) for kind in ("auc", "stratified")}
         return values | {"low": low, "high": high, "clips": int(clips.sum())}
 
     def part(name: str, clips: np.ndarray) -> dict:
@@ -77,22 +93,30 @@ def summary(figures: Figures, truth: Truth) -> dict:
             f"{amplitude:g}": group(f"{name} {amplitude:g}", clips & (truth.amplitude == amplitude))
             for amplitude in AMPLITUDES
         }
-        return groups | {"false_positives": _value(figures[f"{name} false_positives"])}
+        return groups | {"false_positives": value(figures[f"{name} false_positives"])}
 
     scores = {}
     for amplitude in AMPLITUDES:
         name, clips = f"{amplitude:g}", truth.amplitude == amplitude
         scores[name] = group(name, clips)
-        scores[name]["auc_low"], scores[name]["auc_high"] = _interval(figures[f"{name} auc"])
+        scores[name]["auc_low"], scores[name]["auc_high"] = interval(figures[f"{name} auc"])
         scores[name]["seen"] = group(f"{name} seen", clips & truth.seen)
         scores[name]["unseen"] = group(f"{name} unseen", clips & truth.unseen)
-    low, high = _interval(figures["false_positives"])
+    low, high = interval(figures["false_positives"])
     names = [f"{amplitude:g}" for amplitude in AMPLITUDES]
+    stratified = {
+        key: {name: scores[name][of] for name in names}
+        for key, of in (("", "stratified"), ("_low", "low"), ("_high", "high"))
+    }
     return scores | {
-        "false_positives": _value(figures["false_positives"]),
+        **{f"stratified{key}": values for key, values in stratified.items()},
+        "false_positives": value(figures["false_positives"]),
         "false_positives_low": low,
         "false_positives_high": high,
-        "false_positives_at": {name: _value(figures[f"{name} false_positives"]) for name in names},
+        "false_positives_at": {name: value(figures[f"{name} false_positives"]) for name in names},
+        "false_positives_by": {
+            kind: value(figures[f"kind {kind} false_positives"]) for kind in np.unique(truth.kind)
+        },
         "calm": part("calm", np.ones(len(truth), bool)),
         "disturbed": part("disturbed", _disturbed(truth)),
     }
@@ -102,18 +126,14 @@ def difference(figures: Figures, other: Figures) -> dict:
     """Returns the difference of two methods' `stratified`, in the same resamples of people.
 
     Returns:
-      {"0.5" | "1" | "2": {"difference", "low", "high"}, "false_positives": the same, "calm": all
+      {"0.25" | "0.5" | ...: {"difference", "low", "high"}, "false_positives": the same, "calm": all
       of that without the patches that a blink or a turn moves}.
     """
 
-    def apart(name: str) -> dict:
-        values = figures[name] - other[name]
-        low, high = _interval(values)
-        return {"difference": _value(values), "low": low, "high": high}
-
     def every(prefix: str) -> dict:
-        values = {f"{a:g}": apart(f"{prefix}{a:g} stratified") for a in AMPLITUDES}
-        return values | {"false_positives": apart(f"{prefix}false_positives")}
+        names = {f"{a:g}": f"{prefix}{a:g} stratified" for a in AMPLITUDES}
+        names["false_positives"] = f"{prefix}false_positives"
+        return {key: apart(figures[name], other[name]) for key, name in names.items()}
 
     return every("") | {"calm": every("calm ")}
 
@@ -123,6 +143,7 @@ def _of_one_seed(values: np.ndarray, truth: Truth, times: np.ndarray) -> Figures
         x.reshape(len(truth), -1) for x in (truth.moved, truth.unmoved, truth.distracted)
     )
     still = truth.amplitude == 0
+    motionless = still & truth.known  # a face that talks moves, though not by an expression
     everything, calm = (moved, unmoved), (moved & ~distracted, unmoved & ~distracted)
     parts_of = {
         "calm": (calm, np.ones(len(truth), bool)),
@@ -131,7 +152,7 @@ def _of_one_seed(values: np.ndarray, truth: Truth, times: np.ndarray) -> Figures
     figures: Figures = {}
 
     def ratios(name: str, parts: dict) -> None:
-        figures.update({f"{name} {kind}": _ratio(*part, times) for kind, part in parts.items()})
+        figures.update({f"{name} {kind}": ratio(*part, times) for kind, part in parts.items()})
 
     for amplitude in AMPLITUDES:
         name, of = f"{amplitude:g}", truth.amplitude == amplitude
@@ -146,16 +167,26 @@ def _of_one_seed(values: np.ndarray, truth: Truth, times: np.ndarray) -> Figures
             parts = _parts(values, *patches, of & rows, (of | still) & rows, truth.person)
             ratios(f"{which} {name}", parts)
         figures[f"{name} false_positives"] = _false_positives(
-            values, moved & of[:, None], unmoved & still[:, None], truth.person, times
+            values, moved & of[:, None], unmoved & motionless[:, None], truth.person, times
         )
-    figures["false_positives"] = _false_positives(
-        values, moved, unmoved & still[:, None], truth.person, times
-    )
-    for which, (patches, rows) in parts_of.items():  # at the same threshold
-        figures[f"{which} false_positives"] = _false_positives(
-            values, moved, patches[1] & (still & rows)[:, None], truth.person, times
+    hits = _hits(moved, truth)
+    # All at the same threshold.
+    others = {name: patches[1] & rows[:, None] for name, (patches, rows) in parts_of.items()}
+    others |= {f"kind {x}": unmoved & (truth.kind == x)[:, None] for x in np.unique(truth.kind)}
+    for which, patches in ({"": unmoved} | others).items():
+        figures[f"{which} false_positives".strip()] = _false_positives(
+            values, hits, patches & motionless[:, None], truth.person, times
         )
     return figures
+
+
+def _hits(moved: np.ndarray, truth: Truth) -> np.ndarray:
+    """Returns the moved patches [C, N] that set the threshold: by 1 px, or, without any, all."""
+    levels = np.array(AMPLITUDES)
+    middles = np.sqrt(levels[1:] * levels[:-1])
+    level = levels[np.searchsorted(middles, lengths(truth.displacement))]
+    hits = moved & (level.reshape(moved.shape) == 1)
+    return hits if hits.any() else moved
 
 
 def _disturbed(truth: Truth) -> np.ndarray:
@@ -232,22 +263,3 @@ def _false_positives(values, hits, others, person, times: np.ndarray) -> np.ndar
     # The highest threshold that enough hits reach; all reach the lowest.
     best = np.maximum((reach(hits) >= RECALL).sum(axis=1) - 1, 0)
     return np.take_along_axis(reach(others), best[:, None], axis=1)[:, 0]
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Returns the ratio in each resample [R], of sums per person [P] or pair of people [P, P]."""
-    if part.ndim == 1:
-        above, below = times @ part, times @ whole
-    else:
-        above, below = (np.einsum("rp,rp->r", times @ x, times) for x in (part, whole))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return above / below
-
-
-def _value(values: np.ndarray) -> float | None:
-    return float(values[0]) if np.isfinite(values[0]) else None
-
-
-def _interval(values: np.ndarray) -> tuple[float | None, float | None]:
-    finite = values[1:][np.isfinite(values[1:])]
-    return percentiles(finite) if len(finite) and np.isfinite(values[0]) else (None, None)

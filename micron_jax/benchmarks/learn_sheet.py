@@ -1,41 +1,51 @@
-"""A picture of example maps: a row a clip with its frames, the truth and the maps."""
+"""A picture of example maps: a row a clip with its frames, the true and the read lengths in px."""
 
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
+from micron_jax.benchmarks.learn_flow import lengths
+from micron_jax.benchmarks.learn_methods import Readout
 from micron_jax.benchmarks.learn_truth import AMPLITUDES, Truth, read_pair
 from micron_jax.faces.contact_sheet import FONT, GAP, LABEL, SCALE, SIDE
 from micron_jax.visualization.overlay import overlay
 
 SHOWN = ("ours", "flow", "difference", "release")
-_EACH = 2  # clips of each amplitude, and as many motionless ones
+TOP = 3.0  # px, the end of the scale of all lengths
+_EACH = 1  # clips of each amplitude, and as many motionless ones
 
 
-def png(truth: Truth, maps: dict[str, np.ndarray]) -> bytes:
-    """Draws the picture; each map's scale is its 99th percentile over all rows.
+def png(truth: Truth, readouts: dict[str, list[Readout]]) -> bytes:
+    """Draws the picture.
+
+    Lengths of displacements have one scale, 0 to 3 px, the truth's, too. A read-out without a
+    displacement has a scale of its own, which ends at the 99th percentile over all rows.
 
     Args:
-      maps: [S, C, 28, 28] by name; the picture shows the first of S seeds.
+      readouts: by name, one of each seed; the picture shows the first.
     """
     clips = examples(truth)
-    shown = [name for name in SHOWN if name in maps]
-    tops = {name: max(float(np.percentile(maps[name][0][clips], 99)), 1e-6) for name in shown}
+    maps, tops = {}, {}
+    for name in SHOWN:
+        if name in readouts:
+            first = readouts[name][0]
+            px = first.vector is not None
+            maps[name] = lengths(first.vector) if px else first.score
+            top = TOP if px else max(float(np.percentile(maps[name][clips], 99)), 1e-6)
+            tops[name] = (top, f"{name}, 0-{TOP:g} px" if px else name)
     rows = []
     for n in clips:
         onset, apex = (
             cv2.resize(x, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for x in read_pair(truth, n)
         )
-        # Blinks and turns are dark.
-        moved = np.where(truth.moved[n], 1.0, 0.35 * truth.distracted[n])
         amplitude = truth.amplitude[n]
         title = f"{amplitude:g} px, {truth.family[n]}" if amplitude else "motionless"
         tiles = [_tile(onset, f"onset: {title}"), _tile(apex, "apex")]
-        tiles.append(_tile(overlay(onset, moved, 1.0), "truth (dark: head, lids)"))
-        for name in shown:
-            values = np.maximum(maps[name][0][n], 0)
-            tiles.append(_tile(overlay(onset, values, tops[name]), name))
+        true = lengths(truth.displacement[n])
+        tiles.append(_tile(overlay(onset, true, TOP), f"truth, 0-{TOP:g} px"))
+        for name, (top, label) in tops.items():
+            tiles.append(_tile(overlay(onset, np.maximum(maps[name][n], 0), top), label))
         rows.append(np.hstack(tiles))
     return cv2.imencode(".png", np.vstack(rows)[..., ::-1])[1].tobytes()
 

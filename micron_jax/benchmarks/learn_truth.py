@@ -1,12 +1,16 @@
-"""The truth of synthetic clips: which patches the expression moved.
+"""The truth of synthetic clips: where the expression moved the face, and how far.
 
 A patch is *moved* if the expression moved all of it, *unmoved* if it moved none of it, and left out
 otherwise. Blinks and turns of the head are motion, but not the expression's: a patch that they move
 by more than `STILL` counts as the expression has it, and is marked as distracted, so that figures
 without such patches are possible, too.
+
+How far is judged within the face's oval alone, and without the lids of a clip that blinks: there
+the local motion is not the expression's.
 """
 
 import dataclasses
+import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,32 +19,52 @@ import numpy as np
 
 from micron_jax.data.warps import SEEN
 from micron_jax.errors import UserError
+from micron_jax.faces.landmarks import CANONICAL
+from micron_jax.faces.parts import oval
+from micron_jax.synthetic.render import PATCH, SIZE, apply
 from micron_jax.video import image_files
 
 MOVED, STILL = 0.25, 0.1  # px: a moved patch moves by more everywhere, an unmoved one by less
-AMPLITUDES = (0.5, 1.0, 2.0)  # px; a clip counts with the nearest, in ratio
+AMPLITUDES = (0.25, 0.5, 1.0, 2.0, 3.0, 5.0)  # px; a clip counts with the nearest, in ratio
+GRID = SIZE // PATCH
 INDEX = "truth.json"
+# Motion of the head between the two frames, px, mean over the face: name -> below which.
+HEADS = {"below 0.5 px": 0.5, "0.5 to 2 px": 2.0, "above 2 px": np.inf}
 
 
 @dataclasses.dataclass(frozen=True)
 class Truth:
-    """The truth of C clips.
+    """The truth of C clips; a clip is a pair of frames, an onset and an apex.
 
     Attributes:
       moved, unmoved: bool [C, 28, 28], by the expression alone.
       distracted: bool [C, 28, 28], moved by a blink or a turn.
+      displacement: float32 [C, 28, 28, 2], of the expression alone, (x, y) in px of the crop.
+      face: bool [C, 28, 28], the patches in which the displacement is judged.
+      rigid: bool [C, 28, 28], the patches that move with the head if nothing else moves.
       amplitude: float [C], one of `AMPLITUDES`; 0: motionless.
+      head: float [C], how far the head moves, mean over the face, px.
       family: str [C], of the warp; `none` where nothing moves.
       person: int [C], the same number in all sets for the same face.
+      kind: str [C], `picture`, or of a film `still`, `head_only` or `film`, which moves by itself.
+      codec: str [C], through which the frames went.
+      control: int [C], the clip that is the same without the expression; -1: none.
       frames: C tuples (set's folder, clip, onset, apex).
     """
 
     moved: np.ndarray
     unmoved: np.ndarray
     distracted: np.ndarray
+    displacement: np.ndarray
+    face: np.ndarray
+    rigid: np.ndarray
     amplitude: np.ndarray
+    head: np.ndarray
     family: np.ndarray
     person: np.ndarray
+    kind: np.ndarray
+    codec: np.ndarray
+    control: np.ndarray
     frames: tuple[tuple[Path, str, int, int], ...]
 
     def __len__(self) -> int:
@@ -56,12 +80,32 @@ class Truth:
         """bool [C]: the clip's warp is of another family; a motionless clip has neither."""
         return (self.amplitude > 0) & ~self.seen
 
+    @property
+    def known(self) -> np.ndarray:
+        """bool [C]: all local motion is known, or what the face does by itself can be taken off."""
+        return (self.kind != "film") | (self.control >= 0)
+
+    @property
+    def head_group(self) -> np.ndarray:
+        """str [C]: the group of `HEADS`."""
+        return np.array([*HEADS])[np.searchsorted([*HEADS.values()], self.head, side="right")]
+
+    def less_control(self, values: np.ndarray) -> np.ndarray:
+        """Returns values [C, ...] less those of each clip's control, where it has one."""
+        chosen = self.control >= 0
+        result = np.array(values)
+        result[chosen] -= values[self.control[chosen]]
+        return result
+
     def clips(self, chosen: np.ndarray) -> "Truth":
-        """Returns the clips of an index or a mask."""
+        """Returns the clips of an index or a mask; a control that is not among them is lost."""
         numbers = np.arange(len(self))[chosen]
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         frames = fields.pop("frames")
         arrays = {name: values[numbers] for name, values in fields.items()}
+        place = np.full(len(self) + 1, -1)  # the last stands for none, -1
+        place[numbers] = np.arange(len(numbers))
+        arrays["control"] = place[arrays["control"]]
         return Truth(**arrays, frames=tuple(frames[n] for n in numbers))
 
     def shuffled(self, rng: np.random.Generator) -> "Truth":
@@ -76,7 +120,7 @@ def load(folders: Sequence[Path], split: str) -> Truth:
     Raises:
       UserError: a folder is no such set, is damaged, or no clip is of the split.
     """
-    entries, arrays, people = [], [], {}
+    rows, people = [], {}
     for folder in map(Path, folders):
         index = _index(folder)
         faces = {person["subject"]: person["face"] for person in index["people"]}
@@ -84,23 +128,20 @@ def load(folders: Sequence[Path], split: str) -> Truth:
             if clip["split"] != split:
                 continue
             person = people.setdefault(faces[clip["subject"]], len(people))
-            entries.append((folder, clip, person))
-            arrays.append(_patches(folder / "truth" / f"{clip['clip']}.npz"))
-    if not entries:
+            rows.append(_row(folder, clip) | {"person": person})
+    if not rows:
         raise UserError(
             f"{' '.join(map(str, folders))}: no clip of the split {split!r}; "
             "`micron-jax data synth` takes the split of its people"
         )
-    moved, unmoved, distracted = (np.stack(x) for x in zip(*arrays, strict=True))
-    return Truth(
-        moved=moved,
-        unmoved=unmoved,
-        distracted=distracted,
-        amplitude=np.array([nearest(clip["amplitude"]) for _, clip, _ in entries]),
-        family=np.array([clip["family"] for _, clip, _ in entries]),
-        person=np.array([person for *_, person in entries]),
-        frames=tuple((f, clip["clip"], clip["onset"], clip["apex"]) for f, clip, _ in entries),
-    )
+    return of_rows(rows)
+
+
+def of_rows(rows: Sequence[dict]) -> Truth:
+    """Returns the truth of clips, each a dict of the fields of `Truth`."""
+    columns = {f.name: [row[f.name] for row in rows] for f in dataclasses.fields(Truth)}
+    frames = tuple(columns.pop("frames"))
+    return Truth(**{name: np.array(x) for name, x in columns.items()}, frames=frames)
 
 
 def nearest(amplitude: float) -> float:
@@ -139,11 +180,46 @@ def _index(folder: Path) -> dict:
     )
 
 
-def _patches(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _row(folder: Path, clip: dict) -> dict:
+    """Returns the fields of `Truth`, but for the person, of a clip of pictures."""
+    path = folder / "truth" / f"{clip['clip']}.npz"
     try:
         with np.load(path) as file:
-            lowest, highest = file["lowest"], file["highest"]
-            distraction = np.hypot(*np.moveaxis(file["distraction"], -1, 0))
+            lowest, highest, displacement, head, distraction = (
+                file[name] for name in ("lowest", "highest", "displacement", "head", "distraction")
+            )
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{path}: not the truth of a clip ({error}); make the set again") from error
-    return lowest > MOVED, highest < STILL, distraction >= STILL
+    distracted = np.hypot(*np.moveaxis(distraction, -1, 0)) >= STILL
+    # The truth does not part a blink from a turn; a blink reaches no farther than the lids.
+    lids = distracted & _around_eyes() & (clip.get("blink", 0) >= STILL)
+    carried = apply(head, _centers()) - _centers() + np.where(lids[..., None], 0, distraction)
+    return {
+        "moved": lowest > MOVED,
+        "unmoved": highest < STILL,
+        "distracted": distracted,
+        "displacement": displacement,
+        "face": oval(GRID) & ~lids,
+        "rigid": np.ones((GRID, GRID), bool),
+        "amplitude": nearest(clip["amplitude"]),
+        "head": np.hypot(*np.moveaxis(carried, -1, 0))[oval(GRID)].mean(),
+        "family": clip["family"],
+        "kind": "picture",
+        "codec": clip.get("codec", "jpeg"),
+        "control": -1,
+        "frames": (folder, clip["clip"], clip["onset"], clip["apex"]),
+    }
+
+
+def _centers() -> np.ndarray:
+    along = np.arange(GRID) * PATCH + (PATCH - 1) / 2
+    return np.stack(np.meshgrid(along, along), -1)
+
+
+@functools.cache
+def _around_eyes() -> np.ndarray:
+    """bool [28, 28]: the patches that a blink can move."""
+    eyes = CANONICAL[:2] * SIZE
+    distance = np.hypot(*(eyes[1] - eyes[0]))
+    away = (_centers()[..., None, :] - eyes) / (distance * np.array([0.75, 0.5]))
+    return (np.hypot(*np.moveaxis(away, -1, 0)) < 1).any(axis=-1)

@@ -17,9 +17,37 @@ def gray_of(frame: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
 
 
-def tvl1(gray: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Returns the TV-L1 flow (Zach et al. 2007), with OpenCV's settings."""
-    return cv2.optflow.DualTVL1OpticalFlow_create().calc(gray, other, None)
+def tvl1(
+    gray: np.ndarray,
+    other: np.ndarray,
+    *,
+    smoothness: float = 0.15,
+    scales: int = 5,
+    step: float = 0.8,
+    warps: int = 5,
+    stop: float = 0.01,
+    inner: int = 30,
+    outer: int = 10,
+) -> np.ndarray:
+    """Returns the TV-L1 flow (Zach et al. 2007); the settings are OpenCV's unless given.
+
+    Args:
+      smoothness: λ, the weight of the data: the smaller, the smoother.
+      scales, step: of the pyramid, whose sides shrink by `step`.
+      warps: on each scale.
+      stop: ε, the change at which the iterations end.
+      inner, outer: iterations at most.
+    """
+    finder = cv2.optflow.DualTVL1OpticalFlow_create(
+        lambda_=smoothness,
+        nscales=scales,
+        scaleStep=step,
+        warps=warps,
+        epsilon=stop,
+        innnerIterations=inner,
+        outerIterations=outer,
+    )
+    return finder.calc(gray, other, None)
 
 
 def farneback(

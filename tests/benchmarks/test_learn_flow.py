@@ -25,21 +25,40 @@ def pair():
     return onset, displace(onset, head + spot * np.float32((0.6, 0.8))), spot
 
 
-@pytest.mark.parametrize("name", learn_flow.FINDERS)
-def test_flow_maps_show_the_spot_and_not_the_head(pair, name):
+@pytest.mark.parametrize("name", [*learn_flow.FINDERS, *learn_flow.MIXES])
+def test_flow_shows_the_spot_and_not_the_head(pair, name):
     onset, apex, spot = pair
-    maps = learn_flow.flow_maps(learn_flow.FINDERS[name], onset, apex)
-    length = maps["affine"]
+    vectors = {
+        part: learn_flow.motion(learn_flow.FINDERS[part], onset, apex)
+        for part in learn_flow.finders_of(name)
+    }
+    rest = learn_flow.less_affine(learn_flow.mixed(vectors, name))
+    length = learn_flow.lengths(rest)
     assert length.shape == (28, 28)
     assert length.dtype == np.float32
     assert length[10, 12] == pytest.approx(1, abs=0.25)
+    np.testing.assert_allclose(rest[10, 12] / length[10, 12], (0.6, 0.8), atol=0.12)
     near = cv2.resize(spot, (28, 28), interpolation=cv2.INTER_AREA) > 0.01
     assert np.quantile(length[2:-2, 2:-2][~near[2:-2, 2:-2]], 0.9) < 0.1
     # The median leaves the growth: 0.4 px at the borders.
-    assert np.median(maps["median"]) > 5 * np.median(length)
-    np.testing.assert_allclose(
-        maps["affine relative"], length / (np.median(length) + 0.02), rtol=1e-6
-    )
+    median = learn_flow.lengths(learn_flow.less_median(learn_flow.mixed(vectors, name)))
+    assert np.median(median) > 5 * np.median(length)
+
+
+def test_relative_maps_are_in_medians():
+    maps = np.random.default_rng(0).uniform(0, 3, (2, 28, 28)).astype(np.float32)
+    expected = [one / (np.median(one) + 0.02) for one in maps]
+    np.testing.assert_allclose(learn_flow.relative(maps, 0.02), expected, rtol=1e-6)
+
+
+def test_a_wall_behind_the_head_does_not_pull():
+    """The affine part is that of the patches that move with the head."""
+    vectors = np.zeros((28, 28, 2), np.float32)
+    rigid = np.zeros((28, 28), bool)
+    rigid[8:20, 8:20] = True
+    vectors[rigid] = (1.5, -0.5)
+    for rest in learn_flow.RESTS.values():
+        np.testing.assert_allclose(rest(vectors, rigid)[rigid], 0, atol=1e-6)
 
 
 def test_the_affine_part_ignores_outliers():
@@ -54,7 +73,7 @@ def test_the_affine_part_ignores_outliers():
 def test_maps_of_equal_frames_are_zero(pair):
     onset, *_ = pair
     for maps in (
-        learn_flow.flow_maps(learn_flow.FINDERS["farneback 25"], onset, onset),
+        {"flow": learn_flow.motion(learn_flow.FINDERS["farneback 25"], onset, onset)},
         learn_flow.difference_maps(onset, onset),
     ):
         for name, values in maps.items():

@@ -12,13 +12,23 @@ from micron_jax.benchmarks.learn_truth import Truth
 def make_truth(rows, side=2):
     """Clips (amplitude, person, family, patches): m moved, u not, D and d the same in a blink."""
     letters = np.array([list(row[3]) for row in rows]).reshape(len(rows), side, -1)
+    moved = (letters == "m") | (letters == "D")
+    amplitude = np.array([float(row[0]) for row in rows])
+    across = moved * amplitude[:, None, None]
     return Truth(
-        moved=(letters == "m") | (letters == "D"),
+        moved=moved,
         unmoved=(letters == "u") | (letters == "d"),
         distracted=(letters == "d") | (letters == "D"),
-        amplitude=np.array([float(row[0]) for row in rows]),
+        displacement=np.stack([across, np.zeros_like(across)], -1),
+        face=np.ones(letters.shape, bool),
+        rigid=np.ones(letters.shape, bool),
+        amplitude=amplitude,
+        head=np.zeros(len(rows)),
         person=np.array([row[1] for row in rows]),
         family=np.array([row[2] for row in rows]),
+        kind=np.full(len(rows), "picture"),
+        codec=np.full(len(rows), "jpeg"),
+        control=np.full(len(rows), -1),
         frames=((None, "", 0, 0),) * len(rows),
     )
 
@@ -53,7 +63,11 @@ def test_scores_by_hand():
     assert (scores["1"]["clips"], scores["1"]["unseen"]["clips"]) == (2, 1)
     # Of 3, 4, 5 the threshold that finds 70 % is 3; of the motionless 4, 4, 6 reach it, of 8.
     assert scores["false_positives"] == pytest.approx(3 / 8)
-    assert scores["false_positives_at"] == {"0.5": None, "1": pytest.approx(3 / 8), "2": None}
+    at = scores["false_positives_at"]
+    assert at == dict.fromkeys(at) | {"1": pytest.approx(3 / 8)}
+    assert list(at) == ["0.25", "0.5", "1", "2", "3", "5"]
+    assert scores["false_positives_by"] == {"picture": scores["false_positives"]}
+    assert scores["stratified"]["1"] == scores["1"]["stratified"]
     assert scores["0.5"]["auc"] is scores["2"]["stratified"] is scores["2"]["low"] is None
 
 

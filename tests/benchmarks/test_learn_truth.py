@@ -30,7 +30,17 @@ def write_set(folder, faces=("a.png", "b.png", "c.png")):
         distraction[5, 5] = (0.08, -0.08)
         path = folder / "truth" / f"{clip}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(path, lowest=lowest, highest=highest, distraction=distraction)
+        displacement = np.zeros((28, 28, 2), np.float32)
+        displacement[0, 0] = (0.3, 0.1)
+        head = np.array([[1, 0, 0.6], [0, 1, -0.8]])  # a shift by 1 px
+        np.savez(
+            path,
+            lowest=lowest,
+            highest=highest,
+            distraction=distraction,
+            head=head,
+            displacement=displacement,
+        )
         frames = folder / "CASME2-RAW" / clip
         frames.mkdir(parents=True)
         for number in (3, 7):
@@ -53,6 +63,11 @@ def test_two_sets(tmp_path):
     assert truth.moved[0, 0, 0]
     assert (~truth.unmoved[0]).sum() == 2  # the second moved in part, and is neither
     assert truth.distracted[0].sum() == 1
+    assert truth.displacement[0, 0, 0].tolist() == pytest.approx([0.3, 0.1])
+    assert truth.head.tolist() == pytest.approx([1.0] * 6, abs=1e-3)
+    assert set(truth.head_group) == {"0.5 to 2 px"}
+    assert (truth.control == -1).all()
+    assert truth.known.all()
     onset, apex = read_pair(truth, 3)
     assert (onset.mean(), apex.mean()) == (30, 70)
 
@@ -67,7 +82,8 @@ def test_shuffling_permutes_the_truth_and_leaves_the_clips(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("amplitude", "group"), [(0, 0), (0.5, 0.5), (0.7, 0.5), (0.72, 1), (1.42, 2), (3, 2)]
+    ("amplitude", "group"),
+    [(0, 0), (0.5, 0.5), (0.7, 0.5), (0.72, 1), (1.42, 2), (2.9, 3), (0.1, 0.25), (9, 5)],
 )
 def test_nearest_in_ratio(amplitude, group):
     assert nearest(amplitude) == group

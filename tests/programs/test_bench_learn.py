@@ -8,7 +8,7 @@ from helpers.drawn_weights import draw_weights
 from helpers.refusals import refusal
 
 from micron_jax import checkpoints
-from micron_jax.benchmarks import learn, learn_flow
+from micron_jax.benchmarks import learn_choice, learn_flow, learn_rivals
 from micron_jax.cli import main
 from micron_jax.faces import landmarks
 from micron_jax.synthetic import expressions
@@ -37,6 +37,7 @@ def files(tmp_path_factory):
 def few_flows(monkeypatch):
     names = ("farneback 15", "farneback 25", "dis ultrafast")
     monkeypatch.setattr(learn_flow, "FINDERS", {name: learn_flow.FINDERS[name] for name in names})
+    monkeypatch.setattr(learn_rivals, "FLOWS", names)
 
 
 def test_bench_learn(files, few_flows, tmp_path, capsys):
@@ -48,7 +49,7 @@ def test_bench_learn(files, few_flows, tmp_path, capsys):
     report = json.loads(out.read_text())
     assert set(report["readouts"]) == {
         *("ours", "symmetric", "symmetric_raw", "cosine", "cosine_raw", "release", "release_raw"),
-        *("same_frame", "release_same_frame", "random", "location", "shuffled", "flow"),
+        *("same_frame", "release_same_frame", "random", "location", "shuffled", "flow", "zero"),
         *("difference", "difference_raw", "farneback_median", "farneback_affine"),
         *("dis_median", "dis_affine"),
     }
@@ -65,8 +66,12 @@ def test_bench_learn(files, few_flows, tmp_path, capsys):
     assert readouts["flow"]["2"]["stratified"] > 0.9
     assert readouts["flow"]["2"]["auc"] > 0.9
     assert readouts["flow"]["false_positives"] < 0.1
-    assert readouts["flow"] in [readouts[name] for name in ("farneback_affine", "farneback_median",
-        "dis_affine", "dis_median")]  # fmt: skip
+    assert readouts["flow"]["epe"]["2"] < readouts["zero"]["epe"]["2"]
+    assert readouts["flow"]["correlation"] > 0.8
+    assert 0.3 < readouts["flow"]["area"]["2"]["ratio"] < 1.5
+    assert readouts["zero"]["epe"]["0"] == 0
+    assert "epe" not in readouts["ours"]  # these weights know no displacement
+    assert report["kinds"] == {"picture": 16}
     assert report["chosen"]["flow"] == next(
         name for name in report["merits"] if "difference" not in name
     )
@@ -79,16 +84,14 @@ def test_bench_learn(files, few_flows, tmp_path, capsys):
     assert np.ptp(image) > 200
 
 
-def test_defaults_are_candidates():
-    seen = {"difference": learn_flow.difference_maps(*2 * [np.zeros((224, 224, 3), np.uint8)])}
-    for name, finder in learn_flow.FINDERS.items():
-        if any(candidate.startswith(f"{name} ") for candidate in learn.DEFAULTS.values()):
-            frames = 2 * [drawn.texture(0, (224, 224))]
-            seen[name] = learn_flow.flow_maps(finder, *frames)
-    candidates = {f"{name} {rest}" for name, maps in seen.items() for rest in maps}
-    assert set(learn.DEFAULTS.values()) <= candidates
-    best_first = [learn.DEFAULTS["flow"], *learn.DEFAULTS.values()]
-    assert learn._best_of_each_kind(dict.fromkeys(best_first, 0.5)) == learn.DEFAULTS
+def test_without_others_the_defaults_serve(files, tmp_path):
+    choice = learn_choice.choose([], [files / "test"], "test")
+    assert choice.ranking == choice.error == learn_rivals.DEFAULTS
+    assert choice.prior is None
+    assert set(choice.finders) <= set(learn_flow.FINDERS)
+    for name, setting in learn_rivals.DEFAULTS.items():
+        assert setting.flow in learn_rivals.FLOWS
+        assert name in ("flow", setting.kind)
 
 
 @pytest.mark.parametrize(
