@@ -78,7 +78,7 @@ def test_bench_learn(files, few_flows, tmp_path, capsys):
     assert abs(readouts["shuffled"]["2"]["stratified"] - 0.5) < 0.1
     printed = capsys.readouterr().out
     assert "2 people (test), 16 clips, of these motionless: 4" in printed
-    assert f"flow {report['chosen']['flow']}" in printed
+    assert f"flow ranks by {report['chosen']['flow']}" in printed
     image = cv2.imread(str(sheet))
     assert image.shape[1] > image.shape[0] / 2
     assert np.ptp(image) > 200
