@@ -175,8 +175,9 @@ class MicronBert:
             registered onto the onset here if the training did so.
 
         Returns:
-          float32 [B, C], in the order of `classifier.classes`. `classifier.evidence` holds the
-          scores on people that the training did not see.
+          float32 [B, C], in the order of `classifier.classes`; NaN where onset and apex are equal:
+          nothing moved, there is no class. `classifier.evidence` holds the scores on people that
+          the training did not see.
 
         Raises:
           ValueError: the checkpoint has no classifier.
@@ -184,13 +185,15 @@ class MicronBert:
         if self.classifier is None:
             raise ValueError("this checkpoint has no classifier: `micron-jax finetune` makes one")
         _check_frames(onset, apex)
-        pairs = self.classifier.pairs
+        pairs, still = self.classifier.pairs, np.all(np.equal(onset, apex), axis=(1, 2, 3))
         if onset.shape[1:3] != (pairs.size, pairs.size):
             raise ValueError(f"frames are {onset.shape[1:3]}; the classifier's are {pairs.size} px")
         if pairs.registered:
             apex = np.stack([register(*pair)[0] for pair in zip(apex, onset, strict=True)])
         settings = self.config, self.classifier.config, len(self.classifier.classes)
-        return _classify(*settings, self._params, self._head, normalize(onset), normalize(apex))
+        frames = normalize(onset), normalize(apex)
+        probabilities = _classify(*settings, self._params, self._head, *frames)
+        return jnp.where(still[:, None], jnp.nan, probabilities)
 
     def _computed(self, function: Callable, *frames, **settings):
         """The result of a function of the network and of normalized frames."""

@@ -55,7 +55,7 @@ def visualize_files(
       `shown` (indices of `frames`), `frames` (face and map side by side, JPEG), `seconds`,
       `energy`, `intervals`. `probabilities`, of a checkpoint with a classifier, in the order of its
       classes: of the pair, the frame being the apex and its reference the onset, or of each of a
-      clip's `STRONGEST` intervals.
+      clip's `STRONGEST` intervals; null where nothing moved.
 
     Raises:
       UserError: a file cannot be used, in one line without folders.
@@ -127,7 +127,7 @@ def _describe_clip(timeline: Timeline, source: CroppedClip, report: Report) -> d
 
 def _classify(
     model: MicronBert, view: PairView | Timeline, clips: list[InputClip], crop: str
-) -> list[list[float]]:
+) -> list[list[float] | None]:
     cropped = crop_clips(clips, crop, model.classifier.pairs.size)
     if isinstance(view, PairView):
         pairs = [pair_crops(cropped[::-1])]  # in the order of time
@@ -137,7 +137,8 @@ def _classify(
         pairs = [(crops[one.onset], crops[one.apex]) for one in strongest]
     # One by one: however many there are, one compilation.
     probabilities = [model.classify(onset[None], apex[None])[0] for onset, apex in pairs]
-    return [np.asarray(row).round(4).tolist() for row in probabilities]
+    rows = [np.asarray(row).round(4) for row in probabilities]
+    return [None if np.isnan(row).any() else row.tolist() for row in rows]
 
 
 def _legend(kind: str, top: float) -> dict[str, Any]:

@@ -202,6 +202,8 @@ def test_the_classifier_is_saved(finished, pretrained):
     assert classifier.pairs == Pairs(size=32, crop="whole", registered=False)
     with np.load(finished / "cache/pairs.npz") as file:
         probabilities = model.classify(file["onset"], file["apex"])
+        still = model.classify(file["onset"][:1], file["onset"][:1])
+    assert np.isnan(still).all()  # nothing moved: no class
     with np.load(finished / "cache/features.npz") as file:
         features = file["features"]
     everyone = features.mean((0, 1, 2))

@@ -142,8 +142,14 @@ function show(result, names) {
 
 // The classifier's probabilities, and its figures on people that it had not seen.
 function classes(probabilities, which) {
-  $("classes").hidden = !probabilities;
-  if (!probabilities) return;
+  $("classes").hidden = probabilities === undefined;
+  if (probabilities === undefined) return;
+  if (probabilities === null) {
+    $("which").textContent = "Nothing moved: no class.";
+    $("rows").replaceChildren();
+    $("evidence").textContent = "";
+    return;
+  }
   const evidence = facts.classifier, largest = Math.max(...probabilities);
   const interval = evidence.intervals ? ` (95 % over subjects ${span(evidence.intervals.uf1)})` : "";
   $("which").textContent = which;
