@@ -141,8 +141,8 @@ def prepare(
         labeled = [(sample, labeled[i][1]) for (sample, _), i in zip(labeled, order, strict=True)]
     folds = split(labeled, protocol, config.split, seed=config.seed)
     if config.target == "units":
-        units = choose_units(labeled, folds, config.units_at_least, order=order)
-        lines += units.lines
+        units = choose_units(labeled, folds, config.units_at_least, lines, order=order)
+        lines = [*units.lines]
     backbone = _backbone(config, file)
     config, choice = _choose_features(config, backbone)
     lines += choice

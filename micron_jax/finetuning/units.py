@@ -63,12 +63,18 @@ def with_units(
 
 
 def choose_units(
-    labeled: Labeled, folds: Sequence[Fold], at_least: int, *, order: np.ndarray | None = None
+    labeled: Labeled,
+    folds: Sequence[Fold],
+    at_least: int,
+    lines: Sequence[str],
+    *,
+    order: np.ndarray | None = None,
 ) -> UnitTargets:
     """Chooses the units that enough clips show, and that each fold can learn.
 
     Args:
       at_least: number of clips that show a unit.
+      lines: of `with_units`, on clips that are left out.
       order: of the samples' units, as a control permutes them.
 
     Raises:
@@ -77,7 +83,7 @@ def choose_units(
     shown = [units_of(sample.action_units) or frozenset() for sample, _ in labeled]
     if order is not None:
         shown = [shown[number] for number in order]
-    lines, few, names, columns = [], [], [], []
+    lines, few, names, columns = [*lines], [], [], []
     for unit in sorted(set().union(*shown)):
         column = np.array([unit in one for one in shown])
         people = {

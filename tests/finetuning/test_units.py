@@ -65,6 +65,7 @@ def test_units_are_learned_each_by_itself(sets, tmp_path, capsys):
         text = (workdir / name).read_text()
         assert "AU12" in text
         assert "AU2 (1)" in text
+        assert "4 clips do not tell their action units" in text
     assert main(["evaluate", str(workdir), "--json", str(out)]) == 0
     assert json.loads(out.read_text())["per_unit"] == units
     before = (workdir / "units.csv").read_bytes()
