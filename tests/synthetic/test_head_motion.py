@@ -32,12 +32,13 @@ def test_shift_roll_and_approach():
 
 
 def test_the_fields_undo_the_projection():
-    poses = np.stack([np.zeros(6), head_motion.REACH, -head_motion.REACH])
+    far = head_motion.REACH * 0.6  # all at once: farther than drawn courses go
+    poses = np.stack([np.zeros(6), far, -far])
     points = insertion.fine_grid()
     inside = insertion.look_up(insertion.face_window()[..., None], points) > 0.999
     for pose, field in zip(poses, head_motion.HeadMotion(poses).fields(), strict=True):
         error = insertion.trace(field, points) - head_motion.project(points, pose)
-        assert np.abs(error)[inside].max() < 0.1  # where all axes are at their ends
+        assert np.abs(error)[inside].max() < 0.08
         assert np.abs(field[[0, -1]]).max() == 0
 
 
