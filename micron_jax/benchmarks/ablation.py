@@ -151,7 +151,8 @@ def _recipes(config, row: Row, seed: int, *, corpus: Path, labeled: Path):
         raise UserError(f"{corpus}: {pairs} pairs, fewer than batch_size={learning.batch_size}")
     warmup = dataclasses.replace(learning.optimizer, warmup_epochs=config["warmup_steps"] / steps)
     learning = dataclasses.replace(learning, epochs=config["steps"] / steps, optimizer=warmup)
-    tuned = dict(config["finetune"]) | {"seed": seed}
+    # The checkpoint of this row is not made yet.
+    tuned = dict(config["finetune"]) | {"seed": seed, "checkpoint": "random"}
     tuned["data"] = tuned.get("data", {}) | {"data_dir": str(labeled)}
     tuned["classifier"] = tuned["classifier"] | {"features": row.features}
     return learning, tuning.parse(tuned)
