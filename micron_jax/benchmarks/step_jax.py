@@ -54,14 +54,15 @@ class Train(_OnDevice):
         mesh = make_mesh(MeshConfig(), devices=[self.device])
         functions = jit_functions(self.config, mesh, steps_per_epoch=1000, total_steps=100_000)
         self.state = functions.init()
-        self.frames = [jax.device_put(x, functions.batch_sharding) for x in self.frames]
+        frames = dict(zip(("cur", "ref"), self.frames, strict=True))
+        self.batch = jax.device_put(frames, functions.batch_sharding)
         begin = time.perf_counter()
-        self.compiled = functions.train.lower(functions.state, *self.frames).compile()
+        self.compiled = functions.train.lower(functions.state, self.batch).compile()
         self.facts["compile_seconds"] = time.perf_counter() - begin
         release_compiler_memory()  # as `pretrain` does
 
     def step(self) -> None:
-        self.state, metrics = self.compiled(self.state, *self.frames)
+        self.state, metrics = self.compiled(self.state, self.batch)
         jax.block_until_ready((self.state, metrics))
 
 

@@ -9,7 +9,7 @@ import functools
 import multiprocessing
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,10 @@ from micron_jax.errors import UserError
 from micron_jax.video.image_files import decode_jpeg
 
 Batch = dict[str, np.ndarray]
+PLACES = ("index", "delta")  # of a batch, which tell where its frames come from
+
+# Draws more arrays from frames t and t + δ, uint8 [H, W, 3], by a generator of their own.
+Draw = Callable[[np.ndarray, np.ndarray, np.random.Generator], dict[str, np.ndarray]]
 
 
 def read_pairs(source: Any, index: np.ndarray, delta: np.ndarray) -> Batch:
@@ -46,6 +50,9 @@ def read_pairs(source: Any, index: np.ndarray, delta: np.ndarray) -> Batch:
         place[:] = decode_jpeg(record["image"])
     cur, ref = np.split(frames, 2)
     return {"cur": cur, "ref": ref, "index": index, "delta": delta}
+
+
+_HELD_OUT = 2**32 - 1  # no batch of a training has this number
 
 
 class PairIterator(grain.DatasetIterator):
@@ -124,6 +131,7 @@ def make_pairs(
     threads: int = 8,
     shuffle: bool = True,
     epochs: int | None = None,
+    draw: Draw | None = None,
 ) -> PairIterator:
     """Batches of pairs (t, t + delta), in a new order and with new partners in each epoch.
 
@@ -141,6 +149,7 @@ def make_pairs(
       threads: per process; each holds one batch.
       shuffle: False leaves the pairs in order of t.
       epochs: None repeats for ever.
+      draw: makes further arrays of each pair, by a generator of its `seed`, batch and row alone.
 
     Returns:
       An iterator of `read_pairs` batches of b = B / P rows.
@@ -164,7 +173,7 @@ def make_pairs(
     if shuffle:
         order = order.shuffle()
     order = order.repeat(epochs)  # another order in each epoch
-    read = _ReadBatch(source, pairs, order, batch_size, rows, seed)
+    read = _ReadBatch(source, pairs, order, batch_size, rows, seed, draw)
     batches = grain.MapDataset.range(len(order) // batch_size).map(read)
     identity = dict(pairs=len(pairs), batch_size=batch_size, delta_seconds=[*delta_seconds])
     identity |= dict(partners=pairs.digest(), seed=seed, shuffle=shuffle)
@@ -182,6 +191,7 @@ def held_out_batches(
     process_index: int = 0,
     process_count: int = 1,
     threads: int = 4,
+    draw: Draw | None = None,
 ) -> grain.IterDataset:
     """The same few batches at each iteration: pairs spread evenly over the clips.
 
@@ -190,16 +200,30 @@ def held_out_batches(
     """
     pairs = Pairs(clips, delta_seconds)
     count = batches * batch_size
-    numbers = (np.arange(count) * len(pairs) // count).reshape(batches, batch_size)
-    numbers = numbers[:, _rows(batch_size, process_index, process_count)]
+    rows = _rows(batch_size, process_index, process_count)
+    numbers = (np.arange(count) * len(pairs) // count).reshape(batches, batch_size)[:, rows]
     # A partner belongs to its pair, so that another number of batches changes none.
     uniform = np.random.Generator(np.random.Philox(key=[seed, 0])).random(len(pairs))
 
     def read(batch: int) -> Batch:
-        return read_pairs(source, *pairs.draw(numbers[batch], uniform[numbers[batch]]))
+        frames = read_pairs(source, *pairs.draw(numbers[batch], uniform[numbers[batch]]))
+        return frames | _drawn(draw, frames, rows, (seed, _HELD_OUT, batch))
 
     ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)
     return grain.MapDataset.range(batches).map(read).to_iter_dataset(ahead)
+
+
+def _drawn(draw: Draw | None, frames: Batch, rows: slice, key: tuple[int, ...]) -> Batch:
+    """More arrays of each row of a batch, none of which depends on the number of processes."""
+    if draw is None:
+        return {}
+    drawn = [
+        draw(cur, ref, np.random.default_rng([*key, row]))
+        for row, cur, ref in zip(
+            range(rows.start, rows.stop), frames["cur"], frames["ref"], strict=True
+        )
+    ]
+    return {name: np.stack([arrays[name] for arrays in drawn]) for name in drawn[0]}
 
 
 def _rows(batch_size: int, process_index: int, process_count: int) -> slice:
@@ -222,6 +246,7 @@ class _ReadBatch:
     batch_size: int
     rows: slice
     seed: int
+    draw: Draw | None
 
     def __setstate__(self, state: dict[str, Any]):
         self.__dict__.update(state)
@@ -235,7 +260,8 @@ class _ReadBatch:
         order = np.array([self.order[n] for n in numbers], np.int64)
         uniform = np.random.Generator(np.random.Philox(key=[self.seed, number]))
         index, delta = self.pairs.draw(order, uniform.random(self.batch_size)[self.rows])
-        return read_pairs(self.source, index, delta)
+        frames = read_pairs(self.source, index, delta)
+        return frames | _drawn(self.draw, frames, self.rows, (self.seed, number))
 
 
 @functools.cache

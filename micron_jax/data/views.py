@@ -13,6 +13,8 @@ from micron_jax.data.alignment import align
 # Mean and standard deviation: the release's micron_bert.py, line 9.
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
+KNOWN = ("reference", "moved", "displacement", "motion", "known")
+
 
 @dataclasses.dataclass(frozen=True)
 class ViewsConfig:
@@ -189,6 +191,17 @@ def make_views(key, cur, ref, *, config: ViewsConfig, img_size: int, patch_size:
         before, after, views["displacement"] = make(keys, face)
         views["before"], views["after"] = normalize(before), normalize(after)
     return views
+
+
+def known_pairs(batch: dict) -> dict:
+    """The pairs with known motion of a batch, if it has them, their frames normalized.
+
+    See `synthetic.known_pairs`, whose arrays have one more axis in front here.
+    """
+    if "displacement" not in batch:
+        return {}
+    frames = {name: normalize(batch[name]) for name in ("reference", "moved")}
+    return {f"known_{name}": frames.get(name, batch[name]) for name in KNOWN}
 
 
 def _swap(key, cur, ref, config: ViewsConfig, patch_size: int):

@@ -49,6 +49,11 @@ class ModelConfig:
       motion_width, motion_window, motion_reach: channels of the motion branch (see `motion`), which
         is always float32; side of what it sees at a time, as in training, in patches; of its
         convolutions, one after another, patches from tap to tap.
+      displacement_width: channels of the refinement of the displacement branch (see
+        `displacement`), which is always float32; 0 leaves it out, as paper and release do.
+      displacement_features, displacement_reach, displacement_look, displacement_steps: channels of
+        its features; cells of 4 px to which each is scored on every side, and those read about a
+        guess; steps of the refinement in training.
       attention, blocks: see `attention.attend`, `layers.through_blocks`.
       dtype: of the computation, `float32` or `bfloat16`; parameters are always float32.
       remat: what the backward pass computes again instead of keeping it: `none`; `dots`, of each
@@ -85,6 +90,11 @@ class ModelConfig:
     motion_width: int = 64
     motion_window: int = 14
     motion_reach: tuple[int, ...] = (1, 2, 4, 1, 2)
+    displacement_width: int = 0
+    displacement_features: int = 48
+    displacement_reach: int = 4
+    displacement_look: int = 2
+    displacement_steps: int = 4
     attention: str = "auto"
     blocks: str = "unrolled"
     dtype: str = "float32"
@@ -115,12 +125,21 @@ class ModelConfig:
         for field, bound in (("band", 1), ("motion_reach", 1), ("band_spreads", 0)):
             least = min(getattr(self, field), default=bound)
             self._require(least >= bound, field, f"each must be at least {bound}")
+        if self.displacement_width:
+            self._check_displacement()
         if self.band:
             at_least("config.model", self, band_heads=1)
             self._check_divides("band_width", "band_heads")
             margin = self.band_window - self.patch_size
             mend = f"must be patch_size={self.patch_size} and an even number more"
             self._require(margin >= 0 and not margin % 2, "band_window", mend)
+
+    def _check_displacement(self) -> None:
+        at_least("config.model", self, displacement_reach=1, displacement_look=1)
+        at_least("config.model", self, displacement_features=2, displacement_steps=1)
+        mend = "config.model.displacement_width needs a multiple of 4"
+        self._require(self.patch_size % 4 == 0, "patch_size", mend)
+        self._require(self.displacement_features % 2 == 0, "displacement_features", "must be even")
 
     def _require(self, valid: bool, field: str, mend: str) -> None:
         require(valid, "config.model", self, field, mend)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.decoder import Decoder
+from micron_jax.models.displacement import Displacement
 from micron_jax.models.dma import MicroAttention, patch_scores
 from micron_jax.models.encoder import Encoder
 from micron_jax.models.layers import dense, gelu, unit
@@ -57,6 +58,8 @@ class MicronBertModule(nn.Module):
             self.head = ProjectionHead(c)
         if c.band:
             self.motion = Motion(c)
+        if c.displacement_width:
+            self.displacement = Displacement(c)
 
     def __call__(self, rep, ref):
         """The reconstruction of frame t, by a pass through every part: what `init` runs."""
@@ -65,6 +68,8 @@ class MicronBertModule(nn.Module):
             self.project(ref)
         if self.config.band:
             self.motion(ref, rep)
+        if self.config.displacement_width:
+            self.displacement(ref, rep)
         return self.decode(self.attend(rep_tokens, ref_tokens))
 
     def encode(self, images):

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 
 import jax
-import jax.numpy as jnp
 from jax.experimental import topologies
 
 from micron_jax.errors import UserError
@@ -18,7 +17,7 @@ from micron_jax.planning import formulas, hlo
 from micron_jax.planning.chips import GIB, Topology
 from micron_jax.training.config import PretrainConfig
 from micron_jax.training.flops import train_flops
-from micron_jax.training.jitted import TrainFunctions, jit_functions
+from micron_jax.training.jitted import TrainFunctions, batch_shapes, jit_functions
 from micron_jax.training.sharding import make_mesh
 
 # Without these libtpu asks the network for the kind of this machine, and locks its TPU.
@@ -117,8 +116,8 @@ def devices_of(topology: Topology) -> list[jax.Device]:
 
 def functions_for(
     config: PretrainConfig, topology: Topology, devices: list[jax.Device]
-) -> tuple[PretrainConfig, TrainFunctions, tuple]:
-    """(config with `attention` settled for the topology, functions, shapes of (cur, ref))."""
+) -> tuple[PretrainConfig, TrainFunctions, dict]:
+    """(config with `attention` settled for the topology, functions, shapes of a batch)."""
     mesh = make_mesh(config.mesh, devices=devices)
     # `auto` would settle for this machine.
     platform = "tpu" if topology.is_tpu else "gpu"
@@ -128,9 +127,9 @@ def functions_for(
     functions = jit_functions(
         config, mesh, steps_per_epoch=1000, total_steps=config.total_steps(1000)
     )
-    shape = (config.batch_size, model.img_size, model.img_size, 3)
-    frames = jax.ShapeDtypeStruct(shape, jnp.uint8, sharding=functions.batch_sharding)
-    return config, functions, (frames, frames)
+    shapes = batch_shapes(config)
+    sharded = jax.tree.map(lambda x: x.update(sharding=functions.batch_sharding), shapes)
+    return config, functions, sharded
 
 
 # XLA's least effort, with which the code of a fusion is not tuned: a block's MLP and its gradient
@@ -152,7 +151,7 @@ def compile_step(
     config, functions, batch = functions_for(config, topology, devices)
     try:
         with _silent_stderr(), cpu.compiled_for("tpu"):
-            lowered = functions.train.lower(functions.state, *batch)
+            lowered = functions.train.lower(functions.state, batch)
             compiled = lowered.compile(None if tuned else _UNTUNED)
     except jax.errors.JaxRuntimeError as error:
         if too_large := read_refusal(str(error)):

@@ -9,6 +9,7 @@ from micron_jax.data.pairs import DELTA_SECONDS
 from micron_jax.data.views import ViewsConfig
 from micron_jax.errors import UserError
 from micron_jax.models.config import ModelConfig
+from micron_jax.synthetic.insertion import PATCH
 from micron_jax.training.losses import ObjectiveConfig
 from micron_jax.training.optimizer import OptimizerConfig
 from micron_jax.training.sharding import MeshConfig
@@ -98,6 +99,7 @@ class PretrainConfig:
         require(not self.spike or self.spike > 1, "config", self, "spike", mend)
         self._check_agreement()
         self._check_known_motion()
+        self._check_displacement()
         together = self.batch_size // self.accumulate
         valid = self.batch_size % (self.accumulate * self.views.pair_every) == 0
         mend = f"does not divide the {together} pairs that go through at a time"
@@ -134,6 +136,18 @@ class PretrainConfig:
         require(valid, "config.model", model, "patch_size", mend)
         mend = f"views.motion_size={size} shows {patches} patches; they must agree"
         require(patches == model.motion_window, "config.model", model, "motion_window", mend)
+
+    def _check_displacement(self) -> None:
+        model, weight = self.model, self.objective.displacement_weight
+        if bool(model.displacement_width) != bool(weight):
+            raise UserError(
+                f"config.model.displacement_width={model.displacement_width}, "
+                f"config.objective.displacement_weight={weight:g}: to learn displacement, set "
+                "both; to leave it out, both are 0"
+            )
+        valid = not weight or model.patch_size == PATCH
+        mend = f"known displacement is of patches of {PATCH} px"
+        require(valid, "config.model", model, "patch_size", mend)
 
     def total_steps(self, steps_per_epoch: int) -> int:
         """Steps of the whole run, at least one."""

@@ -14,8 +14,9 @@ import jax
 import numpy as np
 
 from micron_jax.data.pairs import Clip, hold_out, pairless
-from micron_jax.data.pipeline import PairIterator, held_out_batches, make_pairs
+from micron_jax.data.pipeline import PLACES, PairIterator, held_out_batches, make_pairs
 from micron_jax.errors import Notice, UserError
+from micron_jax.synthetic.known_pairs import draw_pairs
 from micron_jax.training import hosts, pictures
 from micron_jax.training.checkpoint import Checkpoints, SaveError
 from micron_jax.training.config import FREE, PretrainConfig
@@ -98,6 +99,7 @@ def _pretrain(
         process_index=jax.process_index(),
         process_count=jax.process_count(),
         threads=config.data.threads,
+        draw=draw_pairs if config.model.displacement_width else None,
     )
     batches = make_pairs(source, train_clips, workers=config.data.workers, **reading)
     validation_batches = ()
@@ -174,10 +176,14 @@ class Trainer:
         self.beginning = self.batches.get_state()
         self.first_batch = self.to_devices(next(self.batches))  # all pictures show it
 
-    def to_devices(self, batch: dict) -> list[jax.Array]:
-        """This process's rows of a batch -> `cur` and `ref` of the whole, over all devices."""
-        rows, sharding = (batch["cur"], batch["ref"]), self.functions.batch_sharding
-        return [jax.make_array_from_process_local_data(sharding, x) for x in rows]
+    def to_devices(self, batch: dict) -> dict[str, jax.Array]:
+        """Puts this process's rows of a batch over all devices, as those of the whole batch."""
+        sharding = self.functions.batch_sharding
+        return {
+            name: jax.make_array_from_process_local_data(sharding, rows)
+            for name, rows in batch.items()
+            if name not in PLACES
+        }
 
     def restore_or_init(self) -> tuple[TrainState, int]:
         """The newest state that can be read, or a first one, and its step; moves the data there."""
@@ -211,9 +217,9 @@ class Trainer:
                 if reason := self.stop.agreed():
                     break
                 with telemetry.timed("data"):
-                    cur, ref = self.to_devices(next(self.batches))
+                    batch = self.to_devices(next(self.batches))
                 profiler.before(step)
-                state, metrics = self.functions.train(state, cur, ref)
+                state, metrics = self.functions.train(state, batch)
                 profiler.after(step, metrics)
                 step_metrics.add(step, metrics)
                 last = step == self.total_steps
@@ -263,14 +269,14 @@ class Trainer:
     def validate(self, state: TrainState) -> dict[str, float]:
         """Returns the mean losses over the held-out batches."""
         losses = [
-            self.functions.validate(state, np.int32(i), *self.to_devices(batch))
+            self.functions.validate(state, np.int32(i), self.to_devices(batch))
             for i, batch in enumerate(self.validation_batches)
         ]
         return {name: float(np.mean([float(x[name]) for x in losses])) for name in losses[0]}
 
     def draw(self, state: TrainState, step: int) -> None:
         """Draws pictures of the first pairs, and the curves."""
-        images = self.functions.preview(state.params, *self.first_batch)
+        images = self.functions.preview(state.params, self.first_batch)
         if not hosts.is_chief():
             return
         path = self.workdir / "pictures" / f"step_{step:08d}.png"

@@ -4,9 +4,11 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from micron_jax.checks import choose
+from micron_jax.models.head_motion import face_oval
 from micron_jax.models.layers import patchify, unit
 
 
@@ -19,6 +21,7 @@ class ObjectiveConfig:
       agreement_weight: β of it, likewise.
       agreement: `none`; `mse`, the paper's Eq. 15; `dino`, the release's.
       motion_weight: of `motion_loss`, which is ours; 0 leaves it out.
+      displacement_weight: of `displacement_loss`, likewise.
       norm_pix: reconstruct patches with their own mean and variance removed.
       student_temperature: of the student's softmax. This field and the next are for `dino`.
       teacher_temperature_start, teacher_temperature: of the teacher's softmax, first and last.
@@ -31,6 +34,7 @@ class ObjectiveConfig:
     agreement_weight: float = 1.0
     agreement: str = "none"
     motion_weight: float = 0.0
+    displacement_weight: float = 0.0
     norm_pix: bool = False
     student_temperature: float = 0.1
     teacher_temperature_start: float = 0.04
@@ -93,6 +97,53 @@ def motion_loss(logit, predicted, displacement):
     missed = optax.sigmoid_binary_cross_entropy(logit, moved).mean()
     off = jnp.sqrt(jnp.square(predicted - displacement).sum(-1) + 0.1**2) - 0.1
     return missed + off.mean()
+
+
+def displacement_loss(estimates, displacement, motion, known):
+    """Distance between the displacement branch's estimates and known motion; ours.
+
+    Of each step of the refinement, the later the more, the mean distance of the face's own motion
+    and half of that of all motion. Pairs with large motion count less, so that small motion is
+    learned, too, and patches beside the face count an eighth. Of the last step besides, how well
+    its scale fits the error (Laplace), from which no gradient passes to the displacement.
+
+    Args:
+      estimates: of `displacement.Displacement` for B first pairs, then for as many second ones.
+      displacement, motion: the truth, px, [2B, h, w, 2], likewise.
+      known: whether the truth holds for both pairs, or only for the first less the second, [B].
+
+    Returns:
+      (loss, mean distance of the face's own motion in pairs that are known, px).
+    """
+    count = len(known)
+    inside = jnp.asarray(np.where(face_oval(*displacement.shape[1:3]), 1.0, 1 / 8), jnp.float32)
+    largest = _length(displacement).max((1, 2), keepdims=True)
+    weight = inside / (0.4 + largest) ** 0.7
+    whole = known.astype(jnp.float32)[:, None, None]
+
+    def distance(predicted, truth):
+        """Of pairs that are known, and of the difference of those that are not: [B, h, w] twice."""
+        off = _length(predicted - truth) * jnp.concatenate([whole, whole])
+        change = predicted[:count] - predicted[count:] - truth[:count] + truth[count:]
+        return off, _length(change) * (1 - whole)
+
+    total = jnp.zeros(())
+    for step, estimate in enumerate(reversed(estimates)):
+        off, change = distance(estimate.displacement, displacement)
+        all_off, all_change = distance(estimate.motion, motion)
+        share = 0.8**step
+        total += share * jnp.mean((off + 0.5 * all_off) * weight)
+        total += share * jnp.mean((change + 0.5 * all_change) * weight[:count])
+    error = jax.lax.stop_gradient(distance(estimates[-1].displacement, displacement)[0])
+    log_scale = estimates[-1].log_scale
+    surprise = error * jnp.exp(-log_scale) + 2 * log_scale
+    pairs = jnp.maximum(2 * whole.sum(), 1)
+    total += 0.05 * jnp.mean(surprise * inside * jnp.concatenate([whole, whole]))
+    return total, (error * (inside == 1)).sum() / (pairs * (inside == 1).sum())
+
+
+def _length(vectors):
+    return jnp.sqrt(jnp.square(vectors).sum(-1) + 1e-5)  # its gradient at 0 is finite
 
 
 def dino_agreement(student, teacher, center, *, student_temperature, teacher_temperature):

@@ -35,6 +35,8 @@ class Objective:
             terms.append(self.crops_term)
         if self.config.motion_weight:
             terms.append(self.motion_term)
+        if self.config.displacement_weight:
+            terms.append(self.displacement_term)
         return terms
 
     def loss(self, params, teacher, center, views, teacher_temperature) -> tuple:
@@ -100,6 +102,19 @@ class Objective:
         logit, predicted = bound(self.model, params).motion(images, reference)
         motion = losses.motion_loss(logit, predicted, displacement)
         return self.config.motion_weight * motion, {"motion": motion}
+
+    def displacement_term(self, params, teacher, center, views, teacher_temperature):
+        """Known motion by the displacement branch; ours."""
+        # First pairs, then second ones.
+        pairs = {
+            name: jnp.concatenate([views[f"known_{name}"][:, i] for i in (0, 1)])
+            for name in ("reference", "moved", "displacement", "motion")
+        }
+        estimates = bound(self.model, params).displacement(pairs["moved"], pairs["reference"])
+        loss, error = losses.displacement_loss(
+            estimates, pairs["displacement"], pairs["motion"], views["known_known"]
+        )
+        return self.config.displacement_weight * loss, {"displacement": loss, "epe": error}
 
 
 def _sum(shares: Iterable[tuple]) -> tuple:

@@ -37,7 +37,7 @@ def work(devices: int) -> dict:
     functions = jit_functions(config, mesh, steps_per_epoch=10, total_steps=100)
     shape = (config.batch_size, 32, 32, 3)
     frames = jax.ShapeDtypeStruct(shape, "uint8", sharding=functions.batch_sharding)
-    compiled = functions.train.lower(functions.state, frames, frames).compile()
+    compiled = functions.train.lower(functions.state, {"cur": frames, "ref": frames}).compile()
     costs = compiled.cost_analysis()
     collectives = find_collectives(compiled.as_text(), devices=devices)
     return {

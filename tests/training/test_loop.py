@@ -48,8 +48,8 @@ def stub(monkeypatch):
         shapes = jax.eval_shape(lambda: state_at(0))
         everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
 
-        def train(state, cur, ref):
-            stub.batches.append(zlib.crc32(np.asarray(cur).tobytes()))
+        def train(state, batch):
+            stub.batches.append(zlib.crc32(np.asarray(batch["cur"]).tobytes()))
             step = int(state.step) + 1
             names = ("reconstruction", "agreement", "grad_norm", "feature_spread")
             loss = next(stub.losses)
@@ -58,7 +58,7 @@ def stub(monkeypatch):
             params = {"encoder": {"kernel": jnp.float32(noise)}}
             return TrainState(step, params, {}, None, ()), metrics
 
-        def validate(state, number, cur, ref):
+        def validate(state, number, batch):
             # Best at step 10: validated after it, losses go up again.
             value = abs(int(state.step) - 10) + int(number)
             return dict.fromkeys(("loss", "reconstruction", "agreement"), value)

@@ -1,0 +1,155 @@
+"""The displacement branch: how far each patch of a face moved, in which direction, and how sure.
+
+It is not the paper's. Both frames give features on a grid of 4 px; each cell is scored against the
+other frame's cells in a neighborhood (`neighborhood`), and a few steps that share their weights
+refine the motion of all patches, from the scores about the present guess and from what the guess
+leaves of the pixels (`least_squares`). The head's motion is fitted to patches that the branch
+itself weighs, and taken off (`head_motion`). The family is RAFT's (arXiv 2003.12039), at a tenth of
+its size. It learns from known motion, see `synthetic.known_pairs`.
+"""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from micron_jax.models.config import ModelConfig
+from micron_jax.models.head_motion import fit_head, motion_basis
+from micron_jax.models.layers import layer_norm
+from micron_jax.models.least_squares import ANSWERS, detail, enlarge, residual_answers
+from micron_jax.models.neighborhood import neighborhood_scores, read_scores
+
+CELL = 4  # px: side of a cell of the features
+# Logits at first: an answer of a single patch rests on little, and any is better than none.
+_FIRST_MIXTURE = np.float32([0, 0, 1, 1, 1, 1, 0])
+_SHARPNESS = 8.0  # of the scores of features of length one
+
+
+class Estimate(NamedTuple):
+    """The motion of the patches of a reference until another frame, float32.
+
+    Attributes:
+      motion: all of it, (x, y) in px, [B, h, w, 2].
+      displacement: the face's own, without the head's, likewise.
+      log_scale: logarithm of the scale of the displacement's error, px, [B, h, w]: its length has
+        the density exp(-e / scale) · e / scale² (the Laplace distribution in the plane).
+    """
+
+    motion: jax.Array
+    displacement: jax.Array
+    log_scale: jax.Array
+
+
+class Displacement(nn.Module):
+    """The displacement branch, always float32."""
+
+    config: ModelConfig
+
+    @nn.compact
+    def __call__(self, images, reference, *, steps: int | None = None) -> list[Estimate]:
+        """Estimates after each step of the refinement, the last one being the best.
+
+        Args:
+          images, reference: normalized frames, [B, H, W, 3]; sides are multiples of the patch.
+          steps: of the refinement; None: as in training.
+        """
+        c = self.config
+        height, width = (side // c.patch_size for side in images.shape[1:3])
+        batch = images.shape[0]
+        both = jnp.concatenate([reference, images]).astype(jnp.float32)
+        features, context = FrameFeatures(c, name="features")(both)
+        cells, others = jnp.split(features, 2)
+        scores = _SHARPNESS * neighborhood_scores(cells, others, c.displacement_reach)
+        details = [detail(x) for x in (reference, images)]
+
+        context = nn.Dense(64, name="context")(jnp.concatenate(jnp.split(context, 2), axis=-1))
+        place = motion_basis(height, width)[..., 1:]
+        place = jnp.broadcast_to(place, (batch, *place.shape))
+        context = jnp.concatenate([context, place], axis=-1)
+        refine = Refinement(c, name="refinement")
+        hidden = jnp.tanh(nn.Dense(c.displacement_width, name="hidden")(context))
+        motion = own = jnp.zeros((batch, height, width, 2))
+        estimates = []
+        for _ in range(steps or c.displacement_steps):
+            motion, own = jax.lax.stop_gradient((motion, own))
+            about = read_scores(
+                scores, enlarge(motion, *cells.shape[1:3]) / CELL, c.displacement_look
+            )
+            answers, facts = residual_answers(*details, motion, c.patch_size)
+            flat = answers.reshape(*answers.shape[:3], -1)
+            about = _per_patch(about, height, width)
+            seen = jnp.concatenate([about, flat, facts, motion, own], axis=-1)
+            hidden, own, estimate = refine(hidden, context, seen, motion, answers)
+            motion = estimate.motion
+            estimates.append(estimate)
+        return estimates
+
+
+class FrameFeatures(nn.Module):
+    """Features of frames, cell by cell, and their context, patch by patch."""
+
+    config: ModelConfig
+
+    @nn.compact
+    def __call__(self, images):
+        """[B, H, W, 3] -> (features of length one [B, H / 4, W / 4, F], [B, h, w, F])."""
+        width = self.config.displacement_features
+        batch, height, wide, _ = images.shape
+        x = images.reshape(batch, height // 2, 2, wide // 2, 2, 3).swapaxes(2, 3)
+        x = x.reshape(batch, height // 2, wide // 2, 12)
+        x = nn.gelu(nn.Conv(width // 2, (3, 3), name="stem")(x))
+        x = nn.Conv(width, (3, 3), strides=2, name="down")(x)
+        for i in range(2):
+            y = layer_norm(f"norm_{i}", jnp.float32)(x)
+            y = nn.gelu(nn.Conv(width, (3, 3), name=f"first_{i}")(y))
+            x = x + nn.Conv(width, (3, 3), name=f"second_{i}")(y)
+        x = layer_norm("norm", jnp.float32)(x)
+        cells = nn.Dense(width, name="cells")(x)
+        length = jnp.square(cells).sum(-1, keepdims=True)
+        cells = cells * jax.lax.rsqrt(length + 1e-4)
+        side = self.config.patch_size // CELL
+        grid = height // self.config.patch_size, wide // self.config.patch_size
+        return cells, x.reshape(batch, grid[0], side, grid[1], side, -1).mean((2, 4))
+
+
+class Refinement(nn.Module):
+    """One step of the refinement."""
+
+    config: ModelConfig
+
+    @nn.compact
+    def __call__(self, hidden, context, seen, motion, answers):
+        """The next hidden state [B, h, w, F], motion less the head's [B, h, w, 2], and estimate."""
+        width = self.config.displacement_width
+
+        def conv(x, reach: int, name: str):
+            return nn.Conv(width, (3, 3), kernel_dilation=reach, name=name)(x)
+
+        x = nn.gelu(nn.Dense(width, name="enter")(jnp.concatenate([hidden, context, seen], -1)))
+        y = nn.gelu(conv(x, 1, "near"))
+        whole = nn.Dense(width, name="whole")(y.mean((1, 2), keepdims=True))
+        y = nn.gelu(conv(y, 2, "farther") + whole)
+        y = conv(y, 3, "farthest") + nn.Dense(width, name="skip")(x)
+        hidden = layer_norm("norm", jnp.float32)(hidden + y)
+        small = nn.initializers.normal(0.01)
+        out = nn.Dense(8 + ANSWERS, kernel_init=small, name="out")(
+            nn.gelu(conv(hidden, 1, "leave"))
+        )
+        # Answers of least squares are mixed, patch by patch; the last weight is for none of them.
+        mixed = nn.softmax(out[..., 7:] + _FIRST_MIXTURE, axis=-1)[..., :-1]
+        motion = motion + out[..., :2] + jnp.einsum("bhwk,bhwkd->bhwd", mixed, answers)
+        rigid = nn.softplus(out[..., 2] + 1) + 1e-3  # how much a patch tells of the head
+        own = motion - fit_head(motion, rigid)
+        # What is left of a still face is noise: the branch weighs it, and may correct it.
+        displacement = own * nn.sigmoid(out[..., 3:4] + 2) + out[..., 4:6]
+        return hidden, own, Estimate(motion, displacement, out[..., 6])
+
+
+def _per_patch(cells, height: int, width: int):
+    """Values of cells [B, H, W, F] -> those of each patch's cells, [B, h, w, F']."""
+    batch, rows, columns, count = cells.shape
+    down, across = rows // height, columns // width
+    x = cells.reshape(batch, height, down, width, across, count).swapaxes(2, 3)
+    return x.reshape(batch, height, width, -1)

@@ -1,0 +1,202 @@
+"""Pairs of crops of a face with known motion, drawn from pairs of real frames, for training.
+
+A displacement of the skin is added to one frame of a pair, and both go through a camera and a real
+codec. Where the pair is one picture twice, all motion is known. Where it is two frames of a film,
+what the face did by itself is not: then the same pair without the addition comes along, and the
+difference between the two, (a, warp(b)) less (a, b), is known. So every film without a label
+teaches.
+"""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from micron_jax.data import warps
+from micron_jax.faces.landmarks import CANONICAL
+from micron_jax.synthetic import action_units, head_motion, insertion
+from micron_jax.synthetic.codecs import round_trip
+from micron_jax.synthetic.still_camera import draw_camera
+
+SIZE = insertion.SIZE
+_LANDMARKS = CANONICAL * SIZE - 0.5  # a crop is aligned; its face's own lie about them
+_JITTER = 2.0  # px
+AMPLITUDE = (0.15, 6.0)  # px, drawn evenly in its logarithm
+STILL = 0.12  # share of pairs to which nothing is added
+SIDES = (128, 416)  # px: of the crop in the film, before it becomes 224 px
+CODECS = {
+    "none": 0.3, "mjpeg": 0.15, "h264_phone": 0.25, "h264_low": 0.15, "h264_high": 0.15,
+}  # fmt: skip
+BROAD, BLINKED, STEADY_WALL = 0.15, 0.3, 0.5  # shares of pairs
+_FPS = 30.0  # which places key frames; a pair's four frames hold one
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """Fields of both frames: of the head, of the skin with all that it does, and their sum."""
+
+    heads: tuple[np.ndarray, np.ndarray]
+    skin: np.ndarray
+    strength: tuple[float, float]  # of the skin's field in each frame
+    lids: np.ndarray  # move in the second frame alone
+
+    def total(self, share: float) -> np.ndarray:
+        """The field at a share of the way from the first frame to the second."""
+        first, last = self.strength
+        own = (first + share * (last - first)) * self.skin + share * self.lids
+        return insertion.compose((1 - share) * self.heads[0] + share * self.heads[1], own)
+
+
+def draw_pairs(cur: np.ndarray, ref: np.ndarray, rng: np.random.Generator) -> dict:
+    """Draws two pairs with known motion from two frames of a face.
+
+    Args:
+      cur, ref: aligned crops of one clip, RGB uint8 [V, V, 3]; equal where there is one picture.
+
+    Returns:
+      {"reference", "moved": uint8 [2, 224, 224, 3]; "displacement": the face's own motion of each
+      patch of the reference until the moved frame, (x, y) in px, float32 [2, 28, 28, 2]; "motion":
+      all of it, with the head's, likewise; "known": bool, whether the two hold by themselves, or
+      only the first less the second, and "motion" not at all}.
+    """
+    if rng.uniform() < 0.5:
+        cur, ref = (np.ascontiguousarray(frame[:, ::-1]) for frame in (cur, ref))
+    known = np.array_equal(cur, ref)
+    skin = _skin(rng)
+    still = np.zeros_like(skin)
+    if known:
+        first = _head(rng, 0.3)
+        heads = first, first + _head(rng, rng.uniform())
+        lids = _lids(rng) if rng.uniform() < BLINKED else still
+        strength = (1.0, 0.0) if rng.uniform() < 0.4 else (0.0, 1.0)
+        scenes = [_Scene(heads, skin, strength, lids)]
+    else:
+        if rng.uniform() < 0.3:
+            cur, ref = ref, cur
+        scenes = [_Scene((still, still), field, (0.0, 1.0), still) for field in (skin, still)]
+    shots = _shoot((cur, ref), scenes, rng, noisy=known)
+    truths = [_truth(scene) for scene in scenes]
+    if known:
+        scene = scenes[0]
+        back = _Scene(scene.heads[::-1], scene.skin, scene.strength[::-1], scene.lids)
+        shots.append(shots[0][::-1])
+        truths.append(_truth(back, closed_first=True))
+    reference, moved = (np.stack(frames) for frames in zip(*shots, strict=True))
+    displacement, motion = (np.stack(x).astype(np.float32) for x in zip(*truths, strict=True))
+    return {
+        "reference": reference,
+        "moved": moved,
+        "displacement": displacement,
+        "motion": motion,
+        "known": np.bool_(known),
+    }
+
+
+def _skin(rng: np.random.Generator) -> np.ndarray:
+    """The field of an expression, or of broad motion without a shape, a canvas of `insertion`."""
+    low, high = np.log(AMPLITUDE)
+    amplitude = math.exp(rng.uniform(low, high))
+    if rng.uniform() < STILL:
+        amplitude = 0.0
+    if rng.uniform() < BROAD:
+        noise = rng.standard_normal((insertion.CANVAS // 4,) * 2 + (2,)).astype(np.float32)
+        spread = math.exp(rng.uniform(math.log(12), math.log(45))) / (4 * insertion.STEP)
+        noise = cv2.GaussianBlur(noise, (0, 0), spread, borderType=cv2.BORDER_REFLECT)
+        field = cv2.resize(noise, (insertion.CANVAS,) * 2, interpolation=cv2.INTER_CUBIC)
+        steep = max(np.abs(x).max() for x in np.gradient(field, insertion.STEP, axis=(0, 1)))
+        longest = np.hypot(field[..., 0], field[..., 1]).max()
+        return field * np.float32(min(amplitude / longest, action_units.STEEPEST / steep))
+    landmarks = _LANDMARKS + rng.normal(0, _JITTER, _LANDMARKS.shape)
+    field, _ = action_units.draw_shape(landmarks, 1.0, rng)
+    if amplitude > 1 and rng.uniform() < 0.5:  # several at once, as faces do
+        more, _ = action_units.draw_shape(landmarks, rng.uniform(0.3, 1.0), rng)
+        field = field + more
+    longest = np.hypot(field[..., 0], field[..., 1]).max()
+    steep = max(np.abs(x).max() for x in np.gradient(field, insertion.STEP, axis=(0, 1)))
+    return field * np.float32(min(amplitude / longest, action_units.STEEPEST / steep))
+
+
+def _head(rng: np.random.Generator, most: float) -> np.ndarray:
+    """The field of a head that moves a little, as after registration; often the wall stays."""
+    share = most * rng.uniform() ** 1.5
+    pose = share * rng.uniform(-1, 1, 6) * (0.035, 0.03, 0.025, 3.0, 3.0, 8.0)
+    grid = insertion.canvas_grid()
+    push = (head_motion.project(grid, pose) - grid).astype(np.float32)
+    if rng.uniform() < STEADY_WALL:
+        push *= insertion.face_window(1.0, rng.uniform(1.2, 1.9))[..., None]
+    return push
+
+
+def _lids(rng: np.random.Generator) -> np.ndarray:
+    """The field of lids that close or open."""
+    bumps = [
+        warps.scaled(bump, rng.uniform(0.7, 1.0))
+        for side in (-1, 1)
+        for bump in warps.place(warps.LID, side, _LANDMARKS, rng)
+    ]
+    size = rng.uniform(0.2, 5.0)
+    grid = insertion.canvas_grid(), insertion.face_window()
+    field = warps.field(bumps, "gaussian", size, action_units.STEEPEST, *grid)
+    return field if rng.uniform() < 0.5 else -field
+
+
+def _shoot(frames, scenes: list[_Scene], rng: np.random.Generator, *, noisy: bool) -> list[tuple]:
+    """Takes each scene by one camera and codec: [(first, last) uint8 [224, 224, 3], …]."""
+    first, last = frames
+    between = first if noisy else (last if rng.uniform() < 0.5 else first)
+    side = math.exp(rng.uniform(*np.log(SIDES)))
+    side = int(min(round(side / 16) * 16, len(first) // 16 * 16))
+    aside, blur = rng.uniform(-1, 1, 2), rng.uniform(0, 0.8)
+    codec = str(rng.choice([*CODECS], p=[*CODECS.values()]))
+    # A frame before, so that the reference is no key frame, and one on the way.
+    shares = (0.0, 1.0) if codec in ("none", "mjpeg") else (0.0, 0.0, 0.5, 1.0)
+    pictures = {0.0: first, 0.5: between, 1.0: last}
+    camera = draw_camera(np.arange(len(shares)) / _FPS, rng, (int(rng.integers(2**31)),))
+    shots = []
+    for scene in scenes:
+        taken = np.stack([_take(pictures[at], scene.total(at), side, aside, blur) for at in shares])
+        if noisy or camera.read < 1.0:  # a film's frames have noise of their own
+            taken = camera.shoot(taken)
+        coded = round_trip(taken, codec, _FPS)
+        shots.append((_fit(coded[len(shares) // 4]), _fit(coded[-1])))
+    return shots
+
+
+def _take(frame: np.ndarray, field: np.ndarray, side: int, aside, blur: float) -> np.ndarray:
+    """A frame [V, V, 3] with its skin moved, shrunk to `side` px."""
+    size = len(frame)
+    along = ((np.arange(size, dtype=np.float32) + 0.5) * SIZE / size) - 0.5
+    points = np.stack(np.meshgrid(along, along), -1)
+    across, down = np.moveaxis(points - insertion.look_up(field, points) + aside, -1, 0)
+    x, y = ((at + 0.5) * np.float32(size / SIZE) - 0.5 for at in (across, down))
+    moved = cv2.remap(
+        frame, x.astype(np.float32), y.astype(np.float32), cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REPLICATE,
+    )  # fmt: skip
+    if blur > 0.2:
+        moved = cv2.GaussianBlur(moved, (0, 0), blur * size / SIZE)
+    return cv2.resize(moved, (side, side), interpolation=cv2.INTER_AREA)
+
+
+def _fit(frame: np.ndarray) -> np.ndarray:
+    kind = cv2.INTER_AREA if len(frame) > SIZE else cv2.INTER_CUBIC
+    return cv2.resize(frame, (SIZE, SIZE), interpolation=kind)
+
+
+def _truth(scene: _Scene, *, closed_first: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """(The face's own motion, all motion) of each patch of the first frame, [28, 28, 2] px."""
+    (first_head, last_head), (first, last) = scene.heads, scene.strength
+    lids = (scene.lids, np.zeros_like(scene.lids)) if closed_first else (0 * scene.lids, scene.lids)
+    fields = [
+        insertion.compose(head, strength * scene.skin + lid)
+        for head, strength, lid in zip(scene.heads, scene.strength, lids, strict=True)
+    ]
+    points = insertion.fine_grid()
+    skin = points - insertion.look_up(fields[0], points)
+    after = insertion.trace(fields[1], skin)
+    before_head = points - insertion.look_up(first_head, points)
+    after_head = after - insertion.look_up(last_head, after)
+    own = last * insertion.look_up(scene.skin, after_head)
+    own = own - first * insertion.look_up(scene.skin, before_head)
+    return insertion.per_patch(own), insertion.per_patch(after - points)
