@@ -83,7 +83,11 @@ class MicronBert:
     def map_kinds(self) -> tuple[str, ...]:
         """The kinds of `motion_map` that this checkpoint has, the one to show first."""
         kinds = MAP_KINDS if "dma" in self._params else ("cosine",)
-        return ("motion", *kinds) if self.config.band else kinds
+        return ("motion", *kinds) if self._knows_motion else kinds
+
+    @property
+    def _knows_motion(self) -> bool:
+        return bool(self.config.band or self.config.displacement_width)
 
     @property
     def heats(self) -> tuple[str, ...]:
@@ -102,8 +106,9 @@ class MicronBert:
         Args:
           frames, reference: uint8 [B, H, W, 3].
           kind: one of `map_kinds`; None is the first of them. `motion`, of checkpoints trained on
-            known motion, is the probability that the patch moved by itself; for `symmetric`,
-            `cosine` and `release` see `MicronBertModule.motion_map`.
+            known motion, is the length of the patch's displacement in px, or, with the motion
+            branch alone, the probability that it moved by itself; for `symmetric`, `cosine` and
+            `release` see `MicronBertModule.motion_map`.
 
         Returns:
           float32 [B, H / patch, W / patch]; larger is more motion.
@@ -114,7 +119,9 @@ class MicronBert:
         kind = kind or self.map_kinds[0]
         if kind not in self.map_kinds:
             raise ValueError(f"kind={kind!r}: choose one of {', '.join(self.map_kinds)}")
-        if kind == "motion":
+        if kind == "motion" and self.config.displacement_width:
+            motion = jnp.linalg.norm(self.displacement(frames, reference), axis=-1)
+        elif kind == "motion":
             motion, _ = self._computed(_motion, frames, reference)
         else:
             motion = self._computed(_motion_map, frames, reference, kind=kind)
@@ -129,10 +136,25 @@ class MicronBert:
         Raises:
           ValueError: the checkpoint was not trained on known motion.
         """
+        if self.config.displacement_width:
+            return self._computed(_displacement, frames, reference)[0]
         if not self.config.band:
             raise ValueError("this checkpoint has no motion branch, which pretrain_ours trains")
         _, displacement = self._computed(_motion, frames, reference)
         return displacement.reshape(-1, *self._grid(frames), 2)
+
+    def displacement_scale(self, frames, reference) -> jax.Array:
+        """The scale of the error of each patch's displacement, by the branch's own estimate.
+
+        uint8 [B, H, W, 3], both -> float32 [B, H / patch, W / patch], px; half of the errors are
+        shorter than 1.68 times the scale (the Laplace distribution in the plane).
+
+        Raises:
+          ValueError: the checkpoint has no displacement branch.
+        """
+        if not self.config.displacement_width:
+            raise ValueError("this checkpoint has no displacement branch")
+        return self._computed(_displacement, frames, reference)[1]
 
     def cls_attention(self, frames) -> jax.Array:
         """Attention of the CLS token in the encoder's last block, head by head.
@@ -235,6 +257,11 @@ def _motion_map(network, images, reference, *, kind: str):
 def _motion(network, images, reference):
     logit, displacement = network.motion(images, reference)
     return jax.nn.sigmoid(logit), displacement
+
+
+def _displacement(network, images, reference):
+    last = network.displacement(images, reference)[-1]
+    return last.displacement, jnp.exp(last.log_scale)
 
 
 def _cls_attention(network, images):

@@ -242,11 +242,12 @@ def differences(config: ModelConfig) -> list[str]:
             f"Its projection head ({head}) is not the release's 2048 and 256: the release's class "
             "loads the rest with strict=False and without the head."
         )
-    if config.band:
-        sentences.append(
-            "It has a motion branch, which the release has not: a .pth keeps it beside what the "
-            "release reads."
-        )
+    for branch, exists in (("motion", config.band), ("displacement", config.displacement_width)):
+        if exists:
+            sentences.append(
+                f"It has a {branch} branch, which the release has not: a .pth keeps it beside what "
+                "the release reads."
+            )
     return sentences
 
 

@@ -125,21 +125,19 @@ class ModelConfig:
         for field, bound in (("band", 1), ("motion_reach", 1), ("band_spreads", 0)):
             least = min(getattr(self, field), default=bound)
             self._require(least >= bound, field, f"each must be at least {bound}")
-        if self.displacement_width:
-            self._check_displacement()
+        at_least("config.model", self, displacement_width=0, displacement_features=2)
+        at_least("config.model", self, displacement_reach=1, displacement_look=1)
+        at_least("config.model", self, displacement_steps=1)
+        even = self.displacement_features % 2 == 0
+        self._require(even, "displacement_features", "must be even")
+        cells = not self.displacement_width or self.patch_size % 4 == 0
+        self._require(cells, "patch_size", "the displacement branch needs a multiple of 4")
         if self.band:
             at_least("config.model", self, band_heads=1)
             self._check_divides("band_width", "band_heads")
             margin = self.band_window - self.patch_size
             mend = f"must be patch_size={self.patch_size} and an even number more"
             self._require(margin >= 0 and not margin % 2, "band_window", mend)
-
-    def _check_displacement(self) -> None:
-        at_least("config.model", self, displacement_reach=1, displacement_look=1)
-        at_least("config.model", self, displacement_features=2, displacement_steps=1)
-        mend = "config.model.displacement_width needs a multiple of 4"
-        self._require(self.patch_size % 4 == 0, "patch_size", mend)
-        self._require(self.displacement_features % 2 == 0, "displacement_features", "must be even")
 
     def _require(self, valid: bool, field: str, mend: str) -> None:
         require(valid, "config.model", self, field, mend)

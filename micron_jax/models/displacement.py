@@ -18,12 +18,20 @@ import numpy as np
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.head_motion import fit_head, motion_basis
 from micron_jax.models.layers import layer_norm
-from micron_jax.models.least_squares import ANSWERS, detail, enlarge, residual_answers
+from micron_jax.models.least_squares import (
+    detail,
+    enlarge,
+    fixed_answers,
+    neighbors,
+    patch_moments,
+    solve,
+)
 from micron_jax.models.neighborhood import neighborhood_scores, read_scores
 
 CELL = 4  # px: side of a cell of the features
-# Logits at first: an answer of a single patch rests on little, and any is better than none.
-_FIRST_MIXTURE = np.float32([0, 0, 1, 1, 1, 1, 0])
+REACH, APART = 2, (1, 2)  # patches: of the neighborhoods that the branch weighs itself
+# Logits of the patches around, at first: a Gaussian of 1.4 patches.
+_FALL = -np.add.outer(*[np.square(np.arange(-REACH, REACH + 1)) / 4] * 2).ravel().astype(np.float32)
 _SHARPNESS = 8.0  # of the scores of features of length one
 
 
@@ -77,11 +85,12 @@ class Displacement(nn.Module):
             about = read_scores(
                 scores, enlarge(motion, *cells.shape[1:3]) / CELL, c.displacement_look
             )
-            answers, facts = residual_answers(*details, motion, c.patch_size)
+            moments = jax.lax.stop_gradient(patch_moments(*details, motion, c.patch_size))
+            answers, facts = fixed_answers(moments)
             flat = answers.reshape(*answers.shape[:3], -1)
             about = _per_patch(about, height, width)
             seen = jnp.concatenate([about, flat, facts, motion, own], axis=-1)
-            hidden, own, estimate = refine(hidden, context, seen, motion, answers)
+            hidden, own, estimate = refine(hidden, context, seen, motion, moments, answers)
             motion = estimate.motion
             estimates.append(estimate)
         return estimates
@@ -120,8 +129,11 @@ class Refinement(nn.Module):
     config: ModelConfig
 
     @nn.compact
-    def __call__(self, hidden, context, seen, motion, answers):
-        """The next hidden state [B, h, w, F], motion less the head's [B, h, w, 2], and estimate."""
+    def __call__(self, hidden, context, seen, motion, moments, answers):
+        """The next hidden state [B, h, w, F], motion less the head's [B, h, w, 2], and estimate.
+
+        `moments` and their `answers` are those of `least_squares`.
+        """
         width = self.config.displacement_width
 
         def conv(x, reach: int, name: str):
@@ -134,17 +146,30 @@ class Refinement(nn.Module):
         y = conv(y, 3, "farthest") + nn.Dense(width, name="skip")(x)
         hidden = layer_norm("norm", jnp.float32)(hidden + y)
         small = nn.initializers.normal(0.01)
-        out = nn.Dense(8 + ANSWERS, kernel_init=small, name="out")(
-            nn.gelu(conv(hidden, 1, "leave"))
-        )
+        last = nn.gelu(conv(hidden, 1, "leave"))
+        logits = nn.Dense(len(APART) * len(_FALL), kernel_init=small, name="neighbors")(last)
+        attended = _attend(jnp.split(logits, len(APART), axis=-1), moments)
         # Answers of least squares are mixed, patch by patch; the last weight is for none of them.
-        mixed = nn.softmax(out[..., 7:] + _FIRST_MIXTURE, axis=-1)[..., :-1]
-        motion = motion + out[..., :2] + jnp.einsum("bhwk,bhwkd->bhwd", mixed, answers)
+        first = np.float32([0] * answers.shape[3] + [1] * attended.shape[3] + [0])
+        answers = jnp.concatenate([answers, attended], axis=3)
+        out = nn.Dense(7 + len(first), kernel_init=small, name="out")(last)
+        mixture = nn.softmax(out[..., 7:] + first, axis=-1)[..., :-1]
+        motion = motion + out[..., :2] + jnp.einsum("bhwk,bhwkd->bhwd", mixture, answers)
         rigid = nn.softplus(out[..., 2] + 1) + 1e-3  # how much a patch tells of the head
         own = motion - fit_head(motion, rigid)
         # What is left of a still face is noise: the branch weighs it, and may correct it.
         displacement = own * nn.sigmoid(out[..., 3:4] + 2) + out[..., 4:6]
         return hidden, own, Estimate(motion, displacement, out[..., 6])
+
+
+def _attend(logits, moments):
+    """Least squares over neighborhoods that weigh each patch around by its logits, [B, h, w, n]."""
+    flat, answers = moments.reshape(*moments.shape[:3], -1), []
+    for own, apart in zip(logits, APART, strict=True):
+        weights = nn.softmax(own + _FALL, axis=-1)
+        sums = jnp.einsum("bhwn,bhwnf->bhwf", weights, neighbors(flat, REACH, apart))
+        answers.append(solve(sums.reshape(moments.shape))[0])
+    return jnp.concatenate(answers, axis=3)
 
 
 def _per_patch(cells, height: int, width: int):

@@ -1,11 +1,10 @@
 """Displacements of patches by least squares of their pixels (Lucas and Kanade, 1981).
 
 The second frame is moved back by the present guess, and the gradients and the difference that is
-left say how far each patch still is. Two bands of detail and three sizes of neighborhood each give
-an answer, with the texture that it rests on and the difference that it leaves.
+left say how far each patch still is. The sums of their products over a patch, its *moments*, add
+up over any neighborhood: of fixed ones, or of one that a network weighs.
 """
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -13,12 +12,8 @@ from micron_jax.models.band import pool
 
 LUMA = (0.299, 0.587, 0.114)  # of normalized RGB
 CONTRAST = 4.0
-BANDS = (
-    (0.8, 6.0),
-    (2.0, 10.0),
-)  # px: standard deviations of two Gaussians, whose difference it is
-SPREADS = (0.0, 1.0, 2.5)  # patches: standard deviations of the neighborhoods
-ANSWERS = len(BANDS) * len(SPREADS)
+BANDS = ((0.8, 6.0), (2.0, 10.0))  # px: deviations of two Gaussians; a band is their difference
+SPREADS = (0.0, 1.0, 2.5)  # patches: standard deviations of fixed neighborhoods
 _FARTHEST = 3.0  # px, of an answer
 
 
@@ -34,17 +29,16 @@ def enlarge(values, height: int, width: int):
     return jnp.einsum("ih,jw,bhwf->bijf", down, across, values)
 
 
-def residual_answers(reference, images, guess, patch_size: int):
-    """Answers to what a guess of the displacement leaves; no gradient passes through them.
+def patch_moments(reference, images, guess, patch_size: int):
+    """Moments of what a guess of the displacement leaves.
 
     Args:
       reference, images: bands of both frames, as of `detail`.
       guess: displacement (x, y) of each patch, px, [B, h, w, 2].
 
     Returns:
-      (the displacement that is left, px, for each spread and band, [B, h, w, `ANSWERS`, 2]; the
-      logarithms of the texture's smaller eigenvalue and of the difference that remains, scaled,
-      [B, h, w, 2 · `ANSWERS`]).
+      Means over each patch of xx, xy, yy, xt, yt, tt, with x and y the gradients and t the change,
+      [B, h, w, bands, 6].
     """
     height, width = reference.shape[2:]
     moved = _move_back(images, enlarge(guess, height, width))
@@ -55,15 +49,16 @@ def residual_answers(reference, images, guess, patch_size: int):
     batch, bands = products.shape[:2]
     grid = height // patch_size, width // patch_size
     cells = products.reshape(batch, bands, 6, grid[0], patch_size, grid[1], patch_size)
-    moments = cells.mean((4, 6)).transpose(0, 3, 4, 1, 2).reshape(batch, *grid, -1)
-    parts = [_solve(pool(moments, spread).reshape(batch, *grid, bands, 6)) for spread in SPREADS]
-    answers, facts = zip(*parts, strict=True)
-    both = jnp.concatenate(answers, axis=3), jnp.concatenate(facts, axis=3)
-    return jax.lax.stop_gradient(both)
+    return cells.mean((4, 6)).transpose(0, 3, 4, 1, 2)
 
 
-def _solve(moments):
-    """Moments [B, h, w, K, 6] -> (displacements [B, h, w, K, 2], facts [B, h, w, 2 K])."""
+def solve(moments):
+    """Solves moments [..., 6].
+
+    Returns:
+      (displacement (x, y), px, [..., 2]; logarithms of the texture's smaller eigenvalue and of the
+      squared change that remains, scaled, [...] each).
+    """
     xx, xy, yy, xt, yt, tt = jnp.moveaxis(moments, -1, 0)
     mean, half = (xx + yy) / 2, (xx - yy) / 2
     soft = 0.03 * mean + 2e-4
@@ -72,9 +67,37 @@ def _solve(moments):
     x, y = (xy * yt - c * xt) / determinant, (xy * xt - a * yt) / determinant
     lowest = jnp.maximum(mean - jnp.sqrt(half**2 + xy**2 + 1e-12), 0)
     rest = jnp.maximum(tt + x * xt + y * yt, 0)
-    answer = jnp.clip(jnp.stack([x, y], -1), -_FARTHEST, _FARTHEST)
-    facts = 0.3 * jnp.log(lowest + 1e-5), 0.3 * jnp.log(rest + 1e-5) + 1
-    return answer, jnp.concatenate(facts, axis=-1)
+    displacement = jnp.clip(jnp.stack([x, y], -1), -_FARTHEST, _FARTHEST)
+    return displacement, 0.3 * jnp.log(lowest + 1e-5), 0.3 * jnp.log(rest + 1e-5) + 1
+
+
+def fixed_answers(moments):
+    """Solves moments [B, h, w, bands, 6] over the fixed neighborhoods.
+
+    Returns:
+      (displacements, [B, h, w, K, 2], K = spreads times bands; what each rests on and leaves,
+      [B, h, w, 2 K]).
+    """
+    flat = moments.reshape(*moments.shape[:3], -1)
+    answers, facts = [], []
+    for spread in SPREADS:
+        displacement, *rest = solve(pool(flat, spread).reshape(moments.shape))
+        answers.append(displacement)
+        facts += rest
+    return jnp.concatenate(answers, axis=3), jnp.concatenate(facts, axis=-1)
+
+
+def neighbors(values, reach: int, apart: int):
+    """Values of the patches around each: [B, h, w, F] -> [B, h, w, (2 reach + 1)², F].
+
+    They lie `apart` patches from each other; beyond the border they are 0.
+    """
+    height, width = values.shape[1:3]
+    margin = reach * apart
+    padded = jnp.pad(values, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
+    starts = range(0, 2 * margin + 1, apart)
+    around = [padded[:, y : y + height, x : x + width] for y in starts for x in starts]
+    return jnp.stack(around, axis=3)
 
 
 def _move_back(images, guess):
@@ -113,11 +136,9 @@ def _gaussian(count: int, deviation: float) -> np.ndarray:
     """A blur along one axis as a matrix [count, count]; edges go on beyond the border."""
     reach = int(np.ceil(2.5 * deviation))
     taps = np.exp(-np.square(np.arange(-reach, reach + 1) / deviation) / 2)
-    matrix = np.zeros((count, count), np.float32)
+    matrix, place = np.zeros((count, count), np.float32), np.arange(count)
     for step, weight in zip(range(-reach, reach + 1), taps / taps.sum(), strict=True):
-        np.add.at(
-            matrix, (np.arange(count), np.clip(np.arange(count) + step, 0, count - 1)), weight
-        )
+        np.add.at(matrix, (place, np.clip(place + step, 0, count - 1)), weight)
     return matrix
 
 

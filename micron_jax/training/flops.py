@@ -2,6 +2,7 @@
 
 from micron_jax.data.views import ViewsConfig
 from micron_jax.models.config import ModelConfig
+from micron_jax.synthetic.insertion import SIZE
 from micron_jax.training.losses import ObjectiveConfig
 
 # Dense bfloat16 products, FLOP/s, by the makers' tables; keys are parts of jax's `device_kind`.
@@ -74,14 +75,34 @@ def motion_flops(model: ModelConfig, size: int) -> float:
     return patches * (band + 2 * layers)
 
 
+def displacement_flops(model: ModelConfig, size: int) -> float:
+    """FLOPs of a pair of frames of `size` pixels through the displacement branch, forwards."""
+    features, width, steps = (
+        getattr(model, f"displacement_{name}") for name in ("features", "width", "steps")
+    )
+    fine, cells, patches = (size // 2) ** 2, (size // 4) ** 2, (size // model.patch_size) ** 2
+    stem = fine * 9 * 12 * (features // 2)
+    frame = stem + cells * 9 * features * (features // 2 + 4 * features) + cells * features**2
+    around = (2 * model.displacement_reach + 1) ** 2
+    seen = (
+        2 * width
+        + 67
+        + 28
+        + (model.patch_size // 4) ** 2 * ((2 * model.displacement_look + 1) ** 2)
+    )
+    step = patches * (width * (seen + width) + 4 * 9 * width**2)
+    return 2 * (2 * frame + cells * around * features + steps * step)
+
+
 def train_flops(model: ModelConfig, views: ViewsConfig, objective: ObjectiveConfig) -> float:
     """FLOPs of one pair in a training step: the model FLOPs of MFU.
 
     Products of matrices alone, a multiplication and an addition each 1. With E(s) an image of side
     s through the encoder, K(s) one up to its CLS token, R micro-attention and decoder, H the head,
-    G and L the numbers of crops, M(s) a pair of windows through the motion branch, C their number:
+    G and L the numbers of crops, M(s) a pair of windows through the motion branch, C their number,
+    D(s) a pair through the displacement branch, if there is one:
 
-        forward = 2 E(img) + R + agreement + C M(motion)
+        forward = 2 E(img) + R + agreement + C M(motion) + 2 D(224)
         agreement: `mse` L K(local); `dino` G (K(img) + H) + L (K(local) + H)
         training = 3 · forward + (`dino`, the teacher, forwards only) G (K(img) + H)
 
@@ -91,6 +112,8 @@ def train_flops(model: ModelConfig, views: ViewsConfig, objective: ObjectiveConf
     whole, part = (encode_cls_flops(model, s) for s in (model.img_size, views.local_size))
     forward = 2 * encode_flops(model, model.img_size) + reconstruct_flops(model)
     forward += views.motion_crops * motion_flops(model, views.motion_size)
+    if model.displacement_width:
+        forward += 2 * displacement_flops(model, SIZE)
     teacher = 0.0
     if objective.agreement == "mse":
         forward += views.local_crops * part

@@ -16,7 +16,7 @@ BATCH = P(("data", "fsdp"))
 # `fsdp` splits the outputs of a layer that widens, and the inputs of one that narrows. The paths of
 # the optimizer's moments end alike, and follow.
 PARTITION_RULES = (
-    (r"(^|/)motion/", P()),  # small, and wide in nothing
+    (r"(^|/)(motion|displacement)/", P()),  # small, and wide in nothing
     (r"/(qkv|fc1|to_q|to_k|to_v|patch_embed|embed)/kernel$", P(None, "fsdp")),
     (r"/(proj|fc2|fc3|pred)/kernel$", P("fsdp", None)),
     (r"head/directions$", P("fsdp", None)),

@@ -249,3 +249,34 @@ def test_workers_end_with_a_killed_parent():
     while left := [pid for pid in children if Path(f"/proc/{pid}").exists()]:
         assert time.monotonic() < give_up, left
         time.sleep(0.1)
+
+
+def noise_of(cur, ref, rng):
+    return {"noise": rng.normal(size=2), "sum": np.int64(cur.sum() + ref.sum())}
+
+
+def test_more_arrays_are_drawn_of_each_pair():
+    iterator = pairs_of(draw=noise_of)
+    batches = take(iterator, 3)
+    for batch in batches:
+        assert batch["noise"].shape == (8, 2)
+        sums = batch["cur"].sum((1, 2, 3), dtype=np.int64) + batch["ref"].sum((1, 2, 3), dtype=int)
+        np.testing.assert_array_equal(batch["sum"], sums)
+    noise = joined(batches, "noise")
+    assert len(np.unique(noise)) == noise.size
+    assert_same(take(pairs_of(draw=noise_of), 3), batches)
+    # Two processes draw what one does.
+    halves = [
+        joined(take(pairs_of(draw=noise_of, process_index=i, process_count=2), 1), "noise")
+        for i in (0, 1)
+    ]
+    np.testing.assert_array_equal(np.concatenate(halves), noise[:8])
+
+
+def test_held_out_batches_draw_the_same_again():
+    first, second = (
+        list(held_out_batches(GrayFrames(), CLIPS, batches=2, draw=noise_of, **ARGUMENTS))
+        for _ in range(2)
+    )
+    assert_same(first, second)
+    assert len(np.unique(joined(first, "noise"))) == 32

@@ -150,3 +150,30 @@ def test_training_in_16_bits_ends_like_32_bits(run_config, tmp_path):
         ends[dtype] = np.mean(losses[-5:])
     assert ends["float32"] < 0.9 * losses[0]  # it learned something
     assert ends["bfloat16"] == pytest.approx(ends["float32"], rel=0.02)
+
+
+def test_a_displacement_branch_is_trained_and_loaded(run_config, tmp_path):
+    workdir = tmp_path / "run"
+    argv = ["pretrain", "--config", str(run_config), "--workdir", str(workdir)]
+    argv += ["--config.epochs=0.4", "--config.views.global_crops=0"]
+    argv += ["--config.views.local_crops=0", "--config.objective.agreement=none"]
+    argv += ["--config.model.projection_dim=0", "--config.objective.displacement_weight=1.0"]
+    sizes = {"width": 8, "features": 8, "reach": 1, "look": 1, "steps": 1}
+    argv += [f"--config.model.displacement_{name}={size}" for name, size in sizes.items()]
+    assert main(argv) == 0
+    rows = read_metrics(workdir)
+    assert np.isfinite([[row["displacement"], row["epe"]] for row in rows]).all()
+    model = micron_jax.load(workdir)
+    assert model.map_kinds[0] == "motion"
+    frames = np.random.default_rng(0).integers(0, 256, (2, 1, 32, 32, 3), dtype=np.uint8)
+    displacement = np.asarray(model.displacement(*frames))
+    assert displacement.shape == (1, 4, 4, 2)
+    length = np.linalg.norm(displacement, axis=-1)
+    np.testing.assert_allclose(model.motion_map(*frames), length, rtol=1e-5)
+    assert (np.asarray(model.displacement_scale(*frames)) > 0).all()
+
+
+def test_a_branch_without_its_objective_is_refused(run_config, tmp_path, capsys):
+    argv = ["pretrain", "--config", str(run_config), "--workdir", str(tmp_path / "run")]
+    line = complain(capsys, [*argv, "--config.model.displacement_width=8"])
+    assert "to learn displacement, set both" in line

@@ -9,8 +9,10 @@ from helpers.plans import recipe
 
 from micron_jax.data.views import ViewsConfig
 from micron_jax.models.config import ModelConfig
+from micron_jax.models.displacement import Displacement
 from micron_jax.models.micron_bert import MicronBertModule
 from micron_jax.training.flops import (
+    displacement_flops,
     encode_cls_flops,
     encode_flops,
     head_flops,
@@ -86,3 +88,13 @@ def test_flops_of_a_sample(name, gflops):
     config = recipe(name)
     flops = train_flops(config.model, config.views, config.objective)
     assert flops / 1e9 == pytest.approx(gflops, rel=0.02)
+
+
+def test_the_displacement_branch_takes_what_was_counted():
+    config = ModelConfig(displacement_width=96)
+    frames = jax.ShapeDtypeStruct((1, 224, 224, 3), "float32")
+    network = Displacement(config)
+    params = jax.eval_shape(network.init, jax.random.key(0), frames, frames)
+    costs = jax.jit(network.apply).lower(params, frames, frames).cost_analysis()
+    # Beside products: scores at whole rows, look-ups, blurs, norms.
+    assert displacement_flops(config, 224) == pytest.approx(costs["flops"], rel=0.35)

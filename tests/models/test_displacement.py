@@ -1,0 +1,153 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers.drawn import texture
+from helpers.tiny import DISPLACEMENT
+
+from micron_jax.data.views import normalize
+from micron_jax.errors import UserError
+from micron_jax.faces import landmarks, parts
+from micron_jax.models import head_motion, least_squares
+from micron_jax.models.config import ModelConfig
+from micron_jax.models.displacement import Displacement
+from micron_jax.models.micron_bert import bound
+from micron_jax.models.neighborhood import neighborhood_scores, read_scores
+from micron_jax.models.param_paths import match, path_of
+from micron_jax.training.optimizer import UPDATE_RULES
+from micron_jax.training.sharding import PARTITION_RULES
+from micron_jax.training.state import init_params
+
+RNG = np.random.default_rng(0)
+
+
+def moved_pair(right: float, down: float, side=128):
+    """(reference, the same skin moved by so many px), normalized, [1, side, side, 3]."""
+    large = np.float32(texture(0, (side + 32, side + 32), grain=4.0))
+    y, x = np.mgrid[16 : side + 16, 16 : side + 16] - np.array([down, right])[:, None, None]
+    top, left = np.floor(y).astype(int), np.floor(x).astype(int)
+    y, x = (y - top)[..., None], (x - left)[..., None]
+    above = large[top, left] * (1 - x) + large[top, left + 1] * x
+    below = large[top + 1, left] * (1 - x) + large[top + 1, left + 1] * x
+    frames = large[16 : side + 16, 16 : side + 16], above * (1 - y) + below * y
+    return [normalize(frame[None]) for frame in frames]
+
+
+def test_scores_are_products_with_the_neighbors():
+    cells, others = RNG.normal(size=(2, 1, 5, 6, 3)).astype(np.float32)
+    scores = np.asarray(neighborhood_scores(cells, others, 2))
+    assert scores.shape == (1, 5, 6, 5, 5)
+    np.testing.assert_allclose(
+        scores[0, 1, 2, 2 + 2, 2 - 1], cells[0, 1, 2] @ others[0, 3, 1], rtol=1e-5
+    )
+    assert (scores[0, 0, 3, :2] == 0).all()  # above the border
+    assert (scores[0, 2, 5, :, 3:] == 0).all()  # right of it
+
+
+def test_scores_are_read_between_cells():
+    scores = RNG.normal(size=(1, 2, 2, 7, 7)).astype(np.float32)
+    place = np.zeros((1, 2, 2, 2), np.float32)
+    place[0, 0, 1] = 1.0, -1.0
+    place[0, 1, 0] = 0.5, 0.0
+    place[0, 1, 1] = 9.0, 0.0  # beyond: the border's column, and nothing right of it
+    read = np.asarray(read_scores(scores, place, 1)).reshape(2, 2, 3, 3)
+    np.testing.assert_allclose(read[0, 0], scores[0, 0, 0, 2:5, 2:5], rtol=1e-5)
+    np.testing.assert_allclose(read[0, 1], scores[0, 0, 1, 1:4, 3:6], rtol=1e-5)
+    between = (scores[0, 1, 0, 2:5, 2:5] + scores[0, 1, 0, 2:5, 3:6]) / 2
+    np.testing.assert_allclose(read[1, 0], between, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(read[1, 1, :, 1], scores[0, 1, 1, 2:5, 6], rtol=1e-5)
+    assert (read[1, 1, :, 2] == 0).all()
+
+
+def test_least_squares_find_the_motion_that_is_left():
+    reference, image = map(least_squares.detail, moved_pair(0.6, -0.4))
+    guess = np.zeros((1, 16, 16, 2), np.float32)
+    for _ in range(3):
+        answers, facts = least_squares.fixed_answers(
+            least_squares.patch_moments(reference, image, guess, 8)
+        )
+        assert answers.shape == (1, 16, 16, 6, 2)
+        assert facts.shape == (1, 16, 16, 12)
+        guess = guess + answers[..., 2, :]
+    inner = np.asarray(guess)[0, 2:-2, 2:-2]
+    np.testing.assert_allclose(np.median(inner, axis=(0, 1)), (0.6, -0.4), atol=0.03)
+
+
+def test_neighbors_lie_around():
+    values = np.arange(30, dtype=np.float32).reshape(1, 5, 6, 1)
+    near = np.asarray(least_squares.neighbors(values, 1, 2))[0, ..., 0].reshape(5, 6, 3, 3)
+    np.testing.assert_array_equal(near[2, 3], values[0, ::2, 1::2, 0])
+    assert near[0, 0, 0, 0] == near[4, 5, 2, 2] == 0
+
+
+def test_the_head_is_fitted_to_what_counts():
+    basis = head_motion.motion_basis(28, 28)
+    head = basis @ np.float32([[0.5, -0.3], [0.4, 0.1], [-0.2, 0.3], [0.8, -0.5]])
+    weights = np.ones((1, 28, 28), np.float32)
+    motion = head[None].copy()
+    motion[0, 18:24, 6:12] += (2.0, -1.0)  # a corner of the mouth
+    weights[0, 18:24, 6:12] = 1e-4
+    fitted = np.asarray(head_motion.fit_head(motion, weights))
+    np.testing.assert_allclose(fitted[0], head, atol=0.03)
+
+
+def test_the_layout_of_a_face_is_that_of_the_crops():
+    eyes, nose = landmarks.CANONICAL[:2], landmarks.CANONICAL[2]
+    assert np.hypot(*(eyes[1] - eyes[0])) == pytest.approx(head_motion.PUPILS, abs=1e-4)
+    np.testing.assert_allclose(nose, head_motion.NOSE, atol=1e-4)
+    np.testing.assert_array_equal(head_motion.face_oval(28, 28), parts.oval(28))
+    y, x = np.unravel_index(head_motion.face_depth(28, 28).argmax(), (28, 28))
+    assert abs(x - 28 * nose[0]) < 1 > abs(y - 28 * nose[1])
+
+
+@pytest.fixture(scope="module")
+def params():
+    return jax.jit(init_params, static_argnums=0)(DISPLACEMENT, jax.random.key(0))
+
+
+def test_an_untrained_branch_follows_least_squares():
+    """A frame that moves as a whole by a pixel: that is motion, and the head's alone."""
+    config = ModelConfig(displacement_width=16, displacement_features=8)
+    reference, image = moved_pair(1.0, 0.5)
+    network = Displacement(config)
+    params = network.init(jax.random.key(0), image, reference)
+    estimates = network.apply(params, image, reference, steps=5)
+    assert len(estimates) == 5
+    last = jax.tree.map(np.asarray, estimates[-1])
+    assert last.motion.shape == last.displacement.shape == (1, 16, 16, 2)
+    assert last.log_scale.shape == (1, 16, 16)
+    np.testing.assert_allclose(
+        np.median(last.motion[0, 3:-3, 3:-3], axis=(0, 1)), (1.0, 0.5), atol=0.1
+    )
+    assert np.hypot(*last.displacement[0, 3:-3, 3:-3].mean((0, 1))) < 0.1
+
+
+def test_shapes_and_dtypes(params):
+    frames = RNG.normal(size=(2, 2, 32, 64, 3)).astype(jnp.bfloat16)
+    estimates = bound(DISPLACEMENT, params).displacement(*frames)
+    assert len(estimates) == 2
+    assert estimates[-1].displacement.shape == (2, 4, 8, 2)
+    assert estimates[-1].displacement.dtype == jnp.float32
+
+
+def test_every_parameter_has_its_rules(params):
+    paths = [path_of(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    for rules in (PARTITION_RULES, UPDATE_RULES):
+        for path in paths:
+            match(rules, path)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"displacement_features": 7}, "displacement_features"),
+        ({"displacement_reach": 0}, "displacement_reach"),
+        ({"displacement_steps": 0}, "displacement_steps"),
+        ({"patch_size": 2, "img_size": 32}, "patch_size"),
+    ],
+)
+def test_impossible_settings(change, field):
+    with pytest.raises(UserError, match=rf"config\.model\.{field}"):
+        dataclasses.replace(DISPLACEMENT, **change)
