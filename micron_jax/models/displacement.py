@@ -40,12 +40,14 @@ class Estimate(NamedTuple):
 
     Attributes:
       motion: all of it, (x, y) in px, [B, h, w, 2].
-      displacement: the face's own, without the head's, likewise.
+      own: the same without the head's.
+      displacement: the best guess of the face's own: where it is within the noise, it is shorter.
       log_scale: logarithm of the scale of the displacement's error, px, [B, h, w]: its length has
         the density exp(-e / scale) · e / scale² (the Laplace distribution in the plane).
     """
 
     motion: jax.Array
+    own: jax.Array
     displacement: jax.Array
     log_scale: jax.Array
 
@@ -76,7 +78,7 @@ class Displacement(nn.Module):
         place = motion_basis(height, width)[..., 1:]
         place = jnp.broadcast_to(place, (batch, *place.shape))
         context = jnp.concatenate([context, place], axis=-1)
-        refine = Refinement(c, name="refinement")
+        refine, readout = Refinement(c, name="refinement"), Readout(name="readout")
         hidden = jnp.tanh(nn.Dense(c.displacement_width, name="hidden")(context))
         motion = own = jnp.zeros((batch, height, width, 2))
         estimates = []
@@ -90,9 +92,9 @@ class Displacement(nn.Module):
             flat = answers.reshape(*answers.shape[:3], -1)
             about = _per_patch(about, height, width)
             seen = jnp.concatenate([about, flat, facts, motion, own], axis=-1)
-            hidden, own, estimate = refine(hidden, context, seen, motion, moments, answers)
-            motion = estimate.motion
-            estimates.append(estimate)
+            hidden, last, motion, own = refine(hidden, context, seen, motion, moments, answers)
+            displacement, log_scale = readout(*jax.lax.stop_gradient((last, own)))
+            estimates.append(Estimate(motion, own, displacement, log_scale))
         return estimates
 
 
@@ -130,9 +132,10 @@ class Refinement(nn.Module):
 
     @nn.compact
     def __call__(self, hidden, context, seen, motion, moments, answers):
-        """The next hidden state [B, h, w, F], motion less the head's [B, h, w, 2], and estimate.
+        """Returns (next hidden state, features of it, all motion, motion less the head's).
 
-        `moments` and their `answers` are those of `least_squares`.
+        [B, h, w, F] twice and [B, h, w, 2] twice; `moments` and their `answers` are those of
+        `least_squares`.
         """
         width = self.config.displacement_width
 
@@ -152,14 +155,31 @@ class Refinement(nn.Module):
         # Answers of least squares are mixed, patch by patch; the last weight is for none of them.
         first = np.float32([0] * answers.shape[3] + [1] * attended.shape[3] + [0])
         answers = jnp.concatenate([answers, attended], axis=3)
-        out = nn.Dense(7 + len(first), kernel_init=small, name="out")(last)
-        mixture = nn.softmax(out[..., 7:] + first, axis=-1)[..., :-1]
+        out = nn.Dense(3 + len(first), kernel_init=small, name="out")(last)
+        mixture = nn.softmax(out[..., 3:] + first, axis=-1)[..., :-1]
         motion = motion + out[..., :2] + jnp.einsum("bhwk,bhwkd->bhwd", mixture, answers)
         rigid = nn.softplus(out[..., 2] + 1) + 1e-3  # how much a patch tells of the head
-        own = motion - fit_head(motion, rigid)
-        # What is left of a still face is noise: the branch weighs it, and may correct it.
-        displacement = own * nn.sigmoid(out[..., 3:4] + 2) + out[..., 4:6]
-        return hidden, own, Estimate(motion, displacement, out[..., 6])
+        return hidden, last, motion, motion - fit_head(motion, rigid)
+
+
+class Readout(nn.Module):
+    """The best guess of a displacement from one that holds noise, and the scale of its error.
+
+    It has a loss of its own: were its gradient that of the motion, a network that knows little yet
+    would learn to say nothing.
+    """
+
+    @nn.compact
+    def __call__(self, features, own):
+        """[B, h, w, F], [B, h, w, 2] px -> (displacement [B, h, w, 2], log scale [B, h, w])."""
+        length = jnp.sqrt(jnp.square(own).sum(-1, keepdims=True) + 1e-6)
+        usual = jnp.sqrt(jnp.square(length).mean((1, 2), keepdims=True))
+        ratio = jnp.log((length + 0.02) / (usual + 0.02))
+        x = jnp.concatenate([features, own, length, jnp.log(length + 0.02), ratio], axis=-1)
+        x = nn.gelu(nn.Dense(48, name="enter")(x))
+        x = nn.gelu(nn.Conv(48, (3, 3), name="around")(x))
+        x = nn.Dense(4, kernel_init=nn.initializers.normal(0.01), name="out")(x)
+        return own * nn.sigmoid(x[..., :1] + 1) + 0.3 * x[..., 1:3], x[..., 3]
 
 
 def _attend(logits, moments):

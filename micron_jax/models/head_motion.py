@@ -7,6 +7,7 @@ layout.
 
 import functools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -47,7 +48,10 @@ def motion_basis(height: int, width: int) -> np.ndarray:
 
 
 def fit_head(motion, weights):
-    """Fits the head's motion to that of the patches.
+    """Fits the head's motion to that of most patches.
+
+    Weighted least squares, and three times again with small weights for outliers (Cauchy's, twice
+    over), as the patches of an expression are.
 
     Args:
       motion: (x, y) in px, [B, H, W, 2].
@@ -56,6 +60,16 @@ def fit_head(motion, weights):
     Returns:
       The head's motion at each patch, px, [B, H, W, 2].
     """
+    weights = weights / weights.sum((1, 2), keepdims=True)
+    head = _fit(motion, weights)
+    for _ in range(3):
+        off = jax.lax.stop_gradient(jnp.square(motion - head).sum(-1))
+        usual = 0.5 * (off * weights).sum((1, 2), keepdims=True) + 0.03**2
+        head = _fit(motion, weights / jnp.square(1 + off / usual))
+    return head
+
+
+def _fit(motion, weights):
     basis = motion_basis(*motion.shape[1:3])
     weights = weights / weights.sum((1, 2), keepdims=True)
     own = jnp.einsum("hwa,bhw,hwc->bac", basis, weights, basis) + np.diag(np.float32(_RIDGE))

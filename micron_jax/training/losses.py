@@ -102,10 +102,11 @@ def motion_loss(logit, predicted, displacement):
 def displacement_loss(estimates, displacement, motion, known):
     """Distance between the displacement branch's estimates and known motion; ours.
 
-    Of each step of the refinement, the later the more, the mean distance of the face's own motion
-    and half of that of all motion. Pairs with large motion count less, so that small motion is
-    learned, too, and patches beside the face count an eighth. Of the last step besides, how well
-    its scale fits the error (Laplace), from which no gradient passes to the displacement.
+    Of each step of the refinement, the later the more, the mean distances of the displacement and
+    of the motion less the head's, and half of those of all motion and of the head's. Pairs with
+    large motion count less, so that small motion is learned, too, and patches beside the face count
+    an eighth. Of the last step besides, how well its scale fits the error (Laplace), from which no
+    gradient passes to the displacement.
 
     Args:
       estimates: of `displacement.Displacement` for B first pairs, then for as many second ones.
@@ -129,11 +130,17 @@ def displacement_loss(estimates, displacement, motion, known):
 
     total = jnp.zeros(())
     for step, estimate in enumerate(reversed(estimates)):
-        off, change = distance(estimate.displacement, displacement)
-        all_off, all_change = distance(estimate.motion, motion)
-        share = 0.8**step
-        total += share * jnp.mean((off + 0.5 * all_off) * weight)
-        total += share * jnp.mean((change + 0.5 * all_change) * weight[:count])
+        head = estimate.motion - estimate.own
+        parts = (
+            (1.0, estimate.displacement, displacement),
+            (1.0, estimate.own, displacement),
+            (0.5, estimate.motion, motion),
+            (0.5, head, motion - displacement),
+        )
+        for share, predicted, truth in parts:
+            off, change = distance(predicted, truth)
+            share *= 0.8**step
+            total += share * (jnp.mean(off * weight) + jnp.mean(change * weight[:count]))
     error = jax.lax.stop_gradient(distance(estimates[-1].displacement, displacement)[0])
     log_scale = estimates[-1].log_scale
     surprise = error * jnp.exp(-log_scale) + 2 * log_scale

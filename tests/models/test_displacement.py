@@ -93,6 +93,14 @@ def test_the_head_is_fitted_to_what_counts():
     np.testing.assert_allclose(fitted[0], head, atol=0.03)
 
 
+def test_an_expression_does_not_pull_the_head_along():
+    head = head_motion.motion_basis(28, 28) @ np.float32([[0.5, 0], [0, 0.1], [0.2, 0], [0, 0.3]])
+    motion = head[None].copy()
+    motion[0, 16:24, 8:20] += (0.0, -2.0)
+    fitted = np.asarray(head_motion.fit_head(motion, np.ones((1, 28, 28), np.float32)))
+    assert np.abs(fitted[0] - head).max() < 0.1
+
+
 def test_the_layout_of_a_face_is_that_of_the_crops():
     eyes, nose = landmarks.CANONICAL[:2], landmarks.CANONICAL[2]
     assert np.hypot(*(eyes[1] - eyes[0])) == pytest.approx(head_motion.PUPILS, abs=1e-4)
@@ -116,7 +124,7 @@ def test_an_untrained_branch_follows_least_squares():
     estimates = network.apply(params, image, reference, steps=5)
     assert len(estimates) == 5
     last = jax.tree.map(np.asarray, estimates[-1])
-    assert last.motion.shape == last.displacement.shape == (1, 16, 16, 2)
+    assert last.motion.shape == last.own.shape == last.displacement.shape == (1, 16, 16, 2)
     assert last.log_scale.shape == (1, 16, 16)
     np.testing.assert_allclose(
         np.median(last.motion[0, 3:-3, 3:-3], axis=(0, 1)), (1.0, 0.5), atol=0.1

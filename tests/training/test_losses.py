@@ -112,7 +112,8 @@ def test_teacher_entropy_is_one_for_all_classes_and_none_for_one():
 
 def estimates_of(motion, displacement, log_scale=0.0):
     shape = displacement.shape[:3]
-    one = Estimate(jnp.asarray(motion), jnp.asarray(displacement), jnp.full(shape, log_scale))
+    motion, displacement = jnp.asarray(motion), jnp.asarray(displacement)
+    one = Estimate(motion, displacement, displacement, jnp.full(shape, log_scale))
     return [one, one]
 
 
