@@ -178,6 +178,8 @@ NOT_RUN = {
     "micron-jax finetune --config finetune_loso --workdir runs/casme2_5 "
     "--config.data.data_dir=DIR --config.checkpoint=CKPT --config.protocol=casme2_5": "a "
     "benchmark's clips: tests/finetuning/test_run.py trains on a smaller set",
+    "micron-jax data flow --set casme2 --data-dir DIR --output FILE.npz": "faces in a built set: "
+    "tests/datasets/test_flow_features.py",
     "micron-jax finetune --config finetune_loso --workdir runs/own --config.data.data_dir=DIR "
     "--config.checkpoint=CKPT --config.protocol=own": "the same",
     "micron-jax finetune --config finetune_demo --workdir DIR "
