@@ -20,8 +20,9 @@ import numpy as np
 
 from micron_jax.benchmarks import learn_people
 from micron_jax.benchmarks.learn_flow import lengths
+from micron_jax.benchmarks.learn_levels import AMPLITUDES, STILL
 from micron_jax.benchmarks.learn_people import Figures, interval, value
-from micron_jax.benchmarks.learn_truth import AMPLITUDES, HEADS, STILL, Truth
+from micron_jax.benchmarks.learn_truth import HEADS, Truth
 
 FLOOR = 95  # percentile of the lengths in motionless clips of other people
 LEVELS = (0.5, 0.9)  # of the intervals that a scale gives

@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from micron_jax.benchmarks import learn_flow, learn_scores
 from micron_jax.benchmarks.learn_flow import lengths
-from micron_jax.benchmarks.learn_truth import AMPLITUDES, Truth
+from micron_jax.benchmarks.learn_levels import AMPLITUDES
+from micron_jax.benchmarks.learn_truth import Truth
 
 SMOOTH = (0.0, 0.7, 1.2)  # standard deviation, patches
 FLOWS = (*learn_flow.FINDERS, *learn_flow.MIXES)

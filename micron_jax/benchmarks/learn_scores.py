@@ -17,8 +17,9 @@ from scipy.stats import rankdata
 
 from micron_jax.benchmarks import learn_people
 from micron_jax.benchmarks.learn_flow import lengths
+from micron_jax.benchmarks.learn_levels import AMPLITUDES
 from micron_jax.benchmarks.learn_people import RESAMPLES, Figures, apart, interval, ratio, value
-from micron_jax.benchmarks.learn_truth import AMPLITUDES, Truth
+from micron_jax.benchmarks.learn_truth import Truth
 
 RECALL = 0.7
 _THRESHOLDS = 4000  # at most: recall is exact to 1/4000

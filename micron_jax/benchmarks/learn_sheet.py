@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 
 from micron_jax.benchmarks.learn_flow import lengths
+from micron_jax.benchmarks.learn_levels import AMPLITUDES
 from micron_jax.benchmarks.learn_methods import Readout
-from micron_jax.benchmarks.learn_truth import AMPLITUDES, Truth, read_pair
+from micron_jax.benchmarks.learn_truth import Truth, read_pair
 from micron_jax.faces.contact_sheet import FONT, GAP, LABEL, SCALE, SIDE
 from micron_jax.visualization.overlay import overlay
 

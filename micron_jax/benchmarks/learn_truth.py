@@ -12,11 +12,14 @@ the local motion is not the expression's.
 import dataclasses
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from micron_jax.benchmarks import learn_films
+from micron_jax.benchmarks.learn_films import FilmPair
+from micron_jax.benchmarks.learn_levels import GRID, MOVED, STILL, nearest
 from micron_jax.data.warps import SEEN
 from micron_jax.errors import UserError
 from micron_jax.faces.landmarks import CANONICAL
@@ -24,9 +27,6 @@ from micron_jax.faces.parts import oval
 from micron_jax.synthetic.render import PATCH, SIZE, apply
 from micron_jax.video import image_files
 
-MOVED, STILL = 0.25, 0.1  # px: a moved patch moves by more everywhere, an unmoved one by less
-AMPLITUDES = (0.25, 0.5, 1.0, 2.0, 3.0, 5.0)  # px; a clip counts with the nearest, in ratio
-GRID = SIZE // PATCH
 INDEX = "truth.json"
 # Motion of the head between the two frames, px, mean over the face: name -> below which.
 HEADS = {"below 0.5 px": 0.5, "0.5 to 2 px": 2.0, "above 2 px": np.inf}
@@ -49,7 +49,7 @@ class Truth:
       kind: str [C], `picture`, or of a film `still`, `head_only` or `film`, which moves by itself.
       codec: str [C], through which the frames went.
       control: int [C], the clip that is the same without the expression; -1: none.
-      frames: C tuples (set's folder, clip, onset, apex).
+      frames: C tuples (set's folder, clip, onset, apex) of pictures, or `FilmPair` of films.
     """
 
     moved: np.ndarray
@@ -65,7 +65,7 @@ class Truth:
     kind: np.ndarray
     codec: np.ndarray
     control: np.ndarray
-    frames: tuple[tuple[Path, str, int, int], ...]
+    frames: tuple[tuple[Path, str, int, int] | FilmPair, ...]
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -120,15 +120,12 @@ def load(folders: Sequence[Path], split: str) -> Truth:
     Raises:
       UserError: a folder is no such set, is damaged, or no clip is of the split.
     """
-    rows, people = [], {}
+    rows: list[dict] = []
+    people: dict[str, int] = {}
     for folder in map(Path, folders):
-        index = _index(folder)
-        faces = {person["subject"]: person["face"] for person in index["people"]}
-        for clip in index["clips"]:
-            if clip["split"] != split:
-                continue
-            person = people.setdefault(faces[clip["subject"]], len(people))
-            rows.append(_row(folder, clip) | {"person": person})
+        for face, clips in _clips(folder, split, len(rows)):
+            person = people.setdefault(face, len(people))
+            rows += [clip | {"person": person} for clip in clips]
     if not rows:
         raise UserError(
             f"{' '.join(map(str, folders))}: no clip of the split {split!r}; "
@@ -144,20 +141,16 @@ def of_rows(rows: Sequence[dict]) -> Truth:
     return Truth(**{name: np.array(x) for name, x in columns.items()}, frames=frames)
 
 
-def nearest(amplitude: float) -> float:
-    """Returns the nearest of `AMPLITUDES`, in ratio; 0 stays 0."""
-    if amplitude <= 0:
-        return 0.0
-    return float(min(AMPLITUDES, key=lambda level: abs(np.log(amplitude / level))))
-
-
 def read_pair(truth: Truth, number: int) -> tuple[np.ndarray, np.ndarray]:
     """Reads onset and apex of a clip, uint8 [224, 224, 3] each.
 
     Raises:
       UserError: a frame is gone or damaged.
     """
-    folder, clip, *numbers = truth.frames[number]
+    place = truth.frames[number]
+    if isinstance(place, FilmPair):
+        return learn_films.read_pair(place)
+    folder, clip, *numbers = place
     paths = [folder / "CASME2-RAW" / clip / f"img{n}.jpg" for n in numbers]
     try:
         onset, apex = (image_files.decode_jpeg(path.read_bytes()) for path in paths)
@@ -166,13 +159,35 @@ def read_pair(truth: Truth, number: int) -> tuple[np.ndarray, np.ndarray]:
     return onset, apex
 
 
+def _clips(folder: Path, split: str, first: int) -> Iterator[tuple[str, list[dict]]]:
+    """Yields (who it is, fields of `Truth` but for the person) of a set's pictures or films.
+
+    The films of one group count as one person.
+
+    Args:
+      first: the number of the set's first clip.
+    """
+    index = _index(folder)
+    if "films" in index:
+        for film in index["films"]:
+            if film["split"] == split:
+                clips = learn_films.rows(folder, film, first)
+                first += len(clips)
+                yield film["group"], clips
+        return
+    faces = {person["subject"]: person["face"] for person in index["people"]}
+    for clip in index["clips"]:
+        if clip["split"] == split:
+            yield faces[clip["subject"]], [_row(folder, clip)]
+
+
 def _index(folder: Path) -> dict:
     path = folder / INDEX
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
-        if {"people", "clips"} <= set(index):
+        if {"people", "clips"} <= set(index) or "films" in index:
             return index
-        reason = "it has no people or clips"
+        reason = "it has no people or clips, and no films"
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
     raise UserError(

@@ -22,7 +22,8 @@ def add(kinds) -> None:
     several = dict(nargs="+", required=True)
     text = f"{SHARED['--checkpoint']['help']}; several of one setting (its seeds) are averaged"
     parser.option("--checkpoint", text, default=None, **several)
-    parser.option("--data-dir", "sets that `micron-jax data synth` made", **several)
+    text = "sets that `micron-jax data synth` made, of pictures or films"
+    parser.option("--data-dir", text, **several)
     parser.option(
         "--choose-dir",
         "sets whose val (or train) people the rivals' settings and the noise floors are chosen on "

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from micron_jax.benchmarks import learn, learn_error, learn_people
+from micron_jax.benchmarks.learn_levels import AMPLITUDES
 from micron_jax.benchmarks.learn_methods import Readout
-from micron_jax.benchmarks.learn_truth import AMPLITUDES, Truth
+from micron_jax.benchmarks.learn_truth import Truth
 
 SPOT = np.s_[8:14, 10:16]  # 36 patches of 784
 

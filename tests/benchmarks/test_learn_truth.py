@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from micron_jax.benchmarks.learn_truth import load, nearest, read_pair
+from micron_jax.benchmarks.learn_levels import nearest
+from micron_jax.benchmarks.learn_truth import load, read_pair
 from micron_jax.errors import UserError
 
 CLIPS = (
