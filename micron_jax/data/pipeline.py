@@ -88,6 +88,10 @@ class PairIterator(grain.DatasetIterator):
             batch = next(self._ahead)  # the first one starts the workers
         self._started = True
         self._next += 1
+        if self._workers:
+            # Theirs lies in shared memory. JAX keeps the arrays it is given, without a copy on a
+            # CPU, even beyond the end of the run: then nobody would remove the shared memory.
+            batch = {name: np.array(rows) for name, rows in batch.items()}
         return batch
 
     def get_state(self) -> dict[str, Any]:
