@@ -5,6 +5,7 @@ import itertools
 import os
 import resource
 import shutil
+import signal
 import zlib
 from unittest.mock import Mock
 
@@ -247,6 +248,36 @@ def test_a_failed_last_save_is_an_error(stub, settings, tmp_path, small_files_fr
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, -1))
     assert train(settings(), tmp_path / "run").step == STEPS, "the same command goes on"
     assert steps_of(tmp_path / "run")[-1] == 30
+
+
+def test_a_signal_during_the_last_save_leaves_a_run_that_is_done(
+    stub, settings, tmp_path, monkeypatch
+):
+    save = Checkpoints.save
+
+    def interrupted(checkpoints, step, *arguments, **options):
+        save(checkpoints, step, *arguments, **options)
+        if step == STEPS:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Checkpoints, "save", interrupted)
+    result = train(settings(), tmp_path / "run")
+    assert (result.step, result.signal) == (STEPS, 0)
+    assert read_weights(tmp_path / "run")[0] == STEPS
+
+
+def test_a_signal_during_an_earlier_save_stops(stub, settings, tmp_path, monkeypatch):
+    save = Checkpoints.save
+
+    def interrupted(checkpoints, step, *arguments, **options):
+        save(checkpoints, step, *arguments, **options)
+        if step == 25:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Checkpoints, "save", interrupted)
+    result = train(settings(), tmp_path / "run")
+    assert (result.step, result.signal) == (25, signal.SIGTERM)
+    assert read_weights(tmp_path / "run")[0] == 25
 
 
 def test_a_workdir_that_is_read_only_for_a_while(stub, settings, tmp_path, capfd, monkeypatch):
