@@ -33,7 +33,7 @@ from micron_jax.datasets.frames import (
 from micron_jax.datasets.frames.remote import is_remote, write_json
 from micron_jax.datasets.frames.shard import features
 from micron_jax.errors import UserError
-from micron_jax.faces.crop import KINDS, detector, settings
+from micron_jax.faces.crop import KINDS, settings
 from micron_jax.video.file_notes import FileNotes
 from micron_jax.video.timing import ASSUMED_FPS
 
@@ -108,7 +108,6 @@ def build(
         _check_same(recipe, earlier, folder, "built")
         _remove(folder / plan.PROGRESS)  # killed between the last two steps
         return False
-    detector(crop)  # a missing detector is reported before anything is written
     build_shards = functools.partial(pool.build_shards, workers=workers)
     if beam is not None:
         from micron_jax.datasets.frames.beam import build_with_beam, parse

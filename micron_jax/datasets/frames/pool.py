@@ -27,7 +27,7 @@ def build_shards(shards: Sequence[Shard], bar: tqdm, workers: int) -> None:
       workers: 1, or a single shard, is done in this process.
 
     Raises:
-      UserError: a process died, or the face detector is not installed.
+      UserError: a process died.
       OSError, RuntimeError: a shard cannot be written.
     """
     workers = min(workers, len(shards))

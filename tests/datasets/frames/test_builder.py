@@ -331,14 +331,6 @@ def test_nothing_usable_leaves_nothing(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]
 
 
-def test_a_missing_detector_leaves_nothing(source, tmp_path, monkeypatch):
-    monkeypatch.undo()
-    monkeypatch.setattr(landmarks.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match="micron-jax\\[faces\\]"):
-        build_small(source, tmp_path / "data")
-    assert not (tmp_path / "data").exists()
-
-
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_an_interrupted_build_leaves_nothing(source, tmp_path, monkeypatch, error):
     monkeypatch.setattr(crop, "warp", lambda *_: (_ for _ in ()).throw(error))
