@@ -82,7 +82,7 @@ class Displacement(nn.Module):
         hidden = jnp.tanh(nn.Dense(c.displacement_width, name="hidden")(context))
         motion = own = jnp.zeros((batch, height, width, 2))
         estimates = []
-        for _ in range(steps or c.displacement_steps):
+        for step in range(steps or c.displacement_steps):
             motion, own = jax.lax.stop_gradient((motion, own))
             about = read_scores(
                 scores, enlarge(motion, *cells.shape[1:3]) / CELL, c.displacement_look
@@ -91,7 +91,8 @@ class Displacement(nn.Module):
             answers, facts = fixed_answers(moments)
             flat = answers.reshape(*answers.shape[:3], -1)
             about = _per_patch(about, height, width)
-            seen = jnp.concatenate([about, flat, facts, motion, own], axis=-1)
+            early = jnp.full((*motion.shape[:3], 1), 1 / (step + 1))
+            seen = jnp.concatenate([early, about, flat, facts, motion, own], axis=-1)
             hidden, last, motion, own = refine(hidden, context, seen, motion, moments, answers)
             displacement, log_scale = readout(*jax.lax.stop_gradient((last, own)))
             estimates.append(Estimate(motion, own, displacement, log_scale))
@@ -153,7 +154,8 @@ class Refinement(nn.Module):
         logits = nn.Dense(len(APART) * len(_FALL), kernel_init=small, name="neighbors")(last)
         attended = _attend(jnp.split(logits, len(APART), axis=-1), moments)
         # Answers of least squares are mixed, patch by patch; the last weight is for none of them.
-        first = np.float32([0] * answers.shape[3] + [1] * attended.shape[3] + [0])
+        # At first the branch's own neighborhoods count most, and the widest of the coarse band.
+        first = np.float32([0] * (answers.shape[3] - 1) + [1] * (1 + attended.shape[3]) + [0])
         answers = jnp.concatenate([answers, attended], axis=3)
         out = nn.Dense(3 + len(first), kernel_init=small, name="out")(last)
         mixture = nn.softmax(out[..., 3:] + first, axis=-1)[..., :-1]

@@ -12,7 +12,8 @@ from micron_jax.models.band import pool
 
 LUMA = (0.299, 0.587, 0.114)  # of normalized RGB
 CONTRAST = 4.0
-BANDS = ((0.8, 6.0), (2.0, 10.0))  # px: deviations of two Gaussians; a band is their difference
+# px: deviations of two Gaussians, whose difference a band is; the coarse one shows long ways.
+BANDS = ((0.8, 6.0), (2.0, 10.0), (4.0, 16.0))
 SPREADS = (0.0, 1.0, 2.5)  # patches: standard deviations of fixed neighborhoods
 _FARTHEST = 3.0  # px, of an answer
 

@@ -84,12 +84,8 @@ def displacement_flops(model: ModelConfig, size: int) -> float:
     stem = fine * 9 * 12 * (features // 2)
     frame = stem + cells * 9 * features * (features // 2 + 4 * features) + cells * features**2
     around = (2 * model.displacement_reach + 1) ** 2
-    seen = (
-        2 * width
-        + 67
-        + 28
-        + (model.patch_size // 4) ** 2 * ((2 * model.displacement_look + 1) ** 2)
-    )
+    read = (model.patch_size // 4) ** 2 * (2 * model.displacement_look + 1) ** 2
+    seen = 2 * width + 68 + 40 + read  # context and place; least squares and motion; scores
     step = patches * (width * (seen + width) + 4 * 9 * width**2)
     return 2 * (2 * frame + cells * around * features + steps * step)
 

@@ -68,9 +68,9 @@ def test_least_squares_find_the_motion_that_is_left():
         answers, facts = least_squares.fixed_answers(
             least_squares.patch_moments(reference, image, guess, 8)
         )
-        assert answers.shape == (1, 16, 16, 6, 2)
-        assert facts.shape == (1, 16, 16, 12)
-        guess = guess + answers[..., 2, :]
+        assert answers.shape == (1, 16, 16, 9, 2)
+        assert facts.shape == (1, 16, 16, 18)
+        guess = guess + answers[..., 3, :]
     inner = np.asarray(guess)[0, 2:-2, 2:-2]
     np.testing.assert_allclose(np.median(inner, axis=(0, 1)), (0.6, -0.4), atol=0.03)
 
