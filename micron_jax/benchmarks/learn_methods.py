@@ -8,10 +8,9 @@ score, patches are ranked by the vectors' lengths.
 """
 
 import concurrent.futures
-import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -23,6 +22,7 @@ from micron_jax.benchmarks import learn_flow
 from micron_jax.benchmarks.learn_truth import Truth, read_pair
 from micron_jax.checkpoints.weights import Weights
 from micron_jax.faces.registration import register, register_crops
+from micron_jax.faces.threads import one_thread
 from micron_jax.pretrained import MicronBert
 from micron_jax.training.state import init_params
 
@@ -58,7 +58,7 @@ def compute(methods: dict[str, Method], truth: Truth, *, label: str) -> dict[str
     """
     parts: dict[str, list[dict[str, np.ndarray]]] = {}
     batches = [range(n, min(n + BATCH, len(truth))) for n in range(0, len(truth), BATCH)]
-    with _one_thread_a_pair():
+    with one_thread():
         for numbers in tqdm(batches, desc=label, unit=" batches", leave=False):
             pairs = _read(truth, numbers)
             for prefix, method in methods.items():
@@ -214,17 +214,6 @@ def _read(truth: Truth, numbers: range) -> Pairs:
 def _in_threads(function, items) -> list:
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(function, items))
-
-
-@contextlib.contextmanager
-def _one_thread_a_pair() -> Iterator[None]:
-    """Keeps OpenCV from threads of its own: pairs are dealt out to as many as there are cores."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
 
 
 def _resized(frames: np.ndarray, size: int) -> np.ndarray:

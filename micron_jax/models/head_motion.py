@@ -34,13 +34,6 @@ def face_depth(height: int, width: int) -> np.ndarray:
 
 
 @functools.cache
-def face_oval(height: int, width: int) -> np.ndarray:
-    """The patches that lie on the face of an aligned crop, bool [height, width]."""
-    x, y = np.meshgrid(*((np.arange(count) + 0.5) / count for count in (width, height)))
-    return ((x - 0.5) / 0.33) ** 2 + ((y - 0.48) / 0.46) ** 2 <= 1
-
-
-@functools.cache
 def motion_basis(height: int, width: int) -> np.ndarray:
     """Columns [1, x, y, depth] of the head's motion at each patch, float32 [height, width, 4]."""
     x, y = np.meshgrid(*((np.arange(count) + 0.5) / count * 2 - 1 for count in (width, height)))

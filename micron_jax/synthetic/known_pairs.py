@@ -34,18 +34,22 @@ _FPS = 30.0  # which places key frames; a pair's four frames hold one
 
 @dataclass(frozen=True)
 class _Scene:
-    """Fields of both frames: of the head, of the skin with all that it does, and their sum."""
+    """Fields of the first frame and of the last: of the head, of the skin's own motion, of lids."""
 
     heads: tuple[np.ndarray, np.ndarray]
-    skin: np.ndarray
-    strength: tuple[float, float]  # of the skin's field in each frame
-    lids: np.ndarray  # move in the second frame alone
+    skins: tuple[np.ndarray, np.ndarray]
+    lids: tuple[np.ndarray, np.ndarray]
 
     def total(self, share: float) -> np.ndarray:
-        """The field at a share of the way from the first frame to the second."""
-        first, last = self.strength
-        own = (first + share * (last - first)) * self.skin + share * self.lids
-        return insertion.compose((1 - share) * self.heads[0] + share * self.heads[1], own)
+        """All motion at a share of the way from the first frame to the last."""
+        head, skin, lid = (
+            (1 - share) * first + share * last
+            for first, last in (self.heads, self.skins, self.lids)
+        )
+        return insertion.compose(head, skin + lid)
+
+    def reversed(self) -> "_Scene":
+        return _Scene(self.heads[::-1], self.skins[::-1], self.lids[::-1])
 
 
 def draw_pairs(cur: np.ndarray, ref: np.ndarray, rng: np.random.Generator) -> dict:
@@ -69,19 +73,18 @@ def draw_pairs(cur: np.ndarray, ref: np.ndarray, rng: np.random.Generator) -> di
         first = _head(rng, 0.3)
         heads = first, first + _head(rng, rng.uniform())
         lids = _lids(rng) if rng.uniform() < BLINKED else still
-        strength = (1.0, 0.0) if rng.uniform() < 0.4 else (0.0, 1.0)
-        scenes = [_Scene(heads, skin, strength, lids)]
+        skins = (skin, still) if rng.uniform() < 0.4 else (still, skin)
+        scenes = [_Scene(heads, skins, (still, lids))]
     else:
         if rng.uniform() < 0.3:
             cur, ref = ref, cur
-        scenes = [_Scene((still, still), field, (0.0, 1.0), still) for field in (skin, still)]
+        none = (still, still)
+        scenes = [_Scene(none, (still, field), none) for field in (skin, still)]
     shots = _shoot((cur, ref), scenes, rng, noisy=known)
     truths = [_truth(scene) for scene in scenes]
     if known:
-        scene = scenes[0]
-        back = _Scene(scene.heads[::-1], scene.skin, scene.strength[::-1], scene.lids)
         shots.append(shots[0][::-1])
-        truths.append(_truth(back, closed_first=True))
+        truths.append(_truth(scenes[0].reversed()))
     reference, moved = (np.stack(frames) for frames in zip(*shots, strict=True))
     displacement, motion = (np.stack(x).astype(np.float32) for x in zip(*truths, strict=True))
     return {
@@ -104,14 +107,17 @@ def _skin(rng: np.random.Generator) -> np.ndarray:
         spread = math.exp(rng.uniform(math.log(12), math.log(45))) / (4 * insertion.STEP)
         noise = cv2.GaussianBlur(noise, (0, 0), spread, borderType=cv2.BORDER_REFLECT)
         field = cv2.resize(noise, (insertion.CANVAS,) * 2, interpolation=cv2.INTER_CUBIC)
-        steep = max(np.abs(x).max() for x in np.gradient(field, insertion.STEP, axis=(0, 1)))
-        longest = np.hypot(field[..., 0], field[..., 1]).max()
-        return field * np.float32(min(amplitude / longest, action_units.STEEPEST / steep))
+        return _limited(field, amplitude)
     landmarks = _LANDMARKS + rng.normal(0, _JITTER, _LANDMARKS.shape)
     field, _ = action_units.draw_shape(landmarks, 1.0, rng)
     if amplitude > 1 and rng.uniform() < 0.5:  # several at once, as faces do
         more, _ = action_units.draw_shape(landmarks, rng.uniform(0.3, 1.0), rng)
         field = field + more
+    return _limited(field, amplitude)
+
+
+def _limited(field: np.ndarray, amplitude: float) -> np.ndarray:
+    """A field scaled to a largest displacement, or to less where it would tear."""
     longest = np.hypot(field[..., 0], field[..., 1]).max()
     steep = max(np.abs(x).max() for x in np.gradient(field, insertion.STEP, axis=(0, 1)))
     return field * np.float32(min(amplitude / longest, action_units.STEEPEST / steep))
@@ -155,7 +161,11 @@ def _shoot(frames, scenes: list[_Scene], rng: np.random.Generator, *, noisy: boo
     camera = draw_camera(np.arange(len(shares)) / _FPS, rng, (int(rng.integers(2**31)),))
     shots = []
     for scene in scenes:
-        taken = np.stack([_take(pictures[at], scene.total(at), side, aside, blur) for at in shares])
+        views = {
+            at: _take(pictures[at], scene.total(at), side, aside, blur)
+            for at in dict.fromkeys(shares)
+        }
+        taken = np.stack([views[at] for at in shares])
         if noisy or camera.read < 1.0:  # a film's frames have noise of their own
             taken = camera.shoot(taken)
         coded = round_trip(taken, codec, _FPS)
@@ -184,19 +194,13 @@ def _fit(frame: np.ndarray) -> np.ndarray:
     return cv2.resize(frame, (SIZE, SIZE), interpolation=kind)
 
 
-def _truth(scene: _Scene, *, closed_first: bool = False) -> tuple[np.ndarray, np.ndarray]:
+def _truth(scene: _Scene) -> tuple[np.ndarray, np.ndarray]:
     """(The face's own motion, all motion) of each patch of the first frame, [28, 28, 2] px."""
-    (first_head, last_head), (first, last) = scene.heads, scene.strength
-    lids = (scene.lids, np.zeros_like(scene.lids)) if closed_first else (0 * scene.lids, scene.lids)
-    fields = [
-        insertion.compose(head, strength * scene.skin + lid)
-        for head, strength, lid in zip(scene.heads, scene.strength, lids, strict=True)
-    ]
-    points = insertion.fine_grid()
-    skin = points - insertion.look_up(fields[0], points)
-    after = insertion.trace(fields[1], skin)
-    before_head = points - insertion.look_up(first_head, points)
-    after_head = after - insertion.look_up(last_head, after)
-    own = last * insertion.look_up(scene.skin, after_head)
-    own = own - first * insertion.look_up(scene.skin, before_head)
-    return insertion.per_patch(own), insertion.per_patch(after - points)
+    before = insertion.fine_grid()
+    skin = before - insertion.look_up(scene.total(0.0), before)
+    after = insertion.trace(scene.total(1.0), skin)
+    first, last = (
+        insertion.look_up(field, at - insertion.look_up(head, at))
+        for head, field, at in zip(scene.heads, scene.skins, (before, after), strict=True)
+    )
+    return insertion.per_patch(last - first), insertion.per_patch(after - before)

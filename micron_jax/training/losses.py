@@ -8,7 +8,7 @@ import numpy as np
 import optax
 
 from micron_jax.checks import choose
-from micron_jax.models.head_motion import face_oval
+from micron_jax.faces.parts import oval
 from micron_jax.models.layers import patchify, unit
 
 
@@ -117,7 +117,7 @@ def displacement_loss(estimates, displacement, motion, known):
       (loss, mean distance of the face's own motion in pairs that are known, px).
     """
     count = len(known)
-    inside = jnp.asarray(np.where(face_oval(*displacement.shape[1:3]), 1.0, 1 / 8), jnp.float32)
+    inside = jnp.asarray(np.where(oval(displacement.shape[1]), 1.0, 1 / 8), jnp.float32)
     largest = _length(displacement).max((1, 2), keepdims=True)
     weight = inside / (0.4 + largest) ** 0.7
     whole = known.astype(jnp.float32)[:, None, None]

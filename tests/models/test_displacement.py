@@ -9,7 +9,7 @@ from helpers.tiny import DISPLACEMENT
 
 from micron_jax.data.views import normalize
 from micron_jax.errors import UserError
-from micron_jax.faces import landmarks, parts
+from micron_jax.faces import landmarks
 from micron_jax.models import head_motion, least_squares
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.displacement import Displacement
@@ -105,7 +105,6 @@ def test_the_layout_of_a_face_is_that_of_the_crops():
     eyes, nose = landmarks.CANONICAL[:2], landmarks.CANONICAL[2]
     assert np.hypot(*(eyes[1] - eyes[0])) == pytest.approx(head_motion.PUPILS, abs=1e-4)
     np.testing.assert_allclose(nose, head_motion.NOSE, atol=1e-4)
-    np.testing.assert_array_equal(head_motion.face_oval(28, 28), parts.oval(28))
     y, x = np.unravel_index(head_motion.face_depth(28, 28).argmax(), (28, 28))
     assert abs(x - 28 * nose[0]) < 1 > abs(y - 28 * nose[1])
 

@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordWriter
@@ -18,6 +17,7 @@ from micron_jax.datasets.frames.plan import Shard
 from micron_jax.datasets.frames.runs import Runs
 from micron_jax.faces.crop import place_crop
 from micron_jax.faces.landmarks import Detector
+from micron_jax.faces.threads import one_thread
 from micron_jax.video.clip_files import ClipFiles
 from micron_jax.video.image_files import Unreadable, encode_jpeg
 from micron_jax.video.reader import read_frames
@@ -57,7 +57,7 @@ def build_shard(
     report = {"clips": [], "frames": 0, "bytes": 0, "seconds": [], "assumed": 0}
     report |= {"skipped": [], "dropped": [], "identical": []}
     serialize = _serializer(shard.recipe["size"])
-    with _one_thread(), _scratch(shard) as scratch:
+    with one_thread(), _scratch(shard) as scratch:
         writer = ArrayRecordWriter(str(scratch), "group_size:1")
         try:
             for clip, length in zip(shard.clips, shard.lengths, strict=True):
@@ -132,14 +132,3 @@ def _scratch(shard: Shard) -> Iterator[Path]:
                 os.replace(path, shard.file)
         finally:
             path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keeps OpenCV on one thread: shards are built side by side."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
