@@ -34,6 +34,8 @@ def add(commands) -> None:
     parser.option("--faces")
     parser.option("--output")
     parser.option("--size", default=448)
+    text = "frames of each clip: a corpus makes one pair fewer of it"
+    parser.count("--frames", 2, text, at_least=2)
 
     text = "make micro-expressions with known truth: a data set laid out as CASME II's, from "
     text += "pictures of faces; or films, from films of faces"
@@ -91,7 +93,9 @@ def _stills(options: argparse.Namespace) -> int:
     from micron_jax.synthetic.stills import make_stills
 
     with writing_whole(options.output):
-        count, left_out = make_stills(options.faces, options.output, size=options.size)
+        count, left_out = make_stills(
+            options.faces, options.output, **values_of(options, "size", "frames")
+        )
     print(f"made: {options.output}, {count} faces")
     _print_left_out(left_out)
     return 0

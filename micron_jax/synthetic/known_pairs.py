@@ -4,7 +4,7 @@ A displacement of the skin is added to one frame of a pair, and both go through 
 codec. Where the pair is one picture twice, all motion is known. Where it is two frames of a film,
 what the face did by itself is not: then the same pair without the addition comes along, and the
 difference between the two, (a, warp(b)) less (a, b), is known. So every film without a label
-teaches.
+teaches. Frames of a film are registered first, as they are before the network sees them in use.
 """
 
 import math
@@ -15,6 +15,7 @@ import numpy as np
 
 from micron_jax.data import warps
 from micron_jax.faces.landmarks import CANONICAL
+from micron_jax.faces.registration import register_crops
 from micron_jax.synthetic import action_units, head_motion, insertion
 from micron_jax.synthetic.codecs import round_trip
 from micron_jax.synthetic.still_camera import draw_camera
@@ -24,6 +25,7 @@ _LANDMARKS = CANONICAL * SIZE - 0.5  # a crop is aligned; its face's own lie abo
 _JITTER = 2.0  # px
 AMPLITUDE = (0.15, 6.0)  # px, drawn evenly in its logarithm
 STILL = 0.12  # share of pairs to which nothing is added
+ALONE = 0.35  # share of pairs of a film of which one frame is taken twice
 SIDES = (128, 416)  # px: of the crop in the film, before it becomes 224 px
 CODECS = {
     "none": 0.3, "mjpeg": 0.15, "h264_phone": 0.25, "h264_low": 0.15, "h264_high": 0.15,
@@ -66,6 +68,10 @@ def draw_pairs(cur: np.ndarray, ref: np.ndarray, rng: np.random.Generator) -> di
     """
     if rng.uniform() < 0.5:
         cur, ref = (np.ascontiguousarray(frame[:, ::-1]) for frame in (cur, ref))
+    if rng.uniform() < 0.3:
+        cur, ref = ref, cur
+    if not np.array_equal(cur, ref):
+        ref = cur if rng.uniform() < ALONE else register_crops(ref, cur)[0]
     known = np.array_equal(cur, ref)
     skin = _skin(rng)
     still = np.zeros_like(skin)
@@ -76,8 +82,6 @@ def draw_pairs(cur: np.ndarray, ref: np.ndarray, rng: np.random.Generator) -> di
         skins = (skin, still) if rng.uniform() < 0.4 else (still, skin)
         scenes = [_Scene(heads, skins, (still, lids))]
     else:
-        if rng.uniform() < 0.3:
-            cur, ref = ref, cur
         none = (still, still)
         scenes = [_Scene(none, (still, field), none) for field in (skin, still)]
     shots = _shoot((cur, ref), scenes, rng, noisy=known)

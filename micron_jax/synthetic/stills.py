@@ -13,16 +13,18 @@ QUALITY = 97
 
 
 def make_stills(
-    pictures: str | Path, output: str | Path, *, size: int = 448
+    pictures: str | Path, output: str | Path, *, size: int = 448, frames: int = 2
 ) -> tuple[int, list[dict]]:
     """Crops every face of every picture into a folder of its own, whole or not at all.
 
-    A folder holds the crop twice: two frames are the shortest clip, of which a corpus makes one
-    pair. A corpus of the crop `whole` takes them as they are.
+    A folder holds the crop several times, as a clip in which nothing moves: a corpus makes a pair
+    fewer of it than it has frames. A corpus of the crop `whole` takes them as they are.
 
     Args:
       pictures: folder, searched with all folders below it; see `people.find_people`.
       size: side of the crops, pixels; 224 px of them, whatever the size, show brow to chin.
+      frames: of each clip, 2 or more: beside films of hundreds of frames, a still of two would
+        hardly be seen.
 
     Returns:
       (how many faces, [{"face", "reason"}] of those left out).
@@ -31,7 +33,7 @@ def make_stills(
       UserError: no usable faces; `output` exists, lies in `pictures` or cannot be written.
     """
     pictures, output = Path(pictures), Path(output)
-    within("", {"size": size}, size=(16, 4096))
+    within("", {"size": size, "frames": frames}, size=(16, 4096), frames=(2, 1000))
     people.check_outside(output, pictures)
     with whole_folder(output) as folder:
         everyone, left_out = people.find_people(pictures)
@@ -41,6 +43,6 @@ def make_stills(
             jpeg = image_files.encode_jpeg(warp(image, transform, size), QUALITY)
             clip = folder / f"face_{number:04d}"
             clip.mkdir()
-            for frame in (1, 2):
+            for frame in range(1, frames + 1):
                 (clip / f"img{frame}.jpg").write_bytes(jpeg)
     return len(everyone), left_out

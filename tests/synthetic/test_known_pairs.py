@@ -48,6 +48,7 @@ def test_all_motion_of_one_picture_is_known(face, monkeypatch):
 
 def test_of_two_frames_the_difference_is_known(face, monkeypatch):
     clean(monkeypatch)
+    monkeypatch.setattr(known_pairs, "ALONE", 0.0)
     later = cv2.warpAffine(face, np.float32([[1, 0, 1.5], [0, 1, 0]]), (448, 448))
     for seed in range(4):
         pairs = draw_pairs(face, later, np.random.default_rng(seed))
@@ -87,3 +88,22 @@ def test_nothing_tears():
         steep = max(np.abs(x).max() for x in np.gradient(field, insertion.STEP, axis=(0, 1)))
         assert steep < 0.4
         assert np.hypot(*np.moveaxis(field, -1, 0)).max() < 6.1
+
+
+def test_frames_of_a_film_are_registered(face, monkeypatch):
+    clean(monkeypatch)
+    monkeypatch.setattr(known_pairs, "ALONE", 0.0)
+    later = cv2.warpAffine(face, np.float32([[1, 0, 8], [0, 1, -6]]), (448, 448))
+    inside, apart = np.s_[40:170, 40:170], []
+    for seed in range(4):
+        pairs = draw_pairs(face, later, np.random.default_rng(seed))
+        frames = (pairs[name][1][inside].astype(float) for name in ("reference", "moved"))
+        apart.append(np.abs(np.subtract(*frames)).mean())
+    far = np.abs(face.astype(float) - later)[80:340, 80:340].mean()
+    assert np.mean(apart) < 0.3 * far
+
+
+def test_a_share_of_the_pairs_of_a_film_shows_one_frame_twice(face):
+    later = np.ascontiguousarray(face[:, ::-1])
+    known = [draw_pairs(face, later, np.random.default_rng(seed))["known"] for seed in range(40)]
+    assert 0.15 < np.mean(known) < 0.6
