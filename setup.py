@@ -33,6 +33,7 @@ setup(
         "av>=17.1",  # films; FFmpeg is in its wheel
         "einops>=0.8",
         "etils[epath]>=1.9",
+        "flatbuffers>=24.3",  # `jax.export` writes by it and does not ask for it
         "flax>=0.12",
         "grain>=0.2.15",
         "importlib_resources>=6",  # tensorflow-datasets imports it without asking for it

@@ -17,6 +17,7 @@ PROGRAMS = {
     "visualize": "show what moved between two frames, and when in a video",
     "app": "show the same on a page in the browser, for pictures or videos dropped on it",
     "convert": "convert a checkpoint from the PyTorch release, or back to it",
+    "export": "write what a network computes as a file that runs without micron_jax",
     "compare": "compare our numbers with the PyTorch release, live or recorded",
     "data": "build, list and check data sets, crop faces, make a set with known truth",
     "plan": "tell what a pretraining needs on TPUs or GPUs that are not here",

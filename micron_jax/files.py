@@ -5,7 +5,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,36 @@ def whole_folder(output: Path) -> Iterator[Path]:
         yield folder
         (folder / locks.FILE).unlink(missing_ok=True)
         folder.rename(output)
+
+
+def write_new(target: Path, contents: Mapping[str, bytes]) -> None:
+    """Writes files that go together, beside each other: all of them whole, or none.
+
+    Args:
+      target: the first of what is written, for which a lock is held.
+      contents: file -> its bytes. A file is named as it lies beside `target`; `FOLDER/NAME` lies in
+        a new folder.
+
+    Raises:
+      UserError: one of them, or the folder, is there already; or they cannot be written.
+    """
+    places = [target.with_name(name) for name in dict.fromkeys(n.split("/")[0] for n in contents)]
+    check_new(places)
+    with scratch_folder(target) as scratch:
+        check_new(places)  # another run may have written them since
+        for name, data in contents.items():
+            file = scratch / name
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(data)
+        for place in places:
+            os.replace(scratch / place.name, place)
+
+
+def check_new(places: Iterable[Path]) -> None:
+    """Raises a `UserError` if one of the places is taken."""
+    for place in places:
+        if os.path.lexists(place):
+            raise UserError(f"{place}: exists already; give a new name or remove it")
 
 
 @contextlib.contextmanager

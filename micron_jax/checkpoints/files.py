@@ -6,8 +6,7 @@ checksums (see `checksums`).
 """
 
 import json
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from micron_jax.checkpoints.weights import (
     shapes_among,
 )
 from micron_jax.errors import UserError, naming
-from micron_jax.files import scratch_folder
+from micron_jax.files import write_new
 
 CONFIG, ARRAYS = "config.json", "model.safetensors"
 SETTINGS = "micron_jax"  # the only metadata entry: the order of several would not be fixed
@@ -68,8 +67,6 @@ def save(weights: Weights, target: Path, classifier: Classifier | None = None) -
     """
     kind = kind_of(target)
     name, beside = target.name, f"{target.stem.removesuffix('.pth')}.md"
-    places = [target] if kind == "folder" else [target, target.with_name(beside)]
-    _check_new(places)
     text = card.text(weights, name, classifier if kind == "folder" else None).encode()
     if kind == "pth":
         contents = {name: release.encode_checkpoint(weights), beside: text}
@@ -79,20 +76,7 @@ def save(weights: Weights, target: Path, classifier: Classifier | None = None) -
         contents = {"README.md": text, **_in_folder(weights)}
         contents |= classifier.files() if classifier else {}
         contents = {f"{name}/{part}": data for part, data in contents.items()}
-    with scratch_folder(target) as scratch:
-        _check_new(places)  # another run may have written them since
-        for part, data in contents.items():
-            file = scratch / part
-            file.parent.mkdir(exist_ok=True)
-            file.write_bytes(data)
-        for place in places:
-            os.replace(scratch / place.name, place)
-
-
-def _check_new(places: Iterable[Path]) -> None:
-    for place in places:
-        if os.path.lexists(place):
-            raise UserError(f"{place}: exists already; give a new name or remove it")
+    write_new(target, contents)
 
 
 def _in_folder(weights: Weights) -> dict[str, bytes]:
