@@ -25,8 +25,8 @@ def main(argv: list[str]) -> int:
         "beside it tells inputs, outputs and units.",
         EXAMPLES,
     )
-    parser.option("checkpoint", "what `micron_jax.load` takes", metavar="CKPT")
-    parser.option("output", "a new file, NEW.jax", type=Path, metavar="OUT")
+    parser.option("source", "what `micron_jax.load` takes", metavar="CKPT")
+    parser.option("target", "a new file, NEW.jax", type=Path, metavar="OUT")
     parser.option(
         "--what",
         "features: tokens of the patches; motion: displacement of each patch in px and its scale, "
@@ -46,7 +46,7 @@ def main(argv: list[str]) -> int:
         default="float32",
     )
     options = parser.parse_args(argv)
-    with writing_whole(options.output):
+    with writing_whole(options.target):
         return _export(options)
 
 
@@ -56,17 +56,17 @@ def _export(options) -> int:
     from micron_jax.checkpoints import classifier, load
     from micron_jax.export import write
 
-    source = load.locate(options.checkpoint)
+    source = load.locate(options.source)
     weights = load.read(source)
     head = classifier.read(source, weights.config) if source.is_dir() else None
     weights = dataclasses.replace(weights, config=weights.config.computed_in(options.dtype))
     platforms = tuple(word.strip() for word in options.platforms.split(","))
-    about = write(weights, head, options.output, what=options.what, platforms=platforms)
+    about = write(weights, head, options.target, what=options.what, platforms=platforms)
     for name in ("inputs", "outputs"):
         for array in about[name]:
             shape = ", ".join(map(str, array["shape"]))
             unit = f" {array['unit']}" if array["unit"] else ""
             print(f"{name[:-1]}: {array['name']} {array['dtype']} [{shape}]{unit}")
-    size = options.output.stat().st_size / 1e6
-    print(printable(f"{options.output}: {size:.1f} MB, {', '.join(about['platforms'])}"))
+    size = options.target.stat().st_size / 1e6
+    print(printable(f"{options.target}: {size:.1f} MB, {', '.join(about['platforms'])}"))
     return 0

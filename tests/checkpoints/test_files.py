@@ -61,7 +61,7 @@ def test_a_card_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.os, "replace", fail)
+    monkeypatch.setattr("os.replace", fail)
     with pytest.raises(UserError, match="cannot be written"):
         files.save(WEIGHTS, tmp_path / "x.pth")
     assert list(tmp_path.iterdir()) == []
