@@ -47,7 +47,7 @@ def measure(
     with contextlib.ExitStack() as stack:
         if data_dir is None:
             scratch = stack.enter_context(tempfile.TemporaryDirectory())
-            data_dir = _draw(Path(scratch), size)
+            data_dir = draw_corpus(Path(scratch), size)
         request = {"data_dir": str(data_dir), "batch": batch}
 
         def start(name: str, module: str, request: dict) -> Worker:
@@ -83,7 +83,7 @@ def measure(
     }
 
 
-def _draw(scratch: Path, size: int, clips: int = 8, frames: int = 64) -> Path:
+def draw_corpus(scratch: Path, size: int, clips: int = 8, frames: int = 64) -> Path:
     """Builds a corpus of soft shapes under sensor noise, JPEGs of about 22 kB at 224 px."""
     rng, source = np.random.default_rng(0), scratch / "source"
     for clip in range(clips):

@@ -28,7 +28,7 @@ class _OnDevice(Side):
         self.device = jax.devices()[0]
         if request["dtype"]:
             dtype = request["dtype"][self.device.platform == "cpu"]
-            model = dataclasses.replace(self.config.model, dtype=dtype)
+            model = self.config.model.computed_in(dtype)
             self.config = dataclasses.replace(self.config, model=model)
         side, rng = self.config.model.img_size, np.random.default_rng(0)
         shape = (2, self.config.batch_size, side, side, 3)

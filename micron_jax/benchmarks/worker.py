@@ -90,16 +90,17 @@ def serve(prepare: Callable[[dict], Side]) -> int:
                 forget_peak()
             else:
                 side.begin()
-                answer = _turn(side, request["seconds"]) | {"peak_bytes": side.peak_bytes()}
+                answer = turn(side, request["seconds"]) | {"peak_bytes": side.peak_bytes()}
         except Exception as error:
             if not isinstance(error, Failed | UserError):
                 traceback.print_exc()
-            answer = {"failed": _reason(error)}
+            answer = {"failed": reason_of(error)}
         answers.write(json.dumps(answer) + "\n")
     return 0
 
 
-def _turn(side: Side, seconds: float) -> dict:
+def turn(side: Side, seconds: float) -> dict:
+    """Does steps during a time, one at least, and returns {"steps", "seconds"}."""
     begin, steps, elapsed = time.perf_counter(), 0, 0.0
     while not steps or elapsed < seconds:
         side.step()
@@ -107,7 +108,8 @@ def _turn(side: Side, seconds: float) -> dict:
     return {"steps": steps, "seconds": elapsed}
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Returns one line on why a side failed."""
     message = " ".join(str(error).split())
     if isinstance(error, Failed | UserError):
         return message
