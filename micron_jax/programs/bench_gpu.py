@@ -11,7 +11,7 @@ from pathlib import Path
 from micron_jax.errors import UserError
 from micron_jax.programs.arguments import add_command
 from micron_jax.programs.options import number
-from micron_jax.programs.stopping import keeping
+from micron_jax.programs.stopping import noting
 
 TEXT = "report on this machine's GPU: parity, speed beside the release, batches, memory, folds"
 EXAMPLES = """
@@ -115,7 +115,7 @@ def _run(options: argparse.Namespace) -> int:
             dataclasses.replace(part, environ=environ | part.environ, limit=patience * part.limit)
             for part in todo
         ]
-        with keeping("parts that are done"):
+        with noting(f"the report so far is in {folder}"):
             results = parts.run_all(todo, folder, seconds=seconds, report=report)
     print(f"report: {folder / device_page.PAGE}")
     checked = [part["result"] for name, part in results.items() if name.startswith("parity")]
