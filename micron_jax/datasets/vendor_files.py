@@ -14,6 +14,7 @@ from micron_jax.datasets.annotations import missing_columns, read_rows, sheet_na
 from micron_jax.datasets.clipset import ClipSet, Entry
 from micron_jax.datasets.sheets import SUFFIXES, open_workbook
 from micron_jax.errors import UserError
+from micron_jax.video.file_kinds import VIDEOS
 
 IMAGES = (".bmp", ".jpeg", ".jpg", ".png")
 WORKBOOK = ".xls*"  # the end of a pattern: any of `SUFFIXES`, for sheets are exported, too
@@ -21,7 +22,7 @@ WORKBOOK = ".xls*"  # the end of a pattern: any of `SUFFIXES`, for sheets are ex
 
 @dataclasses.dataclass
 class Tree:
-    """The workbooks below `root`, and its folders by their `canonical` names.
+    """The workbooks and films below `root`, and its folders by their `canonical` names.
 
     `folders` holds (path, whether images lie directly in the folder).
     """
@@ -29,6 +30,7 @@ class Tree:
     root: Path
     workbooks: list[Path]
     folders: dict[str, list[tuple[Path, bool]]]
+    films: list[Path] = dataclasses.field(default_factory=list)
 
 
 def canonical(part: str) -> str:
@@ -56,6 +58,7 @@ def walk(root: Path) -> Tree:
         below[:] = sorted(b for b in below if not b.startswith(".") and b.casefold() != "depth")
         folder, shown = Path(name), [file for file in files if not file.startswith((".", "~$"))]
         tree.workbooks += [folder / f for f in shown if Path(f).suffix.lower() in SUFFIXES]
+        tree.films += [folder / f for f in shown if Path(f).suffix.lower() in VIDEOS]
         pictures = any(Path(file).suffix.lower() in IMAGES for file in shown)
         tree.folders[canonical(folder.name)].append((folder, pictures))
     tree.workbooks.sort()

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from micron_jax.errors import UserError
+from micron_jax.programs import evaluate_spotting as spotting
 from micron_jax.programs.arguments import Arguments
 from micron_jax.programs.options import new_file
 from micron_jax.programs.output import print_text, write_json
@@ -13,6 +14,8 @@ EXAMPLES = """
   micron-jax evaluate theirs.csv --protocol casme2_5 --report report --json theirs.json
   micron-jax evaluate runs/casme2_5 --against theirs.csv
   micron-jax evaluate runs/a --against runs/b --against runs/c --report DIR
+  micron-jax evaluate --spotting detections.csv --truth truth.csv --report DIR
+  micron-jax evaluate --spotting cas_pred.csv --truth casme_sq --data-dir DIR --json out.json
 
 JSON: samples, subjects, uf1, uar, accuracy, per_class, per_set, confusion (row label, column
 prediction, in the order of classes), intervals, seeds, and more.
@@ -21,6 +24,8 @@ prediction, in the order of classes), intervals, seeds, and more.
 
 def main(argv: list[str]) -> int:
     options = _arguments().parse_args(argv)
+    if options.spotting:
+        return spotting.evaluate_spotting(options)
     _check_outputs(options)
 
     from micron_jax.datasets.protocols import find
@@ -87,11 +92,11 @@ def _arguments() -> Arguments:
         "over subjects. A CSV needs the columns clip, subject, label, prediction; set, seed, fold "
         "and p_CLASS are read, too. A log of MEGC2019, one with lists of `Predicted` and `Ground "
         "Truth` (STSTNet, HTNet, CausalNet), and the workdir of `micron-jax finetune` are read as "
-        "well.",
+        "well. With --spotting: F1 of detections in long videos.",
         EXAMPLES,
     )
     text = "CSV, log or workdir; several of them are seeds of one experiment"
-    parser.option("predictions", text, nargs="+", type=Path, metavar="PREDICTIONS")
+    parser.option("predictions", text, nargs="*", type=Path, metavar="PREDICTIONS")
     parser.option(
         "--against",
         "test the difference to these predictions on the same clips; may be repeated: all pairs "
@@ -119,12 +124,17 @@ def _arguments() -> Arguments:
     parser.option("--report", text, type=Path, metavar="DIR")
     output = dict(type=new_file, metavar="OUT")
     parser.option("--csv", "write the predictions there as CSV", **output)
-    parser.option("--megc", "write the predictions there as a log of MEGC2019", **output)
+    text = "write the predictions there as a log of MEGC2019; the detections as MEGC2023's table"
+    parser.option("--megc", text, **output)
+    spotting.add(parser)
     return parser
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
-    """Refuses, before the work, an output that would overwrite an input."""
+    """Refuses, before the work, an output that would overwrite an input, and no input."""
+    spotting.check_unused(options)
+    if not options.predictions:
+        raise UserError("name the PREDICTIONS: a CSV, log or workdir; or --spotting DETECTIONS")
     inputs = [path.resolve() for path in options.predictions]
     if len(set(inputs)) < len(inputs):
         raise UserError("one of the predictions is given twice: each is a seed of its own")
