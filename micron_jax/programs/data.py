@@ -5,6 +5,7 @@ from pathlib import Path
 
 from micron_jax.datasets.catalog import SETS, clip_set
 from micron_jax.datasets.clips import KEEPS, built_keep, describe_clips
+from micron_jax.datasets.long_videos.catalog import LONG_SETS
 from micron_jax.datasets.own import OWN
 from micron_jax.errors import UserError
 from micron_jax.programs import data_build, data_flow, data_make
@@ -49,6 +50,7 @@ def _list(options: argparse.Namespace) -> int:
         raise UserError(f"--data-dir {options.data_dir} is not a folder")
     if options.name:
         texts = {"frames": data_build.FRAMES, OWN.name: OWN.instructions}
+        texts |= {name: spec.instructions for name, spec in LONG_SETS.items()}
         print(texts.get(options.name) or clip_set(options.name).instructions)
         return 0
     for name, line in data_build.TITLES.items():
@@ -69,13 +71,28 @@ def _built_sets(data_dir: Path) -> list[str]:
             described = describe_clips(data_dir, name, keep)
             mark = "synthetic, " if described.get("synthetic") else ""
             lines.append(f"{name:<12}{mark}{counts(described)}, {described['folder']}")
+    return lines + _built_truths(data_dir)
+
+
+def _built_truths(data_dir: Path) -> list[str]:
+    from micron_jax.datasets.long_videos.build import is_built, open_truth, table_of
+
+    lines = []
+    for name in (name for name in LONG_SETS if is_built(data_dir, name)):
+        numbers = open_truth(data_dir, name)[0].counts()
+        text = ", ".join(f"{key}: {number:,}" for key, number in numbers.items())
+        lines.append(f"{name:<12}{text}, {table_of(data_dir, name)}")
     return lines
 
 
 def _add_check(commands) -> None:
     text = "check what a built set holds, and tell what is wrong with it"
     parser = add_command(commands, "check", text, CHECK, _check)
-    parser.option("name", "a built set: frames, casme2, samm, smic_hs, casme3, ..., own")
+    parser.option(
+        "name",
+        "a built set: frames, casme2, samm, smic_hs, casme3, ..., own; casme_sq, samm_lv, "
+        "casme3_lv",
+    )
     parser.option("--data-dir", required=True)
     text = "of frames: how many frames to decode"
     parser.option("--sample", text, type=_sample, metavar="(N | all)", default="200000")
@@ -95,8 +112,22 @@ def _sample(text: str) -> int | None:
 
 
 def _check(options: argparse.Namespace) -> int:
+    if options.name in LONG_SETS:
+        return _check_long_videos(options)
     from micron_jax.datasets.check import check, lines
 
     report = check(options.name, options.data_dir, options.protocol, options.corpus, options.sample)
+    print_report(lines(report), report, options.json)
+    return 0
+
+
+def _check_long_videos(options: argparse.Namespace) -> int:
+    from micron_jax.datasets.long_videos.build import open_truth
+    from micron_jax.datasets.long_videos.check import check_truth, lines
+
+    for name in ("protocol", "corpus"):
+        if getattr(options, name) is not None:
+            raise UserError(f"--{name} does not go with {options.name}, a truth of spotting")
+    report = check_truth(*open_truth(options.data_dir, options.name))
     print_report(lines(report), report, options.json)
     return 0

@@ -8,15 +8,24 @@ from pathlib import Path
 
 from micron_jax.datasets.catalog import SETS, clip_set
 from micron_jax.datasets.clips import KEEPS, describe_clips
+from micron_jax.datasets.long_videos.catalog import LONG_SETS, long_set
 from micron_jax.datasets.own import OWN
 from micron_jax.errors import printable
 from micron_jax.programs.arguments import Arguments, add_command, values_of
 from micron_jax.programs.options import number
-from micron_jax.programs.output import LINES, counts, print_notes, print_reasons, write_json
+from micron_jax.programs.output import (
+    LINES,
+    counts,
+    print_notes,
+    print_reasons,
+    print_report,
+    write_json,
+)
 from micron_jax.programs.stopping import keeping
 
 FRAMES = "unlabeled face video, to pretrain on: folders of videos or of images, or a list"
 TITLES = {"frames": FRAMES} | {name: spec.title for name, spec in SETS.items()}
+TITLES |= {name: spec.title for name, spec in LONG_SETS.items()}
 TITLES[OWN.name] = OWN.title
 EXAMPLES = """
   micron-jax data build frames --source FOLDER --data-dir DIR
@@ -36,6 +45,9 @@ def add(commands) -> None:
     for name, spec in SETS.items():
         example = EXAMPLE.replace("casme2", name)
         _add_clips(add_command(sets, name, spec.title, example, _build_clips), name)
+    for name, spec in LONG_SETS.items():
+        example = EXAMPLE.replace("casme2", name)
+        _add_long_videos(add_command(sets, name, spec.title, example, _build_long_videos), name)
     _add_own(add_command(sets, OWN.name, OWN.title, EXAMPLE_OWN, _build_own))
 
 
@@ -128,6 +140,33 @@ def _build_clips(options: argparse.Namespace) -> int:
         others=SETS.values(),
     )
     _print_clips(fresh, describe_clips(options.data_dir, options.name, options.keep))
+    return 0
+
+
+def _add_long_videos(parser: Arguments, name: str) -> None:
+    text = "the folder of the sheet and the videos, as unpacked; or the sheet alone"
+    parser.option("--source", text, type=Path)
+    parser.option("--data-dir", required=True)
+    parser.option("--sheet", "the workbook, if there are several that fit", type=Path)
+    parser.option("--frames", "the folder of videos, if several fit (raw, cropped)", type=Path)
+    parser.option("--json")
+    parser.set_defaults(name=name)
+
+
+def _build_long_videos(options: argparse.Namespace) -> int:
+    from micron_jax.datasets.long_videos.build import build_truth, table_of
+    from micron_jax.datasets.long_videos.check import check_truth, lines
+
+    fresh, truth, about = build_truth(
+        long_set(options.name),
+        options.source,
+        options.data_dir,
+        **values_of(options, "sheet", "frames"),
+    )
+    report = check_truth(truth, about)
+    path = table_of(options.data_dir, options.name)
+    text = f"{'built' if fresh else 'already built'}: {path}"
+    print_report([text, *lines(report)], report, options.json)
     return 0
 
 

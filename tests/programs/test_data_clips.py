@@ -48,7 +48,7 @@ def test_list_knows_every_set(capsys):
     assert main(["data", "list"]) == 0
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     expected = "frames casme2 samm smic_hs smic_vis smic_nir smic_hs_e smic_vis_e "
-    expected += "casme3 casme3_c mmew fourdme dfme own"
+    expected += "casme3 casme3_c mmew fourdme dfme casme_sq samm_lv casme3_lv own"
     assert " ".join(names) == expected
     assert main(["data", "list", "samm"]) == 0
     assert "Ask for: the micro-movement clips" in capsys.readouterr().out

@@ -13,7 +13,14 @@ from typing import Any
 from micron_jax.datasets.long_videos.files import VideoFile, find_files, read_files
 from micron_jax.datasets.long_videos.longset import LongSet, SheetRow
 from micron_jax.datasets.long_videos.times import TimeFault, Times, kind_of, read_times
-from micron_jax.datasets.long_videos.truth import Expression, Truth, Video, read_truth, write_truth
+from micron_jax.datasets.long_videos.truth import (
+    Expression,
+    Truth,
+    Video,
+    in_order,
+    read_truth,
+    write_truth,
+)
 from micron_jax.datasets.vendor_files import sha256_of, walk
 from micron_jax.errors import UserError
 from micron_jax.files import write_json, writing
@@ -121,6 +128,7 @@ def truth_of(
             truth.expressions.append(Expression(place, *times, kind, label, row.number))
         except TimeFault as fault:
             skipped.append({"row": row.number, "video": row.video, "reason": str(fault)})
+    truth.expressions.sort(key=in_order)
     if not truth.expressions:
         raise UserError(f"{workbook}: row {skipped[0]['row']}: {skipped[0]['reason']}")
     keys = {spec.video_key(name): name for name in places}

@@ -11,7 +11,6 @@ import csv
 import dataclasses
 import io
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 from micron_jax.datasets.annotations import Row, missing_columns, read_rows, sheet_names
@@ -110,13 +109,14 @@ class Truth:
 
 def write_truth(path: Path, truth: Truth) -> None:
     """Writes the table, whole or not at all; UserError if it cannot be written."""
-    rows = [(e.video, e.onset, e.apex, e.offset, e.kind, e.label) for e in truth.expressions]
+    expressions = sorted(truth.expressions, key=in_order)
+    rows = [(e.video, e.onset, e.apex, e.offset, e.kind, e.label) for e in expressions]
     alone = set(range(len(truth.videos))) - {row[0] for row in rows}
     rows += [(place, None, None, None, "", "") for place in alone]
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*COLUMNS, *OF_VIDEO])
-    for place, *times, kind, label in sorted(rows, key=lambda row: (row[0], row[1] or 0)):
+    for place, *times, kind, label in sorted(rows, key=lambda row: row[0]):
         video = truth.videos[place]
         numbers = ["" if time is None else f"{time:.10g}" for time in times]
         facts = [getattr(video, name) for name in OF_VIDEO]
@@ -200,6 +200,6 @@ def with_rate(truth: Truth, fps: float) -> Truth:
     return dataclasses.replace(truth, videos=videos)
 
 
-def expressions_of(truth: Truth, place: int) -> Sequence[Expression]:
-    """Returns the expressions of a video."""
-    return [expression for expression in truth.expressions if expression.video == place]
+def in_order(expression: Expression) -> tuple[int, float, float, str]:
+    """Returns the key that sorts expressions by video and time."""
+    return expression.video, expression.onset, expression.offset, expression.kind
