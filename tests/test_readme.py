@@ -170,6 +170,12 @@ NOT_RUN = {
     "python -m pytest -m slow tests/programs/test_pretrain_processes.py": "slow, tests themselves",
     "micron-jax bench ablation --corpus corpus --data-dir test --labeled-dir labeled "
     "--workdir runs/ablation --seeds 3": "an hour: tests/programs/test_bench_ablation.py",
+    "micron-jax data build samm_lv --source FOLDER_AS_UNPACKED --data-dir DIR": (
+        "the owners' sheet: tests/datasets/long_videos"
+    ),
+    "micron-jax evaluate --spotting detections.csv --truth samm_lv --data-dir DIR --report DIR": (
+        "the same: tests/programs/test_evaluate_spotting.py"
+    ),
     "micron-jax bench input": "minutes: tests/programs/test_bench_speed.py",
     "micron-jax bench input --rounds 3": "minutes: tests/programs/test_bench_speed.py",
     "micron-jax bench learn --checkpoint micron-tiny --data-dir TEST --choose-dir VAL --seeds 1": (

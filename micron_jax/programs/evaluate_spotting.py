@@ -26,9 +26,9 @@ def add(parser: Arguments) -> None:
     )
     parser.option(
         "--truth",
-        "of --spotting: a built set (casme_sq, samm_lv, casme3_lv), its owners' sheet, or a CSV "
-        "with the columns video, subject, onset, apex, offset, kind and, if wanted, label, fps, "
-        "first, last",
+        "of --spotting: a built set (casme_sq, samm_lv, casme3_lv), its owners' sheet, a folder of "
+        "`data synth --films`, or a CSV with the columns video, subject, onset, apex, offset, kind "
+        "and, if wanted, label, fps, first, last",
         metavar="(SET | FILE)",
     )
     parser.option("--data-dir", "of --truth SET: folder of the built sets")
@@ -105,7 +105,7 @@ def _check(options: argparse.Namespace) -> None:
         if getattr(options, name) not in (None, [], False):
             raise UserError(f"--{name.replace('_', '-')} does not go with --spotting")
     if options.truth is None:
-        raise UserError("--spotting needs --truth: a built set, its owners' sheet, or a CSV")
+        raise UserError("--spotting needs --truth: a built set, its owners' sheet, a CSV, ...")
     inputs = [options.spotting.resolve(), Path(options.truth).resolve()]
     for name in ("json", "csv", "megc"):
         path = getattr(options, name)
@@ -128,7 +128,8 @@ def _read_truth(options: argparse.Namespace):
     """Returns the truth that --truth names, and lines on it."""
     from micron_jax.datasets.long_videos.build import open_truth, truth_of
     from micron_jax.datasets.long_videos.catalog import LONG_SETS
-    from micron_jax.datasets.long_videos.truth import read_truth, with_rate
+    from micron_jax.datasets.long_videos.inserted import is_inserted, read_inserted
+    from micron_jax.datasets.long_videos.truth import is_table, read_truth, with_rate
 
     path = Path(options.truth)
     if options.truth in LONG_SETS:
@@ -139,13 +140,15 @@ def _read_truth(options: argparse.Namespace):
         if not path.exists():
             sets = ", ".join(LONG_SETS)
             raise UserError(f"--truth {path} is no file, and none of the sets: {sets}")
+        if is_inserted(path):
+            return read_inserted(path), ["Truth: expressions that were inserted (synthetic)."]
         name = path.name.casefold().removesuffix(path.suffix.casefold())
         specs = [
             spec
             for spec in LONG_SETS.values()
             if any(fnmatch.fnmatchcase(name, pattern) for pattern in spec.sheet_files)
         ]
-        if not specs:
+        if not specs or is_table(path):
             truth = read_truth(path)
             return (with_rate(truth, options.fps) if options.fps else truth), []
         truth, about = truth_of(specs[0], path)

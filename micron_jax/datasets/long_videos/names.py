@@ -57,7 +57,10 @@ class VideoNames:
             raise UserError(f"video {name!r} may be {first} or {second}; {mend}")
         who = f" of subject {subject}" if subject else ""
         some = ", ".join(video.name for video in self._truth.videos[:3])
-        raise UserError(f"video {name!r}{who} is not in the truth, which has {some}, ...")
+        raise UserError(
+            f"video {name!r}{who} is not in the truth, which has {some}, ...; if nothing happens "
+            "in it, add it there as a row without onset and offset, else remove it here"
+        )
 
     def _fitting(self, places: set[int], subject: str, dataset: str) -> set[int]:
         videos = self._truth.videos

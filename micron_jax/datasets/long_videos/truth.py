@@ -126,6 +126,11 @@ def write_truth(path: Path, truth: Truth) -> None:
         write_whole(path, text.getvalue().encode())
 
 
+def is_table(path: Path) -> bool:
+    """Tells whether a file has the columns of such a table; UserError if it cannot be read."""
+    return any(not missing_columns(path, n, HEADINGS, OPTIONAL) for n in sheet_names(path))
+
+
 def read_truth(path: Path) -> Truth:
     """Reads a table.
 
