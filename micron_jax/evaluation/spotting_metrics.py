@@ -58,8 +58,7 @@ def summarize_spotting(
     minutes = _minutes(truth)
     bounds = [None] * len(NAMES)
     if len(people) > 1:
-        sets = sorted({name for name, _ in people})
-        times = bootstrap.draws(np.array([sets.index(name) for name, _ in people]))
+        times = bootstrap.draws(strata(truth))
         drawn = np.einsum("bs,skc->bkc", times.astype(np.float64), table)
         bounds = [list(percentiles(column)) for column in _f1(drawn).T]
     videos = np.array([one.video for one in matches.joined], np.int64)
@@ -95,6 +94,12 @@ def summarize_spotting(
         "apex": _apex(truth, matches, chosen),
         "strs": recognition,
     }
+
+
+def strata(truth: Truth) -> np.ndarray:
+    """Returns the place of each person's set among the sets, int64 [S]."""
+    sets = sorted({name for name, _ in truth.people})
+    return np.array([sets.index(name) for name, _ in truth.people])
 
 
 def select(truth: Truth, matches: Matches, threshold: float | str | None) -> np.ndarray:

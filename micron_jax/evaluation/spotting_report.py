@@ -180,16 +180,27 @@ def _strs(strs: Mapping[str, Mapping]) -> Table:
 
 def _choices(choices: Sequence[Mapping]) -> Table:
     return Table(
-        ["epoch and threshold", "micro", "macro", "both kinds", ""],
+        [
+            *("epoch and threshold", "micro", "macro", "both kinds", "95 % interval"),
+            *("both, to the first row", "95 % interval", ""),
+        ],
         [
             [
                 one["choice"],
                 *(share(one[name]) for name in (*KINDS, "both")),
+                span(one["interval"]),
+                *_difference(one["difference"]),
                 "LEAKY, no result" if one["leaky"] else "honest",
             ]
             for one in choices
         ],
     )
+
+
+def _difference(difference: Mapping[str, Any] | None) -> list[str]:
+    if difference is None:
+        return ["–", "–"]
+    return [f"{difference['both']:+.4f}", span(difference["interval"], "+.4f")]
 
 
 def _subjects(summary: Mapping[str, Any]) -> Table:

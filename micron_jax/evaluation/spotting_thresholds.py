@@ -12,6 +12,7 @@ import numpy as np
 
 from micron_jax.datasets.long_videos.times import KINDS
 from micron_jax.datasets.long_videos.truth import Truth
+from micron_jax.evaluation.significance import percentiles
 from micron_jax.evaluation.spotting_matching import Matches
 
 GRID = 5000  # thresholds that are tried; of fewer confidences all
@@ -76,15 +77,20 @@ def chosen_on_test(counts: Counts) -> np.ndarray:
     return np.broadcast_to(best[:, None], counts.true.shape)
 
 
-def compare_choices(epochs: Mapping[int, Counts], fixed: int) -> list[dict[str, Any]]:
+def compare_choices(
+    epochs: Mapping[int, Counts], fixed: int, times: np.ndarray
+) -> list[dict[str, Any]]:
     """Returns what the choice of the epoch and of the threshold makes of F1.
 
     Args:
       epochs: counts of each epoch, at the same thresholds.
       fixed: the epoch that was named beforehand.
+      times: resamples of subjects, int64 [B, S]; see `significance.Bootstrap.draws`. The choices
+        stay as they are.
 
     Returns:
-      [{"choice": words, "leaky": bool, "micro", "macro", "both": F1}].
+      [{"choice": words, "leaky": bool, "micro", "macro", "both": F1, "interval" of `both`: [low,
+      high], "difference": {"both": to the first row, "interval"} or None in the first}].
     """
     names, tables = list(epochs), list(epochs.values())
     here, true = names.index(fixed), tables[0].true
@@ -107,10 +113,21 @@ def compare_choices(epochs: Mapping[int, Counts], fixed: int) -> list[dict[str, 
         ("epoch and thresholds best on the test people", True, best_pooled, test),
         ("epoch best on each test subject; thresholds of the others", True, own_best, others),
     ]
-    return [
-        {"choice": text, "leaky": leaky} | _scores(tables, epoch, places, true)
-        for text, leaky, epoch, places in rows
-    ]
+    result, first = [], None
+    for text, leaky, epoch, places in rows:
+        right, wrong = _of_choice(tables, epoch, places)
+        scores = f1(right.sum(-1), wrong.sum(-1), true.sum(-1))
+        both = float(f1(right.sum(), wrong.sum(), true.sum()))
+        drawn = f1(*(times @ part.sum(0) for part in (right, wrong, true)))
+        first = (both, drawn) if first is None else first
+        difference = {"both": both - first[0], "interval": list(percentiles(drawn - first[1]))}
+        result.append(
+            {"choice": text, "leaky": leaky}
+            | dict(zip(KINDS, scores.tolist(), strict=True))
+            | {"both": both, "interval": list(percentiles(drawn))}
+            | {"difference": difference if result else None}
+        )
+    return result
 
 
 def _f1_of_others(counts: Counts) -> np.ndarray:
@@ -133,11 +150,10 @@ def _pooled(counts: Counts, places: np.ndarray) -> np.ndarray:
     return f1(right, wrong, counts.true.sum(-1))
 
 
-def _scores(
-    tables: Sequence[Counts], epoch: np.ndarray, places: np.ndarray, true: np.ndarray
-) -> dict[str, float]:
+def _of_choice(
+    tables: Sequence[Counts], epoch: np.ndarray, places: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Right and wrong detections at the epoch and threshold of each kind and subject, [K, S]."""
     own = np.stack([_own(table, place) for table, place in zip(tables, places, strict=True)])
-    kinds, people = np.indices(true.shape)
-    right, wrong = (own[epoch, part, kinds, people].sum(-1) for part in (0, 1))
-    values = dict(zip(KINDS, f1(right, wrong, true.sum(-1)).tolist(), strict=True))
-    return values | {"both": float(f1(right.sum(), wrong.sum(), true.sum()))}
+    kinds, people = np.indices(epoch.shape)
+    return own[epoch, 0, kinds, people], own[epoch, 1, kinds, people]

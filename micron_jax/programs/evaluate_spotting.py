@@ -57,16 +57,16 @@ def evaluate_spotting(options: argparse.Namespace) -> int:
 
     _check(options)
     truth, notes = _read_truth(options)
+    bootstrap = Bootstrap(options.resamples)
     notes, threshold, choices = [*truth.notes, *notes], options.threshold, None
     if is_log_folder(options.spotting):
-        matches, choices, more = _read_logs(options, truth)
+        matches, choices, more = _read_logs(options, truth, bootstrap)
         threshold = OTHERS if threshold is None else threshold
     else:
         if options.epoch is not None:
             raise UserError(f"--epoch goes with LGSNet's logs, and {options.spotting} is no folder")
         matches, more = _read_table(options.spotting, truth)
     notes += [line for line in more if line]
-    bootstrap = Bootstrap(options.resamples)
     summary = summarize_spotting(truth, matches, threshold, bootstrap=bootstrap)
     if choices:
         summary["choices"] = choices
@@ -168,10 +168,11 @@ def _read_table(path: Path, truth):
     return match_all(truth, joined), [note]
 
 
-def _read_logs(options: argparse.Namespace, truth):
+def _read_logs(options: argparse.Namespace, truth, bootstrap):
     """Returns the matches of the epoch, what its choice makes of F1, and lines on both."""
     from micron_jax.evaluation.spotting_logs import read_epochs
     from micron_jax.evaluation.spotting_matching import match_all
+    from micron_jax.evaluation.spotting_metrics import strata
     from micron_jax.evaluation.spotting_tables import join
     from micron_jax.evaluation.spotting_thresholds import compare_choices, count, grid_of
 
@@ -186,6 +187,8 @@ def _read_logs(options: argparse.Namespace, truth):
         tables[epoch] = match_all(truth, joined)
     grid = grid_of(list(tables.values()))
     counts = {epoch: count(truth, table, grid) for epoch, table in tables.items()}
-    choices = compare_choices(counts, fixed) if len(truth.people) > 1 else None
+    choices = None
+    if len(truth.people) > 1:
+        choices = compare_choices(counts, fixed, bootstrap.draws(strata(truth)))
     line = f"Detections after epoch {fixed} of {min(epochs)} to {max(epochs)}."
     return tables[fixed], choices, [line, notes[fixed]]

@@ -184,9 +184,13 @@ def test_choices_tell_what_leaks(tmp_path):
         tables.append(matches)
     grid = grid_of(tables)
     assert grid.tolist() == [np.inf, 0.9]
-    rows = compare_choices(
-        {epoch: count(table, matches, grid) for epoch, matches in enumerate(tables)}, 1
-    )
+    counted = {epoch: count(table, matches, grid) for epoch, matches in enumerate(tables)}
+    rows = compare_choices(counted, 1, np.array([[1, 1, 1, 1], [4, 0, 0, 0], [0, 4, 0, 0]]))
     assert [row["leaky"] for row in rows] == [False, False, True, True, True]
     # What suits the others is the wrong epoch for s0 and for s1; each one's own is right.
     assert [row["micro"] for row in rows] == [0.75, 0.5, 0.75, 0.75, 1.0]
+    assert rows[0]["difference"] is None
+    # In the resamples the first row has 3/4, 0 and 1, the last one 1 in each.
+    assert rows[4]["difference"]["both"] == 0.25
+    assert rows[4]["difference"]["interval"] == pytest.approx([0.25 * 0.05, 1 - 0.75 * 0.05])
+    assert rows[4]["interval"] == [1.0, 1.0]

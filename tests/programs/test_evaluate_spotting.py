@@ -69,6 +69,21 @@ def test_logs_of_lgsnet(tmp_path, capsys):
     assert "--epoch 7" in refusal([*argv, "--epoch", "7"], capsys)
 
 
+def test_the_truth_of_inserted_expressions(tmp_path, capsys):
+    one = {"onset": 10, "apex": 14, "offset": 20}
+    film = {"film": "films/1.mp4", "control": "films/1_control.mp4", "group": "a", "split": "test"}
+    films = [film | {"fps": 25.0, "frames": 1500, "expressions": [one]}]
+    (tmp_path / "truth.json").write_text(json.dumps({"films": films}))
+    path = tmp_path / "detections.csv"
+    path.write_text("video,onset,offset,kind\n1.mp4,10,20,micro\n1_control.mp4,10,20,micro\n")
+    out = tmp_path / "out.json"
+    argv = ["evaluate", "--spotting", str(path), "--truth", str(tmp_path), "--json", str(out)]
+    assert main(argv) == 0
+    micro = json.loads(out.read_text())["kinds"]["micro"]
+    assert (micro["tp"], micro["fp"], micro["false_alarms_per_minute"]) == (1, 1, 0.5)
+    assert "inserted (synthetic)" in capsys.readouterr().out
+
+
 def test_what_does_not_go_together(tmp_path, capsys):
     truth, path = write(tmp_path)
     spotting = ["evaluate", "--spotting", path]
