@@ -92,14 +92,20 @@ def read_out(model: MicronBert) -> Method:
 
 
 def displacement(model: MicronBert, onset: np.ndarray, registered: np.ndarray) -> dict:
-    """Returns what a checkpoint says of the displacement: {"vector"}, or nothing.
+    """Returns what a checkpoint says of the displacement: {"vector", "scale"}, or nothing.
 
     Frames uint8 [B, S, S, 3] at the network's size; see the module for the arrays.
     """
-    if not model.config.band:
+    if not (model.config.band or model.config.displacement_width):
         return {}
+    px, answers = learn_flow.SIZE / onset.shape[1], {}
     vectors = _in_batches(model.displacement, registered, onset, BATCH)
-    return {"vector": to_grid(vectors) * (learn_flow.SIZE / onset.shape[1])}
+    answers["vector"] = to_grid(vectors) * px
+    if model.config.displacement_width:
+        scale = _in_batches(model.displacement_scale, registered, onset, BATCH)
+        # The components of an error of the Laplace distribution in the plane are 4 / π scales long.
+        answers["scale"] = to_grid(scale) * (px * 4 / np.pi)
+    return answers
 
 
 def one_map(model: MicronBert, kind: str) -> Method:

@@ -26,8 +26,7 @@ _MOST = dict(
     decoder_width=2**15, decoder_depth=1000, decoder_heads=2**12, projection_dim=2**20,
     projection_hidden=2**16, projection_bottleneck=2**16, band=64, band_window=2**7,
     band_width=2**14, band_heads=2**12, band_spreads=64, motion_width=2**14, motion_window=2**10,
-    motion_reach=64, displacement_width=2**12, displacement_features=2**12, displacement_reach=16,
-    displacement_look=8, displacement_steps=16,
+    motion_reach=64, displacement_width=2**12, displacement_steps=16,
 )  # fmt: skip
 _OF_A_MACHINE = ("attention", "blocks", "remat")
 _OPTIONAL = (  # parts that a checkpoint may lack, each as a whole

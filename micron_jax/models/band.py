@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from micron_jax.models.config import ModelConfig
+from micron_jax.models.least_squares import pool
 
 # Of normalized RGB: the usual weights of gray, times the deviations that it was divided by.
 LUMA = (0.299 * 0.229, 0.587 * 0.224, 0.114 * 0.225)
@@ -60,20 +61,6 @@ def cosine_basis(side: int, count: int) -> np.ndarray:
     basis = [np.outer(waves[a] * fade, waves[b] * fade).ravel() for _, a, b in pairs]
     basis = np.stack(basis, axis=1)
     return np.float32(basis - basis.mean(axis=0))  # brightness is no motion
-
-
-def pool(maps, spread: float):
-    """Gaussian means over neighboring patches, [B, H, W, F]; a spread of 0 changes nothing."""
-    if not spread:
-        return maps
-    down, across = (_smoothing(count, spread) for count in maps.shape[1:3])
-    return jnp.einsum("ih,jw,bhwf->bijf", down, across, maps)
-
-
-def _smoothing(count: int, spread: float) -> np.ndarray:
-    distance = np.arange(count)[:, None] - np.arange(count)
-    weight = np.exp(-np.square(distance / spread) / 2)
-    return np.float32(weight / weight.sum(axis=1, keepdims=True))
 
 
 def subtract_affine(vectors):

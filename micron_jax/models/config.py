@@ -49,11 +49,9 @@ class ModelConfig:
       motion_width, motion_window, motion_reach: channels of the motion branch (see `motion`), which
         is always float32; side of what it sees at a time, as in training, in patches; of its
         convolutions, one after another, patches from tap to tap.
-      displacement_width: channels of the refinement of the displacement branch (see
-        `displacement`), which is always float32; 0 leaves it out, as paper and release do.
-      displacement_features, displacement_reach, displacement_look, displacement_steps: channels of
-        its features; cells of 4 px to which each is scored on every side, and those read about a
-        guess; steps of the refinement in training.
+      displacement_width: channels of the displacement branch (see `displacement`), which is
+        always float32, a multiple of 8; 0 leaves it out, as paper and release do.
+      displacement_steps: of the refinement in training.
       attention, blocks: see `attention.attend`, `layers.through_blocks`.
       dtype: of the computation, `float32` or `bfloat16`; parameters are always float32.
       remat: what the backward pass computes again instead of keeping it: `none`; `dots`, of each
@@ -91,10 +89,7 @@ class ModelConfig:
     motion_window: int = 14
     motion_reach: tuple[int, ...] = (1, 2, 4, 1, 2)
     displacement_width: int = 0
-    displacement_features: int = 48
-    displacement_reach: int = 4
-    displacement_look: int = 2
-    displacement_steps: int = 4
+    displacement_steps: int = 2
     attention: str = "auto"
     blocks: str = "unrolled"
     dtype: str = "float32"
@@ -125,13 +120,9 @@ class ModelConfig:
         for field, bound in (("band", 1), ("motion_reach", 1), ("band_spreads", 0)):
             least = min(getattr(self, field), default=bound)
             self._require(least >= bound, field, f"each must be at least {bound}")
-        at_least("config.model", self, displacement_width=0, displacement_features=2)
-        at_least("config.model", self, displacement_reach=1, displacement_look=1)
-        at_least("config.model", self, displacement_steps=1)
-        even = self.displacement_features % 2 == 0
-        self._require(even, "displacement_features", "must be even")
-        cells = not self.displacement_width or self.patch_size % 4 == 0
-        self._require(cells, "patch_size", "the displacement branch needs a multiple of 4")
+        at_least("config.model", self, displacement_width=0, displacement_steps=1)
+        even = self.displacement_width % 8 == 0
+        self._require(even, "displacement_width", "must be a multiple of 8")
         if self.band:
             at_least("config.model", self, band_heads=1)
             self._check_divides("band_width", "band_heads")

@@ -8,13 +8,13 @@ up over any neighborhood: of fixed ones, or of one that a network weighs.
 import jax.numpy as jnp
 import numpy as np
 
-from micron_jax.models.band import pool
-
 LUMA = (0.299, 0.587, 0.114)  # of normalized RGB
 CONTRAST = 4.0
 # px: deviations of two Gaussians, whose difference a band is; the coarse one shows long ways.
 BANDS = ((0.8, 6.0), (2.0, 10.0), (4.0, 16.0))
 SPREADS = (0.0, 1.0, 2.5)  # patches: standard deviations of fixed neighborhoods
+# (Band, spread) of the parts of a first guess, one after another.
+_FIRST = ((2, 2.5), (1, 1.5), (0, 1.0), (0, 1.0), (0, 1.0))
 _FARTHEST = 3.0  # px, of an answer
 
 
@@ -30,26 +30,48 @@ def enlarge(values, height: int, width: int):
     return jnp.einsum("ih,jw,bhwf->bijf", down, across, values)
 
 
-def patch_moments(reference, images, guess, patch_size: int):
-    """Moments of what a guess of the displacement leaves.
+def first_guess(reference, images, patch_size: int):
+    """Follows all motion from coarse to fine.
+
+    Args:
+      reference, images: bands of both frames, as of `detail`.
+
+    Returns:
+      Displacement (x, y) of each patch, px, float32 [B, h, w, 2].
+    """
+    batch, _, height, width = reference.shape
+    guess = jnp.zeros((batch, height // patch_size, width // patch_size, 2))
+    for band, spread in _FIRST:
+        products, _ = change_left(*(x[:, band : band + 1] for x in (reference, images)), guess)
+        moments = patch_moments(products, patch_size)[..., 0, :]
+        guess = guess + solve(pool(moments, spread))[0]
+    return guess
+
+
+def change_left(reference, images, guess):
+    """The products of gradients and change that a guess of the displacement leaves.
 
     Args:
       reference, images: bands of both frames, as of `detail`.
       guess: displacement (x, y) of each patch, px, [B, h, w, 2].
 
     Returns:
-      Means over each patch of xx, xy, yy, xt, yt, tt, with x and y the gradients and t the change,
-      [B, h, w, bands, 6].
+      (xx, xy, yy, xt, yt, tt with x and y the gradients and t the change, [B, bands, 6, H, W]; the
+      change, [B, bands, H, W]).
     """
     height, width = reference.shape[2:]
     moved = _move_back(images, enlarge(guess, height, width))
     across, down = _gradients((reference + moved) / 2)
     change = moved - reference
     pairs = (across, across), (across, down), (down, down), (across, change), (down, change)
-    products = jnp.stack([a * b for a, b in (*pairs, (change, change))], axis=2)
-    batch, bands = products.shape[:2]
+    return jnp.stack([a * b for a, b in (*pairs, (change, change))], axis=2), change
+
+
+def patch_moments(products, patch_size: int):
+    """Means over each patch: [B, bands, 6, H, W] -> [B, h, w, bands, 6]."""
+    batch, bands, count, height, width = products.shape
     grid = height // patch_size, width // patch_size
-    cells = products.reshape(batch, bands, 6, grid[0], patch_size, grid[1], patch_size)
+    cells = products.reshape(batch, bands, count, grid[0], patch_size, grid[1], patch_size)
     return cells.mean((4, 6)).transpose(0, 3, 4, 1, 2)
 
 
@@ -86,6 +108,14 @@ def fixed_answers(moments):
         answers.append(displacement)
         facts += rest
     return jnp.concatenate(answers, axis=3), jnp.concatenate(facts, axis=-1)
+
+
+def pool(maps, spread: float):
+    """Gaussian means over neighboring patches, [B, H, W, F]; a spread of 0 changes nothing."""
+    if not spread:
+        return maps
+    down, across = (_smoothing(count, spread) for count in maps.shape[1:3])
+    return jnp.einsum("ih,jw,bhwf->bijf", down, across, maps)
 
 
 def neighbors(values, reach: int, apart: int):
@@ -141,6 +171,12 @@ def _gaussian(count: int, deviation: float) -> np.ndarray:
     for step, weight in zip(range(-reach, reach + 1), taps / taps.sum(), strict=True):
         np.add.at(matrix, (place, np.clip(place + step, 0, count - 1)), weight)
     return matrix
+
+
+def _smoothing(count: int, spread: float) -> np.ndarray:
+    distance = np.arange(count)[:, None] - np.arange(count)
+    weight = np.exp(-np.square(distance / spread) / 2)
+    return np.float32(weight / weight.sum(axis=1, keepdims=True))
 
 
 def _linear(count: int, cells: int) -> np.ndarray:

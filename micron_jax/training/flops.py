@@ -2,6 +2,7 @@
 
 from micron_jax.data.views import ViewsConfig
 from micron_jax.models.config import ModelConfig
+from micron_jax.models.refinement import widths
 from micron_jax.synthetic.insertion import SIZE
 from micron_jax.training.losses import ObjectiveConfig
 
@@ -76,18 +77,19 @@ def motion_flops(model: ModelConfig, size: int) -> float:
 
 
 def displacement_flops(model: ModelConfig, size: int) -> float:
-    """FLOPs of a pair of frames of `size` pixels through the displacement branch, forwards."""
-    features, width, steps = (
-        getattr(model, f"displacement_{name}") for name in ("features", "width", "steps")
-    )
-    fine, cells, patches = (size // 2) ** 2, (size // 4) ** 2, (size // model.patch_size) ** 2
-    stem = fine * 9 * 12 * (features // 2)
-    frame = stem + cells * 9 * features * (features // 2 + 4 * features) + cells * features**2
-    around = (2 * model.displacement_reach + 1) ** 2
-    read = (model.patch_size // 4) ** 2 * (2 * model.displacement_look + 1) ** 2
-    seen = 2 * width + 68 + 40 + read  # context and place; least squares and motion; scores
-    step = patches * (width * (seen + width) + 4 * 9 * width**2)
-    return 2 * (2 * frame + cells * around * features + steps * step)
+    """FLOPs of a pair of frames of `size` pixels through the displacement branch, forwards.
+
+    The least squares, which are no products of large matrices, do not count.
+    """
+    patches, width = (size // model.patch_size) ** 2, model.displacement_width
+    embed = 3 * model.patch_size**2 * (width // 2)  # of the pixels, and of what is left of them
+    first, second, third = widths(width)
+    block = 2 * 9  # two convolutions
+    unet = (2 * width + 56) * first + 2 * block * first**2
+    unet += (5 * first * second + 2 * block * second**2) / 4
+    unet += (5 * second * third + block * third**2) / 16
+    outputs = first * (50 + 21) + (first + 5) * 48 + 9 * 48**2 + 48 * 4
+    return 2 * patches * (embed + model.displacement_steps * (embed + unet + outputs))
 
 
 def train_flops(model: ModelConfig, views: ViewsConfig, objective: ObjectiveConfig) -> float:

@@ -103,10 +103,11 @@ def displacement_loss(estimates, displacement, motion, known):
     """Distance between the displacement branch's estimates and known motion; ours.
 
     Of each step of the refinement, the later the more, the mean distances of the displacement and
-    of the motion less the head's, and half of those of all motion and of the head's. Pairs with
-    large motion count less, so that small motion is learned, too, and patches beside the face count
-    an eighth. Of the last step besides, how well its scale fits the error (Laplace), from which no
-    gradient passes to the displacement.
+    of the motion less the head's, and half of those of all motion and of the head's. They count in
+    proportion to the largest motion of the pair, so that small motion is learned as well as large;
+    patches that move count up to four times, and patches beside the face an eighth. Of the last
+    step besides, how well its scale fits the error (Laplace), from which no gradient passes to the
+    displacement.
 
     Args:
       estimates: of `displacement.Displacement` for B first pairs, then for as many second ones.
@@ -118,8 +119,9 @@ def displacement_loss(estimates, displacement, motion, known):
     """
     count = len(known)
     inside = jnp.asarray(np.where(oval(displacement.shape[1]), 1.0, 1 / 8), jnp.float32)
-    largest = _length(displacement).max((1, 2), keepdims=True)
-    weight = inside / (0.4 + largest) ** 0.7
+    length = _length(displacement)
+    largest = length.max((1, 2), keepdims=True)
+    weight = 0.5 * inside * (1 + 3 * length / (largest + 0.05)) / (0.15 + largest)
     whole = known.astype(jnp.float32)[:, None, None]
 
     def distance(predicted, truth):

@@ -22,14 +22,7 @@ PAPER = ModelConfig(
     **_SIZE, dma_query="ref", dma_key="rep", dma_scaled=False, dma_diagonal=True, poi="cosine"
 )
 OURS = dataclasses.replace(PAPER, band=(1, 2), band_width=12, band_heads=2, motion_width=16)
-DISPLACEMENT = dataclasses.replace(
-    PAPER,
-    displacement_width=8,
-    displacement_features=8,
-    displacement_reach=2,
-    displacement_look=1,
-    displacement_steps=2,
-)
+DISPLACEMENT = dataclasses.replace(PAPER, displacement_width=8)
 
 
 def init_state(config, optimizer, key, *, dino):

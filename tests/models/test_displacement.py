@@ -14,7 +14,6 @@ from micron_jax.models import head_motion, least_squares
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.displacement import Displacement
 from micron_jax.models.micron_bert import bound
-from micron_jax.models.neighborhood import neighborhood_scores, read_scores
 from micron_jax.models.param_paths import match, path_of
 from micron_jax.training.optimizer import UPDATE_RULES
 from micron_jax.training.sharding import PARTITION_RULES
@@ -35,44 +34,27 @@ def moved_pair(right: float, down: float, side=128):
     return [normalize(frame[None]) for frame in frames]
 
 
-def test_scores_are_products_with_the_neighbors():
-    cells, others = RNG.normal(size=(2, 1, 5, 6, 3)).astype(np.float32)
-    scores = np.asarray(neighborhood_scores(cells, others, 2))
-    assert scores.shape == (1, 5, 6, 5, 5)
-    np.testing.assert_allclose(
-        scores[0, 1, 2, 2 + 2, 2 - 1], cells[0, 1, 2] @ others[0, 3, 1], rtol=1e-5
-    )
-    assert (scores[0, 0, 3, :2] == 0).all()  # above the border
-    assert (scores[0, 2, 5, :, 3:] == 0).all()  # right of it
-
-
-def test_scores_are_read_between_cells():
-    scores = RNG.normal(size=(1, 2, 2, 7, 7)).astype(np.float32)
-    place = np.zeros((1, 2, 2, 2), np.float32)
-    place[0, 0, 1] = 1.0, -1.0
-    place[0, 1, 0] = 0.5, 0.0
-    place[0, 1, 1] = 9.0, 0.0  # beyond: the border's column, and nothing right of it
-    read = np.asarray(read_scores(scores, place, 1)).reshape(2, 2, 3, 3)
-    np.testing.assert_allclose(read[0, 0], scores[0, 0, 0, 2:5, 2:5], rtol=1e-5)
-    np.testing.assert_allclose(read[0, 1], scores[0, 0, 1, 1:4, 3:6], rtol=1e-5)
-    between = (scores[0, 1, 0, 2:5, 2:5] + scores[0, 1, 0, 2:5, 3:6]) / 2
-    np.testing.assert_allclose(read[1, 0], between, rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(read[1, 1, :, 1], scores[0, 1, 1, 2:5, 6], rtol=1e-5)
-    assert (read[1, 1, :, 2] == 0).all()
-
-
 def test_least_squares_find_the_motion_that_is_left():
     reference, image = map(least_squares.detail, moved_pair(0.6, -0.4))
     guess = np.zeros((1, 16, 16, 2), np.float32)
     for _ in range(3):
-        answers, facts = least_squares.fixed_answers(
-            least_squares.patch_moments(reference, image, guess, 8)
-        )
+        products, change = least_squares.change_left(reference, image, guess)
+        assert change.shape == reference.shape
+        answers, facts = least_squares.fixed_answers(least_squares.patch_moments(products, 8))
         assert answers.shape == (1, 16, 16, 9, 2)
         assert facts.shape == (1, 16, 16, 18)
         guess = guess + answers[..., 3, :]
     inner = np.asarray(guess)[0, 2:-2, 2:-2]
     np.testing.assert_allclose(np.median(inner, axis=(0, 1)), (0.6, -0.4), atol=0.03)
+
+
+@pytest.mark.parametrize("far", [(0.3, -0.2), (3.0, 1.5), (-6.0, 4.0)])
+def test_the_first_guess_follows_long_ways(far):
+    reference, image = map(least_squares.detail, moved_pair(*far))
+    guess = np.asarray(least_squares.first_guess(reference, image, 8))
+    assert guess.shape == (1, 16, 16, 2)
+    inner = np.median(guess[0, 3:-3, 3:-3], axis=(0, 1))
+    np.testing.assert_allclose(inner, far, atol=0.15)
 
 
 def test_neighbors_lie_around():
@@ -116,7 +98,7 @@ def params():
 
 def test_an_untrained_branch_follows_least_squares():
     """A frame that moves as a whole by a pixel: that is motion, and the head's alone."""
-    config = ModelConfig(displacement_width=16, displacement_features=8)
+    config = ModelConfig(displacement_width=16)
     reference, image = moved_pair(1.0, 0.5)
     network = Displacement(config)
     params = network.init(jax.random.key(0), image, reference)
@@ -149,10 +131,8 @@ def test_every_parameter_has_its_rules(params):
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"displacement_features": 7}, "displacement_features"),
-        ({"displacement_reach": 0}, "displacement_reach"),
+        ({"displacement_width": 12}, "displacement_width"),
         ({"displacement_steps": 0}, "displacement_steps"),
-        ({"patch_size": 2, "img_size": 32}, "patch_size"),
     ],
 )
 def test_impossible_settings(change, field):
