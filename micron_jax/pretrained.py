@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from micron_jax.checkpoints import classifier
+from micron_jax.checkpoints import classifier, files, hub
 from micron_jax.checkpoints.classifier import Classifier
 from micron_jax.checkpoints.load import locate, read
 from micron_jax.checkpoints.weights import Weights
@@ -37,8 +38,8 @@ def load(
     Args:
       checkpoint: `micron-tiny`, which comes with the package; a run's workdir (of a fine-tuning:
         with its classifier); a folder or a `.safetensors` that `micron-jax convert` wrote; a
-        `.pth` of the PyTorch release; or such a folder on the Hugging Face Hub, `OWNER/NAME` or
-        `OWNER/NAME@REVISION`. A local path wins over a name.
+        `.pth` of the PyTorch release; or such a folder or file on the Hugging Face Hub,
+        `OWNER/NAME`, `OWNER/NAME@REVISION` or `OWNER/NAME:FILE`. A local path wins over a name.
       weights: `student`, or `teacher`, its moving average, where training was with DINO.
       dtype: of the computation, `float32`, or `bfloat16`, which is faster on TPUs and GPUs and
         takes half the memory; None: that of the training. Parameters and results are float32.
@@ -71,6 +72,79 @@ class MicronBert:
         self.info: dict = weights.info
         self._params = jax.tree.map(jnp.asarray, weights.params)
         self._head = jax.tree.map(jnp.asarray, classifier.params) if classifier else None
+
+    @staticmethod
+    def from_pretrained(
+        checkpoint: str | Path,
+        *,
+        revision: str | None = None,
+        token: str | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+        **settings,
+    ) -> "MicronBert":
+        """`micron_jax.load` with the arguments that the Hugging Face Hub's libraries take.
+
+        Args:
+          revision: a branch, tag or commit of a model on the Hub.
+          token, cache_dir, local_files_only: as `huggingface_hub` has them.
+          settings: `weights`, `dtype` and `args` of `load`.
+
+        Raises:
+          UserError: see `load`.
+        """
+        name = f"{checkpoint}@{revision}" if revision else checkpoint
+        access = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
+        return load(locate(name, **access), **settings)
+
+    def save_pretrained(self, folder: str | Path, *, dtype: str = "float32") -> None:
+        """Writes a new folder that `load` reads, with a model card, whole or not at all.
+
+        Args:
+          dtype: of its numbers, `float32`, `bfloat16` or `float16`.
+
+        Raises:
+          UserError: it exists or cannot be written; float16 is too small for a number.
+        """
+        files.save(self._weights(), Path(folder), self.classifier, dtype=dtype)
+
+    def push_to_hub(
+        self,
+        repository: str,
+        *,
+        private: bool | None = None,
+        token: str | None = None,
+        revision: str | None = None,
+        commit_message: str = "Add Micron-BERT",
+        dtype: str = "float32",
+    ) -> str:
+        """Uploads what `save_pretrained` writes to a model on the Hugging Face Hub.
+
+        Args:
+          repository: OWNER/NAME; it is made where there is none.
+          revision: a branch; None is `main`.
+
+        Returns:
+          The address of the commit.
+
+        Raises:
+          UserError: see `checkpoints.hub.push`.
+        """
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch, "model")
+            weights = self._weights()
+            files.save(weights, folder, self.classifier, dtype=dtype, name=repository)
+            access = {"private": private, "token": token, "revision": revision}
+            return hub.push(folder, repository, message=commit_message, **access)
+
+    def _weights(self) -> Weights:
+        params = jax.tree.map(np.asarray, self.params)
+        return Weights(self.config, params, {}, np.zeros((1, 0), np.float32), self.info)
+
+    @property
+    def params(self) -> dict:
+        """The student's parameters by part, for `micron_jax.functions`; see `Weights.params`."""
+        return self._params
 
     def features(self, frames) -> jax.Array:
         """The encoder's patch tokens: uint8 [B, H, W, 3] -> float32 [B, patches, dim].

@@ -24,7 +24,9 @@ from micron_jax.errors import printable
 _TEMPLATE = Path(__file__).with_name("card.md")
 
 
-def text(weights: Weights, name: str, classifier: Classifier | None = None) -> str:
+def text(
+    weights: Weights, name: str, classifier: Classifier | None = None, *, dtype: str = "float32"
+) -> str:
     """Markdown about weights in a file or folder `name`, from what they themselves state."""
     parts = collections.Counter()
     for path, array in weights.flat().items():
@@ -41,6 +43,7 @@ def text(weights: Weights, name: str, classifier: Classifier | None = None) -> s
         settings=dataclasses.asdict(weights.config),
         parts={part: f"{count:,} numbers" for part, count in parts.items()},
         classifier=classifier,
+        dtype=dtype,
         release_model=RELEASE_MODEL,
         arguments="" if is_release_size(weights.config) else arguments,
         differences=differences(weights.config),

@@ -68,12 +68,14 @@ def _replaced(header: bytes, old: str, new: str) -> bytes:
     return before + entry.replace(old.encode(), new.encode()) + after
 
 
-def check(file: Path, described_in: Path, described: Mapping, arrays: Mapping, header: bytes):
+def check(
+    file: Path, described_in: Path, described: Mapping, arrays: Mapping, header: bytes | None
+):
     """Checks what was read from a `.safetensors` against the checksums of its description.
 
     Args:
       file, described_in: the `.safetensors`, and the file of the description.
-      header: the bytes before the arrays.
+      header: the bytes before the arrays; None: there are several files, whose headers have none.
 
     Raises:
       UserError: settings, header or an array are not those that were written.
@@ -91,6 +93,8 @@ def check(file: Path, described_in: Path, described: Mapping, arrays: Mapping, h
             raise UserError(f"{file}: lacks {name}, which was written with it; {_MEND}")
         if sums["tensors"].get(name) != of_array(arrays[name]):
             raise UserError(f"{file}: {name} does not hold the numbers that were written; {_MEND}")
+    if header is None:
+        return
     if file == described_in:
         header = _replaced(header, str(sums.get("header")), _NONE)
     if sums.get("header") != of_bytes(header):

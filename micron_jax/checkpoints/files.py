@@ -2,17 +2,22 @@
 
 The folder holds `config.json`, `model.safetensors`, a model card and the files of a classifier, if
 there is one. The one file carries the content of `config.json` in its metadata. Both carry
-checksums (see `checksums`).
+checksums (see `checksums`). A folder may hold 16-bit numbers, and its arrays may lie in several
+files (see `shards`); what is read is float32.
 """
 
 import json
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from micron_jax.checkpoints import card, checksums, pth, release
+import jax
+import numpy as np
+
+from micron_jax.checkpoints import card, checksums, pth, release, shards
 from micron_jax.checkpoints.classifier import Classifier
-from micron_jax.checkpoints.tensor_file import TensorFile, encode_arrays, open_tensors
+from micron_jax.checkpoints.tensor_file import HALF, TensorFile, encode_arrays, open_tensors
 from micron_jax.checkpoints.weights import (
     Weights,
     check_finite,
@@ -20,10 +25,13 @@ from micron_jax.checkpoints.weights import (
     read_description,
     shapes_among,
 )
-from micron_jax.errors import UserError, naming
+from micron_jax.checks import choose
+from micron_jax.errors import Notice, UserError, naming
 from micron_jax.files import write_new
 
-CONFIG, ARRAYS = "config.json", "model.safetensors"
+CONFIG, ARRAYS = "config.json", shards.ARRAYS
+DTYPES = ("float32", *HALF)  # of the numbers in a folder
+_METADATA = {"format": "flax"}  # whose layout the arrays have; loaders of the Hub ask for it
 SETTINGS = "micron_jax"  # the only metadata entry: the order of several would not be fixed
 _ENTRIES = {"format", "model", "info", checksums.ENTRY}  # of a description
 _LONGEST = 2**23  # bytes of a config.json
@@ -52,7 +60,14 @@ def kind_of(target: Path) -> str:
     return "folder"
 
 
-def save(weights: Weights, target: Path, classifier: Classifier | None = None) -> None:
+def save(
+    weights: Weights,
+    target: Path,
+    classifier: Classifier | None = None,
+    *,
+    dtype: str = "float32",
+    name: str = "",
+) -> None:
     """Writes weights and their model card, whole or not at all.
 
     Args:
@@ -61,29 +76,39 @@ def save(weights: Weights, target: Path, classifier: Classifier | None = None) -
         its settings; or else a new folder. The card is `NEW.md` beside a file, and `README.md` in a
         folder.
       classifier: a classifier on these weights, which goes into a folder, and into no file.
+      dtype: of the network's numbers in a folder, one of `DTYPES`; files have float32.
+      name: of the model, in its card; that of `target`, where none is given.
 
     Raises:
-      UserError: something is there already, or it cannot be written.
+      UserError: something is there already, or it cannot be written; numbers too large for float16.
     """
     kind = kind_of(target)
-    name, beside = target.name, f"{target.stem.removesuffix('.pth')}.md"
-    text = card.text(weights, name, classifier if kind == "folder" else None).encode()
+    choose("", {"dtype": dtype}, dtype=DTYPES if kind == "folder" else DTYPES[:1])
+    beside = f"{target.stem.removesuffix('.pth')}.md"
+    own = classifier if kind == "folder" else None
+    text = card.text(weights, name or target.name, own, dtype=dtype)
     if kind == "pth":
-        contents = {name: release.encode_checkpoint(weights), beside: text}
+        contents = {target.name: release.encode_checkpoint(weights), beside: text.encode()}
     elif kind == "safetensors":
-        contents = {name: _alone(weights), beside: text}
+        contents = {target.name: _alone(weights), beside: text.encode()}
     else:
-        contents = {"README.md": text, **_in_folder(weights)}
+        contents = {"README.md": text.encode(), **_in_folder(weights, dtype)}
         contents |= classifier.files() if classifier else {}
-        contents = {f"{name}/{part}": data for part, data in contents.items()}
+        contents = {f"{target.name}/{part}": data for part, data in contents.items()}
     write_new(target, contents)
 
 
-def _in_folder(weights: Weights) -> dict[str, bytes]:
-    flat = weights.flat()
-    arrays = encode_arrays(flat)
+def _in_folder(weights: Weights, dtype: str) -> dict[str, bytes]:
+    flat, described = weights.flat(), weights.described()
+    if dtype in HALF:
+        with np.errstate(over="ignore"):
+            flat = {name: array.astype(HALF[dtype]) for name, array in flat.items()}
+        if large := [name for name, array in flat.items() if not np.isfinite(array).all()]:
+            raise UserError(f"dtype={dtype!r}: too small for {large[0]}; take bfloat16")
+        described["dtype"] = dtype
+    arrays = encode_arrays(flat, _METADATA)
     header = checksums.header_of(arrays)
-    described = checksums.described_with(weights.described(), flat, header)
+    described = checksums.described_with(described, flat, header)
     return {CONFIG: f"{json.dumps(described, indent=2)}\n".encode(), ARRAYS: arrays}
 
 
@@ -95,9 +120,9 @@ def _alone(weights: Weights) -> bytes:
 
 def read_folder(folder: Path) -> Weights:
     """Reads an interchange folder; UserError if a file is missing, damaged or of another kind."""
-    for name in (CONFIG, ARRAYS):
-        if not (folder / name).is_file():
-            raise UserError(f"{folder}: no {name}, so not a converted checkpoint")
+    if not (folder / CONFIG).is_file():
+        raise UserError(f"{folder}: no {CONFIG}, so not a converted checkpoint")
+    files = shards.files_of(folder)
     path = folder / CONFIG
     try:
         if (size := path.stat().st_size) > _LONGEST:
@@ -105,7 +130,7 @@ def read_folder(folder: Path) -> Weights:
         text = path.read_text()
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: its settings cannot be read ({error}); convert again") from error
-    return _read(open_tensors(folder / ARRAYS), path, text)
+    return _read([open_tensors(file) for file in files], path, text)
 
 
 def read_file(path: Path, given: Mapping[str, Any] | None = None) -> Weights:
@@ -120,7 +145,7 @@ def read_file(path: Path, given: Mapping[str, Any] | None = None) -> Weights:
     settings = file.metadata.get(SETTINGS)
     if settings is not None:
         release.check_not_given(path, given)
-        return _read(file, path, settings)
+        return _read([file], path, settings)
     if any(name.endswith("patch_embed.proj.weight") for name in file.shapes):
         return release.read_checkpoint(path, given)
     mend = "name a folder that `micron-jax convert` wrote, or a file of it"
@@ -129,8 +154,8 @@ def read_file(path: Path, given: Mapping[str, Any] | None = None) -> Weights:
     raise UserError(f"{path}: its metadata hold no settings of ours; {mend}")
 
 
-def _read(file: TensorFile, described_in: Path, settings: str) -> Weights:
-    """The arrays of a file, which must be those that its settings ask for."""
+def _read(files: Sequence[TensorFile], described_in: Path, settings: str) -> Weights:
+    """The arrays of files, which must be those that their settings ask for."""
     try:
         described = json.loads(settings)
     except (ValueError, RecursionError) as error:
@@ -138,14 +163,25 @@ def _read(file: TensorFile, described_in: Path, settings: str) -> Weights:
             f"{described_in}: its settings cannot be read ({error}); convert again"
         ) from error
     config, info = read_description(described_in, described)
-    alone = described_in == file.path
+    where = files[0].path if len(files) == 1 else described_in.parent
+    alone = described_in == where
     if alone and (unknown := [entry for entry in described if entry not in _ENTRIES]):
-        raise UserError(f"{file.path}: {unknown[0]!r} in its settings is unknown; convert again")
+        raise UserError(f"{where}: {unknown[0]!r} in its settings is unknown; convert again")
+    stored = {name: kind for file in files for name, kind in file.shapes.items()}
+    half = {name for name, kind in stored.items() if kind.dtype in HALF.values()}
+    wide = {name: jax.ShapeDtypeStruct(stored[name].shape, np.float32) for name in half}
     with naming(described_in):
-        shapes = shapes_among(config, file.shapes, whole=checksums.ENTRY not in described)
+        shapes = shapes_among(config, stored, whole=checksums.ENTRY not in described)
     asker = "its own description" if alone else f"its {described_in.name}"
-    check_shapes(file.path, file.shapes, shapes, asker=asker, mend="convert again")
-    arrays = file.arrays()
-    checksums.check(file.path, described_in, described, arrays, file.header)
-    check_finite(file.path, arrays)
+    check_shapes(where, stored | wide, shapes, asker=asker, mend="convert again")
+    arrays = {name: array for file in files for name, array in file.arrays().items()}
+    if half and checksums.ENTRY in described and described.get("dtype") not in HALF:
+        # Somebody else has rounded what was written.
+        text = "holds 16-bit numbers; its checksums are of the float32 ones, and are not compared"
+        warnings.warn(Notice(f"{where}: {text}"), stacklevel=2)
+    else:
+        header = files[0].header if len(files) == 1 else None
+        checksums.check(where, described_in, described, arrays, header)
+    arrays = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
+    check_finite(where, arrays)
     return Weights.from_flat(config, arrays, info)

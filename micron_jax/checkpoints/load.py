@@ -28,10 +28,13 @@ def packaged_weights() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(_PACKAGED.glob("*/config.json"))}
 
 
-def locate(checkpoint: str | Path) -> Path:
+def locate(checkpoint: str | Path, **access) -> Path:
     """The file or folder of a checkpoint; downloads it where its name is one on the Hub.
 
     A fine-tuning's workdir without checkpoints of its own stands for the folder of its classifier.
+
+    Args:
+      access: further arguments of `hub.fetch`.
 
     Raises:
       UserError: see `hub.fetch`.
@@ -41,7 +44,7 @@ def locate(checkpoint: str | Path) -> Path:
         if name in (packaged := packaged_weights()):
             return packaged[name]
         if hub.is_name(name):
-            return hub.fetch(name)
+            return hub.fetch(name, **access)
     finetuned = path / classifier.KEPT
     return finetuned if finetuned.is_dir() and not Checkpoints.folder(path).is_dir() else path
 

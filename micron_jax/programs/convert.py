@@ -27,7 +27,8 @@ def main(argv: list[str]) -> int:
         "checkpoint, and copies float32 weights bit for bit.",
         EXAMPLES,
         usage="micron-jax convert [--weights student|teacher] [--heads N] [--decoder-heads N] "
-        "[--diag-att|\n       --no-diag-att] [--state PLACE] SRC DST",
+        "[--diag-att|\n       --no-diag-att] [--state PLACE] "
+        "[--dtype float32|bfloat16|float16] SRC DST",
     )
     parser.option("source", "what `micron_jax.load` takes", metavar="SRC")
     text = "a new folder, NEW.pth (or .pt, .bin, .ckpt) or NEW.safetensors"
@@ -52,6 +53,12 @@ def main(argv: list[str]) -> int:
     )
     text = "which network of SRC to take, where it holds several, as ema or state_dict/net"
     parser.option("--state", text, metavar="PLACE", default=None)
+    parser.option(
+        "--dtype",
+        "numbers in a new folder; 16 bits take half the room and round the weights",
+        choices=("float32", "bfloat16", "float16"),
+        default="float32",
+    )
     arguments = parser.parse_args(_with_flags(argv))
     with writing_whole(arguments.target):
         return _convert(arguments)
@@ -87,7 +94,7 @@ def _convert(arguments: argparse.Namespace) -> int:
         raise UserError(_with_option(str(error))) from error
     head = classifier.read(source, weights.config) if source.is_dir() else None
     fits = kind == "folder" and arguments.weights == "student"
-    files.save(weights, target, head if fits else None)
+    files.save(weights, target, head if fits else None, dtype=arguments.dtype)
     c, parts = weights.config, [*weights.params, *(["teacher"] if weights.teacher else [])]
     parts += ["classifier"] if head and fits else []
     sizes = f"{c.img_size} px, patch {c.patch_size}, width {c.width}, depth {c.depth}"
