@@ -1,0 +1,193 @@
+"""Displacements of patches by least squares of their pixels, in PyTorch; see
+`models.least_squares`. The motion of the head; see `models.head_motion`."""
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+LUMA, CONTRAST = (0.299, 0.587, 0.114), 4.0
+BANDS = ((0.8, 6.0), (2.0, 10.0), (4.0, 16.0))  # px
+SPREADS = (0.0, 1.0, 2.5)  # patches
+_FARTHEST = 3.0  # px
+_PUPILS, _NOSE = 0.2674, (0.5002, 0.5128)
+_RIDGE = (1e-5, 1e-4, 1e-4, 3e-3)
+
+
+def detail(images):
+    """Bands of detail of normalized frames [B, H, W, 3]: gray, [B, bands, H, W]."""
+    gray = images @ _constant(LUMA, images) * CONTRAST
+    return torch.stack([_blur(gray, fine) - _blur(gray, coarse) for fine, coarse in BANDS], dim=1)
+
+
+def enlarge(values, height: int, width: int):
+    """Values of patches [B, h, w, F] at the pixels or cells of a finer grid, linearly."""
+    cells = values.shape[1:3]
+    down, across = (
+        _constant(_linear(*n), values) for n in zip((height, width), cells, strict=True)
+    )
+    return _both_ways(down, across, values)
+
+
+def patch_moments(reference, images, guess, patch_size: int):
+    """Moments xx, xy, yy, xt, yt, tt of what a guess leaves, means over each patch.
+
+    Bands [B, bands, H, W] twice and a displacement (x, y), px, [B, h, w, 2] ->
+    [B, h, w, bands, 6].
+    """
+    batch, bands, height, width = reference.shape
+    moved = _move_back(images, enlarge(guess, height, width))
+    across, down = _gradients((reference + moved) / 2)
+    change = moved - reference
+    pairs = (across, across), (across, down), (down, down), (across, change), (down, change)
+    products = torch.stack([a * b for a, b in (*pairs, (change, change))], dim=2)
+    p = patch_size
+    cells = products.reshape(batch, bands, 6, height // p, p, width // p, p)
+    return cells.mean((4, 6)).permute(0, 3, 4, 1, 2)
+
+
+def solve(moments):
+    """Moments [..., 6] -> displacement, px, [..., 2]; texture and what remains, [...] each."""
+    xx, xy, yy, xt, yt, tt = moments.unbind(-1)
+    mean, half = (xx + yy) / 2, (xx - yy) / 2
+    soft = 0.03 * mean + 2e-4
+    a, c = xx + soft, yy + soft
+    determinant = a * c - xy * xy
+    x, y = (xy * yt - c * xt) / determinant, (xy * xt - a * yt) / determinant
+    lowest = (mean - (half**2 + xy**2 + 1e-12).sqrt()).clamp_min(0.0)
+    rest = (tt + x * xt + y * yt).clamp_min(0.0)
+    displacement = torch.stack([x, y], -1).clamp(-_FARTHEST, _FARTHEST)
+    return displacement, 0.3 * (lowest + 1e-5).log(), 0.3 * (rest + 1e-5).log() + 1
+
+
+def fixed_answers(moments):
+    """Moments [B, h, w, bands, 6], over fixed neighborhoods -> [B, h, w, K, 2], [B, h, w, 2 K]."""
+    flat, answers, facts = moments.flatten(3), [], []
+    for spread in SPREADS:
+        displacement, *rest = solve(_pool(flat, spread).reshape(moments.shape))
+        answers.append(displacement)
+        facts += rest
+    return torch.cat(answers, dim=3), torch.cat(facts, dim=-1)
+
+
+def neighbors(values, reach: int, apart: int):
+    """Values of the patches around each, 0 beyond the border: [B, h, w, F] -> [B, h, w, n, F]."""
+    height, width = values.shape[1:3]
+    margin = reach * apart
+    padded = functional.pad(values, (0, 0, margin, margin, margin, margin))
+    starts = range(0, 2 * margin + 1, apart)
+    around = [padded[:, y : y + height, x : x + width] for y in starts for x in starts]
+    return torch.stack(around, dim=3)
+
+
+def motion_basis(height: int, width: int) -> np.ndarray:
+    """Columns [1, x, y, depth] of the head's motion at each patch, float32 [height, width, 4]."""
+    x, y = np.meshgrid(*((np.arange(count) + 0.5) / count for count in (width, height)))
+    face = [(at - center) / _PUPILS for at, center in zip((x, y), _NOSE, strict=True)]
+    head = np.sqrt(np.clip(1 - (face[0] / 1.6) ** 2 - (face[1] / 2.1) ** 2, 0, None))
+    depth = head + 0.35 * np.exp(-((face[0] / 0.28) ** 2) - (face[1] / 0.45) ** 2)
+    columns = np.ones_like(x), x * 2 - 1, y * 2 - 1, np.float32(depth - depth.mean())
+    return np.stack(columns, -1).astype(np.float32)
+
+
+def fit_head(motion, weights):
+    """The head's motion by that of most patches: px [B, H, W, 2], [B, H, W] -> [B, H, W, 2]."""
+    weights = weights / weights.sum((1, 2), keepdim=True)
+    head = _fit(motion, weights)
+    for _ in range(3):
+        off = (motion - head).square().sum(-1).detach()
+        usual = 0.5 * (off * weights).sum((1, 2), keepdim=True) + 0.03**2
+        head = _fit(motion, weights / (1 + off / usual).square())
+    return head
+
+
+def _fit(motion, weights):
+    height, width = motion.shape[1:3]
+    basis = _constant(motion_basis(height, width).reshape(-1, 4), motion)
+    weights = (weights / weights.sum((1, 2), keepdim=True)).flatten(1)
+    weighted = basis.T * weights[:, None]  # [B, 4, patches]
+    own = weighted @ basis + torch.diag(_constant(_RIDGE, motion))
+    return (basis @ _solve(own, weighted @ motion.flatten(1, 2))).reshape(motion.shape)
+
+
+def _solve(own, other):
+    """Solves positive definite equations, [B, n, n] and [B, n, k] -> [B, n, k].
+
+    Gauss and Jordan's elimination in plain arithmetic, which every exporter knows.
+    """
+    rows, count = list(torch.cat([own, other], -1).unbind(1)), own.shape[1]
+    for i in range(count):
+        rows[i] = rows[i] / rows[i][:, i : i + 1]
+        for j in range(count):
+            if j != i:
+                rows[j] = rows[j] - rows[j][:, i : i + 1] * rows[i]
+    return torch.stack(rows, dim=1)[..., count:]
+
+
+def _move_back(images, guess):
+    """Looks up [B, F, H, W] at each pixel plus its guess [B, H, W, 2], bilinear, within borders."""
+    height, width = images.shape[2:]
+    columns, rows = (torch.arange(n, device=guess.device) for n in (width, height))
+    x = (guess[..., 0] + columns).clamp(0.0, width - 1.001)
+    y = (guess[..., 1] + rows[:, None]).clamp(0.0, height - 1.001)
+    left, top = x.floor(), y.floor()
+    x, y = (x - left)[:, None], (y - top)[:, None]
+    first = (top * width + left).long().flatten(1)[:, None].expand(-1, images.shape[1], -1)
+    lines = images.flatten(2)
+
+    def corner(aside: int):
+        return lines.gather(2, first + aside).reshape(images.shape)
+
+    above = corner(0) * (1 - x) + corner(1) * x
+    below = corner(width) * (1 - x) + corner(width + 1) * x
+    return above * (1 - y) + below * y
+
+
+def _gradients(images):
+    """Central differences of [B, F, H, W], across and down; edges go on beyond the border."""
+    padded = functional.pad(images, (1, 1, 1, 1), mode="replicate")
+    across = padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]
+    return across / 2, (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
+
+
+def _blur(gray, deviation: float):
+    down, across = (_constant(_gaussian(side, deviation), gray) for side in gray.shape[1:])
+    return down @ gray @ across.T
+
+
+def _pool(maps, spread: float):
+    """Gaussian means over neighboring patches, [B, h, w, F]; a spread of 0 changes nothing."""
+    if not spread:
+        return maps
+    down, across = (_constant(_smoothing(count, spread), maps) for count in maps.shape[1:3])
+    return _both_ways(down, across, maps)
+
+
+def _both_ways(down, across, values):
+    """[i, h] and [j, w] times [B, h, w, F]: [B, i, j, F]."""
+    batch, height, width, count = values.shape
+    rows = (down @ values.reshape(batch, height, width * count)).reshape(batch, -1, width, count)
+    return across @ rows
+
+
+def _constant(values, like):
+    return torch.as_tensor(np.asarray(values, np.float32), device=like.device)
+
+
+def _smoothing(count: int, spread: float) -> np.ndarray:
+    distance = np.arange(count)[:, None] - np.arange(count)
+    weight = np.exp(-np.square(distance / spread) / 2)
+    return weight / weight.sum(axis=1, keepdims=True)
+
+
+def _gaussian(count: int, deviation: float) -> np.ndarray:
+    reach = int(np.ceil(2.5 * deviation))
+    taps = np.exp(-np.square(np.arange(-reach, reach + 1) / deviation) / 2)
+    matrix, place = np.zeros((count, count), np.float32), np.arange(count)
+    for step, weight in zip(range(-reach, reach + 1), taps / taps.sum(), strict=True):
+        np.add.at(matrix, (place, np.clip(place + step, 0, count - 1)), weight)
+    return matrix
+
+
+def _linear(count: int, cells: int) -> np.ndarray:
+    place = np.clip((np.arange(count) + 0.5) * cells / count - 0.5, 0, cells - 1)
+    return np.maximum(0, 1 - np.abs(place[:, None] - np.arange(cells)))
