@@ -4,7 +4,22 @@ import einops
 import jax
 import jax.numpy as jnp
 
-from micron_jax.models import cpu
+from micron_jax.models import cpu, tpu
+
+_ONLY_ON = {"cudnn": "gpu", "pallas": "tpu"}
+
+
+def self_attend(qkv, *, heads: int, implementation: str = "auto"):
+    """`attend` of q, k and v side by side: [B, N, 3·H·D] -> [B, N, H·D].
+
+    `pallas` is the TPU's kernel; arrays that do not fit it go through `xla`.
+    """
+    batch, count, triple = qkv.shape
+    size = batch, count, triple // 3, heads, qkv.dtype.itemsize
+    if settle(implementation) == "pallas" and tpu.fits(*size):
+        return tpu.attend(qkv, heads)
+    q, k, v = split_heads(qkv, heads=heads, implementation=implementation)
+    return attend(q, k, v, implementation=implementation).reshape(batch, count, -1)
 
 
 def attend(q, k, v, *, implementation: str = "auto"):
@@ -12,11 +27,11 @@ def attend(q, k, v, *, implementation: str = "auto"):
 
     Args:
       q, k, v: queries, [B, N, H, D], keys and values, [B, M, H, D].
-      implementation: `xla`, a batched product; `cudnn`, its fused kernel (NVIDIA, 16-bit floats),
-        which elsewhere means `auto`;
-        `per_head`, one head of one sample at a time, which runs at twice the speed of the batched
-        product on a CPU; `auto`, see `settle`. A loop over samples cannot be sharded over them: on
-        several devices `per_head` gathers the batch.
+      implementation: `xla`, a batched product, also where it is `pallas` (see `self_attend`);
+        `cudnn`, its fused kernel (NVIDIA, 16-bit floats); `per_head`, one head of one sample at a
+        time, which runs at twice the speed of the batched product on a CPU; `auto`, see `settle`.
+        A loop over samples cannot be sharded over them: on several devices `per_head` gathers the
+        batch.
 
     Returns:
       [B, N, H, D] in the dtype of `q`.
@@ -24,6 +39,8 @@ def attend(q, k, v, *, implementation: str = "auto"):
     implementation = settle(implementation)
     if implementation == "per_head":
         return cpu.attend(q, k, v)
+    if implementation == "pallas":
+        implementation = "xla"
     return jax.nn.dot_product_attention(q, k, v, implementation=implementation)
 
 
@@ -40,14 +57,19 @@ def split_heads(qkv, *, heads: int, implementation: str = "auto"):
 
 
 def settle(implementation: str, *, platform: str = "", devices: int = 0) -> str:
-    """The implementation that a word stands for: `auto` is `per_head` on a single CPU, else `xla`.
+    """The implementation that a word stands for.
 
-    `cudnn` is `auto` where there is no NVIDIA GPU: a checkpoint that was trained with it computes
-    anywhere.
+    `auto` is `per_head` on a single CPU, `pallas` on TPUs, else `xla`. `cudnn` is `auto` where
+    there is no NVIDIA GPU, and `pallas` where there is no TPU: a checkpoint that was trained with
+    either computes anywhere.
     """
     platform = platform or cpu.target_platform()
-    if implementation != "auto" and (implementation != "cudnn" or platform == "gpu"):
+    if _ONLY_ON.get(implementation, platform) != platform:
+        implementation = "auto"
+    if implementation != "auto":
         return implementation
+    if platform == "tpu":
+        return "pallas"
     return "per_head" if platform == "cpu" and (devices or jax.device_count()) == 1 else "xla"
 
 

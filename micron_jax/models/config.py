@@ -102,7 +102,7 @@ class ModelConfig:
             dma_query=("rep", "ref"),
             dma_key=("rep", "ref"),
             poi=("none", "cosine"),
-            attention=("auto", "xla", "cudnn", "per_head"),
+            attention=("auto", "xla", "cudnn", "pallas", "per_head"),
             blocks=("unrolled", "scanned"),
             dtype=DTYPES,
             remat=("none", "dots", "blocks"),

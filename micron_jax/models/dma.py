@@ -4,21 +4,25 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from micron_jax.models.attention import attend, attention_weights
+from micron_jax.models import tpu
+from micron_jax.models.attention import attend, attention_weights, settle
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.layers import dense, unit
 
 _BLOCK = 112  # queries whose logits exist at a time; divides 28², the patches of 224 px
 
 
-def diagonal_logit(q, k, *, scale: float):
+def diagonal_logit(q, k, *, scale: float, implementation: str = "auto"):
     """log(a / (1 - a)) of the diagonal a of softmax(q·kᵀ·scale): [B, N, D] twice -> float32 [B, N].
 
     With s = q·kᵀ·scale this is sᵢᵢ - log Σ_{j≠i} exp sᵢⱼ, which, unlike a itself, does not saturate
     when a is near 0 or 1. No N×N array exists, forwards or backwards: the logits of a block of
-    queries are computed, reduced and, for the gradient, computed again.
+    queries are computed, reduced and, for the gradient, computed again. `implementation` is of
+    `attention.settle`; `pallas` is the TPU's kernel, others are the same here.
     """
     count = q.shape[1]
+    if settle(implementation) == "pallas" and tpu.diagonal_fits(*q.shape, q.dtype.itemsize):
+        return tpu.diagonal_logit(q, k, scale)
 
     @jax.checkpoint
     def of_one_query(i, query):
@@ -32,12 +36,13 @@ def diagonal_logit(q, k, *, scale: float):
     return jnp.swapaxes(logits, 0, 1)
 
 
-def micro_attention(q, k, v, scores=None, *, scale: float):
+def micro_attention(q, k, v, scores=None, *, scale: float, implementation: str = "auto"):
     """P_dma = diag(Â)·S·V (paper, Eq. 9, and its Patch of Interest), [B, N, D] in the dtype of `v`.
 
-    `scores`, S, are weights of the patches, [B, N]; None stands for all ones.
+    `scores`, S, are weights of the patches, [B, N]; None stands for all ones. `implementation` is
+    that of `diagonal_logit`.
     """
-    weights = jax.nn.sigmoid(diagonal_logit(q, k, scale=scale))
+    weights = jax.nn.sigmoid(diagonal_logit(q, k, scale=scale, implementation=implementation))
     if scores is not None:
         weights = weights * scores
     return weights[..., None].astype(v.dtype) * v
@@ -83,7 +88,8 @@ class MicroAttention(nn.Module):
         if not c.dma_gated:
             return self.proj(v)
         if c.dma_diagonal:
-            return self.proj(micro_attention(q, k, v, scores, scale=self.scale))
+            settings = {"scale": self.scale, "implementation": c.attention}
+            return self.proj(micro_attention(q, k, v, scores, **settings))
         # `attend` scales by 1/√width itself.
         q = q * (self.scale * c.width**0.5)
         one_head = (x[:, :, None] for x in (q, k, v))
@@ -93,7 +99,8 @@ class MicroAttention(nn.Module):
 
     def logit(self, query, key):
         """`diagonal_logit` of the projected tokens: [B, N, D] twice -> float32 [B, N]."""
-        return diagonal_logit(self.to_q(query), self.to_k(key), scale=self.scale)
+        settings = {"scale": self.scale, "implementation": self.config.attention}
+        return diagonal_logit(self.to_q(query), self.to_k(key), **settings)
 
     def weights(self, query, key):
         """The whole attention, float32 [B, N, N]: for pictures, not for training."""

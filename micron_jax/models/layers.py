@@ -9,7 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from micron_jax.models import cpu
-from micron_jax.models.attention import attend, attend_from_first, attention_weights, split_heads
+from micron_jax.models.attention import (
+    attend_from_first,
+    attention_weights,
+    self_attend,
+    split_heads,
+)
 from micron_jax.models.config import ModelConfig
 
 LAYER_NORM_EPS = 1e-6  # the release's models/mae.py, line 93
@@ -145,12 +150,13 @@ class SelfAttention(nn.Module):
         if result == "first":
             weights = to_qkv.variables["params"]
             return project(attend_from_first(x, **weights, heads=self.heads))
-        q, k, v = split_heads(to_qkv(x), heads=self.heads, implementation=self.implementation)
+        settings = {"heads": self.heads, "implementation": self.implementation}
+        qkv = to_qkv(x)
         if result == "weights":
+            q, k, _ = split_heads(qkv, **settings)
             q, k = (einops.rearrange(part, "b n h d -> b h n d") for part in (q, k))
             return attention_weights(q, k, scale=q.shape[-1] ** -0.5)
-        x = attend(q, k, v, implementation=self.implementation)
-        return project(x.reshape(*x.shape[:2], width))
+        return project(self_attend(qkv, **settings))
 
 
 class Mlp(nn.Module):

@@ -1,6 +1,7 @@
 """Jitted functions of a pretraining on a mesh: first state, train step, validation, preview."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import jax
@@ -11,6 +12,7 @@ from jax.sharding import PartitionSpec as P
 
 from micron_jax.checks import require
 from micron_jax.data.views import denormalize, known_pairs, make_views
+from micron_jax.models import tpu
 from micron_jax.models.layers import unpatchify
 from micron_jax.models.micron_bert import bound
 from micron_jax.synthetic.known_pairs import SIZE
@@ -83,23 +85,34 @@ def jit_functions(
     shapes = jax.eval_shape(pure.init)
     states = state_shardings(mesh, shapes)
     batches, everywhere = batch_sharding(mesh), NamedSharding(mesh, P())
+
+    def on_mesh(function: Callable) -> Callable:
+        @functools.wraps(function)
+        def traced(*arguments):
+            with tpu.spread_over(mesh):
+                return function(*arguments)
+
+        return traced
+
     return TrainFunctions(
         state=jax.tree.map(lambda shape, to: shape.update(sharding=to), shapes, states),
         batch_sharding=batches,
         init=jax.jit(pure.init, out_shardings=states),
         train=jax.jit(
-            pure.train,
+            on_mesh(pure.train),
             in_shardings=(states, batches),
             out_shardings=(states, everywhere),
             donate_argnums=0,
         ),
         validate=jax.jit(
-            pure.validate,
+            on_mesh(pure.validate),
             in_shardings=(states, everywhere, batches),
             out_shardings=everywhere,
         ),
         preview=jax.jit(
-            pure.preview, in_shardings=(states.params, batches), out_shardings=everywhere
+            on_mesh(pure.preview),
+            in_shardings=(states.params, batches),
+            out_shardings=everywhere,
         ),
         learning_rate=schedule,
     )

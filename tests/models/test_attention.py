@@ -29,11 +29,15 @@ def test_every_implementation_is_softmax_attention(qkv, implementation):
     [
         ("auto", "cpu", 1, "per_head"),
         ("auto", "cpu", 8, "xla"),
-        ("auto", "tpu", 1, "xla"),
+        ("auto", "tpu", 1, "pallas"),
+        ("auto", "tpu", 256, "pallas"),
         ("auto", "gpu", 1, "xla"),
         ("cudnn", "gpu", 1, "cudnn"),
         ("cudnn", "cpu", 1, "per_head"),  # trained with it, and computed anywhere
-        ("cudnn", "tpu", 4, "xla"),
+        ("cudnn", "tpu", 4, "pallas"),
+        ("pallas", "tpu", 4, "pallas"),
+        ("pallas", "gpu", 1, "xla"),
+        ("pallas", "cpu", 1, "per_head"),
         ("per_head", "tpu", 4, "per_head"),
     ],
 )

@@ -9,7 +9,7 @@ from micron_jax.planning.formulas import activation_bytes
 from micron_jax.planning.steps import TooLarge, read_refusal
 
 
-@pytest.mark.parametrize(("topology", "heads"), [("h100:1", "xla"), ("v5e:2x2", "xla")])
+@pytest.mark.parametrize(("topology", "heads"), [("h100:1", "xla"), ("v5e:2x2", "pallas")])
 def test_attention_is_chosen_for_the_planned_device(topology, heads):
     """A single CPU here would run attention head by head."""
     config = recipe("pretrain_pod", "batch_size=8", "model.size=tiny")
