@@ -115,8 +115,36 @@ def dot_general(x, kernel, dimension_numbers, precision=None):
     """
     (_, contracted), _ = dimension_numbers
     rows = x.reshape(-1, x.shape[-1])
-    out = jax.lax.dot_general(rows, kernel, (((1,), contracted), ((), ())), precision=precision)
+    if x.dtype == kernel.dtype == jnp.bfloat16:
+        out = _narrow_product(rows, kernel)
+    else:
+        out = jax.lax.dot_general(rows, kernel, (((1,), contracted), ((), ())), precision=precision)
     return out.reshape(*x.shape[:-1], out.shape[-1])
+
+
+@jax.custom_vjp
+def _narrow_product(x, kernel):
+    """bfloat16 [N, D] and [D, E] -> bfloat16 [N, E], each sum rounded once.
+
+    XLA for CPUs takes the CPU's own instructions for products of bfloat16, such as AMX, only where
+    the result is float32. The gradient of such a product would be one of float32 arrays.
+    """
+    return _wide_product(x, kernel).astype(x.dtype)
+
+
+def _narrow_product_backward(saved, gradient):
+    x, kernel = saved
+    return _narrow_product(gradient, kernel.T), _narrow_product(x.T, gradient)
+
+
+_narrow_product.defvjp(
+    lambda x, kernel: (_narrow_product(x, kernel), (x, kernel)), _narrow_product_backward
+)
+
+
+def _wide_product(x, y):
+    """[N, D] and [D, E] -> float32 [N, E]; see `_narrow_product`."""
+    return jnp.matmul(x, y, preferred_element_type=jnp.float32)
 
 
 def dot_general_of_gelu(x, kernel, dimension_numbers, precision=None):
@@ -150,7 +178,7 @@ def _attend_forward(q, k, v):
         raised = jnp.exp(logits - largest)
         total = raised.sum(axis=-1, keepdims=True)
         # Divided after the product with the values: that is a smaller array.
-        mixed = (raised.astype(v.dtype) @ value) / total
+        mixed = _wide_product(raised.astype(v.dtype), value) / total
         return _set_head(out, mixed, i), _set_head(log_total, largest + jnp.log(total), i)
 
     # To be filled: of the right shapes, and not there before q is, as constants would be.
@@ -168,10 +196,11 @@ def _attend_backward(saved, gradient):
         q, k, v, o, total, of_o = (_head(x, i) for x in (*arrays, out, log_total, gradient))
         scaled = q * q.shape[-1] ** -0.5
         weights = jnp.exp(_logits(scaled, k) - total)
-        of_v = weights.astype(v.dtype).T @ of_o
+        of_v = _wide_product(weights.astype(v.dtype).T, of_o)
         along = jnp.sum(of_o * o, axis=-1, keepdims=True, dtype=jnp.float32)
         of_logits = (weights * (_logits(of_o, v) - along)).astype(q.dtype)
-        gradients = (of_logits @ k) * q.shape[-1] ** -0.5, of_logits.T @ scaled, of_v
+        of_q = _wide_product(of_logits, k) * q.shape[-1] ** -0.5
+        gradients = of_q, _wide_product(of_logits.T, scaled), of_v
         return tuple(_set_head(x, y, i) for x, y in zip(arrays, gradients, strict=True))
 
     batch, _, heads, _ = gradient.shape

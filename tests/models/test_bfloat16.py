@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+import re
 
 import flax.linen as nn
 import jax
@@ -122,3 +123,37 @@ def test_products_add_up_in_float32():
     exact = np.float64(x) @ kernel
     error = np.abs(np.float64(layer.apply(params, jnp.asarray(x))) - exact)
     assert (error <= 1.01 * HALF_STEP * np.abs(exact) + 1e-4).all()
+
+
+def test_gradients_of_products_add_up_in_float32():
+    x, kernel, incoming = drawn(300, 64), drawn(64, 48, scale=0.3), drawn(300, 48)
+    numbers = (((1,), (0,)), ((), ()))
+
+    def product(x, kernel):
+        return cpu.dot_general(x, kernel, numbers)
+
+    of_x, of_kernel = jax.jit(lambda *a: jax.vjp(product, *a[:2])[1](a[2]))(x, kernel, incoming)
+    wide_x, wide_kernel, wide_incoming = map(np.float64, (x, kernel, incoming))
+    check_rounding_alone(of_x, wide_incoming @ wide_kernel.T)
+    exact = wide_x.T @ wide_incoming
+    error = np.abs(np.float64(of_kernel) - exact)
+    assert of_kernel.dtype == jnp.bfloat16
+    assert (error <= 1.01 * HALF_STEP * np.abs(exact) + 1e-4).all()
+
+
+def test_a_cpu_multiplies_bfloat16_into_float32_alone():
+    """Only such products run on a CPU's own instructions for bfloat16."""
+    config = dataclasses.replace(tiny.PAPER, dtype="bfloat16", attention="per_head")
+    params = jax.eval_shape(lambda key: init_params(config, key), jax.random.key(0))
+    frames = jax.ShapeDtypeStruct((2, 32, 32, 3), jnp.float32)
+
+    def loss(params, frames):
+        return jnp.mean(jnp.square(bound(config, params)(frames, frames)))
+
+    text = jax.jit(jax.grad(loss)).lower(params, frames).as_text()
+    products = re.findall(r"dot_general.*: \((.*)\) -> (.*)", text)
+    assert len(products) > 30
+    for operands, result in products:
+        if "bf16" in operands:
+            assert operands.count("bf16") == 2
+            assert "xf32" in result
