@@ -9,4 +9,6 @@ __getattr__, __dir__, __all__ = public_names(
     summary="summarize",
     significance="compare",
     report="write_report",
+    spotting_tables="read_detections",
+    spotting_metrics="summarize_spotting",
 )

@@ -57,5 +57,7 @@ def _read(path: Path) -> list[Detection]:
         except ValueError:
             raise row_error(path, number, "it is no video, start, end, confidence") from None
         if end >= start:
-            detections.append(Detection(video, start, end, confidence=confidence, row=number))
+            detections.append(
+                Detection(video, start, end, confidence=confidence, row=number, file=path)
+            )
     return detections

@@ -51,7 +51,7 @@ class Detection:
     """An interval that a program detects, in the truth's frame numbers, both ends included.
 
     `kind` is `micro`, `macro`, or empty where the program does not tell it. `row` is that of the
-    file.
+    table; `file` is its path where there are several.
     """
 
     video: str
@@ -64,6 +64,7 @@ class Detection:
     subject: str = ""
     set: str = ""
     row: int = dataclasses.field(default=0, compare=False)
+    file: Path | None = dataclasses.field(default=None, compare=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +143,7 @@ def join(truth: Truth, detections: Sequence[Detection], path: Path) -> tuple[lis
             try:
                 places[key] = names.place(*key)
             except UserError as error:
-                raise row_error(path, detection.row, str(error)) from None
+                raise row_error(detection.file or path, detection.row, str(error)) from None
         video = truth.videos[places[key]]
         if not detection.kind:
             guessed += 1
@@ -150,7 +151,8 @@ def join(truth: Truth, detections: Sequence[Detection], path: Path) -> tuple[lis
                 reason = (
                     f"no kind, and no frame rate of {video.name} that would tell it by duration"
                 )
-                raise row_error(path, detection.row, f"{reason}; add a column kind, or name fps")
+                mend = "add a column kind, or name fps"
+                raise row_error(detection.file or path, detection.row, f"{reason}; {mend}")
             kind = kinds[0]
             if len(kinds) > 1:
                 kind = kind_by_duration(detection.onset, detection.offset, video.fps)
@@ -158,6 +160,29 @@ def join(truth: Truth, detections: Sequence[Detection], path: Path) -> tuple[lis
         joined.append(Joined(places[key], detection))
     how = "by duration: 0.5 s or less is micro" if len(kinds) > 1 else f"all are {kinds[0]}"
     return joined, f"Kinds of {guessed:,} detections, which have none: {how}." if guessed else ""
+
+
+def looks_like_seconds(truth: Truth, joined: Sequence[Joined]) -> str:
+    """Returns a line if the times may be seconds, which no table of frame numbers should hold.
+
+    They have decimals, and none lies beyond the seconds of its video; empty if that is not so.
+    """
+    ends: dict[int, float] = {}
+    for expression in truth.expressions:
+        ends[expression.video] = max(expression.offset, ends.get(expression.video, 0.0))
+    decimals = 0
+    for one in joined:
+        video, found = truth.videos[one.video], one.detection
+        last = ends.get(one.video) if video.last is None else video.last
+        if not video.fps or last is None or found.offset > (last + 1) / video.fps:
+            return ""
+        decimals += found.onset % 1 != 0 or found.offset % 1 != 0
+    if len(joined) < 3 or decimals < len(joined) / 4:
+        return ""
+    return (
+        "LOOK: onset and offset have decimals, and all lie as early as seconds would; they are "
+        "read as frame numbers. Write frame numbers."
+    )
 
 
 def write_detections(path: Path, truth: Truth, joined: Sequence[Joined]) -> None:

@@ -162,10 +162,10 @@ def _read_truth(options: argparse.Namespace):
 
 def _read_table(path: Path, truth):
     from micron_jax.evaluation.spotting_matching import match_all
-    from micron_jax.evaluation.spotting_tables import join, read_detections
+    from micron_jax.evaluation.spotting_tables import join, looks_like_seconds, read_detections
 
     joined, note = join(truth, read_detections(path), path)
-    return match_all(truth, joined), [note]
+    return match_all(truth, joined), [looks_like_seconds(truth, joined), note]
 
 
 def _read_logs(options: argparse.Namespace, truth, bootstrap):

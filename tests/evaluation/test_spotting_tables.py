@@ -9,6 +9,7 @@ from micron_jax.evaluation.spotting_logs import is_log_folder, read_epochs
 from micron_jax.evaluation.spotting_tables import (
     Detection,
     join,
+    looks_like_seconds,
     read_detections,
     write_challenge,
     write_detections,
@@ -97,6 +98,21 @@ def test_kinds_that_are_not_told(tmp_path):
     assert {one.detection.kind for one in matches.joined} == {"micro"}
 
 
+def test_times_that_may_be_seconds_are_told(tmp_path):
+    seconds = "video,onset,offset,kind\nv1,0.33,0.63,micro\nv1,3.33,4.63,macro\nv3,0.4,0.6,micro\n"
+    table, matches = read(tmp_path, detections=seconds)
+    assert looks_like_seconds(table, matches.joined).startswith("LOOK: onset and offset have decim")
+    frames = seconds + "v2,50.5,59.25,micro\n"  # beyond the 30 seconds of v2
+    assert looks_like_seconds(*_joined(tmp_path, frames)) == ""
+    whole = "video,onset,offset,kind\nv1,10,19,micro\nv1,2,4,macro\nv3,1,9,micro\n"
+    assert looks_like_seconds(*_joined(tmp_path, whole)) == ""
+
+
+def _joined(tmp_path, text):
+    table, matches = read(tmp_path, detections=text)
+    return table, matches.joined
+
+
 def test_written_detections_are_read_again(tmp_path):
     truth, matches = read(tmp_path)
     path = tmp_path / "again.csv"
@@ -142,6 +158,16 @@ def test_an_epoch_that_one_subject_lacks(tmp_path):
     (tmp_path / "out" / "subject_s2" / "test_detection" / "test_01.txt").unlink()
     with pytest.raises(UserError, match=r"has no test_01\.txt, which other subjects have"):
         read_epochs(tmp_path / "out")
+
+
+def test_a_log_of_an_unknown_video_is_named(tmp_path):
+    write_logs(tmp_path / "out")
+    table, _ = write(tmp_path, TRUTH.replace("v3", "v5"))
+    truth, epochs = read_truth(table), read_epochs(tmp_path / "out")
+    with pytest.raises(
+        UserError, match=r"subject_s2/test_detection/test_00\.txt, row 1: video 'v3'"
+    ):
+        join(truth, epochs[0], tmp_path / "out")
 
 
 def test_a_log_that_is_none(tmp_path):
