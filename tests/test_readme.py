@@ -135,6 +135,7 @@ NOT_RUN = {
     "bash launch/quickstart.sh": "network and minutes; its parts: tests/programs/test_demo.py",
     "time bash launch/quickstart.sh": "the same",
     "bash launch/test.sh": "these very tests",
+    "bash launch/gpu_report.sh": "a GPU; its parts: tests/programs/test_bench_gpu.py",
     'python -m pytest -n 2 --dist loadfile -m "not slow"': "these very tests",
     "python -m pytest tests/datasets/frames/test_scale.py -m slow -s": "slow, and a test itself",
     "python tests/helpers/readme_picture.py": "minutes: tests/programs/test_visualize.py",
