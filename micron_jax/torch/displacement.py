@@ -1,4 +1,4 @@
-"""The displacement branch in PyTorch; see `models.displacement` and `models.neighborhood`."""
+"""The displacement branch in PyTorch; see `models.displacement` and `models.refinement`."""
 
 from typing import NamedTuple
 
@@ -8,25 +8,28 @@ from torch import nn
 from torch.nn import functional
 
 from micron_jax.models.config import ModelConfig
-from micron_jax.torch.layers import EPSILON
+from micron_jax.torch.layers import EPSILON, patchify
 from micron_jax.torch.least_squares import (
     BANDS,
     SPREADS,
+    change_left,
     detail,
     enlarge,
+    first_guess,
     fit_head,
     fixed_answers,
     motion_basis,
     neighbors,
     patch_moments,
+    pool,
     solve,
 )
 
-CELL = 4  # px
 REACH, APART = 2, (1, 2)  # patches
 _FALL = -np.add.outer(*[np.square(np.arange(-REACH, REACH + 1)) / 4] * 2).ravel()
-_SHARPNESS = 8.0
-_CONTEXT = 64
+_SMOOTH = (1.5, 4.0)  # patches
+_FIXED = len(SPREADS) * len(BANDS)  # answers of least squares over fixed neighborhoods
+_ATTENDED = len(APART) * len(BANDS)
 
 
 class Estimate(NamedTuple):
@@ -44,21 +47,22 @@ class Estimate(NamedTuple):
 class Conv(nn.Conv2d):
     """A convolution of 3 × 3 on channels that come last, of the same size: [B, H, W, C]."""
 
-    def __init__(self, inputs: int, outputs: int, *, apart: int = 1):
-        super().__init__(inputs, outputs, 3, padding=apart, dilation=apart)
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__(inputs, outputs, 3, padding=1)
 
     def forward(self, x):
         return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
 class Halving(nn.Conv2d):
-    """A convolution of 3 × 3 in steps of 2, as `SAME` pads even sides: after the last row only."""
+    """A convolution of 2 × 2 in steps of 2; odd sides get a row of zeros after the last."""
 
     def __init__(self, inputs: int, outputs: int):
-        super().__init__(inputs, outputs, 3, stride=2)
+        super().__init__(inputs, outputs, 2, stride=2)
 
     def forward(self, x):
-        x = functional.pad(x.permute(0, 3, 1, 2), (0, 1, 0, 1))
+        height, width = x.shape[1:3]
+        x = functional.pad(x.permute(0, 3, 1, 2), (0, width % 2, 0, height % 2))
         return super().forward(x).permute(0, 2, 3, 1)
 
 
@@ -68,9 +72,9 @@ class Displacement(nn.Module):
     def __init__(self, c: ModelConfig):
         super().__init__()
         self.config = c
-        self.features = FrameFeatures(c)
-        self.context = nn.Linear(2 * c.displacement_features, _CONTEXT)
-        self.hidden = nn.Linear(_CONTEXT + 3, c.displacement_width)
+        pixels, width = c.patch_size**2, c.displacement_width
+        self.looks = nn.Linear(3 * pixels, width // 2)
+        self.change = nn.Linear(len(BANDS) * pixels, width // 2)
         self.refinement = Refinement(c)
         self.readout = Readout(c)
 
@@ -80,101 +84,104 @@ class Displacement(nn.Module):
         Normalized frames, [B, H, W, 3] twice; `steps`: None is as in training.
         """
         c = self.config
-        height, width = (side // c.patch_size for side in images.shape[1:3])
-        cells, own_context = self.features(reference)
-        others, other_context = self.features(images)
-        scores = _SHARPNESS * neighborhood_scores(cells, others, c.displacement_reach)
-        details = [detail(x) for x in (reference, images)]
+        details = detail(reference), detail(images)
+        motion = first_guess(*details, c.patch_size)
+        batch, height, width, _ = motion.shape
 
-        context = self.context(torch.cat([own_context, other_context], -1))
-        place = torch.as_tensor(motion_basis(height, width)[..., 1:], device=context.device)
-        context = torch.cat([context, place.expand(context.shape[0], -1, -1, -1)], -1)
-        hidden = self.hidden(context).tanh()
-        motion = own = torch.zeros_like(context[..., :2])
+        def patches(pixels):
+            return patchify(pixels, c.patch_size).reshape(batch, height, width, -1)
+
+        place = torch.as_tensor(motion_basis(height, width)[..., 1:], device=motion.device)
+        place = place.expand(batch, -1, -1, -1)
+        looks = self.looks(patches(reference))
+        hidden = motion.new_zeros(batch, height, width, c.displacement_width)
         estimates = []
-        for step in range(steps or c.displacement_steps):
-            motion, own = motion.detach(), own.detach()
-            about = enlarge(motion, *cells.shape[1:3]) / CELL
-            about = read_scores(scores, about, c.displacement_look)
-            moments = patch_moments(*details, motion, c.patch_size).detach()
+        for _ in range(steps or c.displacement_steps):
+            motion = motion.detach()
+            products, change = (x.detach() for x in change_left(*details, motion))
+            moments = patch_moments(products, c.patch_size)
             answers, facts = fixed_answers(moments)
-            early = torch.full_like(motion[..., :1], 1 / (step + 1))
-            about = _per_patch(about, height, width)
-            inputs = torch.cat([early, about, answers.flatten(3), facts, motion, own], -1)
-            hidden, last, motion, own = self.refinement(
-                hidden, context, inputs, motion, moments, answers
-            )
-            estimates.append(Estimate(motion, own, *self.readout(last.detach(), own.detach())))
+            smooth = [pool(motion, spread) - motion for spread in _SMOOTH]
+            answers = torch.cat([answers, torch.stack(smooth, dim=3)], dim=3)
+            texture = torch.stack([moments[..., i] for i in (0, 2, 5)], dim=-1)
+            inputs = [
+                place,
+                looks,
+                self.change(patches(change.permute(0, 2, 3, 1))),
+                facts,
+                (0.3 * (texture + 1e-5).log()).flatten(3),
+                answers.flatten(3),
+                motion,
+                motion - fit_head(motion, torch.ones_like(motion[..., 0])),
+            ]
+            inputs = torch.cat([hidden, *inputs], -1)
+            hidden, motion, own = self.refinement(inputs, motion, moments, answers)
+            estimates.append(Estimate(motion, own, *self.readout(hidden, own.detach())))
         return estimates
 
 
-class FrameFeatures(nn.Module):
-    """[B, H, W, 3] -> features of cells, [B, H / 4, W / 4, F], context of patches, [B, h, w, F]."""
+class Block(nn.Module):
+    """Two convolutions of 3 × 3 patches beside the identity."""
 
-    def __init__(self, c: ModelConfig):
+    def __init__(self, width: int):
         super().__init__()
-        width, self.patch_size = c.displacement_features, c.patch_size
-        self.stem = Conv(12, width // 2)
-        self.down = Halving(width // 2, width)
-        for i in range(2):
-            self.add_module(f"norm_{i}", nn.LayerNorm(width, EPSILON))
-            self.add_module(f"first_{i}", Conv(width, width))
-            self.add_module(f"second_{i}", Conv(width, width))
         self.norm = nn.LayerNorm(width, EPSILON)
-        self.cells = nn.Linear(width, width)
+        self.first, self.second = Conv(width, width), Conv(width, width)
 
-    def forward(self, images):
-        batch, height, width, _ = images.shape
-        x = images.reshape(batch, height // 2, 2, width // 2, 2, 3).transpose(2, 3)
-        x = _gelu(self.stem(x.reshape(batch, height // 2, width // 2, 12)))
-        x = self.down(x)
-        for i in range(2):
-            norm, first, second = (getattr(self, f"{n}_{i}") for n in ("norm", "first", "second"))
-            x = x + second(_gelu(first(norm(x))))
-        x = self.norm(x)
-        cells = self.cells(x)
-        cells = cells * (cells.square().sum(-1, keepdim=True) + 1e-4).rsqrt()
-        p = self.patch_size
-        side = p // CELL
-        context = x.reshape(batch, height // p, side, width // p, side, -1).mean((2, 4))
-        return cells, context
+    def forward(self, x):
+        return x + self.second(_gelu(self.first(self.norm(x))))
+
+
+class UNet(nn.Module):
+    """Features of each patch from all of the face: [B, h, w, F] -> [B, h, w, width]."""
+
+    def __init__(self, inputs: int, width: int):
+        super().__init__()
+        self.enter = nn.Linear(inputs, width)
+        self.add_module("in", Block(width))
+        widths = [width, width * 5 // 24 * 8, width * 7 // 24 * 8]
+        self.levels = len(widths) - 1
+        for level in range(self.levels):
+            fine, coarse = widths[level : level + 2]
+            self.add_module(f"down_{level + 1}", Halving(fine, coarse))
+            self.add_module(f"block_{level + 1}", Block(coarse))
+            self.add_module(f"up_{level}", nn.Linear(coarse, fine))
+            self.add_module(f"out_{level}", Block(fine))
+        self.norm = nn.LayerNorm(width, EPSILON)
+
+    def forward(self, x):
+        x = self.get_submodule("in")(self.enter(x))
+        fine = [x]
+        for level in range(1, self.levels + 1):
+            x = self.get_submodule(f"down_{level}")(x)
+            x = self.get_submodule(f"block_{level}")(x)
+            fine.append(x)
+        for level in range(self.levels - 1, -1, -1):
+            x = enlarge(self.get_submodule(f"up_{level}")(x), *fine[level].shape[1:3])
+            x = self.get_submodule(f"out_{level}")(x + fine[level])
+        return self.norm(x)
 
 
 class Refinement(nn.Module):
-    """One step of the refinement; see `models.displacement.Refinement`."""
+    """One step of the refinement; see `models.refinement.Refinement`."""
 
     def __init__(self, c: ModelConfig):
         super().__init__()
-        width, fixed = c.displacement_width, len(SPREADS) * len(BANDS)
-        scores = (2 * c.displacement_look + 1) ** 2 * (c.patch_size // CELL) ** 2
-        inputs = 1 + scores + 2 * fixed + 2 * fixed + 4
-        attended = len(APART) * len(BANDS)
-        self.enter = nn.Linear(width + _CONTEXT + 3 + inputs, width)
-        self.near = Conv(width, width)
-        self.whole = nn.Linear(width, width)
-        self.farther = Conv(width, width, apart=2)
-        self.farthest = Conv(width, width, apart=3)
-        self.skip = nn.Linear(width, width)
-        self.norm = nn.LayerNorm(width, EPSILON)
-        self.leave = Conv(width, width)
+        width, known = c.displacement_width, _FIXED + len(_SMOOTH)
+        self.unet = UNet(2 * width + 3 + 2 * _FIXED + 3 * len(BANDS) + 2 * known + 4, width)
         self.neighbors = nn.Linear(width, len(APART) * len(_FALL))
-        self.out = nn.Linear(width, 3 + fixed + attended + 1)
-        self.first = [0.0] * (fixed - 1) + [1.0] * (1 + attended) + [0.0]
+        self.out = nn.Linear(width, 3 + known + _ATTENDED + 1)
+        self.first = [0.0] * (known + _ATTENDED) + [2.0]
 
-    def forward(self, hidden, context, inputs, motion, moments, answers):
-        x = _gelu(self.enter(torch.cat([hidden, context, inputs], -1)))
-        y = _gelu(self.near(x))
-        y = _gelu(self.farther(y) + self.whole(y.mean((1, 2), keepdim=True)))
-        y = self.farthest(y) + self.skip(x)
-        hidden = self.norm(hidden + y)
-        last = _gelu(self.leave(hidden))
+    def forward(self, inputs, motion, moments, answers):
+        last = self.unet(inputs)
         attended = _attend(self.neighbors(last).chunk(len(APART), -1), moments)
         answers = torch.cat([answers, attended], dim=3)
         out = self.out(last)
         mixture = (out[..., 3:] + out.new_tensor(self.first)).softmax(-1)[..., :-1]
         motion = motion + out[..., :2] + (mixture[..., None] * answers).sum(3)
         rigid = functional.softplus(out[..., 2] + 1) + 1e-3
-        return hidden, last, motion, motion - fit_head(motion, rigid)
+        return last, motion, motion - fit_head(motion, rigid)
 
 
 class Readout(nn.Module):
@@ -195,36 +202,6 @@ class Readout(nn.Module):
         return own * (x[..., :1] + 1).sigmoid() + 0.3 * x[..., 1:3], x[..., 3]
 
 
-def neighborhood_scores(cells, others, reach: int):
-    """Scores of cells with the other frame's at all shifts: [B, H, W, C] -> [B, H, W, n, n]."""
-    height, width = cells.shape[1:3]
-    padded = functional.pad(others, (0, 0, reach, reach, reach, reach))
-    shifts = range(2 * reach + 1)
-    rows = [
-        torch.stack(
-            [(cells * padded[:, y : y + height, x : x + width]).sum(-1) for x in shifts], dim=-1
-        )
-        for y in shifts
-    ]
-    return torch.stack(rows, dim=3)
-
-
-def read_scores(scores, place, look: int):
-    """Reads scores about the place (x, y) of each cell, [B, H, W, 2] -> [B, H, W, (2 L + 1)²]."""
-    reach = scores.shape[-1] // 2
-    across, down = (_hats(place[..., axis], look, reach) for axis in (0, 1))
-    return (down @ scores @ across.transpose(-1, -2)).flatten(3)
-
-
-def _hats(place, look: int, reach: int):
-    """Weights of linear interpolation about places [...]: [..., 2 look + 1, 2 reach + 1]."""
-    around, shifts = (
-        torch.arange(-n, n + 1, dtype=place.dtype, device=place.device) for n in (look, reach)
-    )
-    targets = place.clamp(float(-reach), float(reach))[..., None] + around
-    return (1 - (targets[..., None] - shifts).abs()).clamp_min(0.0)
-
-
 def _attend(logits, moments):
     """Least squares over neighborhoods that weigh each patch around by its logits, [B, h, w, n]."""
     flat, answers = moments.flatten(3), []
@@ -233,14 +210,6 @@ def _attend(logits, moments):
         sums = (weights[..., None] * neighbors(flat, REACH, apart)).sum(3)
         answers.append(solve(sums.reshape(moments.shape))[0])
     return torch.cat(answers, dim=3)
-
-
-def _per_patch(cells, height: int, width: int):
-    """Values of cells [B, H, W, F] -> those of each patch's cells, [B, h, w, F']."""
-    batch, rows, columns, count = cells.shape
-    down, across = rows // height, columns // width
-    x = cells.reshape(batch, height, down, width, across, count).transpose(2, 3)
-    return x.reshape(batch, height, width, -1)
 
 
 def _gelu(x):

@@ -8,6 +8,7 @@ from torch.nn import functional
 LUMA, CONTRAST = (0.299, 0.587, 0.114), 4.0
 BANDS = ((0.8, 6.0), (2.0, 10.0), (4.0, 16.0))  # px
 SPREADS = (0.0, 1.0, 2.5)  # patches
+_FIRST = ((2, 2.5), (1, 1.5), (0, 1.0), (0, 1.0), (0, 1.0))  # (band, spread) of a first guess
 _FARTHEST = 3.0  # px
 _PUPILS, _NOSE = 0.2674, (0.5002, 0.5128)
 _RIDGE = (1e-5, 1e-4, 1e-4, 3e-3)
@@ -28,20 +29,35 @@ def enlarge(values, height: int, width: int):
     return _both_ways(down, across, values)
 
 
-def patch_moments(reference, images, guess, patch_size: int):
-    """Moments xx, xy, yy, xt, yt, tt of what a guess leaves, means over each patch.
+def first_guess(reference, images, patch_size: int):
+    """Follows all motion from coarse to fine: bands [B, bands, H, W] twice -> px, [B, h, w, 2]."""
+    batch, _, height, width = reference.shape
+    guess = reference.new_zeros(batch, height // patch_size, width // patch_size, 2)
+    for band, spread in _FIRST:
+        products, _ = change_left(*(x[:, band : band + 1] for x in (reference, images)), guess)
+        moments = patch_moments(products, patch_size)[..., 0, :]
+        guess = guess + solve(pool(moments, spread))[0]
+    return guess
 
-    Bands [B, bands, H, W] twice and a displacement (x, y), px, [B, h, w, 2] ->
-    [B, h, w, bands, 6].
+
+def change_left(reference, images, guess):
+    """The products of gradients and change that a guess of the displacement leaves.
+
+    Bands [B, bands, H, W] twice and (x, y), px, [B, h, w, 2] -> (xx, xy, yy, xt, yt, tt,
+    [B, bands, 6, H, W]; the change, [B, bands, H, W]).
     """
-    batch, bands, height, width = reference.shape
-    moved = _move_back(images, enlarge(guess, height, width))
+    moved = _move_back(images, enlarge(guess, *reference.shape[2:]))
     across, down = _gradients((reference + moved) / 2)
     change = moved - reference
     pairs = (across, across), (across, down), (down, down), (across, change), (down, change)
-    products = torch.stack([a * b for a, b in (*pairs, (change, change))], dim=2)
+    return torch.stack([a * b for a, b in (*pairs, (change, change))], dim=2), change
+
+
+def patch_moments(products, patch_size: int):
+    """Means over each patch: [B, bands, 6, H, W] -> [B, h, w, bands, 6]."""
+    batch, bands, count, height, width = products.shape
     p = patch_size
-    cells = products.reshape(batch, bands, 6, height // p, p, width // p, p)
+    cells = products.reshape(batch, bands, count, height // p, p, width // p, p)
     return cells.mean((4, 6)).permute(0, 3, 4, 1, 2)
 
 
@@ -63,7 +79,7 @@ def fixed_answers(moments):
     """Moments [B, h, w, bands, 6], over fixed neighborhoods -> [B, h, w, K, 2], [B, h, w, 2 K]."""
     flat, answers, facts = moments.flatten(3), [], []
     for spread in SPREADS:
-        displacement, *rest = solve(_pool(flat, spread).reshape(moments.shape))
+        displacement, *rest = solve(pool(flat, spread).reshape(moments.shape))
         answers.append(displacement)
         facts += rest
     return torch.cat(answers, dim=3), torch.cat(facts, dim=-1)
@@ -93,10 +109,10 @@ def fit_head(motion, weights):
     """The head's motion by that of most patches: px [B, H, W, 2], [B, H, W] -> [B, H, W, 2]."""
     weights = weights / weights.sum((1, 2), keepdim=True)
     head = _fit(motion, weights)
-    for _ in range(3):
+    for _ in range(10):
         off = (motion - head).square().sum(-1).detach()
-        usual = 0.5 * (off * weights).sum((1, 2), keepdim=True) + 0.03**2
-        head = _fit(motion, weights / (1 + off / usual).square())
+        usual = (weights * (off + 0.01**2).log()).sum((1, 2), keepdim=True)
+        head = _fit(motion, weights / (1 + off / (usual.exp() + 0.03**2)).square())
     return head
 
 
@@ -154,7 +170,7 @@ def _blur(gray, deviation: float):
     return down @ gray @ across.T
 
 
-def _pool(maps, spread: float):
+def pool(maps, spread: float):
     """Gaussian means over neighboring patches, [B, h, w, F]; a spread of 0 changes nothing."""
     if not spread:
         return maps
