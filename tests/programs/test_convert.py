@@ -199,7 +199,7 @@ def test_invalid_config_json_is_named(text, tmp_path, refusal):
         (PATCHES, with_nan, "holds 1 numbers that are NaN"),
         ("center", with_infinity, "holds 1 numbers that are NaN"),
         (PATCHES, np.transpose, "has shape (32, 192), transposed, its config.json asks for"),
-        (PATCHES, lambda x: x.astype(np.float16), "is float16, not float32"),
+        (PATCHES, lambda x: x.astype(np.float64), "is float64, not float32"),
         (PATCHES, lambda x: None, "lacks params/encoder/patch_embed/kernel"),
         ("params/encoder/block_1/norm1/bias", lambda x: np.ones(32), "unknown to its config.json"),
         ("params", lambda x: np.ones(32), "holds params, unknown to its config.json"),
