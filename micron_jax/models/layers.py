@@ -16,6 +16,7 @@ from micron_jax.models.attention import (
     split_heads,
 )
 from micron_jax.models.config import ModelConfig
+from micron_jax.models.matrices import bicubic_matrix
 
 LAYER_NORM_EPS = 1e-6  # the release's models/mae.py, line 93
 
@@ -51,27 +52,6 @@ def sincos_positions(width: int, grid: int) -> np.ndarray:
     rows = np.repeat(line, grid, axis=0)
     patches = np.concatenate([columns, rows], axis=1)
     return np.concatenate([np.zeros((1, width)), patches])[None].astype(np.float32)
-
-
-def bicubic_matrix(size_in: int, size_out: int) -> np.ndarray:
-    """Weights that resize a line of positions as the release does, float32 [size_out, size_in].
-
-    Cubic convolution with a = -0.75, half-pixel centers, no antialiasing, borders repeated, and a
-    scale of (size_out + 0.1) / size_in that is used literally (models/mae.py, line 161): outputs
-    are therefore not spread evenly over the input.
-    """
-    a = -0.75
-    scale = (size_out + 0.1) / size_in
-    center = (np.arange(size_out) + 0.5) / scale - 0.5
-    weights = np.zeros((size_out, size_in))
-    for tap in range(-1, 3):
-        index = np.floor(center) + tap
-        t = np.abs(center - index)
-        near = (a + 2) * t**3 - (a + 3) * t**2 + 1
-        far = a * t**3 - 5 * a * t**2 + 8 * a * t - 4 * a
-        column = np.clip(index, 0, size_in - 1).astype(int)
-        np.add.at(weights, (np.arange(size_out), column), np.where(t <= 1, near, far))
-    return weights.astype(np.float32)
 
 
 def resize_positions(positions, grid: tuple[int, int]):

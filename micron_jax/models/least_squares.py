@@ -6,7 +6,8 @@ up over any neighborhood: of fixed ones, or of one that a network weighs.
 """
 
 import jax.numpy as jnp
-import numpy as np
+
+from micron_jax.models.matrices import gaussian, linear, smoothing
 
 LUMA = (0.299, 0.587, 0.114)  # of normalized RGB
 CONTRAST = 4.0
@@ -26,7 +27,7 @@ def detail(images):
 
 def enlarge(values, height: int, width: int):
     """Values of patches [B, h, w, F] at the pixels or cells of a finer grid, linearly."""
-    down, across = (_linear(n, k) for n, k in ((height, values.shape[1]), (width, values.shape[2])))
+    down, across = (linear(n, k) for n, k in ((height, values.shape[1]), (width, values.shape[2])))
     return jnp.einsum("ih,jw,bhwf->bijf", down, across, values)
 
 
@@ -114,7 +115,7 @@ def pool(maps, spread: float):
     """Gaussian means over neighboring patches, [B, H, W, F]; a spread of 0 changes nothing."""
     if not spread:
         return maps
-    down, across = (_smoothing(count, spread) for count in maps.shape[1:3])
+    down, across = (smoothing(count, spread) for count in maps.shape[1:3])
     return jnp.einsum("ih,jw,bhwf->bijf", down, across, maps)
 
 
@@ -159,27 +160,5 @@ def _gradients(images):
 
 
 def _blur(gray, deviation: float):
-    down, across = (_gaussian(side, deviation) for side in gray.shape[1:])
+    down, across = (gaussian(side, deviation) for side in gray.shape[1:])
     return jnp.einsum("ih,jw,bhw->bij", down, across, gray)
-
-
-def _gaussian(count: int, deviation: float) -> np.ndarray:
-    """A blur along one axis as a matrix [count, count]; edges go on beyond the border."""
-    reach = int(np.ceil(2.5 * deviation))
-    taps = np.exp(-np.square(np.arange(-reach, reach + 1) / deviation) / 2)
-    matrix, place = np.zeros((count, count), np.float32), np.arange(count)
-    for step, weight in zip(range(-reach, reach + 1), taps / taps.sum(), strict=True):
-        np.add.at(matrix, (place, np.clip(place + step, 0, count - 1)), weight)
-    return matrix
-
-
-def _smoothing(count: int, spread: float) -> np.ndarray:
-    distance = np.arange(count)[:, None] - np.arange(count)
-    weight = np.exp(-np.square(distance / spread) / 2)
-    return np.float32(weight / weight.sum(axis=1, keepdims=True))
-
-
-def _linear(count: int, cells: int) -> np.ndarray:
-    """Linear interpolation along one axis as a matrix [count, cells], at the middles."""
-    place = np.clip((np.arange(count) + 0.5) * cells / count - 0.5, 0, cells - 1)
-    return np.maximum(0, 1 - np.abs(place[:, None] - np.arange(cells))).astype(np.float32)

@@ -1,9 +1,10 @@
 """Parts of the networks in PyTorch: patches, positions, transformer blocks. See `models.layers`."""
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
+
+from micron_jax.models.matrices import bicubic_matrix
 
 EPSILON = 1e-6  # of layer norms
 
@@ -33,25 +34,6 @@ def resize_positions(positions, grid: tuple[int, int]):
     )
     patches = torch.einsum("yh,xw,hwd->yxd", rows, columns, square).flatten(0, 1)[None]
     return torch.cat([positions[:, :1], patches], dim=1)
-
-
-def bicubic_matrix(size_in: int, size_out: int) -> np.ndarray:
-    """Weights that resize a line of positions, float32 [size_out, size_in].
-
-    Cubic convolution with a = -0.75, half-pixel centers, borders repeated, and a scale of
-    (size_out + 0.1) / size_in.
-    """
-    a = -0.75
-    center = (np.arange(size_out) + 0.5) * size_in / (size_out + 0.1) - 0.5
-    weights = np.zeros((size_out, size_in))
-    for tap in range(-1, 3):
-        index = np.floor(center) + tap
-        t = np.abs(center - index)
-        near = (a + 2) * t**3 - (a + 3) * t**2 + 1
-        far = a * t**3 - 5 * a * t**2 + 8 * a * t - 4 * a
-        column = np.clip(index, 0, size_in - 1).astype(int)
-        np.add.at(weights, (np.arange(size_out), column), np.where(t <= 1, near, far))
-    return weights.astype(np.float32)
 
 
 class SelfAttention(nn.Module):

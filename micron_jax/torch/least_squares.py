@@ -5,6 +5,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from micron_jax.models.matrices import gaussian, linear, smoothing
+
 LUMA, CONTRAST = (0.299, 0.587, 0.114), 4.0
 BANDS = ((0.8, 6.0), (2.0, 10.0), (4.0, 16.0))  # px
 SPREADS = (0.0, 1.0, 2.5)  # patches
@@ -23,9 +25,7 @@ def detail(images):
 def enlarge(values, height: int, width: int):
     """Values of patches [B, h, w, F] at the pixels or cells of a finer grid, linearly."""
     cells = values.shape[1:3]
-    down, across = (
-        _constant(_linear(*n), values) for n in zip((height, width), cells, strict=True)
-    )
+    down, across = (_constant(linear(*n), values) for n in zip((height, width), cells, strict=True))
     return _both_ways(down, across, values)
 
 
@@ -166,7 +166,7 @@ def _gradients(images):
 
 
 def _blur(gray, deviation: float):
-    down, across = (_constant(_gaussian(side, deviation), gray) for side in gray.shape[1:])
+    down, across = (_constant(gaussian(side, deviation), gray) for side in gray.shape[1:])
     return down @ gray @ across.T
 
 
@@ -174,7 +174,7 @@ def pool(maps, spread: float):
     """Gaussian means over neighboring patches, [B, h, w, F]; a spread of 0 changes nothing."""
     if not spread:
         return maps
-    down, across = (_constant(_smoothing(count, spread), maps) for count in maps.shape[1:3])
+    down, across = (_constant(smoothing(count, spread), maps) for count in maps.shape[1:3])
     return _both_ways(down, across, maps)
 
 
@@ -187,23 +187,3 @@ def _both_ways(down, across, values):
 
 def _constant(values, like):
     return torch.as_tensor(np.asarray(values, np.float32), device=like.device)
-
-
-def _smoothing(count: int, spread: float) -> np.ndarray:
-    distance = np.arange(count)[:, None] - np.arange(count)
-    weight = np.exp(-np.square(distance / spread) / 2)
-    return weight / weight.sum(axis=1, keepdims=True)
-
-
-def _gaussian(count: int, deviation: float) -> np.ndarray:
-    reach = int(np.ceil(2.5 * deviation))
-    taps = np.exp(-np.square(np.arange(-reach, reach + 1) / deviation) / 2)
-    matrix, place = np.zeros((count, count), np.float32), np.arange(count)
-    for step, weight in zip(range(-reach, reach + 1), taps / taps.sum(), strict=True):
-        np.add.at(matrix, (place, np.clip(place + step, 0, count - 1)), weight)
-    return matrix
-
-
-def _linear(count: int, cells: int) -> np.ndarray:
-    place = np.clip((np.arange(count) + 0.5) * cells / count - 0.5, 0, cells - 1)
-    return np.maximum(0, 1 - np.abs(place[:, None] - np.arange(cells)))

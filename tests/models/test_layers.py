@@ -8,13 +8,13 @@ import pytest
 from helpers import tiny
 
 from micron_jax.models.layers import (
-    bicubic_matrix,
     make_blocks,
     patchify,
     resize_positions,
     sincos_positions,
     unpatchify,
 )
+from micron_jax.models.matrices import bicubic_matrix
 from micron_jax.models.micron_bert import MicronBertModule
 from micron_jax.training.state import init_params
 
