@@ -1,4 +1,4 @@
-"""Worker process: a pretraining on drawn frames that is told to stop after some seconds."""
+"""Worker process: pretrains on drawn frames for some seconds, then stops as after a signal."""
 
 import json
 import os
