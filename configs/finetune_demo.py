@@ -5,7 +5,7 @@
     micron-jax finetune --config configs/finetune_demo.py --workdir runs/tuned \
         --config.data.data_dir=data --config.checkpoint=runs/demo
 
-With the weights that come with the package, whose motion branch is then read:
+With the weights that come with the package, whose displacement branch is then read:
 
     --config.checkpoint=micron-tiny
 

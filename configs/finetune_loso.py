@@ -11,7 +11,7 @@ Every fold is trained by one fixed schedule, and nothing is chosen on a test sub
 epoch on some of the training subjects: `--config.split.selection=inner`. To train more of the
 network: `--config.tuning.trainable=last:1` (or all), which is slower by far, as every step computes
 its features anew. The paper's own head is `--config.classifier.features=p_dma
---config.classifier.pooling=mean`. The default, `auto`, is what the motion branch says of each
+--config.classifier.pooling=mean`. The default, `auto`, is what the displacement branch says of each
 patch, or, of a checkpoint without one, the cosine distance of each patch's tokens, averaged over
 parts of the face, which keeps the place of a motion. On synthetic expressions the cosine distance
 scored higher (UF1 0.60) than token differences (0.37) and the symmetric map (0.45).

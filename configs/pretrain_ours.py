@@ -1,21 +1,18 @@
-"""Our own setting, which learns motion: `micron-tiny` is trained so.
+"""Our own setting, which learns displacements: `micron-tiny` is trained so.
 
-    micron-jax data stills --faces FOLDER --output stills
-    micron-jax data build frames --source stills --data-dir DIR --crop whole --size 448
+    micron-jax data stills --faces PORTRAITS --output source/stills --frames 5
+    micron-jax data faces --source FILMS --output source/films --size 448
+    micron-jax data build frames --source source --data-dir DIR --crop whole --size 448
     micron-jax pretrain --config pretrain_ours --workdir runs/ours --config.data.data_dir=DIR
 
-The paper's network and objective, and beside them a motion branch that compares each patch of one
-frame with the other frame in a band around its own place (`micron_jax/models/band.py`) and is
-trained on known motion: an unlabeled face is warped locally by a random field, under head motion,
-turns, light, noise and JPEG that differ between the two frames, and the network predicts which
-patches moved by themselves, how far and in which direction (`micron_jax/data/known_motion.py`). No
-label is used.
+The paper's network and objective, and beside them a displacement branch that says how far each
+patch moved, in which direction, and how sure (`micron_jax/models/displacement.py`). It is trained
+on known motion: fields of the face and of its head move a frame, and both views of it go through a
+camera and a codec (`micron_jax/synthetic/known_pairs.py`). No label is needed. Stills and films are
+best mixed, frames of 448 px.
 
-Why: the paper's objective gives the diagonal of the attention no reason to mean motion. Stills are
-enough; frames of 448 px, two samples a pixel, keep noise apart from skin.
-
-Hardware: 2 CPU cores. Everything but the motion branch is as small as possible here; on a GPU take
-`--config.model.size=small --config.batch_size=64` and video.
+Hardware: 2 CPU cores. Everything but the displacement branch is as small as possible here; on a GPU
+take `--config.model.size=small --config.batch_size=64` and more video.
 """
 
 import ml_collections
@@ -23,14 +20,14 @@ import ml_collections
 
 def get_config() -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
-    config.batch_size = 16
-    config.epochs = 400
+    config.batch_size = 8
+    config.epochs = 2.0
     config.log_every = 50
-    config.picture_every = 1000
+    config.picture_every = 2000
     config.checkpoint_every = 500
-    config.validate_every = 500
-    config.validation_batches = 2
-    config.data = dict(delta_seconds=(1 / 30, 11 / 30), validation_clips=0.1)
+    config.validate_every = 1000
+    config.validation_batches = 6
+    config.data = dict(delta_seconds=(1 / 30, 11 / 30), validation_clips=0.05)
     config.model = dict(
         img_size=224,
         patch_size=8,
@@ -45,17 +42,12 @@ def get_config() -> ml_collections.ConfigDict:
         dma_tied=True,
         dma_diagonal=True,
         poi="cosine",
-        band=(1, 2, 4),
+        displacement_width=48,
     )
-    config.views = dict(
-        swap="blocks",
-        pair_every=16,
-        motion_crops=1,
-        motion_size=112,
-    )
-    config.objective = dict(reconstruction_weight=0.1, motion_weight=1.0)
+    config.views = dict(swap="blocks", pair_every=8)
+    config.objective = dict(reconstruction_weight=0.1, displacement_weight=1.0)
     config.optimizer = dict(
-        learning_rate=3e-3, base_batch_size=0, warmup_epochs=20.0, b2=0.98, weight_decay=0.02,
+        learning_rate=1.5e-3, base_batch_size=0, warmup_epochs=0.04, b2=0.99, weight_decay=0.02,
         clip_norm=1.0,
     )  # fmt: skip
     return config

@@ -14,6 +14,7 @@ PROGRAMS = {
     "finetune": "train and test a classifier on a benchmark, all folds side by side",
     "evaluate": "compute metrics, intervals and a report of predictions, from any source",
     "extract": "write the features of images, videos or a data set into one file",
+    "spot": "find micro-expressions in films: when, where, and how likely",
     "visualize": "show what moved between two frames, and when in a video",
     "app": "show the same on a page in the browser, for pictures or videos dropped on it",
     "convert": "convert a checkpoint from the PyTorch release, or back to it",

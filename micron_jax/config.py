@@ -109,16 +109,31 @@ def check_fields(kind: type, values: dict, *, section: str) -> None:
 
 # (field, word) of the last version, which checkpoints and runs still hold, and the word of today.
 _RENAMED_VALUES = {("swap_with", "grey"): "gray"}
+# Fields of the last version's motion branch; the first ones said whether there was one.
+_MOTION_BRANCH = ("band", "motion_crops", "motion_weight")
+_REMOVED = (
+    *_MOTION_BRANCH, "band_window", "band_width", "band_heads", "band_spreads", "motion_width",
+    "motion_window", "motion_reach", "motion_size", "motion_still", "displacement_steps",
+)  # fmt: skip
 
 
 def up_to_date(values: dict) -> dict:
-    """Returns nested settings with the words of the last version replaced by those of today."""
+    """Returns nested settings with the words of the last version replaced by those of today.
+
+    Raises:
+      UserError: the settings are those of a network with the last version's motion branch.
+    """
     current = {}
     for name, value in values.items():
         if isinstance(value, dict):
             current[name] = up_to_date(value)
-        else:
+        elif name not in _REMOVED:
             current[name] = _RENAMED_VALUES.get((name, str(value)), value)
+        elif name in _MOTION_BRANCH and value:
+            raise UserError(
+                f"{name}={value}: the motion branch of version 0.1 is gone; in its place is the "
+                "displacement branch: take micron-tiny, or train with pretrain_ours"
+            )
     return current
 
 

@@ -13,6 +13,7 @@ from micron_jax.data.views import normalize
 from micron_jax.models import classifier as classifiers
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.micron_bert import MAP_KINDS, bound
+from micron_jax.models.motion import Motion
 
 
 def features(config: ModelConfig, params: dict, frames):
@@ -21,7 +22,7 @@ def features(config: ModelConfig, params: dict, frames):
 
 
 def map_kinds(params: dict) -> tuple[str, ...]:
-    """The kinds of `motion_map` that parameters have, the one to show first."""
+    """The kinds of `motion_map`, of tokens, that parameters have, the one to show first."""
     return MAP_KINDS if "dma" in params else ("cosine",)
 
 
@@ -44,18 +45,12 @@ def motion_map(config: ModelConfig, params: dict, frames, reference, *, kind: st
     return network.motion_map(*tokens, kind).reshape(frames.shape[0], rows, columns)
 
 
-def displacement(config: ModelConfig, params: dict, frames, reference):
-    """The motion of each patch of a reference until another frame, without the head's.
+def motion(config: ModelConfig, params: dict, frames, reference) -> Motion:
+    """The motion of each patch of a reference until another frame, [B, H, W, 3] twice.
 
-    Args:
-      frames, reference: [B, H, W, 3].
-
-    Returns:
-      (displacement (x, y), px, float32 [B, H / patch, W / patch, 2]; the scale of its error, px,
-      float32 [B, H / patch, W / patch], see `MicronBert.displacement_scale`).
+    Of a network with a displacement branch; see `Motion`.
     """
-    last = bound(config, params).displacement(normalize(frames), normalize(reference))[-1]
-    return last.displacement, jnp.exp(last.log_scale)
+    return bound(config, params).motion(normalize(frames), normalize(reference))
 
 
 def classify(config: ModelConfig, params: dict, classifier: Classifier, onset, apex):

@@ -23,6 +23,7 @@ from micron_jax.models.config import ModelConfig
 from micron_jax.models.dma import patch_scores
 from micron_jax.models.layers import unpatchify
 from micron_jax.models.micron_bert import MAP_KINDS, MicronBertModule, bound
+from micron_jax.models.motion import Motion
 from micron_jax.training.losses import restore_patches
 
 
@@ -157,11 +158,7 @@ class MicronBert:
     def map_kinds(self) -> tuple[str, ...]:
         """The kinds of `motion_map` that this checkpoint has, the one to show first."""
         kinds = MAP_KINDS if "dma" in self._params else ("cosine",)
-        return ("motion", *kinds) if self._knows_motion else kinds
-
-    @property
-    def _knows_motion(self) -> bool:
-        return bool(self.config.band or self.config.displacement_width)
+        return ("motion", "moved", *kinds) if self.config.displacement_width else kinds
 
     @property
     def heats(self) -> tuple[str, ...]:
@@ -180,9 +177,9 @@ class MicronBert:
         Args:
           frames, reference: uint8 [B, H, W, 3].
           kind: one of `map_kinds`; None is the first of them. `motion`, of checkpoints trained on
-            known motion, is the length of the patch's displacement in px, or, with the motion
-            branch alone, the probability that it moved by itself; for `symmetric`, `cosine` and
-            `release` see `MicronBertModule.motion_map`.
+            known motion, is the length of the patch's displacement in px, and `moved` the
+            probability that it moved (see `Motion`); for `symmetric`, `cosine` and `release` see
+            `MicronBertModule.motion_map`.
 
         Returns:
           float32 [B, H / patch, W / patch]; larger is more motion.
@@ -193,42 +190,30 @@ class MicronBert:
         kind = kind or self.map_kinds[0]
         if kind not in self.map_kinds:
             raise ValueError(f"kind={kind!r}: choose one of {', '.join(self.map_kinds)}")
-        if kind == "motion" and self.config.displacement_width:
-            motion = jnp.linalg.norm(self.displacement(frames, reference), axis=-1)
-        elif kind == "motion":
-            motion, _ = self._computed(_motion, frames, reference)
-        else:
-            motion = self._computed(_motion_map, frames, reference, kind=kind)
-        return motion.reshape(-1, *self._grid(frames))
+        if kind in ("motion", "moved"):
+            motion = self.motion(frames, reference)
+            return motion.length if kind == "motion" else motion.moved
+        maps = self._computed(_motion_map, frames, reference, kind=kind)
+        return maps.reshape(-1, *self._grid(frames))
 
-    def displacement(self, frames, reference) -> jax.Array:
+    def motion(self, frames, reference) -> Motion:
         """The motion of each patch of a reference until another frame of the same face.
 
-        uint8 [B, H, W, 3], both -> float32 [B, H / patch, W / patch, 2], (x, y) in px, without the
-        motion of the head.
+        uint8 [B, H, W, 3], both -> arrays [B, H / patch, W / patch, …] in px: the displacement of
+        the face's own, the scale of its error, the motion of the head.
 
         Raises:
           ValueError: the checkpoint was not trained on known motion.
         """
-        if self.config.displacement_width:
-            return self._computed(_displacement, frames, reference)[0]
-        if not self.config.band:
-            raise ValueError("this checkpoint has no motion branch, which pretrain_ours trains")
-        _, displacement = self._computed(_motion, frames, reference)
-        return displacement.reshape(-1, *self._grid(frames), 2)
-
-    def displacement_scale(self, frames, reference) -> jax.Array:
-        """The scale of the error of each patch's displacement, by the branch's own estimate.
-
-        uint8 [B, H, W, 3], both -> float32 [B, H / patch, W / patch], px; half of the errors are
-        shorter than 1.68 times the scale (the Laplace distribution in the plane).
-
-        Raises:
-          ValueError: the checkpoint has no displacement branch.
-        """
         if not self.config.displacement_width:
-            raise ValueError("this checkpoint has no displacement branch")
-        return self._computed(_displacement, frames, reference)[1]
+            raise ValueError(
+                "this checkpoint has no displacement branch, which pretrain_ours trains"
+            )
+        return self._computed(MicronBertModule.motion, frames, reference)
+
+    def displacement(self, frames, reference) -> jax.Array:
+        """The displacement of `motion`, (x, y) in px: float32 [B, H / patch, W / patch, 2]."""
+        return self.motion(frames, reference).displacement
 
     def cls_attention(self, frames) -> jax.Array:
         """Attention of the CLS token in the encoder's last block, head by head.
@@ -326,16 +311,6 @@ def _compute(params: dict, frames: tuple, function: Callable, config: ModelConfi
 
 def _motion_map(network, images, reference, *, kind: str):
     return network.motion_map(network.encode(images), network.encode(reference), kind)
-
-
-def _motion(network, images, reference):
-    logit, displacement = network.motion(images, reference)
-    return jax.nn.sigmoid(logit), displacement
-
-
-def _displacement(network, images, reference):
-    last = network.displacement(images, reference)[-1]
-    return last.displacement, jnp.exp(last.log_scale)
 
 
 def _cls_attention(network, images):

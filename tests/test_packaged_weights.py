@@ -1,6 +1,7 @@
 """The weights that come with the package do what they are there for."""
 
 import cv2
+import jax
 import numpy as np
 import pytest
 from helpers import portrait
@@ -17,7 +18,9 @@ def test_weights_are_small_and_of_the_packaged_recipe():
 
     assert list(load.packaged_weights()) == ["micron-tiny"]
     folder = load.packaged_weights()["micron-tiny"]
-    assert sum(path.stat().st_size for path in folder.iterdir()) < 3e6
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 4e6
+    branch = load.read("micron-tiny").params["displacement"]
+    assert sum(array.nbytes for array in jax.tree.leaves(branch)) < 3e6
     settings = configs.override(configs.load("pretrain_ours"), ["data.data_dir=x"])
     assert load.read("micron-tiny").config == config.parse(settings).model
 
@@ -41,8 +44,8 @@ def test_micron_tiny_shows_the_motion():
     assert heat[moved > 0.5].mean() > 0.4 > 0.1 > heat[moved < 0.02].mean()
     displacement = np.asarray(model.displacement(apex[None], still[None]))[0]
     across, down = displacement[moved > 0.7].mean(axis=0)
-    assert down < -0.03  # whither is right, how far is far too short
-    assert abs(across) < -down
+    assert down == pytest.approx(-np.mean(moved[moved > 0.7]), rel=0.4)
+    assert abs(across) < 0.2
 
 
 def test_another_name_is_no_checkpoint():

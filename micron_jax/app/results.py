@@ -2,6 +2,7 @@
 
 import base64
 import io
+import math
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -120,7 +121,11 @@ def _describe_clip(timeline: Timeline, source: CroppedClip, report: Report) -> d
         "frames": frames,
         "seconds": (timeline.seconds - timeline.seconds[0]).round(4).tolist(),
         "energy": (timeline.energy / top).round(4).tolist(),
-        "intervals": [{name: getattr(i, name) for name in fields} for i in timeline.intervals],
+        "intervals": [
+            {name: getattr(i, name) for name in fields}
+            | {"confidence": None if math.isnan(i.confidence) else round(i.confidence, 4)}
+            for i in timeline.intervals
+        ],
         "legend": _legend(timeline.kind, top),
     }
 

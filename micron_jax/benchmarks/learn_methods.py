@@ -7,9 +7,7 @@ each patch of the onset until the apex without the motion of the head, px of 224
 score, patches are ranked by the vectors' lengths.
 """
 
-import concurrent.futures
 import functools
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,7 +20,7 @@ from micron_jax.benchmarks import learn_flow
 from micron_jax.benchmarks.learn_truth import Truth, read_pair
 from micron_jax.checkpoints.weights import Weights
 from micron_jax.faces.registration import register, register_crops
-from micron_jax.faces.threads import one_thread
+from micron_jax.faces.threads import in_threads
 from micron_jax.pretrained import MicronBert
 from micron_jax.training.state import init_params
 
@@ -58,12 +56,11 @@ def compute(methods: dict[str, Method], truth: Truth, *, label: str) -> dict[str
     """
     parts: dict[str, list[dict[str, np.ndarray]]] = {}
     batches = [range(n, min(n + BATCH, len(truth))) for n in range(0, len(truth), BATCH)]
-    with one_thread():
-        for numbers in tqdm(batches, desc=label, unit=" batches", leave=False):
-            pairs = _read(truth, numbers)
-            for prefix, method in methods.items():
-                for name, answer in method(pairs).items():
-                    parts.setdefault(prefix + name, []).append(answer)
+    for numbers in tqdm(batches, desc=label, unit=" batches", leave=False):
+        pairs = _read(truth, numbers)
+        for prefix, method in methods.items():
+            for name, answer in method(pairs).items():
+                parts.setdefault(prefix + name, []).append(answer)
     return {name: _joined(answers) for name, answers in parts.items()}
 
 
@@ -96,16 +93,12 @@ def displacement(model: MicronBert, onset: np.ndarray, registered: np.ndarray) -
 
     Frames uint8 [B, S, S, 3] at the network's size; see the module for the arrays.
     """
-    if not (model.config.band or model.config.displacement_width):
+    if not model.config.displacement_width:
         return {}
-    px, answers = learn_flow.SIZE / onset.shape[1], {}
-    vectors = _in_batches(model.displacement, registered, onset, BATCH)
-    answers["vector"] = to_grid(vectors) * px
-    if model.config.displacement_width:
-        scale = _in_batches(model.displacement_scale, registered, onset, BATCH)
-        # The components of an error of the Laplace distribution in the plane are 4 / π scales long.
-        answers["scale"] = to_grid(scale) * (px * 4 / np.pi)
-    return answers
+    vector, scale = _in_batches(lambda *frames: model.motion(*frames)[:2], registered, onset, BATCH)
+    px = learn_flow.SIZE / onset.shape[1]
+    # The components of an error of the Laplace distribution in the plane are 4 / π scales long.
+    return {"vector": to_grid(vector) * px, "scale": to_grid(scale) * (px * 4 / np.pi)}
 
 
 def one_map(model: MicronBert, kind: str) -> Method:
@@ -151,7 +144,7 @@ def flows(*names: str) -> Method:
             names * count,
             strict=True,
         )
-        vectors = np.stack(_in_threads(lambda task: one(*task), tasks))
+        vectors = np.stack([*in_threads(lambda task: one(*task), tasks)])
         vectors = vectors.reshape(count, len(names), *vectors.shape[1:])
         return {name: {"vector": vectors[:, n]} for n, name in enumerate(names)}
 
@@ -163,7 +156,7 @@ def differences(pairs: Pairs) -> Answers:
     answers = {}
     for suffix, others in (("", pairs.registered), ("_raw", pairs.apex)):
         both = zip(pairs.onset, others, strict=True)
-        results = _in_threads(lambda pair: learn_flow.difference_maps(*pair), both)
+        results = [*in_threads(lambda pair: learn_flow.difference_maps(*pair), both)]
         for name in results[0]:
             answers[name + suffix] = {"score": np.stack([maps[name] for maps in results])}
     return answers
@@ -185,14 +178,15 @@ def _map(model: MicronBert, kind: str, frames: np.ndarray, reference: np.ndarray
     return to_grid(_in_batches(function, frames, reference, step))
 
 
-def _in_batches(function, frames: np.ndarray, reference: np.ndarray, step: int) -> np.ndarray:
+def _in_batches(function, frames: np.ndarray, reference: np.ndarray, step: int):
+    """Returns an array of all frames, or several, of a function that takes `step` of them."""
     count = len(frames)
     short = -count % step  # fill up the last batch: another shape would compile again
     frames, reference = (np.concatenate([x, x[:1].repeat(short, 0)]) for x in (frames, reference))
     parts = [
         function(frames[n : n + step], reference[n : n + step]) for n in range(0, len(frames), step)
     ]
-    return np.concatenate([np.asarray(part) for part in parts])[:count]
+    return jax.tree.map(lambda *x: np.concatenate(x)[:count], *parts)
 
 
 def _joined(answers: list[dict[str, np.ndarray]]) -> Readout:
@@ -212,14 +206,9 @@ def _read(truth: Truth, numbers: range) -> Pairs:
         return (register if whole else register_crops)(apex, onset)[0]
 
     both = [read_pair(truth, number) for number in numbers]
-    moved = _in_threads(registered, zip(numbers, both, strict=True))
+    moved = [*in_threads(registered, zip(numbers, both, strict=True))]
     onsets, apexes = zip(*both, strict=True)
     return Pairs(np.stack(onsets), np.stack(apexes), np.stack(moved))
-
-
-def _in_threads(function, items) -> list:
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(function, items))
 
 
 def _resized(frames: np.ndarray, size: int) -> np.ndarray:

@@ -141,8 +141,7 @@ def _release_request(kind: str, config: PretrainConfig, checkout: Path) -> dict:
     if kind == "train":
         if config.objective.agreement == "mse":
             raise UserError("config.objective.agreement='mse': the release has no such agreement")
-        lacks = [*differences(model), *(["It has no motion branch."] if model.band else [])]
-        if lacks:
+        if lacks := differences(model):
             raise UserError(f"config.model: not the release's model. {lacks[0]}")
     parts = {"encoder": {}, "decoder": {}}
     arguments = class_arguments(Weights(model, parts, {}, None, {}))

@@ -11,7 +11,6 @@ from micron_jax.checkpoints.tensor_file import is_tensor_file
 from micron_jax.checkpoints.weights import (
     Weights,
     check_finite,
-    check_motion,
     check_shapes,
     read_config,
     shapes_of,
@@ -94,7 +93,6 @@ def _read_workdir(workdir: Path) -> Weights:
     mend = "of another version of micron_jax, or damaged"
     where, asker = f"{workdir}, step {step}", f"its {CONFIG_FILE}"
     with naming(path):
-        check_motion(config, arrays)
         shapes = shapes_of(config)
     check_shapes(where, arrays, shapes, asker=asker, mend=mend)
     check_finite(where, arrays)

@@ -23,7 +23,6 @@ from micron_jax.checkpoints.tensor_file import is_tensor_file, open_tensors
 from micron_jax.checkpoints.weights import (
     Weights,
     check_finite,
-    check_motion,
     check_shapes,
     read_config,
     read_description,
@@ -65,7 +64,7 @@ _LEAVES = (
 
 
 def in_release(path: str) -> bool:
-    """Tests if the release has an array of ours; it has no motion branch."""
+    """Tests if the release has an array of ours; it has no displacement branch."""
     return any(re.match(pattern, path) for pattern, _ in _PARTS)
 
 
@@ -73,7 +72,7 @@ def release_name(path: str) -> str:
     """`params/encoder/block_0/attn/qkv/kernel` -> `backbone.blocks.0.attn.qkv.weight`.
 
     Raises:
-      UserError: the release has no such part, as the motion branch.
+      UserError: the release has no such part, as the displacement branch.
     """
     for pattern, replacement in _PARTS:
         name, count = re.subn(pattern, replacement, path)
@@ -173,7 +172,6 @@ def _own_arrays(path: Path, config: ModelConfig, state: State, beside: Mapping) 
       UserError: an array is missing, unknown, no tensor, of another shape or not finite.
     """
     with naming(path):
-        check_motion(config, beside)
         paths = shapes_of(config, aux_cls=True)
     names = {p: p if p in beside else _name_or_path(p) for p in paths}
     given = state.arrays | {name: value for name, value in beside.items() if isinstance(name, str)}
@@ -283,7 +281,7 @@ def _goes(weights: Weights, path: str) -> bool:
 def encode_checkpoint(weights: Weights) -> bytes:
     """A `.pth` as the release saves it: `model`, `args` and `epoch`; and how to read it back.
 
-    What the release does not read, as the motion branch, lies beside these.
+    What the release does not read, as the displacement branch, lies beside these.
     """
     model, args = OrderedDict(state_dict(weights)), Namespace(**release_args(weights))
     epoch = weights.info.get("epoch")

@@ -242,12 +242,11 @@ def differences(config: ModelConfig) -> list[str]:
             f"Its projection head ({head}) is not the release's 2048 and 256: the release's class "
             "loads the rest with strict=False and without the head."
         )
-    for branch, exists in (("motion", config.band), ("displacement", config.displacement_width)):
-        if exists:
-            sentences.append(
-                f"It has a {branch} branch, which the release has not: a .pth keeps it beside what "
-                "the release reads."
-            )
+    if config.displacement_width:
+        sentences.append(
+            "It has a displacement branch, which the release has not: a .pth keeps it beside what "
+            "the release reads."
+        )
     return sentences
 
 

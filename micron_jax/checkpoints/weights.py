@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,9 +12,8 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from micron_jax.checkpoints.origin import public
 from micron_jax.checks import require
-from micron_jax.config import build, check_fields
+from micron_jax.config import build, check_fields, up_to_date
 from micron_jax.errors import UserError, naming
-from micron_jax.models.band import feature_count
 from micron_jax.models.config import ModelConfig
 from micron_jax.training.state import init_params
 
@@ -24,9 +24,7 @@ _MOST_PARTS = 64  # of a list
 _MOST = dict(
     img_size=2**14, patch_size=2**10, width=2**15, depth=1000, heads=2**12, mlp_ratio=2**7,
     decoder_width=2**15, decoder_depth=1000, decoder_heads=2**12, projection_dim=2**20,
-    projection_hidden=2**16, projection_bottleneck=2**16, band=64, band_window=2**7,
-    band_width=2**14, band_heads=2**12, band_spreads=64, motion_width=2**14, motion_window=2**10,
-    motion_reach=64, displacement_width=2**12, displacement_steps=16,
+    projection_hidden=2**16, projection_bottleneck=2**16, displacement_width=2**12,
 )  # fmt: skip
 _OF_A_MACHINE = ("attention", "blocks", "remat")
 _OPTIONAL = (  # parts that a checkpoint may lack, each as a whole
@@ -113,6 +111,7 @@ def read_config(settings: dict, *, section: str) -> ModelConfig:
     Raises:
       UserError: the settings describe no network, or one larger than any that is meant.
     """
+    settings = up_to_date(settings)
     check_fields(ModelConfig, settings, section=section)
     for name, value in settings.items():
         if isinstance(value, list | tuple) and len(value) > _MOST_PARTS:
@@ -172,37 +171,11 @@ def shapes_among(config: ModelConfig, given: Mapping, *, whole: bool = False) ->
       given: path -> array of the file, or its shape.
       whole: as of earlier versions, which wrote no network without micro-attention, nor without the
         teacher of its projection head.
-
-    Raises:
-      UserError: the file has another motion branch than the config, or none.
     """
-    check_motion(config, given)
     shapes = shapes_of(config, aux_cls=True)
     optional = _OPTIONAL[:2] if whole else _OPTIONAL
     absent = tuple(part for part in optional if not any(p.startswith(part) for p in given))
     return {path: shape for path, shape in shapes.items() if not path.startswith(absent)}
-
-
-def check_motion(config: ModelConfig, given: Mapping) -> None:
-    """Checks that a file has the motion branch of a config, if there is one.
-
-    It comes before `shapes_of`, which makes the network, and takes long for one of many distances.
-
-    Args:
-      given: see `shapes_among`.
-
-    Raises:
-      UserError: it has another, or none.
-    """
-    embed = np.shape(given.get("params/motion/embed/kernel", 0))
-    layers = sum(p.startswith("params/motion/conv_") and p.endswith("/kernel") for p in given)
-    own = embed[:1] == (feature_count(config),) and layers == len(config.motion_reach)
-    if config.band and not own:
-        raise UserError(
-            f"band={config.band}, band_heads={config.band_heads}, band_spreads="
-            f"{config.band_spreads}, motion_reach={config.motion_reach}: the file holds another "
-            "motion branch, or none"
-        )
 
 
 def check_shapes(
@@ -229,6 +202,14 @@ def check_shapes(
             )
         if array.dtype != np.float32:
             raise UserError(f"{where}: {name} is {array.dtype}, not float32; {mend}")
+
+
+def digest(params: Mapping) -> str:
+    """SHA-256 of all numbers, to tell weights from others."""
+    result = hashlib.sha256()
+    for leaf in jax.tree.leaves(params):
+        result.update(np.ascontiguousarray(leaf))
+    return result.hexdigest()
 
 
 def check_finite(where: str | Path, arrays: Mapping) -> None:

@@ -9,8 +9,6 @@ expression nor a blink moves the frame.
 import jax
 import jax.numpy as jnp
 
-from micron_jax.data.camera import look_up
-
 _STEPS = ((56, 8), (112, 6))  # side of the compared frames in px, and number of steps
 _FARTHEST = 0.1  # of the side: a face that holds still moves less
 _GRAY = (0.299, 0.587, 0.114)
@@ -45,8 +43,21 @@ def align(moving, reference):
     return jnp.where(good, moved, moving)
 
 
+def look_up(image, places):
+    """Values of an image between its pixels, bilinear: [S, S, C] at (x, y) [H, W, 2]."""
+    side = image.shape[0]
+    places = jnp.clip(places, 0.0, side - 1.001)
+    corner = jnp.floor(places).astype(jnp.int32)
+    x, y = jnp.moveaxis((places - corner)[..., None], -2, 0)
+    first = corner[..., 1] * side + corner[..., 0]
+    pixels = jnp.asarray(image).reshape(-1, image.shape[-1])
+    top = pixels[first] * (1 - x) + pixels[first + 1] * x
+    bottom = pixels[first + side] * (1 - x) + pixels[first + side + 1] * x
+    return top * (1 - y) + bottom * y
+
+
 def look_up_cubic(image, places):
-    """Values between pixels by Keys' cubic, sharper than `camera.look_up`; shapes as there."""
+    """Values between pixels by Keys' cubic, sharper than `look_up`; shapes as there."""
     side = image.shape[0]
     corner = jnp.floor(places)
     x, y = jnp.moveaxis(places - corner, -1, 0)

@@ -25,8 +25,8 @@ from micron_jax.video.image_files import decode_jpeg
 Batch = dict[str, np.ndarray]
 PLACES = ("index", "delta")  # of a batch, which tell where its frames come from
 
-# Draws more arrays from frames t and t + δ, uint8 [H, W, 3], by a generator of their own.
-Draw = Callable[[np.ndarray, np.ndarray, np.random.Generator], dict[str, np.ndarray]]
+# Draws more arrays from a frame t, uint8 [H, W, 3], by a generator of their own.
+Draw = Callable[[np.ndarray, np.random.Generator], dict[str, np.ndarray]]
 
 
 def read_pairs(source: Any, index: np.ndarray, delta: np.ndarray) -> Batch:
@@ -222,10 +222,8 @@ def _drawn(draw: Draw | None, frames: Batch, rows: slice, key: tuple[int, ...]) 
     if draw is None:
         return {}
     drawn = [
-        draw(cur, ref, np.random.default_rng([*key, row]))
-        for row, cur, ref in zip(
-            range(rows.start, rows.stop), frames["cur"], frames["ref"], strict=True
-        )
+        draw(cur, np.random.default_rng([*key, row]))
+        for row, cur in zip(range(rows.start, rows.stop), frames["cur"], strict=True)
     ]
     return {name: np.stack([arrays[name] for arrays in drawn]) for name in drawn[0]}
 

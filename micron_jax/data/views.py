@@ -7,13 +7,12 @@ import jax
 import jax.numpy as jnp
 
 from micron_jax.checks import at_least, choose, require, within
-from micron_jax.data import known_motion
 from micron_jax.data.alignment import align
 
 # Mean and standard deviation: the release's micron_bert.py, line 9.
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
-KNOWN = ("reference", "moved", "displacement", "motion", "known")
+KNOWN = ("reference", "moved", "displacement", "motion")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,11 +32,8 @@ class ViewsConfig:
         their side in pixels; their areas (ours).
       flip: mirror crops half of the time (ours).
       registered: first move frame t+δ onto frame t and match its light (ours, see `alignment`).
-      pair_every: only every so many pairs of a batch become the views above; all become the
-        windows below, which cost a fraction of a whole pair (ours).
-      motion_crops, motion_size, motion_still: pairs of windows of frame t with known motion between
-        them (ours); their side in pixels, of 224 that a whole face has; share of them in which
-        nothing moves by itself.
+      pair_every: only every so many pairs of a batch become these views (ours); all
+        serve for known motion, where the model has a displacement branch.
     """
 
     swap: str = "blocks"
@@ -53,18 +49,12 @@ class ViewsConfig:
     flip: bool = True
     registered: bool = False
     pair_every: int = 1
-    motion_crops: int = 0
-    motion_size: int = 112
-    motion_still: float = 0.2
 
     def __post_init__(self):
         section = "config.views"
         choose(section, self, swap=("blocks", "uniform", "none"), swap_with=("ref", "gray"))
-        within(section, self, swap_ratio=(0, 1), motion_still=(0, 1))
+        within(section, self, swap_ratio=(0, 1))
         at_least(section, self, pair_every=1)
-        valid = self.motion_size % 16 == 0 < self.motion_size <= known_motion.FACE
-        mend = f"must be a multiple of 16 up to {known_motion.FACE}"
-        require(valid, section, self, "motion_size", mend)
         for field in ("global_scale", "local_scale"):
             low, high = getattr(self, field)
             mend = "must be 0 < smallest <= largest <= 1"
@@ -160,10 +150,8 @@ def make_views(key, cur, ref, *, config: ViewsConfig, img_size: int, patch_size:
     Returns:
       float32 images with S = `img_size`: `cur`, `ref`, and `rep` (t with patches of t+δ),
       [B, S, S, 3]; as the config asks, `global` [B, G, S, S, 3] and `local` [B, L, s, s, 3] of
-      frame t+δ, and of frame t `before` and `after`, [B, C, m, m, 3], and the `displacement` of
-      the patches between them, [B, C, N, 2] (see `known_motion`).
+      frame t+δ.
     """
-    face = cur
     cur, ref = cur[:: config.pair_every], ref[:: config.pair_every]
     if config.registered:
         ref = jax.vmap(align)(*(x.astype(jnp.float32) for x in (ref, cur)))
@@ -183,13 +171,6 @@ def make_views(key, cur, ref, *, config: ViewsConfig, img_size: int, patch_size:
         views["global"] = crops(global_key, config.global_crops, img_size, config.global_scale)
     if config.local_crops:
         views["local"] = crops(local_key, config.local_crops, config.local_size, config.local_scale)
-    if config.motion_crops:
-        settings = dict(count=config.motion_crops, size=config.motion_size)
-        settings |= dict(patch_size=patch_size, still=config.motion_still)
-        keys = jax.random.split(jax.random.fold_in(key, 3), len(face))
-        make = jax.vmap(functools.partial(known_motion.windows, **settings))
-        before, after, views["displacement"] = make(keys, face)
-        views["before"], views["after"] = normalize(before), normalize(after)
     return views
 
 

@@ -85,7 +85,7 @@ def computation(weights: Weights, classifier: Classifier | None, what: str) -> C
         half = "scale of its error: half of the errors are shorter than 1.68 times that"
         return Computation(
             what,
-            lambda x, y: functions.displacement(config, params, x, y),
+            lambda x, y: functions.motion(config, params, x, y)[:2],
             pair,
             (
                 Array("displacement", (*grid, 2), "float32", "px", moved),

@@ -12,7 +12,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 from tqdm import tqdm
 
-from micron_jax.checkpoints.weights import Weights
+from micron_jax.checkpoints.weights import Weights, digest
 from micron_jax.checks import at_least, choose
 from micron_jax.errors import UserError
 from micron_jax.extraction.batches import Batch, make_batches
@@ -73,7 +73,7 @@ def extract(
         "what": list(what),
         "delta": delta if "dma" in what else None,
         "dtype": dtype,
-        "weights": _digest(weights.params),
+        "weights": digest(weights.params),
         "input": _fingerprint(clips),
         "patch": config.patch_size,
         **crops.settings(crop, config.img_size),
@@ -160,13 +160,6 @@ def _part(gathered: list[tuple[Batch, dict]], before: int, delta: int) -> tuple:
     if apart := [seconds for seconds in column("apart") if seconds == seconds]:
         notes["pair_seconds"] = [min(apart), max(apart)]
     return arrays, notes, batches[-1].place
-
-
-def _digest(params: dict) -> str:
-    digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(params):
-        digest.update(np.ascontiguousarray(leaf))
-    return digest.hexdigest()
 
 
 def _fingerprint(clips: list[InputClip]) -> str:

@@ -88,7 +88,7 @@ def cached(
 def motion_maps(backbone: Backbone, onset: np.ndarray, apex: np.ndarray) -> np.ndarray:
     """Maps the motion in pairs, uint8 [n, S, S, 3] twice -> float32 [n, g, g].
 
-    The probability of motion, of a model with a motion branch; the symmetric map of others.
+    The length of the displacement in px, of a model that knows it; the symmetric map of others.
     """
     network = PairFeatures(backbone.model, ClassifierConfig())
 

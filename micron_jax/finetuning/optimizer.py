@@ -23,7 +23,7 @@ class TuningConfig:
       epochs: passes over a fold's training samples.
       batch_size: samples a step of one fold.
       trainable: `head` freezes the backbone; `last:K` frees its last K blocks, the final norm, the
-        micro-attention and the motion branch; `all` frees everything but the fixed positions.
+        micro-attention and the displacement branch; `all` frees everything but the fixed positions.
         Parts that the features do not read stay as they are.
       learning_rate: of the head, AdamW; linear warm-up, then cosine to 0.
       backbone_rate: that of the backbone over the head's.

@@ -244,8 +244,9 @@ def _choose_features(
             f"no {' and no '.join(sorted(missing))}; choose difference, cosine or cls"
         )
     config.tuning.check_fits(backbone.model.depth)
-    kind, branch = config.classifier.features, "has the" if backbone.model.band else "has no"
-    line = f"config.classifier.features=auto: {kind}; the checkpoint {branch} motion branch"
+    kind = config.classifier.features
+    branch = "has the" if backbone.model.displacement_width else "has no"
+    line = f"config.classifier.features=auto: {kind}; the checkpoint {branch} displacement branch"
     return config, [line] if auto else []
 
 

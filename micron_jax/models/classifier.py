@@ -23,9 +23,9 @@ class ClassifierConfig:
       features: `p_dma`, the micro-attention's output; `difference`, the apex's patch tokens less
         the onset's; `heat`, the symmetric motion map, one number a patch; `cosine`, the logarithm
         of the tokens' cosine distance, one number a patch, whatever the skin there looks like;
-        `motion`, of models with a band: the probability that the patch moved, and its displacement
-        (x, y) times that; `cls`, the CLS token of the apex less that of the onset (there is
-        nothing to pool then); `auto`, `motion` of a model that has it, else `cosine`.
+        `motion`, of models with a displacement branch, see `motion_features`; `cls`, the CLS token
+        of the apex less that of the onset (there is nothing to pool then); `auto`, `motion` of a
+        model that has it, else `cosine`.
       pooling: over the patches: `mean`; `grid`, means of `cells` × `cells` parts of the face, one
         after the other, so that the place of a motion is kept; `attention`, a learned softmax
         over the patches; `heat`, a mean weighted by the positive part of the symmetric map.
@@ -64,7 +64,9 @@ class ClassifierConfig:
         """Returns the config with the features that `auto` means for a model."""
         if self.features != "auto":
             return self
-        return dataclasses.replace(self, features="motion" if model.band else "cosine")
+        return dataclasses.replace(
+            self, features="motion" if model.displacement_width else "cosine"
+        )
 
     def check_fits(self, model: ModelConfig) -> None:
         """Checks that the model has the part that the features come from.
@@ -73,17 +75,17 @@ class ClassifierConfig:
           UserError: it does not.
         """
         mend = (
-            "the checkpoint has no motion branch, which pretrain_ours trains; choose cosine, or "
-            "another"
+            "the checkpoint has no displacement branch, which pretrain_ours trains; choose cosine, "
+            "or another"
         )
-        exists = self.features != "motion" or bool(model.band)
+        exists = self.features != "motion" or bool(model.displacement_width)
         require(exists, "config.classifier", self, "features", mend)
 
     @property
     def reads(self) -> tuple[str, ...]:
         """The parts of the backbone that the features depend on; the others cannot learn."""
         if self.features == "motion":
-            return ("motion",)
+            return ("displacement",)
         matches = self.features in ("p_dma", "heat") or self.pooling == "heat"
         return ("encoder", "dma") if matches else ("encoder",)
 
@@ -105,10 +107,28 @@ def _cell_weights(side: int, cells: int) -> np.ndarray:
     return (overlap / overlap.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
+def motion_features(displacement):
+    """Features of a field of displacements, patch by patch.
+
+    Args:
+      displacement: (x, y) in px, [B, h, w, 2].
+
+    Returns:
+      float32 [B, h, w, 6]: the displacement and its length, px; the strain that it puts on the skin
+      (stretch across, stretch down, shear), px from patch to patch.
+    """
+    across, down = (jnp.gradient(displacement, axis=axis) for axis in (2, 1))
+    shear = (across[..., 1] + down[..., 0]) / 2
+    strain = jnp.stack([across[..., 0], down[..., 1], shear], axis=-1)
+    # Its gradient at 0 is finite.
+    length = jnp.sqrt(jnp.square(displacement).sum(-1, keepdims=True) + 1e-12)
+    return jnp.concatenate([displacement, length, strain], axis=-1)
+
+
 class PairFeatures(nn.Module):
     """Micron-BERT up to the head's inputs.
 
-    Its parameters are {"backbone": {encoder, dma and, where the model has it, motion}}.
+    Its parameters are {"backbone": {encoder, dma and, where the model has it, displacement}}.
     """
 
     model: ModelConfig
@@ -125,10 +145,9 @@ class PairFeatures(nn.Module):
         c = self.config
         grid = tuple(side // self.model.patch_size for side in onset.shape[1:3])
         if c.features == "motion":
-            logit, displacement = self.backbone.motion(apex, onset)
-            moves = jax.nn.sigmoid(logit)[..., None]
-            features = jnp.concatenate([moves, moves * displacement], axis=-1)
-            return self._pool(features, grid, weights=features[..., 0])
+            features = motion_features(self.backbone.motion(apex, onset).displacement)
+            features = features.reshape(len(features), -1, features.shape[-1])
+            return self._pool(features, grid, weights=features[..., 2])
         both = self.backbone.encode(jnp.concatenate([onset, apex]))
         tokens = dict(zip(_FRAMES, jnp.split(both, 2), strict=True))
         if c.features == "cls":
@@ -139,11 +158,11 @@ class PairFeatures(nn.Module):
     def motion_map(self, onset, apex):
         """Motion between pairs of frames as above, float32 [B, N]; larger is more.
 
-        It is the probability that a patch moved, of models with a band; else the symmetric map,
-        and without micro-attention the cosine map.
+        It is the length of the displacement in px, of models with that branch; else the symmetric
+        map, and without micro-attention the cosine map.
         """
-        if self.model.band:
-            return jax.nn.sigmoid(self.backbone.motion(apex, onset)[0])
+        if self.model.displacement_width:
+            return self.backbone.motion(apex, onset).length.reshape(len(onset), -1)
         tokens = {"onset": self.backbone.encode(onset), "apex": self.backbone.encode(apex)}
         symmetric = "dma" in self.backbone.variables["params"]
         return self._map(tokens, "symmetric" if symmetric else "cosine")

@@ -40,18 +40,8 @@ class ModelConfig:
         `none` leaves it out, as the release's forward pass does. Needs `dma_diagonal`.
       projection_dim, projection_hidden, projection_bottleneck: outputs of the DINO projection
         head, 0 leaving it out, and its hidden and bottleneck widths.
-      band: distances, in pixels, at which a patch is also looked for beside its own place in the
-        other frame (ours, see `band`); () leaves the motion branch out, as paper and release do.
-      band_window, band_width, band_heads: side of what is compared, in pixels; width of its
-        projection; distances that are measured in it.
-      band_spreads: over how many patches about each a displacement is solved for, from each
-        distance of the band: standard deviations of Gaussians, 0 being the patch alone.
-      motion_width, motion_window, motion_reach: channels of the motion branch (see `motion`), which
-        is always float32; side of what it sees at a time, as in training, in patches; of its
-        convolutions, one after another, patches from tap to tap.
       displacement_width: channels of the displacement branch (see `displacement`), which is
         always float32, a multiple of 8; 0 leaves it out, as paper and release do.
-      displacement_steps: of the refinement in training.
       attention, blocks: see `attention.attend`, `layers.through_blocks`.
       dtype: of the computation, `float32` or `bfloat16`; parameters are always float32.
       remat: what the backward pass computes again instead of keeping it: `none`; `dots`, of each
@@ -80,16 +70,7 @@ class ModelConfig:
     projection_hidden: int = 2048
     projection_bottleneck: int = 256
     dma_gated: bool = True
-    band: tuple[int, ...] = ()
-    band_window: int = 12
-    band_width: int = 48
-    band_heads: int = 6
-    band_spreads: tuple[int, ...] = (0, 1, 2)
-    motion_width: int = 64
-    motion_window: int = 14
-    motion_reach: tuple[int, ...] = (1, 2, 4, 1, 2)
     displacement_width: int = 0
-    displacement_steps: int = 2
     attention: str = "auto"
     blocks: str = "unrolled"
     dtype: str = "float32"
@@ -108,7 +89,7 @@ class ModelConfig:
             remat=("none", "dots", "blocks"),
         )
         at_least("config.model", self, img_size=1, patch_size=1, width=1, heads=1)
-        at_least("config.model", self, decoder_width=1, decoder_heads=1, motion_window=2)
+        at_least("config.model", self, decoder_width=1, decoder_heads=1)
         self._check_divides("img_size", "patch_size")
         for width, heads in (("width", "heads"), ("decoder_width", "decoder_heads")):
             self._check_divides(width, heads)
@@ -117,18 +98,9 @@ class ModelConfig:
         self._require(cudnn, "attention", "needs config.model.dtype='bfloat16'")
         poi = self.poi == "none" or self.dma_diagonal
         self._require(poi, "poi", "needs config.model.dma_diagonal=True")
-        for field, bound in (("band", 1), ("motion_reach", 1), ("band_spreads", 0)):
-            least = min(getattr(self, field), default=bound)
-            self._require(least >= bound, field, f"each must be at least {bound}")
-        at_least("config.model", self, displacement_width=0, displacement_steps=1)
+        at_least("config.model", self, displacement_width=0)
         even = self.displacement_width % 8 == 0
         self._require(even, "displacement_width", "must be a multiple of 8")
-        if self.band:
-            at_least("config.model", self, band_heads=1)
-            self._check_divides("band_width", "band_heads")
-            margin = self.band_window - self.patch_size
-            mend = f"must be patch_size={self.patch_size} and an even number more"
-            self._require(margin >= 0 and not margin % 2, "band_window", mend)
 
     def _require(self, valid: bool, field: str, mend: str) -> None:
         require(valid, "config.model", self, field, mend)

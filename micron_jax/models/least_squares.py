@@ -16,7 +16,8 @@ BANDS = ((0.8, 6.0), (2.0, 10.0), (4.0, 16.0))
 SPREADS = (0.0, 1.0, 2.5)  # patches: standard deviations of fixed neighborhoods
 # (Band, spread) of the parts of a first guess, one after another.
 _FIRST = ((2, 2.5), (1, 1.5), (0, 1.0), (0, 1.0), (0, 1.0))
-_FARTHEST = 3.0  # px, of an answer
+SHARED = (1.0, 2.5, 5.0)  # patches: of neighborhoods that are taken to share one motion
+_FARTHEST = 8.0  # px, of an answer
 
 
 def detail(images):
@@ -109,6 +110,24 @@ def fixed_answers(moments):
         answers.append(displacement)
         facts += rest
     return jnp.concatenate(answers, axis=3), jnp.concatenate(facts, axis=-1)
+
+
+def absolute(moments, guess):
+    """Moments [B, h, w, bands, 6] about a guess [B, h, w, 2] -> those about no motion.
+
+    Solved over a neighborhood, moments about a guess tell a change that all of its patches share,
+    and these the motion that they share: noise in the guess is smoothed out, and so is detail.
+    """
+    xx, xy, yy, xt, yt, tt = jnp.moveaxis(moments, -1, 0)
+    x, y = jnp.moveaxis(guess[..., None, :], -1, 0)
+    return jnp.stack([xx, xy, yy, xt - xx * x - xy * y, yt - xy * x - yy * y, tt], axis=-1)
+
+
+def shared_motion(moments):
+    """Solves absolute moments over wide neighborhoods: displacements [B, h, w, K, 2]."""
+    flat = moments.reshape(*moments.shape[:3], -1)
+    pooled = [pool(flat, spread).reshape(moments.shape) for spread in SHARED]
+    return jnp.concatenate([solve(part)[0] for part in pooled], axis=3)
 
 
 def pool(maps, spread: float):

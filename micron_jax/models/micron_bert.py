@@ -1,4 +1,4 @@
-"""The whole network: encoder, micro-attention, decoder, projection head, motion branch."""
+"""The whole network: encoder, micro-attention, decoder, projection head, displacement branch."""
 
 import flax.linen as nn
 import jax
@@ -56,8 +56,6 @@ class MicronBertModule(nn.Module):
         self.decoder = Decoder(c)
         if c.projection_dim:
             self.head = ProjectionHead(c)
-        if c.band:
-            self.motion = Motion(c)
         if c.displacement_width:
             self.displacement = Displacement(c)
 
@@ -66,8 +64,6 @@ class MicronBertModule(nn.Module):
         rep_tokens, ref_tokens = self.encode(rep), self.encode(ref)
         if self.config.projection_dim:
             self.project(ref)
-        if self.config.band:
-            self.motion(ref, rep)
         if self.config.displacement_width:
             self.displacement(ref, rep)
         return self.decode(self.attend(rep_tokens, ref_tokens))
@@ -135,6 +131,21 @@ class MicronBertModule(nn.Module):
             diagonal = self.diagonal(tokens, reference)
             return 1 - diagonal / diagonal.max()
         raise ValueError(f"kind={kind!r}: choose one of {', '.join(MAP_KINDS)}")
+
+    def motion(self, images, reference) -> Motion:
+        """The motion of each patch of a reference until another frame; see `Displacement`.
+
+        It is the mean of both directions, whose noise differs.
+        """
+        there_and_back = (images, reference), (reference, images)
+        found = self.displacement(*map(jnp.concatenate, there_and_back))
+
+        def mean(vectors):
+            there, back = jnp.split(vectors, 2)
+            return (there - back) / 2
+
+        scale = jnp.exp(sum(jnp.split(found.log_scale, 2)) / 2)
+        return Motion(mean(found.displacement), scale, mean(found.motion - found.own))
 
     def attention_map(self, rep_tokens, ref_tokens):
         """The whole attention of a pair in its roles, float32 [B, N, N]."""

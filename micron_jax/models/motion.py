@@ -1,90 +1,61 @@
-"""The motion branch: features of the band around the diagonal, read in context.
+"""The motion of a face between two frames, patch by patch, and what may be said of it."""
 
-It is not the paper's. A moving head takes the whole frame along, a flat cheek shows nothing by
-itself, and noise looks like motion: only the neighborhood tells. It learns from known motion, see
-`data.known_motion`.
-"""
+from typing import NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from micron_jax.models.band import BandMatch
-from micron_jax.models.config import ModelConfig
-from micron_jax.models.layers import layer_norm
+LEAST = 0.1  # px: a shorter displacement is told of no patch
+ERRORS = 2.0  # scales: the mean length of an error of the Laplace distribution in the plane
+MOVED = 0.2  # px: of `Motion.moved`
+UNSURE = 1.0  # px: of the noise floor of half of the patches
+# Errors of scale 1, all equally likely: quantiles of their length (a Gamma distribution of shape 2,
+# at odd 28ths) times ways around.
+_LENGTHS = (0.29, 0.55, 0.76, 0.96, 1.16, 1.36, 1.57, 1.80, 2.05, 2.34, 2.69, 3.14, 3.80, 5.15)
+_WAYS = np.arange(12) * (2 * np.pi / 12)
+_ERRORS = np.stack(
+    [np.multiply.outer(_LENGTHS, wave(_WAYS)).ravel() for wave in (np.cos, np.sin)], axis=-1
+).astype(np.float32)
 
 
-def window_starts(count: int, window: int) -> list[int]:
-    """Starts of windows that cover `count` patches; each overlaps half of the one before it."""
-    if count <= window:
-        return [0]
-    last = count - window
-    return [*range(0, last, window // 2), last]
+class Motion(NamedTuple):
+    """The motion of the patches of a reference until another frame of the same face, px.
 
-
-class Motion(nn.Module):
-    """A small convolutional network over the band's features, window by window, float32.
-
-    A window is as large as those of training: the answer for a patch rests on all others of its
-    window, and half a face moves otherwise than a whole one.
+    Attributes:
+      displacement: of the face's own, (x, y), float32 [B, h, w, 2].
+      scale: of its error: errors of length e have the density exp(-e / scale) · e / scale² (the
+        Laplace distribution in the plane), float32 [B, h, w].
+      head: the motion of the head, which is not in the displacement, float32 [B, h, w, 2].
     """
 
-    config: ModelConfig
+    displacement: jax.Array
+    scale: jax.Array
+    head: jax.Array
 
-    @nn.compact
-    def __call__(self, images, reference):
-        """The motion of each patch of a reference until another frame, normalized [B, H, W, 3].
+    @property
+    def length(self) -> jax.Array:
+        """Length of the displacement, px, float32 [B, h, w]."""
+        return jnp.linalg.norm(self.displacement, axis=-1)
 
-        Returns:
-          (logit, displacement): the logarithm of the odds that the patch moved by itself (by more
-          than 0.2 px or so), [B, N]; its displacement (x, y) in px without that of the head,
-          [B, N, 2]; float32, both in the reference's place.
-        """
-        c, width = self.config, self.config.motion_width
-        grid = tuple(side // c.patch_size for side in images.shape[1:3])
-        corners = [
-            (row, column)
-            for row in window_starts(grid[0], c.motion_window)
-            for column in window_starts(grid[1], c.motion_window)
-        ]
-        frames = (_cut(x, corners, c.motion_window, c.patch_size) for x in (images, reference))
-        features, agreed = BandMatch(c, name="band")(*frames)
-        x = nn.Dense(width, name="embed")(features)
-        hidden = jax.nn.gelu(nn.Dense(width, name="fc1")(layer_norm("norm0", jnp.float32)(x)))
-        x = x + nn.Dense(width, name="fc2")(hidden)
-        for i, reach in enumerate(c.motion_reach):
-            y = jax.nn.gelu(layer_norm(f"norm_{i}", jnp.float32)(x))
-            y = nn.Conv(width, (3, 3), kernel_dilation=reach, name=f"conv_{i}")(y)
-            # The whole window's mean: the motion that all patches share is the head's.
-            x = x + y + nn.Dense(width, name=f"whole_{i}")(x.mean(axis=(1, 2), keepdims=True))
-        # The band's features and displacements besides: the layers learn a correction.
-        x = jnp.concatenate([layer_norm("norm", jnp.float32)(x), features], axis=-1)
-        out = nn.Dense(3, kernel_init=nn.initializers.zeros, name="out")(x)
-        out = out + jnp.pad(agreed, ((0, 0), (0, 0), (0, 0), (1, 0)))
-        out = _blend(jnp.split(out, len(corners)), corners, grid)
-        out = out.reshape(images.shape[0], -1, 3)
-        return out[..., 0], out[..., 1:]
+    @property
+    def floor(self) -> jax.Array:
+        """The noise floor: the mean error to expect, at least `LEAST`, px, float32 [B, h, w]."""
+        return jnp.maximum(LEAST, ERRORS * self.scale)
 
+    @property
+    def above_floor(self) -> jax.Array:
+        """Length of the displacement where it is above the floor, else 0, px, float32 [B, h, w]."""
+        return jnp.where(self.length > self.floor, self.length, 0.0)
 
-def _cut(frames, corners, window: int, patch: int):
-    """The windows of frames [B, H, W, 3] at the corners, one after another, [K B, h, w, 3]."""
-    side = window * patch  # a smaller frame is a window itself
-    return jnp.concatenate(
-        [frames[:, y : y + side, x : x + side] for y, x in patch * np.array(corners)]
-    )
+    @property
+    def unsure(self) -> jax.Array:
+        """If the head moves too much to say what else moved: bool [B], or of one pair a bool."""
+        return jnp.median(self.floor, axis=(-2, -1)) > UNSURE
 
-
-def _blend(parts, corners, grid):
-    """Windows [B, h, w, F] at their corners -> [B, *grid, F]; their middles count most."""
-    if len(parts) == 1:
-        return parts[0]
-    height, width = parts[0].shape[1:3]
-    weight = np.outer(*(np.hanning(side + 2)[1:-1] + 0.02 for side in (height, width)))
-    weight = np.float32(weight)[..., None]
-    total, weights = jnp.zeros((len(parts[0]), *grid, parts[0].shape[-1])), np.zeros((*grid, 1))
-    for part, (row, column) in zip(parts, corners, strict=True):
-        place = slice(row, row + height), slice(column, column + width)
-        total = total.at[:, *place].add(part * weight)
-        weights[place] += weight
-    return total / np.float32(weights)
+    @property
+    def moved(self) -> jax.Array:
+        """The probability that a patch moved by more than `MOVED`, float32 [B, h, w]."""
+        errors = jnp.asarray(_ERRORS) * self.scale[..., None, None]
+        truths = self.displacement[..., None, :] + errors
+        return (jnp.linalg.norm(truths, axis=-1) > MOVED).mean(axis=-1)

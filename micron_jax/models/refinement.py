@@ -1,4 +1,4 @@
-"""One step of the displacement branch: a better motion from what the present one leaves."""
+"""The network of the displacement branch: a better motion from what the first guess leaves."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -47,6 +47,9 @@ class UNet(nn.Module):
             x = nn.Conv(width, (2, 2), strides=2, name=f"down_{level}")(x)
             x = Block(name=f"block_{level}")(x)
             fine.append(x)
+        # All of the face: how noisy the frames are, and how far the head moves.
+        whole = nn.gelu(nn.Dense(2 * of_levels[-1], name="gather")(x.mean((1, 2), keepdims=True)))
+        x = x + nn.Dense(of_levels[-1], name="scatter")(whole)
         for level in range(len(of_levels) - 2, -1, -1):
             x = enlarge(nn.Dense(of_levels[level], name=f"up_{level}")(x), *fine[level].shape[1:3])
             x = Block(name=f"out_{level}")(x + fine[level])
@@ -54,7 +57,7 @@ class UNet(nn.Module):
 
 
 class Refinement(nn.Module):
-    """One step of the refinement."""
+    """A better motion than the first guess."""
 
     config: ModelConfig
 
@@ -65,18 +68,18 @@ class Refinement(nn.Module):
         [B, h, w, width], and [B, h, w, 2] twice.
 
         Args:
-          seen: all that the step knows of each patch, [B, h, w, F].
-          motion: at present, px, [B, h, w, 2].
-          moments: that it leaves, see `least_squares.patch_moments`.
+          seen: all that is known of each patch, [B, h, w, F].
+          motion: the first guess, px, [B, h, w, 2].
+          moments: about no motion, see `least_squares.absolute`.
           answers: how far it could be changed, px, [B, h, w, K, 2].
         """
         last = UNet(self.config.displacement_width, name="unet")(seen)
         small = nn.initializers.normal(0.01)
         logits = nn.Dense(len(APART) * len(_FALL), kernel_init=small, name="neighbors")(last)
         attended = _attend(jnp.split(logits, len(APART), axis=-1), moments)
-        answers = jnp.concatenate([answers, attended], axis=3)
+        answers = jnp.concatenate([answers, attended - motion[:, :, :, None]], axis=3)
         # The answers are mixed, patch by patch; the last weight is for none of them.
-        first = np.float32([0] * answers.shape[3] + [2])
+        first = np.float32([0] * answers.shape[3] + [3])
         out = nn.Dense(3 + len(first), kernel_init=small, name="out")(last)
         mixture = nn.softmax(out[..., 3:] + first, axis=-1)[..., :-1]
         motion = motion + out[..., :2] + jnp.einsum("bhwk,bhwkd->bhwd", mixture, answers)

@@ -3,7 +3,14 @@
 import argparse
 
 from micron_jax.errors import UserError
-from micron_jax.programs import bench_ablation, bench_gpu, bench_input, bench_learn, bench_speed
+from micron_jax.programs import (
+    bench_ablation,
+    bench_gpu,
+    bench_input,
+    bench_learn,
+    bench_speed,
+    bench_spot,
+)
 from micron_jax.programs.arguments import Arguments, add_command, values_of
 from micron_jax.programs.output import write_json
 
@@ -12,10 +19,11 @@ def main(argv: list[str]) -> int:
     examples = "  micron-jax bench loso\n  micron-jax bench learn --help"
     parser = Arguments("micron-jax bench", "Measurements on your own machine.", examples)
     kinds = parser.add_subparsers(
-        required=True, metavar="(train | extract | input | loso | learn | ablation | gpu)"
+        required=True, metavar="(train | extract | input | loso | learn | spot | ablation | gpu)"
     )
     _add_loso(kinds)
     bench_learn.add(kinds)
+    bench_spot.add(kinds)
     bench_ablation.add(kinds)
     bench_speed.add(kinds)
     bench_input.add(kinds)

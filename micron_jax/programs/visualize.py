@@ -1,6 +1,7 @@
 """`micron-jax visualize`: what moved between two frames, and when in a video."""
 
 import argparse
+import math
 import sys
 
 from micron_jax.errors import printable
@@ -10,7 +11,7 @@ from micron_jax.programs.output import print_notes, print_reasons
 from micron_jax.programs.stopping import writing_whole
 from micron_jax.video.file_notes import FileNotes
 
-MAP_KINDS = ("motion", "symmetric", "cosine", "release")
+MAP_KINDS = ("motion", "moved", "symmetric", "cosine", "release")
 
 EXAMPLES = """
   micron-jax visualize --input clip.mp4 --output looks/clip
@@ -69,8 +70,10 @@ def main(argv: list[str]) -> int:
     for rank, interval in enumerate(view.intervals[:5], 1):
         begin, apex, end = view.seconds[interval.frames]
         part = f"{interval.part}, " if interval.part else ""
-        strength = f"{interval.strength:.1f} standard deviations"
-        print(f"  {rank}: {begin:.2f} to {end:.2f} s, apex {apex:.2f} s, {part}{strength}")
+        sure = f"probability {interval.confidence:.2f}"
+        if math.isnan(interval.confidence):
+            sure = f"{interval.strength:.1f} standard deviations"
+        print(f"  {rank}: {begin:.2f} to {end:.2f} s, apex {apex:.2f} s, {part}{sure}")
     for note in view.notes:
         print(printable(f"note: {note}"))
     print_reasons(

@@ -3,5 +3,8 @@
 from micron_jax.lazy import public_names
 
 __getattr__, __dir__, __all__ = public_names(
-    __name__, timeline="Timeline measure_timeline", intervals="Interval find_intervals"
+    __name__,
+    timeline="Timeline measure_timeline",
+    intervals="Interval find_intervals",
+    spotted="Spotted spot",
 )

@@ -1,6 +1,7 @@
 """Candidate micro-expressions: the peaks of an energy over time that last as long as one."""
 
 import dataclasses
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -23,6 +24,8 @@ class Interval:
       strength: its prominence, in standard deviations of the energy's noise.
       part: of the face, where the map at the apex has the most; empty where crops are no faces. A
         blink is a candidate of the eyes.
+      confidence: probability that it is a micro-expression (`confidence`); NaN where nothing has
+        learned it.
     """
 
     onset: int
@@ -31,6 +34,7 @@ class Interval:
     energy: float
     strength: float
     part: str = ""
+    confidence: float = math.nan
 
     @property
     def frames(self) -> list[int]:
@@ -61,19 +65,16 @@ def find_intervals(energy: np.ndarray, seconds: np.ndarray) -> list[Interval]:
 def _find_in(
     energy: np.ndarray, seconds: np.ndarray, noise: float, first: int
 ) -> Iterator[Interval]:
-    # Zeros around it: motion at a clip's very end has a peak, too.
-    padded = np.concatenate([[0], energy, [0]])
-    step = float(np.median(np.diff(seconds)))
-    times = np.concatenate([[seconds[0] - step], seconds, [seconds[-1] + step]])
-    peaks, properties = find_peaks(padded, prominence=STANDS_OUT * noise)
-    _, _, begins, ends = peak_widths(padded, peaks, rel_height=FOOT)
-    durations = np.diff(np.interp([begins, ends], np.arange(len(times)), times), axis=0)[0]
+    # What is highest at a clip's very end has not been seen to come, or to go.
+    peaks, properties = find_peaks(energy, prominence=STANDS_OUT * noise)
+    _, _, begins, ends = peak_widths(energy, peaks, rel_height=FOOT)
+    durations = np.diff(np.interp([begins, ends], np.arange(len(seconds)), seconds), axis=0)[0]
     for apex, prominence, begin, end, duration in zip(
         peaks, properties["prominences"], begins, ends, durations, strict=True
     ):
-        around = (times[apex + 1] - times[apex - 1]) / 2
+        around = (seconds[apex + 1] - seconds[apex - 1]) / 2
         if SHORTEST <= duration <= LONGEST + around:
-            onset, offset = max(0, round(begin) - 1), min(len(energy) - 1, round(end) - 1)
-            strength, apex = float(prominence) / noise, int(apex) - 1
+            onset, offset, apex = round(begin), round(end), int(apex)
+            strength = float(prominence) / noise
             frames = first + onset, first + apex, first + offset
             yield Interval(*frames, float(energy[apex]), strength)

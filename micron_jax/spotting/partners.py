@@ -34,6 +34,7 @@ class Partners:
       delta: δ, seconds.
       before, after: partners of each frame, as indices, [T].
       maps_before, maps_after: numbers of the pairs that compare them, [T].
+      backward: of the pair with the frame after it, whether this frame is the other one, [T].
     """
 
     delta: float
@@ -41,6 +42,7 @@ class Partners:
     after: list[int] = dataclasses.field(default_factory=list)
     maps_before: list[int] = dataclasses.field(default_factory=list)
     maps_after: list[int] = dataclasses.field(default_factory=list)
+    backward: list[bool] = dataclasses.field(default_factory=list)
     _count: int = 0  # of pairs
     _ahead: dict[tuple[int, int], int] = dataclasses.field(default_factory=dict)  # used once more
 
@@ -93,10 +95,12 @@ class Partners:
         self.maps_before.append(number)
         if after is frame and before is frame:
             self.maps_after.append(number)
+            self.backward.append(False)
             return
         # The frame after it is met with this one again, when its own turn comes.
         number, self._count = self._count, self._count + 1
         self.maps_after.append(number)
+        self.backward.append(not stands_in)
         if stands_in:
             yield frame.crop, after.crop
         else:

@@ -1,14 +1,15 @@
 """The energy of motion over time in a video of a face.
 
 Frame t is compared with the frames δ before and δ after it, by their times, each registered onto it
-first. What differs from both came and went within 2 δ: of the two maps the smaller value counts,
-patch by patch, so that a new posture, or a head that turns, leaves little. `partners` says which
-frames stand in for those that are not there.
+first. What differs from both came and went within 2 δ (`transient`), so that a new posture, or a
+face that goes on moving, leaves little. `partners` says which frames stand in for those that are
+not there. A clip of any length is read once, in bounded memory: maps wait on disk.
 """
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -17,9 +18,13 @@ from micron_jax.errors import UserError
 from micron_jax.faces.flow import residual_flow
 from micron_jax.faces.parts import oval, part_of
 from micron_jax.faces.registration import register_crops, shrink
+from micron_jax.faces.threads import in_threads
 from micron_jax.pretrained import MicronBert
+from micron_jax.spotting import confidence
+from micron_jax.spotting.confidence import with_confidence
 from micron_jax.spotting.intervals import LONGEST, Interval, find_intervals
 from micron_jax.spotting.partners import HOLE, Partners, within_clip
+from micron_jax.spotting.rows import Rows
 from micron_jax.video.sameness import Sameness
 
 DELTA = LONGEST / 2  # seconds between the frames of a pair
@@ -38,11 +43,14 @@ class Timeline:
       numbers: of the frames in their clip, int64 [T].
       seconds: float64 [T].
       before, after: the frames that each is compared with, as indices, int64 [T].
-      maps: what came and went, patch by patch, float32 [T, h, w]; of faces, 0 beside them.
+      maps: what came and went, patch by patch, float32 [T, h, w]; of faces, 0 beside them; of the
+        kind `motion`, px, 0 below the noise floor.
       flow: the same of the optical flow, px of the network's input; no network has a part in it.
-      energy: of the maps, see `energy_of`, float32 [T].
+      energy: of the maps, see `energy_of`, float32 [T]; of the kind `motion`, px, with what is
+        below the noise floor.
       flow_energy: of the flow, float32 [T].
-      intervals: candidates of micro-expressions, strongest first.
+      intervals: candidates of micro-expressions, most likely first, or, where no confidence is
+        known, strongest first.
       dropped: (number, reason) of frames that are missing because they cannot be decoded.
       notes: what a user should know about the clip, a line each.
     """
@@ -99,28 +107,40 @@ def measure_timeline(
     # The release's map is relative to the largest diagonal of a batch: one pair, then.
     batch = 1 if kind == "release" else batch or (4 if jax.default_backend() == "cpu" else 16)
     size, grid = model.config.img_size, model.config.grid
-    maps, flows, clock = [], [], _Clock(fps)
-    partners = Partners(DELTA)
-    pairs = _registered(partners.pair(clock.read(frames)), faces)
-    while some := list(itertools.islice(pairs, batch)):
-        flows += [residual_flow(*pair, grid, size) for pair in some]
-        maps += _pair_maps(model, some, kind, batch)
+    clock, partners = _Clock(fps), Partners(DELTA)
+    face = oval(grid) if faces else np.ones((grid, grid), bool)
+
+    def prepare(pair: tuple) -> tuple:
+        frame, registered = _registered(*pair, faces)
+        return frame, registered, residual_flow(frame, registered, grid, size)
+
+    def compared() -> Iterator[_Compared]:
+        pairs = in_threads(prepare, partners.pair(clock.read(frames)))
+        while some := list(itertools.islice(pairs, batch)):
+            *sides, flows = zip(*some, strict=True)
+            yield from map(_Compared, *_pair_maps(model, sides, kind, batch), flows)
+
+    maps, flow, energy, flow_energy = Rows(), Rows(), [], []
+    for before, after in _of_frames(compared(), partners):
+        energy.append(energy_of(transient(before.map, after.map) * face, face))
+        maps.add(transient(before.lit, after.lit) * face)
+        flow.add(transient(before.flow, after.flow) * face)
+        flow_energy.append(energy_of(flow.last, face))
+    came_and_went, energy = maps.array(), np.array(energy, np.float32)
     seconds, before, after = clock.seconds, np.array(partners.before), np.array(partners.after)
     alone = int((before == after).sum())
     if alone == len(seconds) > 1:
         raise UserError(_no_pair(seconds))
     rate = _mean_rate(seconds, fps)
-    face = oval(grid) if faces else np.ones((grid, grid), bool)
-    of_pairs = partners.maps_before, partners.maps_after
-    came_and_went = transient(np.stack(maps), *of_pairs) * face
-    flow = transient(np.stack(flows), *of_pairs) * face
-    energy = energy_of(came_and_went, face)
     intervals = [] if clock.same.reason else find_intervals(energy, seconds)
+    intervals = [interval for interval in intervals if came_and_went[interval.apex].any()]
     if faces:
         intervals = [
             dataclasses.replace(interval, part=part_of(came_and_went[interval.apex]))
             for interval in intervals
         ]
+    if kind == "motion":
+        intervals = with_confidence(intervals, confidence.read()["motion"], energy, seconds)
     return Timeline(
         fps=rate,
         delta=_typical_delta(seconds, before, rate),
@@ -130,9 +150,9 @@ def measure_timeline(
         before=before,
         after=after,
         maps=came_and_went,
-        flow=flow,
+        flow=flow.array(),
         energy=energy,
-        flow_energy=energy_of(flow, face),
+        flow_energy=np.array(flow_energy, np.float32),
         intervals=intervals,
         notes=[
             *([clock.same.reason] if clock.same.reason else []),
@@ -141,33 +161,68 @@ def measure_timeline(
     )
 
 
-def transient(
-    maps: np.ndarray, maps_before: Sequence[int], maps_after: Sequence[int]
-) -> np.ndarray:
-    """Turns maps of pairs into maps of what differs from the frame before and from that after.
+class _Compared(NamedTuple):
+    """What a pair of frames tells: maps [h, w], or displacements [h, w, 2]."""
+
+    map: np.ndarray
+    lit: np.ndarray  # of it what is above the noise floor
+    flow: np.ndarray
+
+    def backward(self) -> "_Compared":
+        """The same pair the other way around: displacements point back, lengths stay."""
+        return _Compared(*(-x if x.ndim == 3 else x for x in self))
+
+
+def _of_frames(
+    compared: Iterator[_Compared], partners: Partners
+) -> Iterator[tuple[_Compared, _Compared]]:
+    """Yields what its pairs with the frames before and after it tell, frame by frame."""
+    recent: dict[int, _Compared] = {}
+    needed: dict[int, int] = {}  # number of a pair -> the last frame that asks for it
+    done = 0
+
+    def settled() -> Iterator[tuple[_Compared, _Compared]]:
+        nonlocal done, needed
+        while done < len(partners.maps_after):
+            before, after = partners.maps_before[done], partners.maps_after[done]
+            if max(before, after) not in recent:
+                return
+            pair, backward = recent[after], partners.backward[done]
+            yield recent[before], pair.backward() if backward else pair
+            # The frame after it asks again for the pair of the two.
+            needed |= {before: done, after: partners.after[done] if backward else done}
+            for number in [number for number, last in needed.items() if last <= done]:
+                del needed[number], recent[number]
+            done += 1
+
+    for number, result in enumerate(compared):
+        recent[number] = result
+        yield from settled()
+    yield from settled()
+
+
+def transient(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """What differs from the frame before and from that after.
 
     Args:
-      maps: of pairs, [P, h, w].
-      maps_before, maps_after: numbers of the pairs of each frame, [T]; see `Partners`.
+      before, after: of the two pairs, maps [h, w], or displacements [h, w, 2] of both frames until
+        the one in the middle.
 
     Returns:
-      float32 [T, h, w], not below 0.
+      Of maps the smaller value; of displacements the length that both share: the shorter one as far
+      as it points along the other. A motion that goes on points away from the frame after it, and
+      leaves nothing. float32 [h, w], not below 0.
     """
-    return np.clip(np.minimum(maps[maps_before], maps[maps_after]), 0, None)
+    if before.ndim == 2:
+        return np.clip(np.minimum(before, after), 0, None)
+    longer = np.maximum(*(np.linalg.norm(x, axis=-1) for x in (before, after)))
+    return np.clip((before * after).sum(-1), 0, None) / np.maximum(longer, 1e-6)
 
 
-def energy_of(maps: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """The mean of the highest twentieth of each map.
-
-    Args:
-      maps: [T, h, w].
-      where: the patches that count, bool [h, w].
-
-    Returns:
-      float32 [T].
-    """
-    flat = np.sort(maps[:, where], axis=1)
-    return flat[:, -max(1, flat.shape[1] // 20) :].mean(axis=1, dtype=np.float32)
+def energy_of(values: np.ndarray, where: np.ndarray) -> float:
+    """The mean of the highest twentieth of a map [h, w]; `where`: the patches that count, bool."""
+    flat = np.sort(values[where])
+    return float(flat[-max(1, flat.size // 20) :].mean())
 
 
 class _Clock:
@@ -190,11 +245,9 @@ class _Clock:
         return np.array(self._seconds, np.float64)
 
 
-def _registered(pairs: Iterator, faces: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields (crop, the other one registered onto it)."""
-    for crop, other in pairs:
-        same = other is crop
-        yield crop, crop if same else register_crops(other, crop, faces=faces)[0]
+def _registered(crop: np.ndarray, other: np.ndarray, faces: bool) -> tuple:
+    """Returns (crop, the other one registered onto it)."""
+    return crop, crop if other is crop else register_crops(other, crop, faces=faces)[0]
 
 
 def _mean_rate(seconds: np.ndarray, fps: float) -> float:
@@ -219,9 +272,20 @@ def _no_pair(seconds: np.ndarray) -> str:
     )
 
 
-def _pair_maps(model: MicronBert, pairs: list, kind: str, batch: int) -> list[np.ndarray]:
-    """The map of each pair; `batch` pairs go in, however many there are, for one compilation."""
-    size = model.config.img_size
-    short = [(0, batch - len(pairs)), (0, 0), (0, 0), (0, 0)]
-    sides = (np.pad(shrink(np.stack(side), size), short) for side in zip(*pairs, strict=True))
-    return [*np.asarray(model.motion_map(*sides, kind=kind))[: len(pairs)]]
+def _pair_maps(
+    model: MicronBert, sides: list, kind: str, batch: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the map of each pair, and what of it is above the noise floor, [n, h, w] twice.
+
+    Of the kind `motion` they are displacements [n, h, w, 2]. `batch` pairs go in, however many
+    there are, for one compilation.
+    """
+    size, count = model.config.img_size, len(sides[0])
+    short = [(0, batch - count), (0, 0), (0, 0), (0, 0)]
+    sides = (np.pad(shrink(np.stack(side), size), short) for side in sides)
+    if kind != "motion":
+        maps = np.asarray(model.motion_map(*sides, kind=kind))[:count]
+        return maps, maps
+    motion = model.motion(*sides)
+    all_of, above = np.asarray(motion.displacement)[:count], np.asarray(motion.above_floor)[:count]
+    return all_of, np.where(above[..., None] > 0, all_of, 0)

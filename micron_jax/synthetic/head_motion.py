@@ -43,13 +43,35 @@ class HeadMotion:
             yield field
 
 
-def depth(points: np.ndarray) -> np.ndarray:
-    """Depth toward the camera of a mean face at points [..., 2] of the crop, px."""
+@dataclass(frozen=True)
+class Build:
+    """How the depth of a face differs from the mean one's: factors, 1 being the mean face's.
+
+    Attributes:
+      wide, high: of the face.
+      bow: of the exponent of how it falls off to its sides: below 1 a cone, above a barrel.
+      deep, nose: of its depth, and of the nose's.
+      lower: px by which the deepest place is lower.
+    """
+
+    wide: float = 1.0
+    high: float = 1.0
+    bow: float = 1.0
+    deep: float = 1.0
+    nose: float = 1.0
+    lower: float = 0.0
+
+
+MEAN = Build()
+
+
+def depth(points: np.ndarray, build: Build = MEAN) -> np.ndarray:
+    """Depth toward the camera of a face at points [..., 2] of the crop, px."""
     x, y = np.moveaxis(np.asarray(points, np.float64), -1, 0)
     middle = (_LEFT[0] + _RIGHT[0]) / 2
-    across, down = (x - middle) / 80, (y - 118) / 108
-    face = 72 * np.exp(-(across**2 + down**2))
-    nose = 18 * np.exp(-(((x - _NOSE[0]) / 11) ** 2 + ((y - _NOSE[1]) / 12) ** 2))
+    across, down = (x - middle) / (80 * build.wide), (y - 118 - build.lower) / (108 * build.high)
+    face = 72 * build.deep * np.exp(-((across**2 + down**2) ** build.bow))
+    nose = 18 * build.nose * np.exp(-(((x - _NOSE[0]) / 11) ** 2 + ((y - _NOSE[1]) / 12) ** 2))
     bridge = 12 * np.exp(-(((x - middle) / 9) ** 2) - ((y - (_NOSE[1] + _LEFT[1]) / 2) / 20) ** 2)
     sockets = sum(
         -6 * np.exp(-(((x - eye[0]) / 14) ** 2) - ((y - eye[1]) / 9) ** 2)
@@ -58,10 +80,10 @@ def depth(points: np.ndarray) -> np.ndarray:
     return face + nose + bridge + sockets
 
 
-def project(points: np.ndarray, pose: np.ndarray) -> np.ndarray:
+def project(points: np.ndarray, pose: np.ndarray, build: Build = MEAN) -> np.ndarray:
     """The places [..., 2] to which points of the face go when the head takes a pose [6]."""
     yaw, pitch, roll, right, down, near = pose
-    z = depth(points)
+    z = depth(points, build)
     space = np.concatenate(
         [(points - PIVOT[:2]) * ((CAMERA - z) / CAMERA)[..., None], z[..., None]], -1
     )

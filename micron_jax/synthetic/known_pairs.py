@@ -1,10 +1,10 @@
-"""Pairs of crops of a face with known motion, drawn from pairs of real frames, for training.
+"""Pairs of crops of a face with known motion, drawn from one frame of it, for training.
 
-A displacement of the skin is added to one frame of a pair, and both go through a camera and a real
-codec. Where the pair is one picture twice, all motion is known. Where it is two frames of a film,
-what the face did by itself is not: then the same pair without the addition comes along, and the
-difference between the two, (a, warp(b)) less (a, b), is known. So every film without a label
-teaches. Frames of a film are registered first, as they are before the network sees them in use.
+The face's own motion and that of its head are put into the frame, and what a camera saw before and
+after goes through its noise and a real codec. A film teaches by each of its frames, without any
+label. Two frames of a film would teach, too, by what an addition changes between them; but what a
+network says of the motion that is there already adds to the error of that change, and training
+then learns to say nothing.
 """
 
 import math
@@ -15,7 +15,6 @@ import numpy as np
 
 from micron_jax.data import warps
 from micron_jax.faces.landmarks import CANONICAL
-from micron_jax.faces.registration import register_crops
 from micron_jax.synthetic import action_units, head_motion, insertion
 from micron_jax.synthetic.codecs import round_trip
 from micron_jax.synthetic.still_camera import draw_camera
@@ -25,12 +24,13 @@ _LANDMARKS = CANONICAL * SIZE - 0.5  # a crop is aligned; its face's own lie abo
 _JITTER = 2.0  # px
 AMPLITUDE = (0.15, 6.0)  # px, drawn evenly in its logarithm
 STILL = 0.12  # share of pairs to which nothing is added
-ALONE = 0.35  # share of pairs of a film of which one frame is taken twice
 SIDES = (128, 416)  # px: of the crop in the film, before it becomes 224 px
 CODECS = {
     "none": 0.3, "mjpeg": 0.15, "h264_phone": 0.25, "h264_low": 0.15, "h264_high": 0.15,
 }  # fmt: skip
 BROAD, BLINKED, STEADY_WALL = 0.15, 0.3, 0.5  # shares of pairs
+TURN = np.array([0.04, 0.04, 0.025])  # radians, at most, of yaw, pitch and roll
+SHIFT = np.array([3.0, 3.0, 8.0])  # px, at most: right, down and near
 _FPS = 30.0  # which places key frames; a pair's four frames hold one
 
 
@@ -54,49 +54,35 @@ class _Scene:
         return _Scene(self.heads[::-1], self.skins[::-1], self.lids[::-1])
 
 
-def draw_pairs(cur: np.ndarray, ref: np.ndarray, rng: np.random.Generator) -> dict:
-    """Draws two pairs with known motion from two frames of a face.
+def draw_pairs(face: np.ndarray, rng: np.random.Generator) -> dict:
+    """Draws two pairs with known motion from a frame, the second being the first turned around.
 
     Args:
-      cur, ref: aligned crops of one clip, RGB uint8 [V, V, 3]; equal where there is one picture.
+      face: an aligned crop, RGB uint8 [V, V, 3].
 
     Returns:
       {"reference", "moved": uint8 [2, 224, 224, 3]; "displacement": the face's own motion of each
       patch of the reference until the moved frame, (x, y) in px, float32 [2, 28, 28, 2]; "motion":
-      all of it, with the head's, likewise; "known": bool, whether the two hold by themselves, or
-      only the first less the second, and "motion" not at all}.
+      all of it, with the head's, likewise}.
     """
     if rng.uniform() < 0.5:
-        cur, ref = (np.ascontiguousarray(frame[:, ::-1]) for frame in (cur, ref))
-    if rng.uniform() < 0.3:
-        cur, ref = ref, cur
-    if not np.array_equal(cur, ref):
-        ref = cur if rng.uniform() < ALONE else register_crops(ref, cur)[0]
-    known = np.array_equal(cur, ref)
+        face = np.ascontiguousarray(face[:, ::-1])
     skin = _skin(rng)
     still = np.zeros_like(skin)
-    if known:
-        first = _head(rng, 0.3)
-        heads = first, first + _head(rng, rng.uniform())
-        lids = _lids(rng) if rng.uniform() < BLINKED else still
-        skins = (skin, still) if rng.uniform() < 0.4 else (still, skin)
-        scenes = [_Scene(heads, skins, (still, lids))]
-    else:
-        none = (still, still)
-        scenes = [_Scene(none, (still, field), none) for field in (skin, still)]
-    shots = _shoot((cur, ref), scenes, rng, noisy=known)
-    truths = [_truth(scene) for scene in scenes]
-    if known:
-        shots.append(shots[0][::-1])
-        truths.append(_truth(scenes[0].reversed()))
-    reference, moved = (np.stack(frames) for frames in zip(*shots, strict=True))
+    build = _build(rng)
+    first = _head(rng, build, 0.3)
+    heads = first, first + _head(rng, build, 1.0)
+    lids = _lids(rng) if rng.uniform() < BLINKED else still
+    skins = (skin, still) if rng.uniform() < 0.4 else (still, skin)
+    scene = _Scene(heads, skins, (still, lids))
+    reference, moved = _shoot(face, scene, rng)
+    truths = [_truth(scene), _truth(scene.reversed())]
     displacement, motion = (np.stack(x).astype(np.float32) for x in zip(*truths, strict=True))
     return {
-        "reference": reference,
-        "moved": moved,
+        "reference": np.stack([reference, moved]),
+        "moved": np.stack([moved, reference]),
         "displacement": displacement,
         "motion": motion,
-        "known": np.bool_(known),
     }
 
 
@@ -127,15 +113,21 @@ def _limited(field: np.ndarray, amplitude: float) -> np.ndarray:
     return field * np.float32(min(amplitude / longest, action_units.STEEPEST / steep))
 
 
-def _head(rng: np.random.Generator, most: float) -> np.ndarray:
-    """The field of a head that moves a little, as after registration; often the wall stays."""
-    share = most * rng.uniform() ** 1.5
-    pose = share * rng.uniform(-1, 1, 6) * (0.035, 0.03, 0.025, 3.0, 3.0, 8.0)
+def _head(rng: np.random.Generator, build: head_motion.Build, most: float) -> np.ndarray:
+    """The field of a head that turns and moves, as after registration; often the wall stays."""
+    turn, shift = most * rng.uniform() * TURN, most * rng.uniform() ** 1.5 * SHIFT
+    pose = rng.uniform(-1, 1, 6) * np.concatenate([turn, shift])
     grid = insertion.canvas_grid()
-    push = (head_motion.project(grid, pose) - grid).astype(np.float32)
+    push = (head_motion.project(grid, pose, build) - grid).astype(np.float32)
     if rng.uniform() < STEADY_WALL:
         push *= insertion.face_window(1.0, rng.uniform(1.2, 1.9))[..., None]
     return push
+
+
+def _build(rng: np.random.Generator) -> head_motion.Build:
+    """A head that is no mean head: its turns cannot be told by one form of depth."""
+    wide, high, bow, deep, nose = np.exp(rng.normal(0, (0.15, 0.12, 0.25, 0.2, 0.4)))
+    return head_motion.Build(wide, high, bow, deep, nose, rng.normal(0, 10))
 
 
 def _lids(rng: np.random.Generator) -> np.ndarray:
@@ -151,30 +143,18 @@ def _lids(rng: np.random.Generator) -> np.ndarray:
     return field if rng.uniform() < 0.5 else -field
 
 
-def _shoot(frames, scenes: list[_Scene], rng: np.random.Generator, *, noisy: bool) -> list[tuple]:
-    """Takes each scene by one camera and codec: [(first, last) uint8 [224, 224, 3], …]."""
-    first, last = frames
-    between = first if noisy else (last if rng.uniform() < 0.5 else first)
+def _shoot(face: np.ndarray, scene: _Scene, rng: np.random.Generator) -> tuple:
+    """Takes a scene by a camera and a codec: its first frame and its last, [224, 224, 3]."""
     side = math.exp(rng.uniform(*np.log(SIDES)))
-    side = int(min(round(side / 16) * 16, len(first) // 16 * 16))
+    side = int(min(round(side / 16) * 16, len(face) // 16 * 16))
     aside, blur = rng.uniform(-1, 1, 2), rng.uniform(0, 0.8)
     codec = str(rng.choice([*CODECS], p=[*CODECS.values()]))
     # A frame before, so that the reference is no key frame, and one on the way.
     shares = (0.0, 1.0) if codec in ("none", "mjpeg") else (0.0, 0.0, 0.5, 1.0)
-    pictures = {0.0: first, 0.5: between, 1.0: last}
     camera = draw_camera(np.arange(len(shares)) / _FPS, rng, (int(rng.integers(2**31)),))
-    shots = []
-    for scene in scenes:
-        views = {
-            at: _take(pictures[at], scene.total(at), side, aside, blur)
-            for at in dict.fromkeys(shares)
-        }
-        taken = np.stack([views[at] for at in shares])
-        if noisy or camera.read < 1.0:  # a film's frames have noise of their own
-            taken = camera.shoot(taken)
-        coded = round_trip(taken, codec, _FPS)
-        shots.append((_fit(coded[len(shares) // 4]), _fit(coded[-1])))
-    return shots
+    views = {at: _take(face, scene.total(at), side, aside, blur) for at in dict.fromkeys(shares)}
+    coded = round_trip(camera.shoot(np.stack([views[at] for at in shares])), codec, _FPS)
+    return _fit(coded[len(shares) // 4]), _fit(coded[-1])
 
 
 def _take(frame: np.ndarray, field: np.ndarray, side: int, aside, blur: float) -> np.ndarray:

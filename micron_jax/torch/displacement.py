@@ -11,7 +11,9 @@ from micron_jax.models.config import ModelConfig
 from micron_jax.torch.layers import EPSILON, patchify
 from micron_jax.torch.least_squares import (
     BANDS,
+    SHARED,
     SPREADS,
+    absolute,
     change_left,
     detail,
     enlarge,
@@ -21,23 +23,24 @@ from micron_jax.torch.least_squares import (
     motion_basis,
     neighbors,
     patch_moments,
-    pool,
+    shared_motion,
     solve,
 )
 
 REACH, APART = 2, (1, 2)  # patches
 _FALL = -np.add.outer(*[np.square(np.arange(-REACH, REACH + 1)) / 4] * 2).ravel()
-_SMOOTH = (1.5, 4.0)  # patches
 _FIXED = len(SPREADS) * len(BANDS)  # answers of least squares over fixed neighborhoods
+_SHARED = len(SHARED) * len(BANDS)
 _ATTENDED = len(APART) * len(BANDS)
 
 
 class Estimate(NamedTuple):
     """The motion of patches of a reference, px: see `models.displacement.Estimate`.
 
-    `motion`, `own` and `displacement` are [B, h, w, 2], `log_scale` is [B, h, w].
+    `guess`, `motion`, `own` and `displacement` are [B, h, w, 2], `log_scale` is [B, h, w].
     """
 
+    guess: torch.Tensor
     motion: torch.Tensor
     own: torch.Tensor
     displacement: torch.Tensor
@@ -78,46 +81,39 @@ class Displacement(nn.Module):
         self.refinement = Refinement(c)
         self.readout = Readout(c)
 
-    def forward(self, images, reference, *, steps: int | None = None) -> list[Estimate]:
-        """Estimates after each step of the refinement, the last one being the best.
-
-        Normalized frames, [B, H, W, 3] twice; `steps`: None is as in training.
-        """
+    def forward(self, images, reference) -> Estimate:
+        """Estimates the motion from a reference to images, normalized, [B, H, W, 3] twice."""
         c = self.config
         details = detail(reference), detail(images)
-        motion = first_guess(*details, c.patch_size)
-        batch, height, width, _ = motion.shape
+        guess = first_guess(*details, c.patch_size).detach()
+        batch, height, width, _ = guess.shape
 
         def patches(pixels):
             return patchify(pixels, c.patch_size).reshape(batch, height, width, -1)
 
-        place = torch.as_tensor(motion_basis(height, width)[..., 1:], device=motion.device)
-        place = place.expand(batch, -1, -1, -1)
-        looks = self.looks(patches(reference))
-        hidden = motion.new_zeros(batch, height, width, c.displacement_width)
-        estimates = []
-        for _ in range(steps or c.displacement_steps):
-            motion = motion.detach()
-            products, change = (x.detach() for x in change_left(*details, motion))
-            moments = patch_moments(products, c.patch_size)
-            answers, facts = fixed_answers(moments)
-            smooth = [pool(motion, spread) - motion for spread in _SMOOTH]
-            answers = torch.cat([answers, torch.stack(smooth, dim=3)], dim=3)
-            texture = torch.stack([moments[..., i] for i in (0, 2, 5)], dim=-1)
-            inputs = [
-                place,
-                looks,
-                self.change(patches(change.permute(0, 2, 3, 1))),
-                facts,
-                (0.3 * (texture + 1e-5).log()).flatten(3),
-                answers.flatten(3),
-                motion,
-                motion - fit_head(motion, torch.ones_like(motion[..., 0])),
-            ]
-            inputs = torch.cat([hidden, *inputs], -1)
-            hidden, motion, own = self.refinement(inputs, motion, moments, answers)
-            estimates.append(Estimate(motion, own, *self.readout(hidden, own.detach())))
-        return estimates
+        products, change = (x.detach() for x in change_left(*details, guess))
+        moments = patch_moments(products, c.patch_size)
+        answers, facts = fixed_answers(moments)
+        whole = absolute(moments, guess)
+        answers = torch.cat([answers, shared_motion(whole) - guess[:, :, :, None]], dim=3)
+        texture = torch.stack([moments[..., i] for i in (0, 2, 5)], dim=-1)
+        place = torch.as_tensor(motion_basis(height, width)[..., 1:], device=guess.device)
+        own = guess - fit_head(guess, torch.ones_like(guess[..., 0]))
+        length = (own.square().sum(-1, keepdim=True) + 1e-6).sqrt()
+        seen = [
+            place.expand(batch, -1, -1, -1),
+            self.looks(patches(reference)),
+            self.change(patches(change.permute(0, 2, 3, 1))),
+            facts,
+            (0.3 * (texture + 1e-5).log()).flatten(3),
+            answers.flatten(3),
+            guess,
+            own,
+            length,
+            (length + 0.02).log(),
+        ]
+        features, motion, own = self.refinement(torch.cat(seen, -1), guess, whole, answers)
+        return Estimate(guess, motion, own, *self.readout(features, own.detach()))
 
 
 class Block(nn.Module):
@@ -141,6 +137,8 @@ class UNet(nn.Module):
         self.add_module("in", Block(width))
         widths = [width, width * 5 // 24 * 8, width * 7 // 24 * 8]
         self.levels = len(widths) - 1
+        self.gather = nn.Linear(widths[-1], 2 * widths[-1])
+        self.scatter = nn.Linear(2 * widths[-1], widths[-1])
         for level in range(self.levels):
             fine, coarse = widths[level : level + 2]
             self.add_module(f"down_{level + 1}", Halving(fine, coarse))
@@ -156,6 +154,7 @@ class UNet(nn.Module):
             x = self.get_submodule(f"down_{level}")(x)
             x = self.get_submodule(f"block_{level}")(x)
             fine.append(x)
+        x = x + self.scatter(_gelu(self.gather(x.mean((1, 2), keepdim=True))))
         for level in range(self.levels - 1, -1, -1):
             x = enlarge(self.get_submodule(f"up_{level}")(x), *fine[level].shape[1:3])
             x = self.get_submodule(f"out_{level}")(x + fine[level])
@@ -163,20 +162,20 @@ class UNet(nn.Module):
 
 
 class Refinement(nn.Module):
-    """One step of the refinement; see `models.refinement.Refinement`."""
+    """A better motion; see `models.refinement.Refinement`."""
 
     def __init__(self, c: ModelConfig):
         super().__init__()
-        width, known = c.displacement_width, _FIXED + len(_SMOOTH)
-        self.unet = UNet(2 * width + 3 + 2 * _FIXED + 3 * len(BANDS) + 2 * known + 4, width)
+        width, known = c.displacement_width, _FIXED + _SHARED
+        self.unet = UNet(width + 3 + 2 * _FIXED + 3 * len(BANDS) + 2 * known + 6, width)
         self.neighbors = nn.Linear(width, len(APART) * len(_FALL))
         self.out = nn.Linear(width, 3 + known + _ATTENDED + 1)
-        self.first = [0.0] * (known + _ATTENDED) + [2.0]
+        self.first = [0.0] * (known + _ATTENDED) + [3.0]
 
     def forward(self, inputs, motion, moments, answers):
         last = self.unet(inputs)
         attended = _attend(self.neighbors(last).chunk(len(APART), -1), moments)
-        answers = torch.cat([answers, attended], dim=3)
+        answers = torch.cat([answers, attended - motion[:, :, :, None]], dim=3)
         out = self.out(last)
         mixture = (out[..., 3:] + out.new_tensor(self.first)).softmax(-1)[..., :-1]
         motion = motion + out[..., :2] + (mixture[..., None] * answers).sum(3)

@@ -11,7 +11,8 @@ LUMA, CONTRAST = (0.299, 0.587, 0.114), 4.0
 BANDS = ((0.8, 6.0), (2.0, 10.0), (4.0, 16.0))  # px
 SPREADS = (0.0, 1.0, 2.5)  # patches
 _FIRST = ((2, 2.5), (1, 1.5), (0, 1.0), (0, 1.0), (0, 1.0))  # (band, spread) of a first guess
-_FARTHEST = 3.0  # px
+SHARED = (1.0, 2.5, 5.0)  # patches
+_FARTHEST = 8.0  # px
 _PUPILS, _NOSE = 0.2674, (0.5002, 0.5128)
 _RIDGE = (1e-5, 1e-4, 1e-4, 3e-3)
 
@@ -83,6 +84,20 @@ def fixed_answers(moments):
         answers.append(displacement)
         facts += rest
     return torch.cat(answers, dim=3), torch.cat(facts, dim=-1)
+
+
+def absolute(moments, guess):
+    """Moments [B, h, w, bands, 6] about a guess [B, h, w, 2] -> those about no motion."""
+    xx, xy, yy, xt, yt, tt = moments.unbind(-1)
+    x, y = guess[..., None, :].unbind(-1)
+    return torch.stack([xx, xy, yy, xt - xx * x - xy * y, yt - xy * x - yy * y, tt], -1)
+
+
+def shared_motion(moments):
+    """Solves absolute moments over wide neighborhoods: displacements [B, h, w, K, 2]."""
+    flat = moments.flatten(3)
+    pooled = [pool(flat, spread).reshape(moments.shape) for spread in SHARED]
+    return torch.cat([solve(part)[0] for part in pooled], dim=3)
 
 
 def neighbors(values, reach: int, apart: int):

@@ -237,14 +237,20 @@ class MicronBert(nn.Module):
             return 1 - diagonal / diagonal.max()
         raise ValueError(f"kind={kind!r}: choose one of {', '.join(MAP_KINDS)}")
 
-    def motion(self, frames, reference, *, steps: int | None = None) -> "Motion":
+    def motion(self, frames, reference) -> "Motion":
         """The motion of each patch of a reference until another frame.
 
-        uint8 [B, H, W, 3] twice; `steps` of the refinement, None: as in training.
+        uint8 [B, H, W, 3] twice.
         """
         images = normalize(frames), normalize(reference)
-        last = self.displacement(*images, steps=steps)[-1]
-        return Motion(last.displacement, last.log_scale.exp(), last.motion - last.own)
+        found = self.displacement(torch.cat(images), torch.cat(images[::-1]))
+
+        def mean(vectors):
+            there, back = vectors.chunk(2)
+            return (there - back) / 2
+
+        scale = (sum(found.log_scale.chunk(2)) / 2).exp()
+        return Motion(mean(found.displacement), scale, mean(found.motion - found.own))
 
     def _query_key(self, rep_tokens, ref_tokens):
         patches = {"rep": rep_tokens[:, 1:], "ref": ref_tokens[:, 1:]}

@@ -98,7 +98,6 @@ class PretrainConfig:
         mend = "must be more than 1, or 0 for none"
         require(not self.spike or self.spike > 1, "config", self, "spike", mend)
         self._check_agreement()
-        self._check_known_motion()
         self._check_displacement()
         together = self.batch_size // self.accumulate
         valid = self.batch_size % (self.accumulate * self.views.pair_every) == 0
@@ -118,24 +117,6 @@ class PretrainConfig:
         valid = not views.local_crops or views.local_size % model.patch_size == 0
         mend = f"not a multiple of model.patch_size={model.patch_size}"
         require(valid, "config.views", views, "local_size", mend)
-
-    def _check_known_motion(self) -> None:
-        model, views = self.model, self.views
-        parts = (model.band, views.motion_crops, self.objective.motion_weight)
-        if not any(parts):
-            return
-        if not all(parts):
-            raise UserError(
-                f"config.model.band={parts[0]}, config.views.motion_crops={parts[1]}, "
-                f"config.objective.motion_weight={parts[2]}: to learn from known motion, set all "
-                "three; to leave it out, all are empty or 0"
-            )
-        size, patches = views.motion_size, views.motion_size // model.patch_size
-        valid = model.patch_size % 4 == size % model.patch_size == 0
-        mend = f"known motion needs a multiple of 4 that divides views.motion_size={size}"
-        require(valid, "config.model", model, "patch_size", mend)
-        mend = f"views.motion_size={size} shows {patches} patches; they must agree"
-        require(patches == model.motion_window, "config.model", model, "motion_window", mend)
 
     def _check_displacement(self) -> None:
         model, weight = self.model, self.objective.displacement_weight

@@ -66,30 +66,21 @@ def head_flops(model: ModelConfig) -> float:
     )
 
 
-def motion_flops(model: ModelConfig, size: int) -> float:
-    """FLOPs of a pair of windows of `size` pixels through the motion branch, forwards."""
-    patches, width = (size // model.patch_size) ** 2, model.motion_width
-    compared = 2 + 8 * len(model.band)  # the patch in both frames, and the shifts of the band
-    band = 2 * compared * model.band_window**2 * model.band_width
-    features = model.band_heads * (3 * 4 * len(model.band) + 4 * len(model.band) + 1)
-    layers = width * (features + 2 * width) + 9 * width**2 * len(model.motion_reach)
-    return patches * (band + 2 * layers)
-
-
 def displacement_flops(model: ModelConfig, size: int) -> float:
     """FLOPs of a pair of frames of `size` pixels through the displacement branch, forwards.
 
     The least squares, which are no products of large matrices, do not count.
     """
     patches, width = (size // model.patch_size) ** 2, model.displacement_width
-    embed = 3 * model.patch_size**2 * (width // 2)  # of the pixels, and of what is left of them
+    embed = 6 * model.patch_size**2 * (width // 2)  # of the pixels, and of what is left of them
     first, second, third = widths(width)
     block = 2 * 9  # two convolutions
-    unet = (2 * width + 56) * first + 2 * block * first**2
+    unet = (width + 76) * first + 2 * block * first**2
     unet += (5 * first * second + 2 * block * second**2) / 4
     unet += (5 * second * third + block * third**2) / 16
-    outputs = first * (50 + 21) + (first + 5) * 48 + 9 * 48**2 + 48 * 4
-    return 2 * patches * (embed + model.displacement_steps * (embed + unet + outputs))
+    whole = 4 * third**2 / patches
+    outputs = whole + first * (50 + 28) + (first + 5) * 48 + 9 * 48**2 + 48 * 4
+    return 2 * patches * (embed + unet + outputs)
 
 
 def train_flops(model: ModelConfig, views: ViewsConfig, objective: ObjectiveConfig) -> float:
@@ -97,10 +88,9 @@ def train_flops(model: ModelConfig, views: ViewsConfig, objective: ObjectiveConf
 
     Products of matrices alone, a multiplication and an addition each 1. With E(s) an image of side
     s through the encoder, K(s) one up to its CLS token, R micro-attention and decoder, H the head,
-    G and L the numbers of crops, M(s) a pair of windows through the motion branch, C their number,
-    D(s) a pair through the displacement branch, if there is one:
+    G and L the numbers of crops, D(s) a pair through the displacement branch, if there is one:
 
-        forward = 2 E(img) + R + agreement + C M(motion) + 2 D(224)
+        forward = 2 E(img) + R + agreement + 2 D(224)
         agreement: `mse` L K(local); `dino` G (K(img) + H) + L (K(local) + H)
         training = 3 · forward + (`dino`, the teacher, forwards only) G (K(img) + H)
 
@@ -109,7 +99,6 @@ def train_flops(model: ModelConfig, views: ViewsConfig, objective: ObjectiveConf
     """
     whole, part = (encode_cls_flops(model, s) for s in (model.img_size, views.local_size))
     forward = 2 * encode_flops(model, model.img_size) + reconstruct_flops(model)
-    forward += views.motion_crops * motion_flops(model, views.motion_size)
     if model.displacement_width:
         forward += 2 * displacement_flops(model, SIZE)
     teacher = 0.0

@@ -130,7 +130,6 @@ def batch_shapes(config: PretrainConfig) -> dict[str, jax.ShapeDtypeStruct]:
         batch |= {name: shape(jnp.uint8, 2, SIZE, SIZE, 3) for name in ("reference", "moved")}
         vectors = ("displacement", "motion")
         batch |= {name: shape(jnp.float32, 2, grid, grid, 2) for name in vectors}
-        batch["known"] = shape(jnp.bool_)
     return batch
 
 

@@ -5,23 +5,22 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from micron_jax.checks import choose
 from micron_jax.faces.parts import oval
+from micron_jax.models.head_motion import fit_head
 from micron_jax.models.layers import patchify, unit
 
 
 @dataclasses.dataclass(frozen=True)
 class ObjectiveConfig:
-    """Weights of the total loss: γ · L_r + β · L_agreement + motion_weight · L_motion.
+    """Weights of the total loss: γ · L_r + β · L_agreement + displacement_weight · L_displacement.
 
     Attributes:
       reconstruction_weight: γ of the paper's total loss (its value is not printed).
       agreement_weight: β of it, likewise.
       agreement: `none`; `mse`, the paper's Eq. 15; `dino`, the release's.
-      motion_weight: of `motion_loss`, which is ours; 0 leaves it out.
-      displacement_weight: of `displacement_loss`, likewise.
+      displacement_weight: of `displacement_loss`, which is ours; 0 leaves it out.
       norm_pix: reconstruct patches with their own mean and variance removed.
       student_temperature: of the student's softmax. This field and the next are for `dino`.
       teacher_temperature_start, teacher_temperature: of the teacher's softmax, first and last.
@@ -33,7 +32,6 @@ class ObjectiveConfig:
     reconstruction_weight: float = 1.0
     agreement_weight: float = 1.0
     agreement: str = "none"
-    motion_weight: float = 0.0
     displacement_weight: float = 0.0
     norm_pix: bool = False
     student_temperature: float = 0.1
@@ -82,73 +80,43 @@ def mse_agreement(cls, crop_cls):
     return jnp.mean(jnp.square(difference))
 
 
-def motion_loss(logit, predicted, displacement):
-    """Distance between the motion branch's prediction and known motion; ours.
-
-    Cross-entropy of "moved", which patches become between 0.08 and 0.3 px, plus the distance of
-    the displacements, rounded off below 0.1 px.
-
-    Args:
-      logit, predicted: from `motion.Motion`, [B, N] and [B, N, 2].
-      displacement: the truth, px, [B, N, 2].
-    """
-    length = jnp.sqrt(jnp.square(displacement).sum(-1))
-    moved = jnp.clip((length - 0.08) / (0.3 - 0.08), 0, 1)
-    missed = optax.sigmoid_binary_cross_entropy(logit, moved).mean()
-    off = jnp.sqrt(jnp.square(predicted - displacement).sum(-1) + 0.1**2) - 0.1
-    return missed + off.mean()
+_FINE = 0.02  # px: a mean error of the first guess below which little is gained
 
 
-def displacement_loss(estimates, displacement, motion, known):
-    """Distance between the displacement branch's estimates and known motion; ours.
+def displacement_loss(estimate, displacement, motion):
+    """Distance between the displacement branch's estimate and known motion; ours.
 
-    Of each step of the refinement, the later the more, the mean distances of the displacement and
-    of the motion less the head's, and half of those of all motion and of the head's. They count in
-    proportion to the largest motion of the pair, so that small motion is learned as well as large;
-    patches that move count up to four times, and patches beside the face an eighth. Of the last
-    step besides, how well its scale fits the error (Laplace), from which no gradient passes to the
-    displacement.
+    Mean distances over the face, of the displacement, of the motion less the head's by half and of
+    the head's by a quarter. Each is a share of the distance of the first guess in the same pair, so
+    that pairs, calm and wild, clean and noisy, count alike; patches beside the face count an
+    eighth. Besides, how well the scale fits the displacement's error (Laplace), from which no
+    gradient passes to the displacement.
 
     Args:
-      estimates: of `displacement.Displacement` for B first pairs, then for as many second ones.
-      displacement, motion: the truth, px, [2B, h, w, 2], likewise.
-      known: whether the truth holds for both pairs, or only for the first less the second, [B].
+      estimate: of `displacement.Displacement` for B pairs.
+      displacement, motion: the truth, px, [B, h, w, 2], likewise.
 
     Returns:
-      (loss, mean distance of the face's own motion in pairs that are known, px).
+      (loss, mean distance of the face's own motion, px).
     """
-    count = len(known)
-    inside = jnp.asarray(np.where(oval(displacement.shape[1]), 1.0, 1 / 8), jnp.float32)
-    length = _length(displacement)
-    largest = length.max((1, 2), keepdims=True)
-    weight = 0.5 * inside * (1 + 3 * length / (largest + 0.05)) / (0.15 + largest)
-    whole = known.astype(jnp.float32)[:, None, None]
+    face = oval(displacement.shape[1])
+    inside = jnp.asarray(np.where(face, 1.0, 1 / 8), jnp.float32)
 
     def distance(predicted, truth):
-        """Of pairs that are known, and of the difference of those that are not: [B, h, w] twice."""
-        off = _length(predicted - truth) * jnp.concatenate([whole, whole])
-        change = predicted[:count] - predicted[count:] - truth[:count] + truth[count:]
-        return off, _length(change) * (1 - whole)
+        return (_length(predicted - truth) * inside).sum((1, 2)) / inside.sum()
 
-    total = jnp.zeros(())
-    for step, estimate in enumerate(reversed(estimates)):
-        head = estimate.motion - estimate.own
-        parts = (
-            (1.0, estimate.displacement, displacement),
-            (1.0, estimate.own, displacement),
-            (0.5, estimate.motion, motion),
-            (0.5, head, motion - displacement),
-        )
-        for share, predicted, truth in parts:
-            off, change = distance(predicted, truth)
-            share *= 0.8**step
-            total += share * (jnp.mean(off * weight) + jnp.mean(change * weight[:count]))
-    error = jax.lax.stop_gradient(distance(estimates[-1].displacement, displacement)[0])
-    log_scale = estimates[-1].log_scale
-    surprise = error * jnp.exp(-log_scale) + 2 * log_scale
-    pairs = jnp.maximum(2 * whole.sum(), 1)
-    total += 0.05 * jnp.mean(surprise * inside * jnp.concatenate([whole, whole]))
-    return total, (error * (inside == 1)).sum() / (pairs * (inside == 1).sum())
+    guess = estimate.guess - fit_head(estimate.guess, jnp.ones(estimate.guess.shape[:3]))
+    usual = jax.lax.stop_gradient(distance(guess, displacement)) + _FINE
+    parts = (
+        (2.0, estimate.displacement, displacement),
+        (1.0, estimate.own, displacement),
+        (0.5, estimate.motion - estimate.own, motion - displacement),
+    )
+    total = sum(share * (distance(*pair) / usual).mean() for share, *pair in parts)
+    error = jax.lax.stop_gradient(_length(estimate.displacement - displacement))
+    surprise = error * jnp.exp(-estimate.log_scale) + 2 * estimate.log_scale
+    total += 0.3 * jnp.mean(surprise * inside)
+    return total, (error * face).sum() / (len(error) * face.sum())
 
 
 def _length(vectors):

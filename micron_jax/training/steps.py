@@ -33,8 +33,6 @@ class Objective:
         terms = [self.frames_term]
         if self.config.agreement == "dino":
             terms.append(self.crops_term)
-        if self.config.motion_weight:
-            terms.append(self.motion_term)
         if self.config.displacement_weight:
             terms.append(self.displacement_term)
         return terms
@@ -93,16 +91,6 @@ class Objective:
         parts = {"agreement": agreement, "teacher_entropy": entropy, "teacher_out": teacher_out}
         return self.config.agreement_weight * agreement, parts
 
-    def motion_term(self, params, teacher, center, views, teacher_temperature):
-        """Known motion; ours."""
-        images, reference, displacement = (
-            views[name].reshape(-1, *views[name].shape[2:])
-            for name in ("after", "before", "displacement")
-        )
-        logit, predicted = bound(self.model, params).motion(images, reference)
-        motion = losses.motion_loss(logit, predicted, displacement)
-        return self.config.motion_weight * motion, {"motion": motion}
-
     def displacement_term(self, params, teacher, center, views, teacher_temperature):
         """Known motion by the displacement branch; ours."""
         # First pairs, then second ones.
@@ -110,10 +98,8 @@ class Objective:
             name: jnp.concatenate([views[f"known_{name}"][:, i] for i in (0, 1)])
             for name in ("reference", "moved", "displacement", "motion")
         }
-        estimates = bound(self.model, params).displacement(pairs["moved"], pairs["reference"])
-        loss, error = losses.displacement_loss(
-            estimates, pairs["displacement"], pairs["motion"], views["known_known"]
-        )
+        estimate = bound(self.model, params).displacement(pairs["moved"], pairs["reference"])
+        loss, error = losses.displacement_loss(estimate, pairs["displacement"], pairs["motion"])
         return self.config.displacement_weight * loss, {"displacement": loss, "epe": error}
 
 

@@ -1,5 +1,6 @@
 """Figures of a timeline: the curve with its candidates, and a strip of its top moments."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -7,16 +8,17 @@ from matplotlib.figure import Figure
 
 from micron_jax.spotting.intervals import Interval
 from micron_jax.spotting.timeline import Timeline
-from micron_jax.visualization.overlay import LABELS, LEAST, legend, show_face, show_map
+from micron_jax.visualization.overlay import FIXED, LABELS, LEAST, legend, show_face, show_map
 
 MOMENTS = 5  # at most, in the strip
 AROUND = 1 / 8  # s: from the highest energy to the frames that stand for onset and offset
 MARK = "tab:red"
+LOWEST = 1 / 3  # of the color scale: the end of the curve's scale, at least
 
 
 def scale_of(timeline: Timeline) -> float:
     """The end of the one color scale of all of a clip's maps."""
-    return max(float(timeline.energy.max()), LEAST[timeline.kind])
+    return FIXED.get(timeline.kind) or max(float(timeline.energy.max()), LEAST[timeline.kind])
 
 
 def moments(timeline: Timeline) -> list[Interval]:
@@ -40,7 +42,7 @@ def draw_timeline(timeline: Timeline, *, title: str = "") -> Figure:
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     upper.plot(timeline.seconds, timeline.energy, color="black", linewidth=1)
     upper.set_ylabel(f"energy\n({LABELS[timeline.kind]})", fontsize=8)
-    upper.set_ylim(0, 1.15 * scale_of(timeline))
+    upper.set_ylim(0, 1.15 * max(float(timeline.energy.max()), LOWEST * scale_of(timeline)))
     lower.plot(timeline.seconds, timeline.flow_energy, color="tab:blue", linewidth=1)
     lower.set_ylabel("optical flow,\npx (no network)", fontsize=8)
     lower.set_ylim(0, 1.15 * max(float(timeline.flow_energy.max()), LEAST["flow"]))
@@ -87,7 +89,10 @@ def draw_moments(
         for axis, name, n in zip(row, ("onset", "apex", "offset"), moment.frames, strict=False):
             when = f"{name}, {timeline.seconds[n]:.2f} s (frame {timeline.numbers[n]})"
             show_face(axis, crops[n], when, aspect)
-        label = f"{rank}: {moment.part} {moment.strength:.0f} σ"
+        sure = f"{moment.strength:.0f} σ"
+        if not math.isnan(moment.confidence):
+            sure = f"p = {moment.confidence:.2f}"
+        label = f"{rank}: {moment.part} {sure}"
         label = label if moment.strength else "no candidate"
         place = dict(transform=row[0].transAxes, rotation=90, va="center", ha="right")
         row[0].text(-0.06, 0.5, label, color=MARK, **place)

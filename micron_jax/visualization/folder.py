@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from micron_jax.visualization.video import AnnotatedVideo
 
 INTERVAL_COLUMNS = (
     *("rank", "onset", "apex", "offset", "onset_seconds", "apex_seconds", "offset_seconds"),
-    *("duration_seconds", "energy", "strength", "part"),
+    *("duration_seconds", "energy", "strength", "part", "confidence"),
 )
 
 Bar = Callable[..., Iterable]  # wraps an iterable; takes `total`, `desc` and `unit`, as `tqdm`
@@ -152,7 +153,8 @@ def _write_tables(timeline: Timeline, folder: Path) -> None:
         duration = seconds[2] - seconds[0] + durations[interval.offset]
         times = [f"{second:.4f}" for second in (*seconds, duration)]
         size = f"{interval.energy:.6g}", f"{interval.strength:.2f}"
-        rows.append((rank, *timeline.numbers[interval.frames], *times, *size, interval.part))
+        sure = "" if math.isnan(interval.confidence) else f"{interval.confidence:.4f}"
+        rows.append((rank, *timeline.numbers[interval.frames], *times, *size, interval.part, sure))
     _write_csv(folder / "intervals.csv", INTERVAL_COLUMNS, rows)
 
 

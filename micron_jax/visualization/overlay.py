@@ -9,18 +9,21 @@ from matplotlib.colors import Normalize
 COLORS = "inferno"
 OPAQUE = 0.8  # where the map is at its top; the face shows where it is at zero
 LABELS = {
-    "motion": "probability that it moved",
+    "motion": "displacement, px",
+    "moved": "probability that it moved",
     "symmetric": "symmetric map, logits",
     "cosine": "1 − cosine of the tokens",
     "release": "release's map, 1 − d / max d",
 }
-# A scale ends at this or above: noise is not stretched to full color.
-LEAST = {"motion": 1.0, "symmetric": 0.1, "cosine": 1e-4, "release": 1.0, "flow": 0.5}
+# The ends of scales that are the same for all pictures.
+FIXED = {"motion": 3.0, "moved": 1.0}
+# Other scales end at this or above: noise is not stretched to full color.
+LEAST = {"symmetric": 0.1, "cosine": 1e-4, "release": 1.0, "flow": 0.5}
 
 
 def top_of(values: np.ndarray, kind: str) -> float:
     """The end of a map's scale, which starts at zero; a single patch does not set it."""
-    return max(float(np.percentile(values, 99.5)), LEAST[kind])
+    return FIXED.get(kind) or max(float(np.percentile(values, 99.5)), LEAST[kind])
 
 
 def overlay(face: np.ndarray, values: np.ndarray, top: float) -> np.ndarray:

@@ -2,13 +2,16 @@
 
 import dataclasses
 
+import jax
 import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from micron_jax.faces.flow import residual_flow
+from micron_jax.faces.parts import oval
 from micron_jax.faces.registration import Registration, register_crops, shrink
+from micron_jax.models.motion import Motion
 from micron_jax.pretrained import MicronBert
 from micron_jax.visualization.overlay import LABELS, legend, show_face, show_map, tint, top_of
 
@@ -23,7 +26,10 @@ class PairView:
       registered: the other frame moved onto the first, in its light, uint8 [V, V, 3].
       registration: how it was moved.
       kind: of the map; see `MicronBert.motion_map`.
-      motion_map: how much each patch differs, float32 [h, w].
+      motion_map: how much each patch differs, float32 [h, w]; of the kind `motion` 0 below the
+        noise floor and, of faces, beside them.
+      motion: from the reference to the frame, of a checkpoint that knows it, see `models.motion`;
+        without the axis of a batch.
       flow: length of the optical flow that is left between the two, px of the network's input,
         mean of each patch, float32 [h, w]; computed without any network, to compare.
       interest: Patch of Interest scores of the first frame, float32 [h, w].
@@ -37,6 +43,7 @@ class PairView:
     registration: Registration
     kind: str
     motion_map: np.ndarray
+    motion: Motion | None
     flow: np.ndarray
     interest: np.ndarray
     cls_attention: np.ndarray
@@ -47,9 +54,11 @@ class PairView:
         arrays = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
-            if field.name not in ("registration", "motion_map", "reconstruction")
+            if field.name not in ("registration", "motion", "motion_map", "reconstruction")
         }
         arrays |= {"heat": self.motion_map, "transform": self.registration.transform}
+        if self.motion is not None:
+            arrays |= self.motion._asdict() | {"floor": self.motion.floor}
         if self.reconstruction is not None:
             arrays["reconstruction"] = self.reconstruction
         return arrays
@@ -95,18 +104,36 @@ def compare_pair(
     registered, registration = register_crops(reference, frame, faces=faces)
     small, small_reference = shrink(np.stack([frame, registered]), size)[:, None]
     reconstruction = model.reconstruct(small, small_reference)
+    kind, motion = kind or model.map_kinds[0], None
+    if model.config.displacement_width:
+        motion = jax.tree.map(lambda x: np.asarray(x)[0], model.motion(small, small_reference))
+    if kind == "motion":
+        motion_map = np.asarray(motion.above_floor)
+        motion_map = motion_map * oval(len(motion_map)) if faces else motion_map
+    else:
+        motion_map = np.asarray(model.motion_map(small, small_reference, kind=kind))[0]
     return PairView(
         frame=frame,
         reference=reference,
         registered=registered,
         registration=registration,
-        kind=kind or model.map_kinds[0],
-        motion_map=np.asarray(model.motion_map(small, small_reference, kind=kind))[0],
+        kind=kind,
+        motion_map=motion_map,
+        motion=motion,
         flow=residual_flow(frame, registered, model.config.grid, size),
         interest=np.asarray(model.interest(small))[0],
         cls_attention=np.asarray(model.cls_attention(small))[0],
         reconstruction=None if reconstruction is None else np.asarray(reconstruction)[0],
     )
+
+
+def _title(view: PairView) -> str:
+    if view.kind != "motion":
+        return f"{view.kind} map"
+    if view.motion.unsure:
+        return "the head moves too much\nto say what moved"
+    floor = float(np.median(view.motion.floor[oval(len(view.motion_map))]))
+    return f"motion above the noise floor\n(about {floor:.2f} px)"
 
 
 def draw_pair(view: PairView, *, title: str = "", aspect: float = 1.0) -> Figure:
@@ -132,7 +159,7 @@ def draw_pair(view: PairView, *, title: str = "", aspect: float = 1.0) -> Figure
     show_face(upper[1], view.reference, "reference", aspect)
     show_face(upper[2], view.registered, f"reference, registered\n({light})", aspect)
     top = top_of(view.motion_map, view.kind)
-    scale = show_map(upper[3], face, view.motion_map, top, f"{view.kind} map", aspect)
+    scale = show_map(upper[3], face, view.motion_map, top, _title(view), aspect)
     legend(upper[3], scale, LABELS[view.kind])
     top = top_of(view.flow, "flow")
     scale = show_map(upper[4], face, view.flow, top, "optical flow left\n(no network)", aspect)

@@ -48,7 +48,7 @@ def tensors(folder, **values):
         (lambda f: change(f, evidence=EVIDENCE | {"intervals": {"uf1": [0, 1]}}), "('uar')"),
         (lambda f: change(f, evidence=EVIDENCE | {"uf1": float("nan")}), "not JSON compliant"),
         (lambda f: change(f, classes=["calm"]), "cannot be read (1 classes"),
-        (lambda f: change(f, classifier={"features": "motion"}), "no motion branch"),
+        (lambda f: change(f, classifier={"features": "motion"}), "no displacement branch"),
         (lambda f: change(f, classifier={"color": 1}), "classifier.color: no such field"),
         (lambda f: (f / TENSORS).unlink(), "classifier.safetensors: cannot be read"),
         (lambda f: (f / TENSORS).write_bytes(b"x" * 20), "classifier.safetensors: cannot be read"),

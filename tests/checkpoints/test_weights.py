@@ -16,7 +16,6 @@ import micron_jax
 from micron_jax.checkpoints import files, load, pth_writer, release, weights
 from micron_jax.checkpoints.weights import shapes_of
 from micron_jax.errors import UserError
-from micron_jax.models.band import feature_count
 from micron_jax.models.config import SIZES, ModelConfig
 from micron_jax.training.state import init_params
 
@@ -47,8 +46,6 @@ def describe(folder, **model):
 )
 def test_hostile_numbers_end_in_one_line(folder, field):
     for value in HOSTILE:
-        if value == [] and field in ("band_spreads", "motion_reach"):
-            continue  # as many as none are possible, and not those of the file: see below
         describe(folder, **{field: value})
         with pytest.raises(UserError) as caught:
             load.read(folder)
@@ -56,29 +53,26 @@ def test_hostile_numbers_end_in_one_line(folder, field):
         assert len(str(caught.value)) < 4100
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"band": [1] * 64},
-        {"band_spreads": [1] * 64},
-        {"motion_reach": [1] * 64},
-        {"band_spreads": []},
-        {"motion_reach": []},
-    ],
-)
-def test_no_network_is_made_of_another_motion_branch(folder, change, monkeypatch):
-    """To make one of many distances takes long."""
-    describe(folder, **change)
+@pytest.mark.parametrize("band", [[1, 2], [1] * 64])
+def test_the_last_versions_motion_branch_is_refused(folder, band, monkeypatch):
+    """To make a network takes long."""
+    describe(folder, band=band, band_width=12, motion_width=16)
     monkeypatch.setattr(weights, "shapes_of", None)
-    with pytest.raises(UserError, match=r"config\.json: .* another motion branch, or none"):
+    with pytest.raises(UserError, match=r"config\.json: band=.*take micron-tiny, or train"):
         load.read(folder)
+
+
+def test_a_file_of_the_last_version_without_that_branch_is_read(folder):
+    older = dict(band=[], band_window=12, band_width=48, band_heads=6, band_spreads=[0, 1, 2])
+    older |= dict(motion_width=64, motion_window=14, motion_reach=[1, 2, 4, 1, 2])
+    describe(folder, **older, displacement_steps=2)
+    assert load.read(folder).config == WEIGHTS.config
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"band_width": 4096}, "config.json: describes no possible network"),
-        ({"motion_width": 2}, "has shape"),
+        ({"displacement_width": 16}, "has shape"),
         ({"img_size": 16384}, "params/decoder/positions has shape"),
         ({"depth": 1000, "decoder_depth": 1000}, "lacks params/decoder/block_1/attn/proj/bias"),
         ({"mlp_ratio": 0.001}, "config.json: describes no possible network"),
@@ -93,13 +87,10 @@ def test_settings_of_another_network(folder, change, message):
 
 def test_a_pth_of_ours_with_hostile_settings(tmp_path):
     described = WEIGHTS.described()
-    for change in ({"band": [1] * 64}, {"depth": 10**9}, {"band": []}, {"mlp_ratio": float("nan")}):
+    for change in ({"band": [1]}, {"depth": 10**9}, {"mlp_ratio": float("nan")}):
         checkpoint = {"model": release.state_dict(WEIGHTS)}
         checkpoint["micron_jax"] = described | {"model": described["model"] | change}
         (tmp_path / "x.pth").write_bytes(pth_writer.encode(checkpoint))
-        if change == {"band": []}:  # the rest of it is a network of its own
-            assert load.read(tmp_path / "x.pth").config.band == ()
-            continue
         with pytest.raises(UserError, match=r"x\.pth: "):
             load.read(tmp_path / "x.pth")
 
@@ -151,13 +142,3 @@ def test_shapes_are_those_of_the_network(config):
     wanted = {f"params/{p}": x.shape for p, x in flatten_dict(params, sep="/").items()}
     got = {p: x.shape for p, x in shapes_of(config).items() if p.startswith("params/")}
     assert got == wanted
-    if config.band:
-        assert wanted["params/motion/embed/kernel"][0] == feature_count(config)
-
-
-def test_features_of_other_bands_are_counted():
-    for bands, spreads, heads in (((1,), (0,), 3), ((1, 2, 4), (0, 1), 6), ((1, 2, 3, 4), (), 1)):
-        config = dataclasses.replace(
-            tiny.OURS, band=bands, band_spreads=spreads, band_heads=heads, band_width=12
-        )
-        assert shapes_of(config)["params/motion/embed/kernel"].shape[0] == feature_count(config)

@@ -4,8 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from micron_jax.data.alignment import align, look_up_cubic
-from micron_jax.data.camera import look_up
+from micron_jax.data.alignment import align, look_up, look_up_cubic
 from micron_jax.faces.registration import register
 
 SIDE = 224

@@ -21,7 +21,7 @@ from micron_jax.training.state import init_params
 
 pytest.importorskip("flatbuffers")
 
-CONFIGS = {"release": tiny.RELEASE, "paper": tiny.PAPER, "ours": tiny.DISPLACEMENT}
+CONFIGS = {"release": tiny.RELEASE, "paper": tiny.PAPER, "ours": tiny.OURS}
 # All exports of a folder, each on batches of two sizes.
 RUN = """
 import json, sys
@@ -108,7 +108,7 @@ def test_displacements_are_those_of_the_model(folder, frames):
         pair = [x[:count] for x in frames]
         assert out["displacement"].shape == (count, 4, 4, 2)
         np.testing.assert_allclose(out["displacement"], model.displacement(*pair), atol=1e-5)
-        np.testing.assert_allclose(out["scale"], model.displacement_scale(*pair), rtol=1e-5)
+        np.testing.assert_allclose(out["scale"], model.motion(*pair).scale, rtol=1e-5)
 
 
 def test_maps_are_those_of_the_model(folder, frames):

@@ -344,7 +344,7 @@ def test_auto_reads_the_motion_branch_where_there_is_one(recipe, tmp_path, model
     lines = []
     (tmp_path / "run").mkdir()
     prepared = prepare(config, tmp_path / "run", notify=lines.append)
-    assert lines[-1] == f"config.classifier.features=auto: {kind} motion branch"
+    assert lines[-1] == f"config.classifier.features=auto: {kind} displacement branch"
     assert prepared.config.classifier.features == kind.split(";")[0]
     stored = json.loads((tmp_path / "run/config.json").read_text())
     assert stored["classifier"]["features"] == kind.split(";")[0]

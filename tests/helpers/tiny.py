@@ -21,8 +21,7 @@ RELEASE = ModelConfig(**_SIZE, projection_dim=8)
 PAPER = ModelConfig(
     **_SIZE, dma_query="ref", dma_key="rep", dma_scaled=False, dma_diagonal=True, poi="cosine"
 )
-OURS = dataclasses.replace(PAPER, band=(1, 2), band_width=12, band_heads=2, motion_width=16)
-DISPLACEMENT = dataclasses.replace(PAPER, displacement_width=8)
+OURS = dataclasses.replace(PAPER, displacement_width=8)
 
 
 def init_state(config, optimizer, key, *, dino):

@@ -18,15 +18,17 @@ from micron_jax.training.config import parse
 def test_shipped_rows_add_up():
     rows = rows_of(configs.load("ablation"))
     parsed = [parse(row.pretrain | {"data": {"data_dir": "x"}}) for row in rows]
-    assert [p.views.swap_with for p in parsed] == ["gray"] + ["ref"] * 9
-    assert [p.model.dma_gated for p in parsed] == [False, False] + [True] * 8
+    assert [p.views.swap_with for p in parsed] == ["gray"] + ["ref"] * 6
+    assert [p.model.dma_gated for p in parsed] == [False, False] + [True] * 5
     assert [p.model.poi for p in parsed[2:4]] == ["none", "cosine"]
-    assert [bool(p.objective.motion_weight) for p in parsed] == [False] * 5 + [True] * 5
+    weights = [p.objective.displacement_weight for p in parsed]
+    assert weights == [0.0] * 5 + [1.0] * 2
     ours = parse(configs.load("pretrain_ours") | {"data": {"data_dir": "x"}})
-    for field in ("band", "band_spreads", "motion_reach", "dma_tied", "poi", "width", "depth"):
-        assert getattr(parsed[8].model, field) == getattr(ours.model, field), field
-    assert [row.features for row in rows] == ["cosine"] * 5 + ["motion"] * 5
-    assert parsed[9].views.motion_still == 1
+    for field in ("displacement_width", "dma_tied", "poi", "width", "depth"):
+        assert getattr(parsed[5].model, field) == getattr(ours.model, field), field
+    assert [row.features for row in rows] == ["cosine"] * 5 + ["motion"] * 2
+    assert parsed[6].model == parsed[5].model
+    assert parsed[6].optimizer.learning_rate == 0
     assert len({row.folder for row in rows}) == len(rows)
 
 
@@ -82,9 +84,8 @@ def get_config():
     config["pretrain"]["data"].update(delta_seconds=(1 / 30, 2 / 30))
     config["pretrain"]["model"].update(img_size=32, width=16, decoder_width=16, depth=1)
     config["pretrain"]["views"].update(swap_min_patches=1)
-    known = {"views.motion_size": 32, "views.pair_every": 8, "model.motion_width": 8}
-    known["model.motion_window"] = 4
-    config["rows"] = [config["rows"][0], ("ours", {k: v for _, row in config["rows"][:9]
+    known = {"views.pair_every": 8, "model.displacement_width": 8}
+    config["rows"] = [config["rows"][0], ("ours", {k: v for _, row in config["rows"][:6]
                                                    for k, v in row.items()} | known)]
     config["finetune"]["tuning"].update(epochs=2)
     config["finetune"]["classifier"].update(cells=2)

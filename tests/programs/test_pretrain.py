@@ -158,7 +158,7 @@ def test_a_displacement_branch_is_trained_and_loaded(run_config, tmp_path):
     argv += ["--config.epochs=0.4", "--config.views.global_crops=0"]
     argv += ["--config.views.local_crops=0", "--config.objective.agreement=none"]
     argv += ["--config.model.projection_dim=0", "--config.objective.displacement_weight=1.0"]
-    argv += ["--config.model.displacement_width=8", "--config.model.displacement_steps=1"]
+    argv += ["--config.model.displacement_width=8"]
     assert main(argv) == 0
     rows = read_metrics(workdir)
     assert np.isfinite([[row["displacement"], row["epe"]] for row in rows]).all()
@@ -169,7 +169,11 @@ def test_a_displacement_branch_is_trained_and_loaded(run_config, tmp_path):
     assert displacement.shape == (1, 4, 4, 2)
     length = np.linalg.norm(displacement, axis=-1)
     np.testing.assert_allclose(model.motion_map(*frames), length, rtol=1e-5)
-    assert (np.asarray(model.displacement_scale(*frames)) > 0).all()
+    motion = model.motion(*frames)
+    assert (np.asarray(motion.scale) > 0).all()
+    moved = model.motion_map(*frames, kind="moved")
+    np.testing.assert_array_equal(moved, motion.moved)
+    assert 0 <= np.min(moved) <= np.max(moved) <= 1
 
 
 def test_a_branch_without_its_objective_is_refused(run_config, tmp_path, capsys):

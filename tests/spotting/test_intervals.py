@@ -41,9 +41,8 @@ def test_no_peak_reaches_across_a_hole():
     (whole,) = (i for i in find_intervals(energy, seconds) if i.energy > 0.5)
     assert whole.onset < 20 < whole.offset
     seconds[20:] += 5
-    parts = [i.frames for i in find_intervals(energy, seconds) if i.energy > 0.5]
-    assert sorted(onset >= 20 for onset, _, _ in parts) == [False, True]
-    assert all(offset < 20 or onset >= 20 for onset, _, offset in parts)
+    # Nobody saw it come and go.
+    assert [i for i in find_intervals(energy, seconds) if i.energy > 0.5] == []
 
 
 @pytest.mark.parametrize("energy", [[], [0.0], [0, 1], np.zeros(50), np.full(50, 0.3)])

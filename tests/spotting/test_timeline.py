@@ -8,15 +8,16 @@ from micron_jax.errors import UserError
 from micron_jax.pretrained import MicronBert
 from micron_jax.spotting import measure_timeline
 from micron_jax.spotting.partners import Partners
-from micron_jax.spotting.timeline import energy_of, transient
+from micron_jax.spotting.timeline import _Compared, _of_frames, energy_of, transient
 
 
 def transient_of(state, seconds, delta=0.25):
     """What comes and goes in a number that changes over time; [T]."""
     partners = Partners(delta)
     pairs = list(partners.pair(zip(seconds, np.asarray(state, float)[:, None], strict=True)))
-    maps = np.array([np.abs(frame - other) for frame, other in pairs])[..., None]
-    return partners, transient(maps, partners.maps_before, partners.maps_after)[:, 0, 0]
+    compared = (_Compared(*[np.abs(frame - other)[None]] * 3) for frame, other in pairs)
+    frames = _of_frames(compared, partners)
+    return partners, np.array([transient(a.map, b.map)[0, 0] for a, b in frames])
 
 
 @pytest.mark.parametrize(("count", "delta"), [(9, 3), (9, 1), (3, 5), (2, 1), (4, 4), (1, 2)])
@@ -125,5 +126,23 @@ def test_energy_is_the_mean_of_the_highest_twentieth():
     maps = np.zeros((2, 10, 10), np.float32)
     maps[0, 0, :5] = [1, 2, 3, 4, 5]
     everywhere = np.ones((10, 10), bool)
-    np.testing.assert_allclose(energy_of(maps, everywhere), [3, 0])
-    np.testing.assert_allclose(energy_of(maps, np.arange(100).reshape(10, 10) >= 5), [0, 0])
+    assert [energy_of(each, everywhere) for each in maps] == [3, 0]
+    elsewhere = np.arange(100).reshape(10, 10) >= 5
+    assert [energy_of(each, elsewhere) for each in maps] == [0, 0]
+
+
+def test_of_displacements_a_motion_that_goes_on_leaves_nothing():
+    """A patch that moves right by a px a frame, and another that comes and goes."""
+    seconds = np.arange(40) / 30
+    place = np.stack([np.arange(40.0), 3 * bump(40, 20, 4)], -1)
+    partners = Partners(8 / 30)
+    pairs = list(partners.pair(zip(seconds, place, strict=True)))
+    moved = (
+        _Compared(*[np.stack([frame - other, 0 * frame], -1)[None]] * 2, np.zeros((1, 2)))
+        for frame, other in pairs
+    )
+    found = np.stack([transient(a.map, b.map)[0] for a, b in _of_frames(moved, partners)])
+    assert len(found) == 40
+    np.testing.assert_allclose(found[8:32, 0], 0)
+    assert found[:, 1].argmax() == 20
+    np.testing.assert_allclose(found[20, 1], 3, atol=1e-6)

@@ -110,51 +110,49 @@ def test_teacher_entropy_is_one_for_all_classes_and_none_for_one():
     np.testing.assert_allclose(entropy, np.log(2) / np.log(8), rtol=1e-4)
 
 
-def estimates_of(motion, displacement, log_scale=0.0):
-    shape = displacement.shape[:3]
-    motion, displacement = jnp.asarray(motion), jnp.asarray(displacement)
-    one = Estimate(motion, displacement, displacement, jnp.full(shape, log_scale))
-    return [one, one]
+def estimate_of(motion, displacement, log_scale=0.0, guess=1.0):
+    """An estimate whose first guess is off by about so many px, at random."""
+    guess = displacement + guess * np.random.default_rng(9).normal(size=displacement.shape)
+    guess, motion, displacement = map(jnp.asarray, (guess, motion, displacement))
+    scale = jnp.full(displacement.shape[:3], log_scale)
+    return Estimate(guess, motion, displacement, displacement, scale)
 
 
-def test_displacement_of_known_pairs_counts_as_it_is():
+def test_displacement_loss_is_lowest_at_the_truth():
     rng = np.random.default_rng(0)
     truth, motion = rng.normal(size=(2, 4, 28, 28, 2)).astype(np.float32)
-    known = np.array([True, True])
-    right, error = losses.displacement_loss(estimates_of(motion, truth), truth, motion, known)
+    right, error = losses.displacement_loss(estimate_of(motion, truth), truth, motion)
     assert error == pytest.approx(0, abs=0.005)
     off = truth + np.float32([0.3, 0.4])
-    wrong, error = losses.displacement_loss(estimates_of(motion, off), truth, motion, known)
+    wrong, error = losses.displacement_loss(estimate_of(motion, off), truth, motion)
     assert error == pytest.approx(0.5, abs=0.01)
     assert wrong > right + 0.1
-    # Pairs of an unknown one do not count in the error.
-    off[[0, 2]] += 7
-    known = np.array([False, True])
-    _, error = losses.displacement_loss(estimates_of(motion, off), truth, motion, known)
-    assert error == pytest.approx(0.5, abs=0.01)
+    wrong, error = losses.displacement_loss(estimate_of(motion + 0.5, truth), truth, motion)
+    assert error == pytest.approx(0, abs=0.005)
+    assert wrong > right + 0.1, "the head's motion counts, too"
 
 
-def test_of_films_the_difference_of_both_pairs_counts():
-    rng = np.random.default_rng(1)
-    truth = rng.normal(size=(2, 28, 28, 2)).astype(np.float32)
-    truth[1] = 0
-    own = rng.normal(size=(28, 28, 2)).astype(np.float32)  # what the face does by itself
-    known = np.array([False])
-    both = estimates_of(truth + own, truth + own)
-    right, error = losses.displacement_loss(both, truth, truth, known)
-    assert right == pytest.approx(0, abs=0.02)
-    assert error == 0
-    both = estimates_of(truth * 0 + own, truth * 0 + own)
-    assert losses.displacement_loss(both, truth, truth, known)[0] > 0.1
+def test_the_loss_is_a_share_of_the_first_guess_s_error():
+    truth = np.zeros((2, 28, 28, 2), np.float32)
+    off = truth + np.float32([0.3, 0.4])
+
+    def gain(guess: float) -> float:
+        """How much larger the loss of an estimate that is off is than that of the truth."""
+        wrong, right = (
+            losses.displacement_loss(estimate_of(truth, x, guess=guess), truth, truth)[0]
+            for x in (off, truth)
+        )
+        return float(wrong - right)
+
+    assert gain(1.0) == pytest.approx(2 * gain(2.0), rel=0.35)
+    assert gain(1.0) > gain(2.0)
 
 
 def test_the_scale_is_best_at_half_the_error():
     truth = np.zeros((2, 28, 28, 2), np.float32)
     off = truth + np.float32([0.6, 0.8])
     values = [
-        float(
-            losses.displacement_loss(estimates_of(off, off, s), truth, truth, np.array([True]))[0]
-        )
+        float(losses.displacement_loss(estimate_of(off, off, s), truth, truth)[0])
         for s in np.log([0.25, 0.5, 1.0])
     ]
     assert values[1] == min(values)

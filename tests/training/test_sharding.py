@@ -52,10 +52,11 @@ def run(model, objective, mesh, steps=3):
 @pytest.mark.parametrize(
     ("model", "objective"),
     [
-        (RELEASE, ObjectiveConfig(agreement="dino", teacher_momentum=0.5)),
-        (PAPER, ObjectiveConfig(agreement="mse")),
+        pytest.param(
+            RELEASE, ObjectiveConfig(agreement="dino", teacher_momentum=0.5), id="release"
+        ),
+        pytest.param(PAPER, ObjectiveConfig(agreement="mse"), id="paper", marks=pytest.mark.slow),
     ],
-    ids=["release", "paper"],
 )
 def test_one_device_and_eight_learn_the_same(model, objective):
     alone, one = run(model, objective, make_mesh(MeshConfig(), jax.devices()[:1]))

@@ -66,8 +66,10 @@ def test_sequential_terms_give_the_same_gradients_in_less_memory():
 
 @pytest.mark.parametrize(
     ("model", "objective"),
-    [(RELEASE, ObjectiveConfig(agreement="dino")), (PAPER, ObjectiveConfig(agreement="mse"))],
-    ids=["release", "paper"],
+    [
+        pytest.param(RELEASE, ObjectiveConfig(agreement="dino"), id="release"),
+        pytest.param(PAPER, ObjectiveConfig(agreement="mse"), id="paper", marks=pytest.mark.slow),
+    ],
 )
 def test_metrics_are_those_of_the_batch_in_any_number_of_parts_on_any_devices(model, objective):
     optimizer, dino = make_optimizer(OptimizerConfig(), 1e-2), objective.agreement == "dino"

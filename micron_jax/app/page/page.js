@@ -192,6 +192,12 @@ function make(tag, properties = {}) {
   return Object.assign(document.createElement(tag), properties);
 }
 
+// How likely a candidate is a micro-expression; where nothing tells it, how far it stands out.
+function sure(interval) {
+  if (interval.confidence === null) return `${interval.strength.toFixed(0)} σ`;
+  return `${(100 * interval.confidence).toFixed(0)} %`;
+}
+
 // Face and map, frame by frame, and the curve below; `shown` are the indices of `frames`.
 class Player {
   constructor(result) {
@@ -210,7 +216,7 @@ class Player {
     $("ends").lastElementChild.textContent = `${this.seconds.at(-1).toFixed(2)} s`;
     $("candidates").replaceChildren(...this.intervals.slice(0, STRONG).map((interval, n) => {
       const [from, to] = [interval.onset, interval.offset].map(i => this.seconds[i].toFixed(2));
-      const label = `${n + 1}: ${from}–${to} s ${interval.part} ${interval.strength.toFixed(0)} σ`;
+      const label = `${n + 1}: ${from}–${to} s ${interval.part} ${sure(interval)}`;
       const onclick = () => { this.pause(); this.goTo(interval.apex); this.classes(n); };
       return make("button", { type: "button", textContent: label, onclick });
     }));

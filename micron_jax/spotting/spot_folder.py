@@ -1,0 +1,77 @@
+"""The folder that `spot` writes: a film at a time, so that a stopped search goes on."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from micron_jax.errors import UserError
+from micron_jax.files import remove_debris, write_json, write_whole, writing
+from micron_jax.spotting.confidence import Confidence
+from micron_jax.spotting.spotted import Spotted, table
+
+TABLE, STATE = "detections.csv", "films.json"
+
+
+class SpotFolder:
+    """The films that are searched, in `films.json`, and the table of what they show."""
+
+    def __init__(self, output: Path, settings: dict[str, Any]):
+        """Opens the folder, which is new, empty or of an earlier call.
+
+        Raises:
+          UserError: it holds something else, was made with other settings, or cannot be written.
+        """
+        self.path, self._settings = output, settings
+        self._films: dict[str, dict] = {}
+        path = output / STATE
+        if path.exists():
+            try:
+                state = json.loads(path.read_text("utf-8"))
+                before, self._films = state["settings"], dict(state["films"])
+            except (OSError, KeyError, TypeError, ValueError) as error:
+                raise UserError(
+                    f"{path}: not of `micron-jax spot` ({error}); name a new folder"
+                ) from None
+            changed = [name for name in settings if before.get(name) != settings[name]]
+            if changed:
+                raise UserError(f"{output}: made with another {changed[0]}; name a new folder")
+        elif output.exists() and (not output.is_dir() or any(output.iterdir())):
+            raise UserError(f"{output} exists and is no folder of `micron-jax spot`")
+        with writing(output):
+            output.mkdir(parents=True, exist_ok=True)
+            remove_debris(output)
+
+    def has(self, name: str, facts: str) -> bool:
+        """Tells whether a film, as `InputClip` names and describes it, is searched already."""
+        return self._films.get(name, {}).get("facts") == _short(facts)
+
+    def add(
+        self, name: str, facts: str, found: dict[str, list[Spotted]], notes: Sequence[str]
+    ) -> None:
+        """Keeps what a film shows."""
+        rows = {m: [dataclasses.asdict(one) for one in some] for m, some in found.items()}
+        self._films[name] = {"facts": _short(facts), "notes": list(notes), "found": rows}
+        with writing(self.path):
+            write_json(self.path / STATE, {"settings": self._settings, "films": self._films})
+
+    def write(self, names: Sequence[str], method: str, confidence: Confidence, least: float) -> int:
+        """Writes the table of some films; returns its number of rows."""
+        text, rows = table(self.found(names, method), confidence, least)
+        with writing(self.path):
+            write_whole(self.path / TABLE, text.encode())
+        return rows
+
+    def found(self, names: Sequence[str], method: str) -> dict[str, list[dict]]:
+        """The candidates of films, as dicts of `Spotted`."""
+        return {name: self._films[name]["found"][method] for name in names if name in self._films}
+
+    def notes(self, name: str) -> list[str]:
+        """What a user should know of a film."""
+        return self._films[name]["notes"]
+
+
+def _short(facts: str) -> str:
+    return hashlib.sha256(facts.encode("utf-8", "backslashreplace")).hexdigest()[:16]

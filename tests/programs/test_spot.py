@@ -1,0 +1,95 @@
+import csv
+import json
+
+import cv2
+import pytest
+from helpers import drawn, tiny
+from helpers.drawn_weights import draw_weights
+from helpers.refusals import refusal
+
+from micron_jax import checkpoints
+from micron_jax.cli import main
+from micron_jax.faces import landmarks
+from micron_jax.spotting import spotted
+from micron_jax.spotting.spot_folder import STATE, TABLE
+
+pytestmark = pytest.mark.usefixtures("quickly")
+
+
+@pytest.fixture(autouse=True)
+def _stub(monkeypatch):
+    monkeypatch.setattr(landmarks, "all_faces_detector", drawn.all_faces_detector)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "ckpt"
+    checkpoints.save(draw_weights(tiny.OURS), path)
+    return str(path)
+
+
+def write_clip(folder, apexes=(), count=24):
+    """A drawn face whose mouth is dark at some frames."""
+    folder.mkdir(parents=True)
+    for number in range(count):
+        image = drawn.face(3)
+        if number in apexes:
+            cv2.ellipse(image, (160, 225), (50, 22), 0, 0, 360, (30, 30, 30), -1)
+        cv2.imwrite(str(folder / f"img{number:02d}.png"), image[..., ::-1])
+
+
+def spot(checkpoint, output, *inputs, more=()):
+    words = ["spot", "--checkpoint", checkpoint, "--output", str(output), "--fps", "30"]
+    return main([*words, *more, "--input", *map(str, inputs)])
+
+
+def rows_of(output):
+    with open(output / TABLE, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_films_are_searched_once_and_the_table_follows_the_alarms(
+    checkpoint, tmp_path, monkeypatch, capsys
+):
+    write_clip(tmp_path / "films" / "a", apexes=(11, 12, 13))
+    write_clip(tmp_path / "films" / "b")
+    output = tmp_path / "out"
+    assert spot(checkpoint, output, tmp_path / "films", more=["--alarms-per-minute", "1e4"]) == 0
+    assert "films: 2, detections:" in capsys.readouterr().out
+    state = json.loads((output / STATE).read_text())
+    assert len(state["films"]) == 2
+    everything = rows_of(output)
+    assert {row["kind"] for row in everything} <= {"micro"}
+    for row in everything:
+        assert int(row["onset"]) < int(row["apex"]) < int(row["offset"]) < 24
+        assert float(row["apex_seconds"]) == pytest.approx(int(row["apex"]) / 30, abs=1e-3)
+
+    def never(*_, **__):
+        raise AssertionError("searched again")
+
+    monkeypatch.setattr(spotted, "measure_timeline", never)
+    assert spot(checkpoint, output, tmp_path / "films", more=["--alarms-per-minute", "1e-3"]) == 0
+    few = rows_of(output)
+    assert all(row in everything for row in few)
+    assert len(few) == sum(float(row["confidence"]) >= 1 for row in everything)
+
+
+def test_a_checkpoint_without_displacement_is_refused(tmp_path, capsys):
+    checkpoints.save(draw_weights(tiny.PAPER), tmp_path / "ckpt")
+    write_clip(tmp_path / "clip", count=4)
+    line = refusal(
+        ["spot", "--checkpoint", str(tmp_path / "ckpt"), "--output", str(tmp_path / "out"),
+         "--input", str(tmp_path / "clip")],
+        capsys,
+    )  # fmt: skip
+    assert "no displacement branch; micron-tiny has one" in line
+
+
+def test_a_folder_of_another_checkpoint_is_refused(checkpoint, tmp_path, capsys):
+    write_clip(tmp_path / "clip", count=12)
+    assert spot(checkpoint, tmp_path / "out", tmp_path / "clip") == 0
+    capsys.readouterr()
+    checkpoints.save(draw_weights(tiny.OURS, seed=1), tmp_path / "other")
+    words = ["spot", "--checkpoint", str(tmp_path / "other"), "--output", str(tmp_path / "out")]
+    line = refusal([*words, "--fps", "30", "--input", str(tmp_path / "clip")], capsys)
+    assert "another checkpoint" in line
