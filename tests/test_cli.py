@@ -147,7 +147,8 @@ def test_help_names_defaults_and_the_weights_that_come_along(name, monkeypatch):
                 assert text.endswith(f"(default: {action.default})")
             if action.dest == "checkpoint":
                 assert text.startswith("micron-tiny (")
-                named = name in ("visualize", "extract", "app")
+                named = name in ("spot", "visualize", "extract", "app")
+                named = named or parser.prog == "micron-jax bench spot"
                 assert action.default == ("micron-tiny" if named else None)
 
 

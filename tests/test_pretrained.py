@@ -144,7 +144,7 @@ def test_a_damaged_checkpoint_is_named(run, tmp_path):
 
 
 def test_the_example_of_the_readme_runs(run, corpus, tmp_path, monkeypatch, capsys):
-    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    example, _ = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     shutil.copytree(run, tmp_path / "runs" / "demo")
     (tmp_path / "runs" / "demo" / "corpus").symlink_to(corpus)
     monkeypatch.chdir(tmp_path)

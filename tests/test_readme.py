@@ -179,6 +179,12 @@ NOT_RUN = {
     ),
     "micron-jax bench input": "minutes: tests/programs/test_bench_speed.py",
     "micron-jax bench input --rounds 3": "minutes: tests/programs/test_bench_speed.py",
+    "micron-jax spot --input interview.mp4 --output looks/interview": (
+        "a film of a face: tests/programs/test_spot.py"
+    ),
+    "micron-jax bench spot --fit-dir VAL --data-dir TEST --workdir runs/spot": (
+        "minutes, and films of faces: tests/benchmarks/test_spotting.py"
+    ),
     "micron-jax bench learn --checkpoint micron-tiny --data-dir TEST --choose-dir VAL --seeds 1": (
         "minutes, and other people's faces: tests/programs/test_bench_learn.py"
     ),

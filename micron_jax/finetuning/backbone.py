@@ -64,7 +64,7 @@ def read_backbone(checkpoint: str, model: dict, *, seed: int) -> Backbone:
         config = build(ModelConfig, fields, section="config.model")
         params = jax.jit(init_params, static_argnums=0)(config, jax.random.key(seed))
         source = f"random weights, seed {seed}"
-    parts = {"encoder", "dma", "motion"} & params.keys()
+    parts = {"encoder", "dma", "displacement"} & params.keys()
     params = {part: params[part] for part in sorted(parts)}
     params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), params)
     return Backbone(config, params, source, _digest(params))

@@ -24,7 +24,7 @@ from micron_jax.training.state import TrainState, init_params, new_state
 from micron_jax.training.steps import Objective, TrainStep
 
 PREVIEW_PAIRS = 4
-_VALIDATED = ("loss", "reconstruction", "agreement", "motion", "displacement")
+_VALIDATED = ("loss", "reconstruction", "agreement", "displacement")
 
 
 @dataclasses.dataclass(frozen=True)

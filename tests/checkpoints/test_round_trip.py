@@ -122,15 +122,17 @@ def test_a_missing_teacher_is_named(tmp_path, capsys):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["paper"]
 
 
-def test_a_motion_branch_stays_beside_what_the_release_reads(tmp_path, capsys):
+def test_a_displacement_branch_stays_beside_what_the_release_reads(tmp_path, capsys):
     path = tmp_path / "x.pth"
     assert main(["convert", "micron-tiny", str(path)]) == 0
     assert "note: It has a displacement branch" in capsys.readouterr().out
     same(load.read(path), load.read("micron-tiny"))
     checkpoint = pth.read(path)
-    assert not [name for name in checkpoint["model"] if "motion" in name]
+    assert not [name for name in checkpoint["model"] if "displacement" in name]
     assert "att.to_k.weight" in checkpoint["model"]
-    assert all(path.startswith("params/motion/") for path in checkpoint["micron_jax"]["arrays"])
+    assert all(
+        path.startswith("params/displacement/") for path in checkpoint["micron_jax"]["arrays"]
+    )
     assert main(["compare", "--checkpoint", "micron-tiny", "--release", str(tmp_path)]) == 2
     assert "no model that the release can run" in capsys.readouterr().err
     assert "It has a displacement branch" in (tmp_path / "x.md").read_text()

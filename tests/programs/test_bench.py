@@ -29,7 +29,7 @@ def test_bench_loso(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "(train | extract | input | loso | learn | ablation | gpu)"),
+        ([], "(train | extract | input | loso | learn | spot | ablation | gpu)"),
         (["loso", "--subjects", "1"], "--subjects: 1: must be at least 2"),
         (["loso", "--samples", "3"], "--samples 3: must be at least 26"),
     ],
