@@ -62,7 +62,7 @@ def searched(monkeypatch):
 def test_methods_are_fitted_on_some_and_judged_on_others(searched, tmp_path):
     model = SimpleNamespace(config=SimpleNamespace(img_size=224))
     sets = make_set(tmp_path / "fit"), make_set(tmp_path / "judge")
-    report = spotting.measure(model, "digest", *sets, tmp_path / "work", alarms=1.0)
+    report = spotting.measure(model, "digest", *sets, tmp_path / "work", alarms=0.1)
     motion, flow = (report["methods"][name] for name in ("motion", "flow"))
     assert motion["f1"] == 1
     assert motion["false_alarms_per_minute"] == 0
@@ -74,7 +74,7 @@ def test_methods_are_fitted_on_some_and_judged_on_others(searched, tmp_path):
     assert (report["films"], report["people"], report["expressions"]) == (FILMS, 6, FILMS)
     assert report["minutes"] == pytest.approx(FILMS * 6 / 60)
     assert len(searched) == 2 * FILMS
-    again = spotting.measure(model, "digest", *sets, tmp_path / "work", alarms=1.0)
+    again = spotting.measure(model, "digest", *sets, tmp_path / "work", alarms=0.1)
     assert again == report
     assert len(searched) == 2 * FILMS, "nothing is searched twice"
 
@@ -84,4 +84,4 @@ def test_films_in_which_nothing_is_found_are_refused(searched, tmp_path, monkeyp
     sets = make_set(tmp_path / "fit"), make_set(tmp_path / "judge")
     monkeypatch.setattr(spotting, "spot", lambda *_, **__: ({"motion": [], "flow": []}, []))
     with pytest.raises(UserError, match="nothing is found"):
-        spotting.measure(model, "digest", *sets, tmp_path / "work", alarms=1.0)
+        spotting.measure(model, "digest", *sets, tmp_path / "work", alarms=0.1)
