@@ -85,7 +85,8 @@ def main(argv: list[str]) -> int:
                     methods=confidence.METHODS,
                 )
             except UserError as error:
-                skipped.append({"clip": clip.name, "reason": str(error)})
+                reason = str(error).removeprefix(f"{clip.name}: ")
+                skipped.append({"clip": clip.name, "reason": reason})
                 continue
             folder.add(clip.name, clip.facts, found, told)
     if len(skipped) == len(clips):

@@ -19,7 +19,7 @@ class SpotFolder:
     """The films that are searched, in `films.json`, and the table of what they show."""
 
     def __init__(self, output: Path, settings: dict[str, Any]):
-        """Opens the folder, which is new, empty or of an earlier call.
+        """Opens the folder, of an earlier call, or empty or not there, until a film is searched.
 
         Raises:
           UserError: it holds something else, was made with other settings, or cannot be written.
@@ -40,9 +40,9 @@ class SpotFolder:
                 raise UserError(f"{output}: made with another {changed[0]}; name a new folder")
         elif output.exists() and (not output.is_dir() or any(output.iterdir())):
             raise UserError(f"{output} exists and is no folder of `micron-jax spot`")
-        with writing(output):
-            output.mkdir(parents=True, exist_ok=True)
-            remove_debris(output)
+        if output.exists():
+            with writing(output):
+                remove_debris(output)
 
     def has(self, name: str, facts: str) -> bool:
         """Tells whether a film, as `InputClip` names and describes it, is searched already."""
@@ -55,6 +55,7 @@ class SpotFolder:
         rows = {m: [dataclasses.asdict(one) for one in some] for m, some in found.items()}
         self._films[name] = {"facts": _short(facts), "notes": list(notes), "found": rows}
         with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
             write_json(self.path / STATE, {"settings": self._settings, "films": self._films})
 
     def write(self, names: Sequence[str], method: str, confidence: Confidence, least: float) -> int:

@@ -93,3 +93,14 @@ def test_a_folder_of_another_checkpoint_is_refused(checkpoint, tmp_path, capsys)
     words = ["spot", "--checkpoint", str(tmp_path / "other"), "--output", str(tmp_path / "out")]
     line = refusal([*words, "--fps", "30", "--input", str(tmp_path / "clip")], capsys)
     assert "another checkpoint" in line
+
+
+def test_a_film_without_a_face_is_named_once_and_leaves_nothing(checkpoint, tmp_path, capsys):
+    (tmp_path / "clip").mkdir()
+    for number in range(4):
+        cv2.imwrite(str(tmp_path / "clip" / f"img{number}.png"), drawn.face(3)[:8, :8] * 0)
+    words = ["spot", "--checkpoint", checkpoint, "--output", str(tmp_path / "out"), "--fps", "30"]
+    line = refusal([*words, "--input", str(tmp_path / "clip")], capsys, begun=True)
+    assert line.count(str(tmp_path / "clip")) == 1
+    assert "no face" in line
+    assert not (tmp_path / "out").exists()
