@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 
 from micron_jax.models.config import ModelConfig
-from micron_jax.models.head_motion import fit_head, motion_basis
+from micron_jax.models.displacement_numbers import motion_basis
+from micron_jax.models.head_motion import fit_head
 from micron_jax.models.layers import patchify
 from micron_jax.models.least_squares import (
     absolute,

@@ -7,17 +7,16 @@ up over any neighborhood: of fixed ones, or of one that a network weighs.
 
 import jax.numpy as jnp
 
+from micron_jax.models.displacement_numbers import (
+    BANDS,
+    CONTRAST,
+    FARTHEST,
+    FIRST,
+    LUMA,
+    SHARED,
+    SPREADS,
+)
 from micron_jax.models.matrices import gaussian, linear, smoothing
-
-LUMA = (0.299, 0.587, 0.114)  # of normalized RGB
-CONTRAST = 4.0
-# px: deviations of two Gaussians, whose difference a band is; the coarse one shows long ways.
-BANDS = ((0.8, 6.0), (2.0, 10.0), (4.0, 16.0))
-SPREADS = (0.0, 1.0, 2.5)  # patches: standard deviations of fixed neighborhoods
-# (Band, spread) of the parts of a first guess, one after another.
-_FIRST = ((2, 2.5), (1, 1.5), (0, 1.0), (0, 1.0), (0, 1.0))
-SHARED = (1.0, 2.5, 5.0)  # patches: of neighborhoods that are taken to share one motion
-_FARTHEST = 8.0  # px, of an answer
 
 
 def detail(images):
@@ -43,7 +42,7 @@ def first_guess(reference, images, patch_size: int):
     """
     batch, _, height, width = reference.shape
     guess = jnp.zeros((batch, height // patch_size, width // patch_size, 2))
-    for band, spread in _FIRST:
+    for band, spread in FIRST:
         products, _ = change_left(*(x[:, band : band + 1] for x in (reference, images)), guess)
         moments = patch_moments(products, patch_size)[..., 0, :]
         guess = guess + solve(pool(moments, spread))[0]
@@ -92,7 +91,7 @@ def solve(moments):
     x, y = (xy * yt - c * xt) / determinant, (xy * xt - a * yt) / determinant
     lowest = jnp.maximum(mean - jnp.sqrt(half**2 + xy**2 + 1e-12), 0)
     rest = jnp.maximum(tt + x * xt + y * yt, 0)
-    displacement = jnp.clip(jnp.stack([x, y], -1), -_FARTHEST, _FARTHEST)
+    displacement = jnp.clip(jnp.stack([x, y], -1), -FARTHEST, FARTHEST)
     return displacement, 0.3 * jnp.log(lowest + 1e-5), 0.3 * jnp.log(rest + 1e-5) + 1
 
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-LEAST = 0.1  # px: a shorter displacement is told of no patch
+LEAST = 0.1  # px: shorter displacements are within the noise
 ERRORS = 2.0  # scales: the mean length of an error of the Laplace distribution in the plane
 MOVED = 0.2  # px: of `Motion.moved`
 UNSURE = 1.0  # px: of the noise floor of half of the patches

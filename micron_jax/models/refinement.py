@@ -5,18 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from micron_jax.models.config import ModelConfig
+from micron_jax.models.displacement_numbers import APART, FALL, REACH, widths
 from micron_jax.models.head_motion import fit_head
 from micron_jax.models.layers import layer_norm
 from micron_jax.models.least_squares import enlarge, neighbors, solve
-
-REACH, APART = 2, (1, 2)  # patches: of the neighborhoods that the branch weighs itself
-# Logits of the patches around, at first: a Gaussian of 1.4 patches.
-_FALL = -np.add.outer(*[np.square(np.arange(-REACH, REACH + 1)) / 4] * 2).ravel().astype(np.float32)
-
-
-def widths(width: int) -> list[int]:
-    """The channels of the levels of the U-Net, of which the first has `width`, a multiple of 8."""
-    return [width, width * 5 // 24 * 8, width * 7 // 24 * 8]
 
 
 class Block(nn.Module):
@@ -75,7 +67,7 @@ class Refinement(nn.Module):
         """
         last = UNet(self.config.displacement_width, name="unet")(seen)
         small = nn.initializers.normal(0.01)
-        logits = nn.Dense(len(APART) * len(_FALL), kernel_init=small, name="neighbors")(last)
+        logits = nn.Dense(len(APART) * len(FALL), kernel_init=small, name="neighbors")(last)
         attended = _attend(jnp.split(logits, len(APART), axis=-1), moments)
         answers = jnp.concatenate([answers, attended - motion[:, :, :, None]], axis=3)
         # The answers are mixed, patch by patch; the last weight is for none of them.
@@ -111,7 +103,7 @@ def _attend(logits, moments):
     """Least squares over neighborhoods that weigh each patch around by its logits, [B, h, w, n]."""
     flat, answers = moments.reshape(*moments.shape[:3], -1), []
     for own, apart in zip(logits, APART, strict=True):
-        weights = nn.softmax(own + _FALL, axis=-1)
+        weights = nn.softmax(own + FALL, axis=-1)
         sums = jnp.einsum("bhwn,bhwnf->bhwf", weights, neighbors(flat, REACH, apart))
         answers.append(solve(sums.reshape(moments.shape))[0])
     return jnp.concatenate(answers, axis=3)

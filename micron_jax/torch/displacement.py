@@ -2,17 +2,23 @@
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
 from micron_jax.models.config import ModelConfig
-from micron_jax.torch.layers import EPSILON, patchify
-from micron_jax.torch.least_squares import (
+from micron_jax.models.displacement_numbers import (
+    APART,
     BANDS,
+    FALL,
+    REACH,
     SHARED,
     SPREADS,
+    motion_basis,
+    widths,
+)
+from micron_jax.torch.layers import EPSILON, patchify
+from micron_jax.torch.least_squares import (
     absolute,
     change_left,
     detail,
@@ -20,15 +26,12 @@ from micron_jax.torch.least_squares import (
     first_guess,
     fit_head,
     fixed_answers,
-    motion_basis,
     neighbors,
     patch_moments,
     shared_motion,
     solve,
 )
 
-REACH, APART = 2, (1, 2)  # patches
-_FALL = -np.add.outer(*[np.square(np.arange(-REACH, REACH + 1)) / 4] * 2).ravel()
 _FIXED = len(SPREADS) * len(BANDS)  # answers of least squares over fixed neighborhoods
 _SHARED = len(SHARED) * len(BANDS)
 _ATTENDED = len(APART) * len(BANDS)
@@ -135,12 +138,12 @@ class UNet(nn.Module):
         super().__init__()
         self.enter = nn.Linear(inputs, width)
         self.add_module("in", Block(width))
-        widths = [width, width * 5 // 24 * 8, width * 7 // 24 * 8]
-        self.levels = len(widths) - 1
-        self.gather = nn.Linear(widths[-1], 2 * widths[-1])
-        self.scatter = nn.Linear(2 * widths[-1], widths[-1])
+        of_levels = widths(width)
+        self.levels = len(of_levels) - 1
+        self.gather = nn.Linear(of_levels[-1], 2 * of_levels[-1])
+        self.scatter = nn.Linear(2 * of_levels[-1], of_levels[-1])
         for level in range(self.levels):
-            fine, coarse = widths[level : level + 2]
+            fine, coarse = of_levels[level : level + 2]
             self.add_module(f"down_{level + 1}", Halving(fine, coarse))
             self.add_module(f"block_{level + 1}", Block(coarse))
             self.add_module(f"up_{level}", nn.Linear(coarse, fine))
@@ -168,7 +171,7 @@ class Refinement(nn.Module):
         super().__init__()
         width, known = c.displacement_width, _FIXED + _SHARED
         self.unet = UNet(width + 3 + 2 * _FIXED + 3 * len(BANDS) + 2 * known + 6, width)
-        self.neighbors = nn.Linear(width, len(APART) * len(_FALL))
+        self.neighbors = nn.Linear(width, len(APART) * len(FALL))
         self.out = nn.Linear(width, 3 + known + _ATTENDED + 1)
         self.first = [0.0] * (known + _ATTENDED) + [3.0]
 
@@ -205,7 +208,7 @@ def _attend(logits, moments):
     """Least squares over neighborhoods that weigh each patch around by its logits, [B, h, w, n]."""
     flat, answers = moments.flatten(3), []
     for own, apart in zip(logits, APART, strict=True):
-        weights = (own + own.new_tensor(_FALL.tolist())).softmax(-1)
+        weights = (own + own.new_tensor(FALL.tolist())).softmax(-1)
         sums = (weights[..., None] * neighbors(flat, REACH, apart)).sum(3)
         answers.append(solve(sums.reshape(moments.shape))[0])
     return torch.cat(answers, dim=3)

@@ -5,16 +5,18 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from micron_jax.models.displacement_numbers import (
+    BANDS,
+    CONTRAST,
+    FARTHEST,
+    FIRST,
+    LUMA,
+    RIDGE,
+    SHARED,
+    SPREADS,
+    motion_basis,
+)
 from micron_jax.models.matrices import gaussian, linear, smoothing
-
-LUMA, CONTRAST = (0.299, 0.587, 0.114), 4.0
-BANDS = ((0.8, 6.0), (2.0, 10.0), (4.0, 16.0))  # px
-SPREADS = (0.0, 1.0, 2.5)  # patches
-_FIRST = ((2, 2.5), (1, 1.5), (0, 1.0), (0, 1.0), (0, 1.0))  # (band, spread) of a first guess
-SHARED = (1.0, 2.5, 5.0)  # patches
-_FARTHEST = 8.0  # px
-_PUPILS, _NOSE = 0.2674, (0.5002, 0.5128)
-_RIDGE = (1e-5, 1e-4, 1e-4, 3e-3)
 
 
 def detail(images):
@@ -34,7 +36,7 @@ def first_guess(reference, images, patch_size: int):
     """Follows all motion from coarse to fine: bands [B, bands, H, W] twice -> px, [B, h, w, 2]."""
     batch, _, height, width = reference.shape
     guess = reference.new_zeros(batch, height // patch_size, width // patch_size, 2)
-    for band, spread in _FIRST:
+    for band, spread in FIRST:
         products, _ = change_left(*(x[:, band : band + 1] for x in (reference, images)), guess)
         moments = patch_moments(products, patch_size)[..., 0, :]
         guess = guess + solve(pool(moments, spread))[0]
@@ -72,7 +74,7 @@ def solve(moments):
     x, y = (xy * yt - c * xt) / determinant, (xy * xt - a * yt) / determinant
     lowest = (mean - (half**2 + xy**2 + 1e-12).sqrt()).clamp_min(0.0)
     rest = (tt + x * xt + y * yt).clamp_min(0.0)
-    displacement = torch.stack([x, y], -1).clamp(-_FARTHEST, _FARTHEST)
+    displacement = torch.stack([x, y], -1).clamp(-FARTHEST, FARTHEST)
     return displacement, 0.3 * (lowest + 1e-5).log(), 0.3 * (rest + 1e-5).log() + 1
 
 
@@ -110,16 +112,6 @@ def neighbors(values, reach: int, apart: int):
     return torch.stack(around, dim=3)
 
 
-def motion_basis(height: int, width: int) -> np.ndarray:
-    """Columns [1, x, y, depth] of the head's motion at each patch, float32 [height, width, 4]."""
-    x, y = np.meshgrid(*((np.arange(count) + 0.5) / count for count in (width, height)))
-    face = [(at - center) / _PUPILS for at, center in zip((x, y), _NOSE, strict=True)]
-    head = np.sqrt(np.clip(1 - (face[0] / 1.6) ** 2 - (face[1] / 2.1) ** 2, 0, None))
-    depth = head + 0.35 * np.exp(-((face[0] / 0.28) ** 2) - (face[1] / 0.45) ** 2)
-    columns = np.ones_like(x), x * 2 - 1, y * 2 - 1, np.float32(depth - depth.mean())
-    return np.stack(columns, -1).astype(np.float32)
-
-
 def fit_head(motion, weights):
     """The head's motion by that of most patches: px [B, H, W, 2], [B, H, W] -> [B, H, W, 2]."""
     weights = weights / weights.sum((1, 2), keepdim=True)
@@ -136,7 +128,7 @@ def _fit(motion, weights):
     basis = _constant(motion_basis(height, width).reshape(-1, 4), motion)
     weights = (weights / weights.sum((1, 2), keepdim=True)).flatten(1)
     weighted = basis.T * weights[:, None]  # [B, 4, patches]
-    own = weighted @ basis + torch.diag(_constant(_RIDGE, motion))
+    own = weighted @ basis + torch.diag(_constant(RIDGE, motion))
     return (basis @ _solve(own, weighted @ motion.flatten(1, 2))).reshape(motion.shape)
 
 

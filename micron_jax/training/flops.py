@@ -2,7 +2,7 @@
 
 from micron_jax.data.views import ViewsConfig
 from micron_jax.models.config import ModelConfig
-from micron_jax.models.refinement import widths
+from micron_jax.models.displacement_numbers import widths
 from micron_jax.synthetic.insertion import SIZE
 from micron_jax.training.losses import ObjectiveConfig
 

@@ -10,7 +10,7 @@ from helpers.tiny import OURS
 from micron_jax.data.views import normalize
 from micron_jax.errors import UserError
 from micron_jax.faces import landmarks
-from micron_jax.models import head_motion, least_squares
+from micron_jax.models import displacement_numbers, head_motion, least_squares
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.displacement import Displacement
 from micron_jax.models.micron_bert import bound
@@ -65,7 +65,7 @@ def test_neighbors_lie_around():
 
 
 def test_the_head_is_fitted_to_what_counts():
-    basis = head_motion.motion_basis(28, 28)
+    basis = displacement_numbers.motion_basis(28, 28)
     head = basis @ np.float32([[0.5, -0.3], [0.4, 0.1], [-0.2, 0.3], [0.8, -0.5]])
     weights = np.ones((1, 28, 28), np.float32)
     motion = head[None].copy()
@@ -76,7 +76,9 @@ def test_the_head_is_fitted_to_what_counts():
 
 
 def test_an_expression_does_not_pull_the_head_along():
-    head = head_motion.motion_basis(28, 28) @ np.float32([[0.5, 0], [0, 0.1], [0.2, 0], [0, 0.3]])
+    head = displacement_numbers.motion_basis(28, 28) @ np.float32(
+        [[0.5, 0], [0, 0.1], [0.2, 0], [0, 0.3]]
+    )
     motion = head[None].copy()
     motion[0, 16:24, 8:20] += (0.0, -2.0)
     fitted = np.asarray(head_motion.fit_head(motion, np.ones((1, 28, 28), np.float32)))
@@ -85,9 +87,9 @@ def test_an_expression_does_not_pull_the_head_along():
 
 def test_the_layout_of_a_face_is_that_of_the_crops():
     eyes, nose = landmarks.CANONICAL[:2], landmarks.CANONICAL[2]
-    assert np.hypot(*(eyes[1] - eyes[0])) == pytest.approx(head_motion.PUPILS, abs=1e-4)
-    np.testing.assert_allclose(nose, head_motion.NOSE, atol=1e-4)
-    y, x = np.unravel_index(head_motion.face_depth(28, 28).argmax(), (28, 28))
+    assert np.hypot(*(eyes[1] - eyes[0])) == pytest.approx(displacement_numbers.PUPILS, abs=1e-4)
+    np.testing.assert_allclose(nose, displacement_numbers.NOSE, atol=1e-4)
+    y, x = np.unravel_index(displacement_numbers.face_depth(28, 28).argmax(), (28, 28))
     assert abs(x - 28 * nose[0]) < 1 > abs(y - 28 * nose[1])
 
 
