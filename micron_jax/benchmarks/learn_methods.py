@@ -77,10 +77,12 @@ def read_out(model: MicronBert) -> Method:
             _resized(x, size) for x in (pairs.onset, pairs.apex, pairs.registered)
         )
         answers = {}
-        for kind in model.map_kinds:
+        first, *others = model.map_kinds
+        answers[first] = _default(model, onset, registered)
+        for kind in others:
             answers[kind] = {"score": _map(model, kind, onset, registered)}
+        for kind in model.map_kinds:
             answers[f"{kind}_raw"] = {"score": _map(model, kind, onset, apex)}
-        answers[model.map_kinds[0]] |= displacement(model, onset, registered)
         answers["same_frame"] = {"score": _map(model, model.map_kinds[0], onset, onset)}
         answers["release_same_frame"] = {"score": _map(model, "release", onset, onset)}
         return answers
@@ -118,10 +120,16 @@ def default_map(model: MicronBert) -> Method:
 
     def method(pairs: Pairs) -> Answers:
         frames = _resized(pairs.onset, size), _resized(pairs.registered, size)
-        score = _map(model, model.map_kinds[0], *frames)
-        return {"": {"score": score} | displacement(model, *frames)}
+        return {"": _default(model, *frames)}
 
     return method
+
+
+def _default(model: MicronBert, onset: np.ndarray, registered: np.ndarray) -> dict:
+    """The displacement, whose length is the default map of a model that has one, or that map."""
+    return displacement(model, onset, registered) or {
+        "score": _map(model, model.map_kinds[0], onset, registered)
+    }
 
 
 def random_model(model: MicronBert, seed: int) -> MicronBert:

@@ -93,13 +93,14 @@ def main(argv: list[str]) -> int:
         raise UserError(f"{skipped[0]['clip']}: {skipped[0]['reason']}")
     fit = fits[options.method]
     least = fit.threshold(options.alarms_per_minute)
-    names = [clip.name for clip in clips]
+    # A film of the same name that was searched before may have been another one.
+    names = [clip.name for clip in clips if folder.has(clip.name, clip.facts)]
     rows = folder.write(names, options.method, fit, least)
     print(f"detections: {options.output / TABLE}")
-    print(f"films: {len(clips) - len(skipped):,}, detections: {rows:,}, of {least:.2f} or more")
-    for clip in clips:
-        for note in folder.notes(clip.name) if folder.has(clip.name, clip.facts) else ():
-            print(printable(f"note: {clip.name}: {note}"))
+    print(f"films: {len(names):,}, detections: {rows:,}, of {least:.2f} or more")
+    for name in names:
+        for note in folder.notes(name):
+            print(printable(f"note: {name}: {note}"))
     print_reasons("skipped", skipped)
     print_notes(notes.entries())
     return 0

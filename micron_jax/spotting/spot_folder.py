@@ -67,7 +67,7 @@ class SpotFolder:
 
     def found(self, names: Sequence[str], method: str) -> dict[str, list[dict]]:
         """The candidates of films, as dicts of `Spotted`."""
-        return {name: self._films[name]["found"][method] for name in names if name in self._films}
+        return {name: self._films[name]["found"][method] for name in names}
 
     def notes(self, name: str) -> list[str]:
         """What a user should know of a film."""

@@ -3,7 +3,7 @@
 import csv
 import dataclasses
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ COLUMNS = (
     *("onset_seconds", "apex_seconds", "offset_seconds"),
 )
 KIND = "micro"
-Bar = Callable[..., Iterable]  # wraps an iterable; takes `total`, `desc` and `unit`, as `tqdm`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +126,8 @@ def table(
     return text.getvalue(), rows
 
 
-def film_frames(clip, bar: Bar = tqdm) -> Iterable[Frame]:
+def film_frames(clip) -> Iterable[Frame]:
     """The frames of a `CroppedClip`, behind a bar."""
-    return bar(clip.frames(), total=clip.clip.count, desc=Path(clip.clip.name).name, unit=" frames")
+    return tqdm(
+        clip.frames(), total=clip.clip.count, desc=Path(clip.clip.name).name, unit=" frames"
+    )
