@@ -43,13 +43,28 @@ def spot(checkpoint, output, *inputs, more=()):
     return main([*words, *more, "--input", *map(str, inputs)])
 
 
+@pytest.fixture
+def found(monkeypatch):
+    """A likely and an unlikely candidate in each film, as random weights hardly have them."""
+
+    def candidates(timeline, method, *, faces):
+        assert faces
+        times = tuple(timeline.seconds[n] - timeline.seconds[0] for n in (9, 12, 15))
+        likely, unlikely = (3.0, 3.0, 3.0, -1.0, 0.0), (-3.0, 0.0, 0.0, -1.0, 0.0)
+        return [
+            spotted.Spotted((9, 12, 15), times, "mouth", 2.0, facts) for facts in (likely, unlikely)
+        ]
+
+    monkeypatch.setattr(spotted, "candidates", candidates)
+
+
 def rows_of(output):
     with open(output / TABLE, newline="") as file:
         return list(csv.DictReader(file))
 
 
 def test_films_are_searched_once_and_the_table_follows_the_alarms(
-    checkpoint, tmp_path, monkeypatch, capsys
+    checkpoint, found, tmp_path, monkeypatch, capsys
 ):
     write_clip(tmp_path / "films" / "a", apexes=(11, 12, 13))
     write_clip(tmp_path / "films" / "b")
@@ -59,7 +74,8 @@ def test_films_are_searched_once_and_the_table_follows_the_alarms(
     state = json.loads((output / STATE).read_text())
     assert len(state["films"]) == 2
     everything = rows_of(output)
-    assert {row["kind"] for row in everything} <= {"micro"}
+    assert len(everything) == 4
+    assert {row["kind"] for row in everything} == {"micro"}
     for row in everything:
         assert int(row["onset"]) < int(row["apex"]) < int(row["offset"]) < 24
         assert float(row["apex_seconds"]) == pytest.approx(int(row["apex"]) / 30, abs=1e-3)
@@ -71,7 +87,8 @@ def test_films_are_searched_once_and_the_table_follows_the_alarms(
     assert spot(checkpoint, output, tmp_path / "films", more=["--alarms-per-minute", "1e-3"]) == 0
     few = rows_of(output)
     assert all(row in everything for row in few)
-    assert len(few) == sum(float(row["confidence"]) >= 1 for row in everything)
+    assert len(few) == 2
+    assert min(float(row["confidence"]) for row in few) > 0.5
 
 
 def test_a_checkpoint_without_displacement_is_refused(tmp_path, capsys):
@@ -104,3 +121,17 @@ def test_a_film_without_a_face_is_named_once_and_leaves_nothing(checkpoint, tmp_
     assert line.count(str(tmp_path / "clip")) == 1
     assert "no face" in line
     assert not (tmp_path / "out").exists()
+
+
+def test_the_rows_of_a_film_that_has_changed_are_not_kept(checkpoint, found, tmp_path, capsys):
+    """Another one takes its name, and cannot be searched."""
+    for name in ("a", "b"):
+        write_clip(tmp_path / "films" / name, apexes=(11, 12, 13))
+    more = ["--alarms-per-minute", "1e4"]
+    assert spot(checkpoint, tmp_path / "out", tmp_path / "films", more=more) == 0
+    assert {row["video"][-1] for row in rows_of(tmp_path / "out")} == {"a", "b"}
+    for path in (tmp_path / "films" / "a").iterdir():
+        cv2.imwrite(str(path), drawn.face(3)[:8, :8] * 0)
+    assert spot(checkpoint, tmp_path / "out", tmp_path / "films", more=more) == 0
+    assert "films: 1," in capsys.readouterr().out.split("detections:")[-2]
+    assert {row["video"][-1] for row in rows_of(tmp_path / "out")} == {"b"}
