@@ -59,7 +59,8 @@ class PretrainConfig:
       keep: number of the last checkpoints that stay; the best one stays besides.
       on_divergence: at a loss that is not finite, or a spike: `stop`, or `rewind` to the last
         checkpoint and go on behind the batches since then.
-      spike: a loss this many times the median of the last 100 is a spike; 0 knows no spikes.
+      spike: a loss this many times the median of the last 100 is a spike (`HealthCheck`); 0 knows
+        no spikes.
       rewinds: number of rewinds before the run stops.
       on_save_error: when a checkpoint cannot be written (disk full, read-only): `continue` to the
         next with a warning, or `stop`. Several processes always stop.

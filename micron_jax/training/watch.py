@@ -29,7 +29,8 @@ class Diverged(Exception):
 class HealthCheck:
     """Checks the metrics of every step, in order.
 
-    A loss of `spike` times the median of the last 100 is a spike; 0 knows no spikes.
+    A loss of `spike` times the median of the last 100 is a spike; 0 knows no spikes. Where losses
+    lie about 0, as likelihoods may, or below it, their median absolute deviation stands for it.
     """
 
     def __init__(self, *, spike: float):
@@ -49,7 +50,8 @@ class HealthCheck:
         loss = metrics["loss"]
         if self._spike and len(self._losses) >= _ENOUGH:
             median = statistics.median(self._losses)
-            if loss > self._spike * median > 0:
+            usual = max(abs(median), statistics.median(abs(x - median) for x in self._losses))
+            if loss > median + (self._spike - 1) * usual:
                 raise Diverged(step, f"loss is {loss:.4g}, and its median so far {median:.4g}")
         self._losses.append(loss)
         for name, (low, high, meaning) in self._unwarned.items():

@@ -24,6 +24,24 @@ def test_a_spike_is_measured_against_the_median_of_a_hundred():
         health.check(300, metrics(0.5))
 
 
+def test_losses_about_zero_are_measured_by_how_they_vary():
+    health = HealthCheck(spike=10.0)
+    for step in range(200):  # within 0.5 of 0.01, as a likelihood may be
+        health.check(step, metrics(0.01 + 0.5 * math.sin(step)))
+    health.check(200, metrics(2.4))
+    with pytest.raises(Diverged, match=r"loss is 5, and its median so far 0.0"):
+        health.check(201, metrics(5.0))
+
+
+def test_losses_below_zero_have_spikes_too():
+    health = HealthCheck(spike=10.0)
+    for step in range(50):
+        health.check(step, metrics(-1.0))
+    health.check(50, metrics(1.0))
+    with pytest.raises(Diverged):
+        health.check(51, metrics(9.0))
+
+
 def test_the_first_losses_are_no_measure():
     health = HealthCheck(spike=3.0)
     for step in range(20):
