@@ -53,13 +53,12 @@ def measure(
     judged = _searched(model, digest, judge_on, workdir / "judge")
     report: dict[str, Any] = {"confidence": {}, "methods": {}}
     for method in METHODS:
-        facts, right, minutes = _to_learn(*others, method)
-        confidence = fit(facts, right, minutes)
+        confidence = fit(*_to_learn(*others, method))
         report["confidence"][method] = dataclasses.asdict(confidence)
         report["methods"][method] = _judge(*judged, method, confidence, alarms)
     truth, _ = judged
     return report | {
-        "films": len(truth.videos),
+        "films": len({e.video for e in truth.expressions}),
         "people": len(truth.people),
         "expressions": len(truth.expressions),
         "minutes": _minutes(truth),
@@ -70,13 +69,14 @@ def measure(
 def _searched(
     model: MicronBert, digest: str, folder: Path, workdir: Path
 ) -> tuple[Truth, SpotFolder]:
-    """Searches the films of a set; their controls, which hold no expression, are left out."""
-    both = read_inserted(folder)
-    videos = both.videos[::2]
-    expressions = [dataclasses.replace(e, video=e.video // 2) for e in both.expressions]
-    truth = Truth(videos, expressions)
+    """Searches the films of a set, and the controls of its stills, in which no face moves."""
+    both, entries = read_inserted(folder), _entries(folder)
+    chosen = [n for n, video in enumerate(both.videos) if video.name in entries]
+    place = {n: new for new, n in enumerate(chosen)}
+    expressions = [dataclasses.replace(e, video=place[e.video]) for e in both.expressions]
+    truth = Truth([both.videos[n] for n in chosen], expressions)
     found = SpotFolder(workdir, {"checkpoint": digest})
-    for video in videos:
+    for video in truth.videos:
         (clip,) = find_inputs([video.path])
         if found.has(video.name, clip.facts):
             continue
@@ -84,7 +84,7 @@ def _searched(
             (cropped,) = crop_clips([clip], "face", model.config.img_size)
             results = spot(model, film_frames(cropped), fps=video.fps or 30.0, methods=METHODS)
         except UserError:  # no face, or no pair: nothing is found there
-            results = {method: [] for method in METHODS}, ["not searched"]
+            results = {method: [] for method in METHODS}, [], ["not searched"]
         found.add(video.name, clip.facts, *results)
     return truth, found
 
@@ -108,11 +108,19 @@ def _match(
 
 def _to_learn(
     truth: Truth, folder: SpotFolder, method: str
-) -> tuple[np.ndarray, np.ndarray, float]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """The arguments of `confidence.fit`."""
     matches, facts = _match(truth, folder, method, None)
     if not len(facts):
         raise UserError(f"{folder.path}: nothing is found in its films by {method}")
-    return facts, matches.hits >= 0, _minutes(truth)
+    kinds = _kinds(truth)
+    ordinary = np.array([kinds[one.video] == "film" for one in matches.joined])
+    minutes = sum(
+        video.seconds or 0.0
+        for video, kind in zip(truth.videos, kinds, strict=True)
+        if kind == "film"
+    )
+    return facts, matches.hits >= 0, ordinary, minutes / 60
 
 
 def _judge(
@@ -146,35 +154,47 @@ def _judge(
     }
 
 
-def _facts(truth: Truth) -> dict[str, dict]:
-    """Entries of `truth.json` by the name of the film."""
-    path = Path(truth.videos[0].path).parent.parent / FILE
-    return {film["film"]: film for film in json.loads(path.read_text("utf-8"))["films"]}
+def _entries(folder: Path) -> dict[str, dict]:
+    """Entries of `truth.json` by the name of the film; a still's control is `motionless`."""
+    films = json.loads((folder / FILE).read_text("utf-8"))["films"]
+    stills = [film for film in films if film["kind"] == "still"]
+    return {film["film"]: film for film in films} | {
+        still["control"]: {"kind": "motionless"} for still in stills
+    }
+
+
+def _entries_of(truth: Truth) -> list[dict]:
+    """The entry of each video."""
+    entries = _entries(Path(truth.videos[0].path).parent.parent)
+    return [entries[video.name] for video in truth.videos]
+
+
+def _kinds(truth: Truth) -> list[str]:
+    return [entry["kind"] for entry in _entries_of(truth)]
 
 
 def _found(
     truth: Truth, matches: Matches, threshold: float, folder: SpotFolder
 ) -> dict[str, float]:
     """The share of expressions that are found, by their largest displacement, px."""
-    films, hit = _facts(truth), set(matches.hits[matches.confidences >= threshold].tolist())
+    entries, hit = _entries_of(truth), set(matches.hits[matches.confidences >= threshold].tolist())
     counts: dict[float, list[bool]] = {}
     order: dict[int, int] = {}
     for n, expression in enumerate(truth.expressions):
         number = order[expression.video] = order.get(expression.video, -1) + 1
-        one = films[truth.videos[expression.video].name]["expressions"][number]
+        one = entries[expression.video]["expressions"][number]
         counts.setdefault(nearest(one["amplitude"]), []).append(n in hit)
     return {f"{px:g}": float(np.mean(some)) for px, some in sorted(counts.items())}
 
 
 def _alarms(truth: Truth, matches: Matches, threshold: float) -> dict[str, float]:
     """False alarms a minute, by the kind of film."""
-    films, wrong, minutes = _facts(truth), {}, {}
-    for video in truth.videos:
-        kind = films[video.name]["kind"]
+    kinds, wrong, minutes = _kinds(truth), {}, {}
+    for video, kind in zip(truth.videos, kinds, strict=True):
         minutes[kind] = minutes.get(kind, 0.0) + (video.seconds or 0.0) / 60
     for one, hit in zip(matches.joined, matches.hits, strict=True):
         if hit < 0 and one.detection.confidence >= threshold:
-            kind = films[truth.videos[one.video].name]["kind"]
+            kind = kinds[one.video]
             wrong[kind] = wrong.get(kind, 0) + 1
     return {kind: wrong.get(kind, 0) / length for kind, length in minutes.items()}
 

@@ -17,6 +17,8 @@ EXAMPLES = """
 detections.csv has a row for each candidate: its frames, numbered as in the film from 0, their
 seconds, where on the face, how far (px of a face of 224), and the probability that it is a
 micro-expression, learned from films into which known ones were inserted. Blinks are of the eyes.
+restless.csv has the spans in which the face moves all the time, as it does in speech: what is
+smaller there than the px of its row cannot be seen.
 Started again, the same command goes on with the films that are left.
 """
 
@@ -52,7 +54,7 @@ def main(argv: list[str]) -> int:
     from micron_jax.checkpoints.weights import digest
     from micron_jax.pretrained import MicronBert
     from micron_jax.spotting import confidence
-    from micron_jax.spotting.spot_folder import TABLE, SpotFolder
+    from micron_jax.spotting.spot_folder import RESTLESS, TABLE, SpotFolder
     from micron_jax.spotting.spotted import film_frames, spot
     from micron_jax.video.timing import ASSUMED_FPS
     from micron_jax.visualization.cropped_clip import crop_clips
@@ -77,7 +79,7 @@ def main(argv: list[str]) -> int:
             try:
                 cropped = crop_clips([clip], options.crop, model.config.img_size)[0]
                 fps = clip.fps or ASSUMED_FPS
-                found, told = spot(
+                results = spot(
                     model,
                     film_frames(cropped),
                     fps=fps,
@@ -88,7 +90,7 @@ def main(argv: list[str]) -> int:
                 reason = str(error).removeprefix(f"{clip.name}: ")
                 skipped.append({"clip": clip.name, "reason": reason})
                 continue
-            folder.add(clip.name, clip.facts, found, told)
+            folder.add(clip.name, clip.facts, *results)
     if len(skipped) == len(clips):
         raise UserError(f"{skipped[0]['clip']}: {skipped[0]['reason']}")
     fit = fits[options.method]
@@ -97,6 +99,7 @@ def main(argv: list[str]) -> int:
     names = [clip.name for clip in clips if folder.has(clip.name, clip.facts)]
     rows = folder.write(names, options.method, fit, least)
     print(f"detections: {options.output / TABLE}")
+    print(f"where the face never rests: {options.output / RESTLESS}")
     print(f"films: {len(names):,}, detections: {rows:,}, of {least:.2f} or more")
     for name in names:
         for note in folder.notes(name):

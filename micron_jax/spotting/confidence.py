@@ -84,13 +84,14 @@ def with_confidence(
     return sorted(sure, key=lambda each: -each.confidence)
 
 
-def fit(facts: np.ndarray, right: np.ndarray, minutes: float) -> Confidence:
+def fit(facts: np.ndarray, right: np.ndarray, ordinary: np.ndarray, minutes: float) -> Confidence:
     """Fits candidates.
 
     Args:
       facts: [N, len(FACTS)].
       right: whether each finds an expression, bool [N]; the others are false alarms.
-      minutes: length of the films.
+      ordinary: whether it is in an ordinary film, of which the alarms are counted, bool [N].
+      minutes: length of the ordinary films.
 
     Raises:
       UserError: nothing to learn from: no candidate is right, or none is wrong.
@@ -107,7 +108,7 @@ def fit(facts: np.ndarray, right: np.ndarray, minutes: float) -> Confidence:
     weights = model.coef_[0] / scaler.scale_
     constant = model.intercept_[0] - weights @ scaler.mean_
     fitted = Confidence((*map(float, weights), float(constant)), ())
-    alarms = np.sort(fitted.probability(facts[~right]))
+    alarms = np.sort(fitted.probability(facts[ordinary & ~right]))
     levels = np.linspace(0, 1, 101)
     counts = (len(alarms) - np.searchsorted(alarms, levels)) / minutes
     curve = tuple((round(float(p), 2), float(c)) for p, c in zip(levels, counts, strict=True))

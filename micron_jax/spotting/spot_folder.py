@@ -9,14 +9,15 @@ from typing import Any
 
 from micron_jax.errors import UserError
 from micron_jax.files import remove_debris, write_json, write_whole, writing
+from micron_jax.spotting import restless
 from micron_jax.spotting.confidence import Confidence
 from micron_jax.spotting.spotted import Spotted, table
 
-TABLE, STATE = "detections.csv", "films.json"
+TABLE, RESTLESS, STATE = "detections.csv", "restless.csv", "films.json"
 
 
 class SpotFolder:
-    """The films that are searched, in `films.json`, and the table of what they show."""
+    """The films that are searched, in `films.json`, and the tables of what they show."""
 
     def __init__(self, output: Path, settings: dict[str, Any]):
         """Opens the folder, of an earlier call, or empty or not there, until a film is searched.
@@ -49,19 +50,30 @@ class SpotFolder:
         return self._films.get(name, {}).get("facts") == _short(facts)
 
     def add(
-        self, name: str, facts: str, found: dict[str, list[Spotted]], notes: Sequence[str]
+        self,
+        name: str,
+        facts: str,
+        found: dict[str, list[Spotted]],
+        spans: Sequence[restless.Span],
+        notes: Sequence[str],
     ) -> None:
         """Keeps what a film shows."""
-        rows = {m: [dataclasses.asdict(one) for one in some] for m, some in found.items()}
-        self._films[name] = {"facts": _short(facts), "notes": list(notes), "found": rows}
+        self._films[name] = {
+            "facts": _short(facts),
+            "notes": list(notes),
+            "found": {method: [*map(dataclasses.asdict, some)] for method, some in found.items()},
+            "restless": [*map(dataclasses.asdict, spans)],
+        }
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             write_json(self.path / STATE, {"settings": self._settings, "films": self._films})
 
     def write(self, names: Sequence[str], method: str, confidence: Confidence, least: float) -> int:
-        """Writes the table of some films; returns its number of rows."""
+        """Writes the tables of some films; returns how many candidates there are."""
         text, rows = table(self.found(names, method), confidence, least)
+        spans = restless.table({name: self._films[name]["restless"] for name in names})
         with writing(self.path):
+            write_whole(self.path / RESTLESS, spans.encode())
             write_whole(self.path / TABLE, text.encode())
         return rows
 

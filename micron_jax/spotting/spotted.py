@@ -14,6 +14,7 @@ from micron_jax.faces.parts import part_of
 from micron_jax.pretrained import MicronBert
 from micron_jax.spotting.confidence import Confidence, facts_of
 from micron_jax.spotting.intervals import Interval, find_intervals
+from micron_jax.spotting.restless import Span, restless_spans
 from micron_jax.spotting.timeline import Frame, Timeline, measure_timeline
 
 COLUMNS = (
@@ -82,7 +83,7 @@ def spot(
     fps: float,
     faces: bool = True,
     methods: Sequence[str] = ("motion",),
-) -> tuple[dict[str, list[Spotted]], list[str]]:
+) -> tuple[dict[str, list[Spotted]], list[Span], list[str]]:
     """Finds candidates in a film of an aligned face; memory does not grow with its length.
 
     Args:
@@ -91,7 +92,7 @@ def spot(
       methods: of `candidates`.
 
     Returns:
-      ({method: candidates}, notes on the film).
+      ({method: candidates}, spans in which the face never rests, notes on the film).
 
     Raises:
       UserError: no two frames can be compared.
@@ -99,7 +100,7 @@ def spot(
     """
     timeline = measure_timeline(model, frames, fps=fps, kind="motion", faces=faces)
     found = {method: candidates(timeline, method, faces=faces) for method in methods}
-    return found, timeline.notes
+    return found, restless_spans(timeline, faces=faces), timeline.notes
 
 
 def table(

@@ -9,7 +9,7 @@ from micron_jax.errors import UserError
 from micron_jax.spotting.confidence import FACTS
 from micron_jax.spotting.spotted import Spotted
 
-FILMS = 12
+FILMS, STILLS = 12, 4
 
 
 def make_set(folder):
@@ -32,30 +32,35 @@ def make_set(folder):
     return folder
 
 
-def candidate(onset, energy, rng):
-    facts = (energy, *rng.normal(0, 0.1, len(FACTS) - 1))
+def candidate(onset, energy):
+    facts = (energy, *np.zeros(len(FACTS) - 1))
     times = onset / 30, onset / 30 + 0.2, onset / 30 + 0.3
     return Spotted((onset, onset + 5, onset + 10), times, "brows", 1.0, tuple(map(float, facts)))
 
 
 @pytest.fixture
 def searched(monkeypatch):
-    """Finds the expression by motion, with much energy, by flow never; and a blink by both."""
+    """Finds the expression by motion, with much energy, by flow never; and a blink by both.
+
+    In a control of a still flow finds a blink, too.
+    """
     names = []
 
     def spot(_model, frames, *, fps, methods):
         assert fps == 30
         names.append(frames)
-        rng = np.random.default_rng(len(names))
-        blink = candidate(100, -1.0, rng)
-        near = candidate(31, -0.9, rng) if len(names) % 5 == 0 else candidate(60, -0.9, rng)
-        return {"motion": [candidate(31, 2.0, rng), blink], "flow": [near, blink]}, []
+        blink = candidate(100, -1.0)
+        if "control" in frames:
+            return {"motion": [], "flow": [blink]}, [], []
+        near = candidate(31, -0.9) if len(names) % 5 == 0 else candidate(60, -0.9)
+        return {"motion": [candidate(31, 2.0), blink], "flow": [near, blink]}, [], []
 
-    clips = SimpleNamespace(facts="one")
     monkeypatch.setattr(spotting, "spot", spot)
-    monkeypatch.setattr(spotting, "find_inputs", lambda paths: [clips])
-    monkeypatch.setattr(spotting, "crop_clips", lambda *_: [clips])
-    monkeypatch.setattr(spotting, "film_frames", lambda _: "frames")
+    monkeypatch.setattr(
+        spotting, "find_inputs", lambda paths: [SimpleNamespace(facts="one", name=paths[0])]
+    )
+    monkeypatch.setattr(spotting, "crop_clips", lambda clips, *_: clips)
+    monkeypatch.setattr(spotting, "film_frames", lambda clip: clip.name)
     return names
 
 
@@ -67,21 +72,21 @@ def test_methods_are_fitted_on_some_and_judged_on_others(searched, tmp_path):
     assert motion["f1"] == 1
     assert motion["false_alarms_per_minute"] == 0
     assert motion["found"] == {"1": 1.0, "2": 1.0}
-    assert motion["alarms_by_kind"] == {"still": 0, "film": 0}
+    assert motion["alarms_by_kind"] == {"still": 0, "film": 0, "motionless": 0}
     assert flow["f1"] < 0.5
     counts = [part["count"] for part in motion["calibration"]]
     assert sum(counts) == 2 * FILMS
     assert (report["films"], report["people"], report["expressions"]) == (FILMS, 6, FILMS)
-    assert report["minutes"] == pytest.approx(FILMS * 6 / 60)
-    assert len(searched) == 2 * FILMS
+    assert report["minutes"] == pytest.approx((FILMS + STILLS) * 6 / 60)
+    assert len(searched) == 2 * (FILMS + STILLS)
     again = spotting.measure(model, "digest", *sets, tmp_path / "work", alarms=0.1)
     assert again == report
-    assert len(searched) == 2 * FILMS, "nothing is searched twice"
+    assert len(searched) == 2 * (FILMS + STILLS), "nothing is searched twice"
 
 
 def test_films_in_which_nothing_is_found_are_refused(searched, tmp_path, monkeypatch):
     model = SimpleNamespace(config=SimpleNamespace(img_size=224))
     sets = make_set(tmp_path / "fit"), make_set(tmp_path / "judge")
-    monkeypatch.setattr(spotting, "spot", lambda *_, **__: ({"motion": [], "flow": []}, []))
+    monkeypatch.setattr(spotting, "spot", lambda *_, **__: ({"motion": [], "flow": []}, [], []))
     with pytest.raises(UserError, match="nothing is found"):
         spotting.measure(model, "digest", *sets, tmp_path / "work", alarms=0.1)

@@ -11,7 +11,8 @@ from micron_jax import checkpoints
 from micron_jax.cli import main
 from micron_jax.faces import landmarks
 from micron_jax.spotting import spotted
-from micron_jax.spotting.spot_folder import STATE, TABLE
+from micron_jax.spotting.restless import COLUMNS
+from micron_jax.spotting.spot_folder import RESTLESS, STATE, TABLE
 
 pytestmark = pytest.mark.usefixtures("quickly")
 
@@ -75,6 +76,7 @@ def test_films_are_searched_once_and_the_table_follows_the_alarms(
     assert len(state["films"]) == 2
     everything = rows_of(output)
     assert len(everything) == 4
+    assert (output / RESTLESS).read_text().startswith(",".join(COLUMNS))
     assert {row["kind"] for row in everything} == {"micro"}
     for row in everything:
         assert int(row["onset"]) < int(row["apex"]) < int(row["offset"]) < 24

@@ -71,7 +71,7 @@ def test_a_table_holds_what_is_likely_enough():
 def test_a_folder_goes_on_and_refuses_other_settings(tmp_path):
     settings = {"checkpoint": "x", "crop": "face"}
     folder = SpotFolder(tmp_path / "out", settings)
-    folder.add("a.mp4", "1 kB", {"motion": [spotted(1.0)]}, ["dark"])
+    folder.add("a.mp4", "1 kB", {"motion": [spotted(1.0)]}, [], ["dark"])
     again = SpotFolder(tmp_path / "out", settings)
     assert again.has("a.mp4", "1 kB")
     assert not again.has("a.mp4", "2 kB"), "another film of that name"
