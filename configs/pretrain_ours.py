@@ -21,7 +21,7 @@ import ml_collections
 def get_config() -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
     config.batch_size = 8
-    config.epochs = 2.0
+    config.epochs = 2.5
     config.log_every = 50
     config.picture_every = 2000
     config.checkpoint_every = 500

@@ -72,11 +72,12 @@ class Refinement(nn.Module):
         answers = jnp.concatenate([answers, attended - motion[:, :, :, None]], axis=3)
         # The answers are mixed, patch by patch; the last weight is for none of them.
         first = np.float32([0] * answers.shape[3] + [3])
-        out = nn.Dense(3 + len(first), kernel_init=small, name="out")(last)
-        mixture = nn.softmax(out[..., 3:] + first, axis=-1)[..., :-1]
+        out = nn.Dense(4 + len(first), kernel_init=small, name="out")(last)
+        mixture = nn.softmax(out[..., 4:] + first, axis=-1)[..., :-1]
         motion = motion + out[..., :2] + jnp.einsum("bhwk,bhwkd->bhwd", mixture, answers)
         rigid = nn.softplus(out[..., 2] + 1) + 1e-3  # how much a patch tells of the head
-        return last, motion, motion - fit_head(motion, rigid)
+        relief = 0.3 * out[..., 3]  # of this face, which the mean one does not have
+        return last, motion, motion - fit_head(motion, rigid, relief)
 
 
 class Readout(nn.Module):

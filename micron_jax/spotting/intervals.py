@@ -5,12 +5,17 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks, peak_widths
 
 from micron_jax.spotting.partners import within_clip
 
 SHORTEST, LONGEST = 1 / 25, 1 / 2  # seconds, of a micro-expression
-FOOT = 0.8  # of a peak's prominence, down from its top: where an interval begins and ends
+FOOT = 0.8  # of a peak's prominence, down from its top: what is below it is in the noise
+# Of the distance from the apex to the foot: there a motion begins or ends that starts and stops
+# smoothly, as half a wave (1 / 0.70) or one of least jerk does (1 / 0.65), or a steady one (1.25).
+WHOLE = 1.25
+SMOOTH = 0.01  # seconds: standard deviation of a Gaussian; 200 frames a second put noise on a peak
 STANDS_OUT = 4.0  # standard deviations of the energy's noise: less is no candidate
 
 
@@ -65,9 +70,12 @@ def find_intervals(energy: np.ndarray, seconds: np.ndarray) -> list[Interval]:
 def _find_in(
     energy: np.ndarray, seconds: np.ndarray, noise: float, first: int
 ) -> Iterator[Interval]:
+    rate = (len(seconds) - 1) / max(seconds[-1] - seconds[0], 1e-6)
+    smooth = gaussian_filter1d(energy.astype(np.float64), SMOOTH * rate)
     # What is highest at a clip's very end has not been seen to come, or to go.
-    peaks, properties = find_peaks(energy, prominence=STANDS_OUT * noise)
-    _, _, begins, ends = peak_widths(energy, peaks, rel_height=FOOT)
+    peaks, properties = find_peaks(smooth, prominence=STANDS_OUT * noise)
+    _, _, *feet = peak_widths(smooth, peaks, rel_height=FOOT)
+    begins, ends = np.clip(peaks + WHOLE * (np.array(feet) - peaks), 0, len(energy) - 1)
     durations = np.diff(np.interp([begins, ends], np.arange(len(seconds)), seconds), axis=0)[0]
     for apex, prominence, begin, end, duration in zip(
         peaks, properties["prominences"], begins, ends, durations, strict=True

@@ -50,16 +50,24 @@ class Build:
     Attributes:
       wide, high: of the face.
       bow: of the exponent of how it falls off to its sides: below 1 a cone, above a barrel.
+      compact: 0 for a face that falls off as a Gaussian; above, one that ends, the steeper the more
+        (2 for an ellipsoid).
       deep, nose: of its depth, and of the nose's.
+      nose_wide, nose_high: of the nose's sides.
       lower: px by which the deepest place is lower.
+      relief: waves on it: (radians per px to the right, per px down, phase, height in px) of each.
     """
 
     wide: float = 1.0
     high: float = 1.0
     bow: float = 1.0
+    compact: float = 0.0
     deep: float = 1.0
     nose: float = 1.0
+    nose_wide: float = 1.0
+    nose_high: float = 1.0
     lower: float = 0.0
+    relief: tuple[tuple[float, float, float, float], ...] = ()
 
 
 MEAN = Build()
@@ -70,14 +78,26 @@ def depth(points: np.ndarray, build: Build = MEAN) -> np.ndarray:
     x, y = np.moveaxis(np.asarray(points, np.float64), -1, 0)
     middle = (_LEFT[0] + _RIGHT[0]) / 2
     across, down = (x - middle) / (80 * build.wide), (y - 118 - build.lower) / (108 * build.high)
-    face = 72 * build.deep * np.exp(-((across**2 + down**2) ** build.bow))
-    nose = 18 * build.nose * np.exp(-(((x - _NOSE[0]) / 11) ** 2 + ((y - _NOSE[1]) / 12) ** 2))
+    waves = sum(
+        height * np.cos(right * x + below * y + phase)
+        for right, below, phase, height in build.relief
+    )
+    face = (72 * build.deep + waves) * _fall((across**2 + down**2) ** build.bow, build.compact)
+    wide, high = 11 * build.nose_wide, 12 * build.nose_high
+    nose = 18 * build.nose * np.exp(-(((x - _NOSE[0]) / wide) ** 2 + ((y - _NOSE[1]) / high) ** 2))
     bridge = 12 * np.exp(-(((x - middle) / 9) ** 2) - ((y - (_NOSE[1] + _LEFT[1]) / 2) / 20) ** 2)
     sockets = sum(
         -6 * np.exp(-(((x - eye[0]) / 14) ** 2) - ((y - eye[1]) / 9) ** 2)
         for eye in (_LEFT, _RIGHT)
     )
     return face + nose + bridge + sockets
+
+
+def _fall(far: np.ndarray, compact: float) -> np.ndarray:
+    """exp(-far), and for `compact` above 0 the power (a q-exponential) that reaches 0."""
+    if compact == 0:
+        return np.exp(-far)
+    return np.clip(1 - compact * far, 0, None) ** (1 / compact)
 
 
 def project(points: np.ndarray, pose: np.ndarray, build: Build = MEAN) -> np.ndarray:

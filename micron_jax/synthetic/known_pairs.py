@@ -29,8 +29,10 @@ CODECS = {
     "none": 0.3, "mjpeg": 0.15, "h264_phone": 0.25, "h264_low": 0.15, "h264_high": 0.15,
 }  # fmt: skip
 BROAD, BLINKED, STEADY_WALL = 0.15, 0.3, 0.5  # shares of pairs
-TURN = np.array([0.04, 0.04, 0.025])  # radians, at most, of yaw, pitch and roll
+TURN = np.array([0.06, 0.06, 0.03])  # radians, at most, of yaw, pitch and roll
 SHIFT = np.array([3.0, 3.0, 8.0])  # px, at most: right, down and near
+# Waves of a head's relief: their number, periods and standard deviation of their height, px.
+_WAVES, _PERIOD, _HEIGHT = 3, (70, 250), 4.0
 _FPS = 30.0  # which places key frames; a pair's four frames hold one
 
 
@@ -127,7 +129,22 @@ def _head(rng: np.random.Generator, build: head_motion.Build, most: float) -> np
 def _build(rng: np.random.Generator) -> head_motion.Build:
     """A head that is no mean head: its turns cannot be told by one form of depth."""
     wide, high, bow, deep, nose = np.exp(rng.normal(0, (0.15, 0.12, 0.25, 0.2, 0.4)))
-    return head_motion.Build(wide, high, bow, deep, nose, rng.normal(0, 10))
+    nose_wide, nose_high = np.exp(rng.normal(0.3, 0.4, 2))
+    way, phase = rng.uniform(0, 2 * math.pi, (2, _WAVES))
+    right, below = 2 * math.pi / rng.uniform(*_PERIOD, (2, _WAVES)) * (np.cos(way), np.sin(way))
+    waves = np.stack([right, below, phase, rng.normal(0, _HEIGHT, _WAVES)], -1)
+    return head_motion.Build(
+        wide=wide,
+        high=high,
+        bow=bow,
+        compact=rng.uniform(0, 1.5),
+        deep=deep,
+        nose=nose,
+        nose_wide=nose_wide,
+        nose_high=nose_high,
+        lower=rng.normal(0, 10),
+        relief=tuple(map(tuple, waves)),
+    )
 
 
 def _lids(rng: np.random.Generator) -> np.ndarray:

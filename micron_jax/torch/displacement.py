@@ -172,7 +172,7 @@ class Refinement(nn.Module):
         width, known = c.displacement_width, _FIXED + _SHARED
         self.unet = UNet(width + 3 + 2 * _FIXED + 3 * len(BANDS) + 2 * known + 6, width)
         self.neighbors = nn.Linear(width, len(APART) * len(FALL))
-        self.out = nn.Linear(width, 3 + known + _ATTENDED + 1)
+        self.out = nn.Linear(width, 4 + known + _ATTENDED + 1)
         self.first = [0.0] * (known + _ATTENDED) + [3.0]
 
     def forward(self, inputs, motion, moments, answers):
@@ -180,10 +180,10 @@ class Refinement(nn.Module):
         attended = _attend(self.neighbors(last).chunk(len(APART), -1), moments)
         answers = torch.cat([answers, attended - motion[:, :, :, None]], dim=3)
         out = self.out(last)
-        mixture = (out[..., 3:] + out.new_tensor(self.first)).softmax(-1)[..., :-1]
+        mixture = (out[..., 4:] + out.new_tensor(self.first)).softmax(-1)[..., :-1]
         motion = motion + out[..., :2] + (mixture[..., None] * answers).sum(3)
         rigid = functional.softplus(out[..., 2] + 1) + 1e-3
-        return last, motion, motion - fit_head(motion, rigid)
+        return last, motion, motion - fit_head(motion, rigid, 0.3 * out[..., 3])
 
 
 class Readout(nn.Module):

@@ -112,22 +112,27 @@ def neighbors(values, reach: int, apart: int):
     return torch.stack(around, dim=3)
 
 
-def fit_head(motion, weights):
-    """The head's motion by that of most patches: px [B, H, W, 2], [B, H, W] -> [B, H, W, 2]."""
+def fit_head(motion, weights, relief=0.0):
+    """The head's motion by that of most patches: px [B, H, W, 2], [B, H, W] -> [B, H, W, 2].
+
+    The relief [B, H, W] adds to the mean face's depth.
+    """
     weights = weights / weights.sum((1, 2), keepdim=True)
-    head = _fit(motion, weights)
+    basis = _constant(motion_basis(*motion.shape[1:3]), motion)
+    depth = (basis[..., 3] + relief).expand(motion.shape[:3])
+    basis = torch.cat([basis[..., :3].expand(*motion.shape[:3], 3), depth[..., None]], -1)
+    basis = basis.flatten(1, 2)
+    head = _fit(basis, motion, weights)
     for _ in range(10):
         off = (motion - head).square().sum(-1).detach()
         usual = (weights * (off + 0.01**2).log()).sum((1, 2), keepdim=True)
-        head = _fit(motion, weights / (1 + off / (usual.exp() + 0.03**2)).square())
+        head = _fit(basis, motion, weights / (1 + off / (usual.exp() + 0.03**2)).square())
     return head
 
 
-def _fit(motion, weights):
-    height, width = motion.shape[1:3]
-    basis = _constant(motion_basis(height, width).reshape(-1, 4), motion)
+def _fit(basis, motion, weights):
     weights = (weights / weights.sum((1, 2), keepdim=True)).flatten(1)
-    weighted = basis.T * weights[:, None]  # [B, 4, patches]
+    weighted = basis.transpose(1, 2) * weights[:, None]  # [B, 4, patches]
     own = weighted @ basis + torch.diag(_constant(RIDGE, motion))
     return (basis @ _solve(own, weighted @ motion.flatten(1, 2))).reshape(motion.shape)
 

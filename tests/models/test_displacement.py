@@ -75,6 +75,18 @@ def test_the_head_is_fitted_to_what_counts():
     np.testing.assert_allclose(fitted[0], head, atol=0.03)
 
 
+def test_a_face_with_a_relief_of_its_own_turns_otherwise():
+    relief = np.zeros((1, 28, 28), np.float32)
+    relief[0, 8:12, 5:23] = 0.4  # a forehead that stands out
+    basis = displacement_numbers.motion_basis(28, 28) + relief[0, ..., None] * [0, 0, 0, 1]
+    head = basis @ np.float32([[0.2, 0.1], [0, 0.1], [0.2, 0], [1.0, 0.5]])
+    motion, weights = head[None].astype(np.float32), np.ones((1, 28, 28), np.float32)
+    known = np.asarray(head_motion.fit_head(motion, weights, relief))
+    np.testing.assert_allclose(known[0], head, atol=0.02)
+    mean = np.asarray(head_motion.fit_head(motion, weights))
+    assert np.abs(mean[0] - head)[8:12, 5:23].max() > 0.2
+
+
 def test_an_expression_does_not_pull_the_head_along():
     head = displacement_numbers.motion_basis(28, 28) @ np.float32(
         [[0.5, 0], [0, 0.1], [0.2, 0], [0, 0.3]]
