@@ -79,8 +79,9 @@ def run(config, workdir: Path) -> int:
     from micron_jax.training import hosts, loop
 
     with keeping("saved steps"):
-        corpus = hosts.together(lambda: open_frames(config.data.data_dir))
-        if hosts.is_chief() and all(clip.seconds is None for clip in corpus[1]):
+        corpus = source, clips = hosts.together(lambda: open_frames(config.data.data_dir))
+        hosts.together(source.check)
+        if hosts.is_chief() and all(clip.seconds is None for clip in clips):
             line = (
                 f"{config.data.data_dir}: an earlier version built the corpus, without the times "
                 "of its frames; they count as equally spaced. Where films have a variable frame "

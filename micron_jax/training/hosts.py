@@ -73,6 +73,10 @@ def initialize(
             raise UserError(f"the processes do not join at {address}: {reason}") from error
 
 
+class OneProcessError(UserError):
+    """An error of one process of several, whose message names it and its host."""
+
+
 @contextlib.contextmanager
 def fail_fast() -> Iterator[None]:
     """Ends one process of several at its error, without waiting for the processes that wait."""
@@ -81,13 +85,16 @@ def fail_fast() -> Iterator[None]:
     except Exception as error:
         if not jax.distributed.is_initialized():
             raise
-        if isinstance(error, UserError):
+        if isinstance(error, OneProcessError):
             print(f"micron-jax: {error}", file=sys.stderr)
+        elif isinstance(error, UserError):
+            print(f"micron-jax: {_named(error)}", file=sys.stderr)
         else:
             traceback.print_exc()
             here = f"process {jax.process_index()} of {jax.process_count()} on {HOST}"
             print(f"micron-jax: {here} ends, and so will the others", file=sys.stderr)
-            print("micron-jax: the same commands go on from the last checkpoint", file=sys.stderr)
+            mend = "the first that ends tells why; the same commands go on from the last checkpoint"
+            print(f"micron-jax: {mend}", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
         if is_chief():
@@ -122,10 +129,14 @@ def together(action: Callable[[], Result]) -> Result:
     except UserError as error:
         if jax.process_count() == 1:
             raise
-        message = f"process {jax.process_index()} on {HOST}: {error}"
-    if others := list(filter(None, gather(message))):
-        raise UserError(message or others[0])
+        message = _named(error)
+    if messages := list(filter(None, gather(message))):
+        raise OneProcessError(message or messages[0])
     return result
+
+
+def _named(error: UserError) -> str:
+    return f"process {jax.process_index()} on {HOST}: {error}"
 
 
 class StopSignals:
