@@ -13,7 +13,7 @@ LARGEST=$((15 * 1000 * 1000)) # bytes of a wheel
 
 if [ -e "$DIST" ]; then echo "$DIST exists: remove it, or name another folder in DIST" >&2; exit 2; fi
 for python in $PYTHONS; do
-  command -v "$python" >/dev/null || { echo "$python is missing: install it, or name others in PYTHONS" >&2; exit 2; }
+  "$python" -c "" 2>/dev/null || { echo "$python is missing: install it, or name others in PYTHONS" >&2; exit 2; }
 done
 constraints=$PWD/launch/constraints-lowest.txt
 scratch=$(mktemp -d -t micron-jax-release-XXXXXX)
