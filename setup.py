@@ -14,9 +14,19 @@ setup(
     description="Micron-BERT in JAX/Flax: self-supervised facial micro-expression recognition",
     long_description=(HERE / "README.md").read_text(),
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
+    license="Apache-2.0 AND MIT",  # MIT: the face detector
     license_files=["LICENSE", "micron_jax/weights/yunet/LICENSE"],
     python_requires=">=3.11",
+    keywords=["micro-expression", "face", "self-supervised", "jax", "flax"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+    ],
     # The recipes travel with the package, so that `--config pretrain_paper` needs no checkout.
     packages=[*find_packages(include=["micron_jax*"]), "micron_jax.configs"],
     package_dir={"micron_jax.configs": "configs"},
@@ -29,10 +39,10 @@ setup(
     entry_points={"console_scripts": ["micron-jax=micron_jax.__main__:run"]},
     install_requires=[
         "absl-py>=2.1",
-        "array_record>=0.8",
+        "array_record>=0.8.1",
         "av>=17.1",  # films; FFmpeg is in its wheel
         "einops>=0.8",
-        "etils[epath]>=1.9",
+        "etils[epath]>=1.9.1",
         "flatbuffers>=24.3",  # `jax.export` writes by it and does not ask for it
         "flax>=0.12",
         "grain>=0.2.15",
@@ -49,8 +59,8 @@ setup(
         "pillow>=11.3",  # animations, and sizes of pictures
         "safetensors>=0.5",
         "scikit-learn>=1.5",
-        "scipy>=1.13",
-        "tensorboardX>=2.6",
+        "scipy>=1.14",
+        "tensorboardX>=2.6.2.2",
         "tensorflow-datasets>=4.9.9",
         "tqdm>=4.66",
         "xlrd>=2.0.1",  # .xls

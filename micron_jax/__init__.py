@@ -1,6 +1,6 @@
 """Micron-BERT in JAX/Flax: self-supervised facial micro-expression recognition."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["MicronBert", "__version__", "load"]
 
 

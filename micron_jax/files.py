@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -12,7 +13,18 @@ from typing import Any
 from micron_jax import locks
 from micron_jax.errors import UserError
 
+_ADDRESS = re.compile(r"([a-z][a-z0-9]+):/+(?=[^/])")  # of a bucket; a `Path` has one slash
 _LONGEST = 240  # bytes of a name that another of 12 bytes more can stand beside
+
+
+def refuse_bucket(path: str | Path) -> None:
+    """Raises a `UserError` for an address like `gs://BUCKET/NAME`, a relative path to `Path`."""
+    if (scheme := _ADDRESS.match(str(path))) and not os.path.lexists(path):
+        address = _ADDRESS.sub(rf"{scheme[1]}://", str(path), count=1)
+        raise UserError(
+            f"{address}: is not on a file system that this machine mounts; mount the bucket "
+            "(gcsfuse, mount-s3) or copy what is needed, and name that folder"
+        )
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -15,12 +15,13 @@ from typing import BinaryIO
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from micron_jax.app.answers import HEADERS, Lines
+from micron_jax.app.answers import HEADERS, Lines, refuse
 from micron_jax.app.connection import Connection
 from micron_jax.app.guard import Guard
 from micron_jax.app.job import Failed, Job
@@ -61,7 +62,10 @@ class Service:
                 Route("/visualize", _Endpoint(self._visualize), methods=["POST"]),
             ],
             middleware=[Middleware(Guard, loopback=loopback)],
-            exception_handlers={ClientDisconnect: lambda *_: Response()},  # nobody reads it
+            exception_handlers={
+                ClientDisconnect: lambda *_: Response(),  # nobody reads it
+                HTTPException: lambda _, error: refuse(error.detail, error.status_code),
+            },
         )
 
     async def stop(self) -> None:

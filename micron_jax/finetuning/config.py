@@ -5,7 +5,8 @@ import dataclasses
 from micron_jax import config as configs
 from micron_jax.checks import at_least, choose
 from micron_jax.datasets.face_pairs import PairsConfig
-from micron_jax.errors import UserError
+from micron_jax.errors import UserError, naming
+from micron_jax.files import refuse_bucket
 from micron_jax.finetuning.augment import AugmentConfig
 from micron_jax.finetuning.folds import SplitConfig
 from micron_jax.finetuning.keyframes import canonical
@@ -81,6 +82,8 @@ class FinetuneConfig:
             raise UserError(f"config.features: baseline {self.baseline!r} computes its own")
         if self.features and self.keyframe_errors:
             raise UserError("config.keyframe_errors: config.features has no frames to move")
+        with naming("config.data.data_dir"):
+            refuse_bucket(self.data.data_dir)
         if not (self.features or self.data.data_dir):
             raise UserError("config.data.data_dir is missing; set config.data.data_dir=VALUE")
         # In place of the network, of which a head remains.

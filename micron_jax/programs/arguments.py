@@ -3,10 +3,12 @@
 import argparse
 import textwrap
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from micron_jax.checks import did_you_mean
 from micron_jax.errors import UserError
+from micron_jax.files import refuse_bucket
 from micron_jax.programs.options import SHARED, number
 
 SETTING = "--config."
@@ -63,10 +65,17 @@ class Arguments(argparse.ArgumentParser):
         self.add_argument(name, action="store_true", help=text)
 
     def parse_known_args(self, args: Sequence[str], namespace=None):
-        """Parses a command; see `argparse`, and `settings` of the class."""
+        """Parses a command; see `argparse`, and `settings` of the class.
+
+        A `Path` must be a file's or folder's. Options that may name a bucket have texts.
+        """
         settings, words = self._take_settings(args)
         self._check_names(words)
         options, rest = super().parse_known_args(words, namespace)
+        for value in vars(options).values():
+            for path in value if isinstance(value, list) else [value]:
+                if isinstance(path, Path):
+                    refuse_bucket(path)
         if self._takes_settings:
             options.settings = settings
         return options, rest

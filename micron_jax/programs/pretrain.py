@@ -6,8 +6,8 @@ import warnings
 from pathlib import Path
 
 from micron_jax.errors import Notice
-from micron_jax.programs.arguments import Arguments
-from micron_jax.programs.options import read_recipe
+from micron_jax.programs.arguments import Arguments, values_of
+from micron_jax.programs.options import number, read_recipe
 from micron_jax.programs.stopping import keeping
 
 EXAMPLES = """
@@ -31,22 +31,39 @@ def main(argv: list[str]) -> int:
     several = parser.add_argument_group(
         "several processes",
         "Start the same command on each, with the same workdir. On a TPU pod, under srun\n"
-        "and under Open MPI before version 5 they find each other. Elsewhere, give all three:",
+        "and under Open MPI before version 5 they find each other. Elsewhere, give all of\n"
+        "--coordinator, --processes and --process. All hosts must reach that port.",
     )
     several.add_argument(
-        "--coordinator", metavar="HOST:PORT", help="address where process 0 listens"
+        "--coordinator",
+        metavar="HOST:PORT",
+        help="address where process 0 listens; :PORT chooses the port alone, where the processes "
+        "find each other",
     )
     several.add_argument("--processes", metavar="N", type=int, help="how many processes")
     several.add_argument("--process", metavar="I", type=int, help="number of this process, from 0")
+    several.add_argument(
+        "--initialization-timeout",
+        metavar="SECONDS",
+        type=number(float, at_least=1, at_most=86400),
+        help="how long the processes wait for each other (default: 300)",
+    )
     options = parser.parse_args(argv)
 
     from micron_jax.training import hosts
     from micron_jax.training.config import parse
 
     config = parse(read_recipe(options, "pretrain"))
-    hosts.initialize(options.coordinator, options.processes, options.process)
+    place = values_of(options, "coordinator", "processes", "process")
+    if options.initialization_timeout:
+        place["initialization_timeout"] = options.initialization_timeout
+    hosts.initialize(**place, notify=_tell)
     with hosts.fail_fast():
         return run(config, options.workdir)
+
+
+def _tell(line: str) -> None:
+    print(f"micron-jax: {line}", file=sys.stderr, flush=True)
 
 
 def run(config, workdir: Path) -> int:
@@ -62,8 +79,9 @@ def run(config, workdir: Path) -> int:
     from micron_jax.training import hosts, loop
 
     with keeping("saved steps"):
-        corpus = hosts.together(lambda: open_frames(config.data.data_dir))
-        if hosts.is_chief() and all(clip.seconds is None for clip in corpus[1]):
+        corpus = source, clips = hosts.together(lambda: open_frames(config.data.data_dir))
+        hosts.together(source.check)
+        if hosts.is_chief() and all(clip.seconds is None for clip in clips):
             line = (
                 f"{config.data.data_dir}: an earlier version built the corpus, without the times "
                 "of its frames; they count as equally spaced. Where films have a variable frame "

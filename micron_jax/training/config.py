@@ -7,7 +7,8 @@ from micron_jax import config as configs
 from micron_jax.checks import at_least, choose, require
 from micron_jax.data.pairs import DELTA_SECONDS
 from micron_jax.data.views import ViewsConfig
-from micron_jax.errors import UserError
+from micron_jax.errors import UserError, naming
+from micron_jax.files import refuse_bucket
 from micron_jax.models.config import ModelConfig
 from micron_jax.synthetic.insertion import PATCH
 from micron_jax.training.losses import ObjectiveConfig
@@ -35,6 +36,8 @@ class DataConfig:
     validation_clips: float = 0.05
 
     def __post_init__(self):
+        with naming("config.data.data_dir"):
+            refuse_bucket(self.data_dir)
         valid = 0 <= self.validation_clips < 1
         mend = "must be at least 0 and less than 1"
         require(valid, "config.data", self, "validation_clips", mend)

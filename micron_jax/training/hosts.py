@@ -1,14 +1,13 @@
 """Processes that train as one: how they find each other, agree, and stop together."""
 
 import contextlib
-import importlib.util
 import os
 import signal
+import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import jax
@@ -19,106 +18,63 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from micron_jax.errors import UserError
+from micron_jax.training import launchers, roll_call
 
 Result = TypeVar("Result")
+
+HOST = socket.gethostname()
 
 _TEXT_BYTES = 1000  # of a text that one process sends to the others
 # A process that ends in order waits as long for the rest. jax notices one that was killed as soon
 # as a collective breaks (CPU) or after 100 s without a heartbeat, and then ends the rest.
 _SHUTDOWN_SECONDS = 60
-
-
-def cluster(environ: Mapping[str, str]) -> str | None:
-    """Names the launcher of this process as one of several: `slurm`, `ompi`, `tpu`, or None.
-
-    A SLURM or MPI job of one task is no cluster: jax would hide all of its GPUs but one.
-    """
-    if int(environ.get("SLURM_NTASKS", 1)) > 1 and "SLURM_STEP_NODELIST" in environ:
-        return "slurm"
-    if int(environ.get("OMPI_COMM_WORLD_SIZE", 1)) > 1:
-        return "ompi"
-    if (environ.get("JAX_PLATFORMS") or "tpu").split(",")[0] != "tpu":
-        return None
-    several = "," in environ.get("TPU_WORKER_HOSTNAMES", "")
-    if several or int(environ.get("MEGASCALE_NUM_SLICES") or 1) > 1:
-        return "tpu"
-    # jax asks the network how many VMs a Compute Engine TPU has.
-    chips = Path("/dev/accel0").exists() or Path("/dev/vfio/0").exists()
-    asks = "TPU_SKIP_MDS_QUERY" not in environ
-    return "tpu" if chips and asks and importlib.util.find_spec("libtpu") else None
-
-
-def rank(environ: Mapping[str, str]) -> tuple[int, int] | None:
-    """(number of processes, number of this one) from SLURM or Open MPI, or None."""
-    names = {
-        "slurm": ("SLURM_NTASKS", "SLURM_PROCID"),
-        "ompi": ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
-    }.get(cluster(environ))
-    return tuple(int(environ[name]) for name in names) if names else None
-
-
-def own_gpus(environ: Mapping[str, str]) -> list[int] | None:
-    """GPUs of a SLURM task that has its node to itself, or of one that sees only its own.
-
-    None leaves the choice to jax, which gives the n-th task of a node the n-th GPU.
-    """
-    visible = environ.get("CUDA_VISIBLE_DEVICES", "")
-    count = len(visible.split(",")) if visible else int(environ.get("SLURM_GPUS_ON_NODE") or 0)
-    alone = environ.get("SLURM_STEP_TASKS_PER_NODE", "").partition("(")[0] == "1"
-    return list(range(count)) if count and (alone or count == 1) else None
+_JOIN_SECONDS = 60  # for jax, once all processes are there
+INITIALIZATION_TIMEOUT = 300  # seconds in which all processes must come, as in jax
 
 
 def initialize(
-    coordinator: str | None = None, processes: int | None = None, process: int | None = None
+    coordinator: str | None = None,
+    processes: int | None = None,
+    process: int | None = None,
+    *,
+    initialization_timeout: float = INITIALIZATION_TIMEOUT,
+    notify: roll_call.Notify = lambda line: None,
 ) -> None:
     """Joins the other processes of the run, if there are others. Call it before other uses of jax.
 
     Args:
       coordinator: HOST:PORT where process 0 listens; None on a TPU pod, under `srun` and under
-        Open MPI before 5, which know it.
+        Open MPI before 5, which know it. There `:PORT` chooses the port alone.
       processes, process: number of processes and of this one, from 0; None where SLURM or Open
         MPI know them.
+      initialization_timeout: seconds to wait for the others.
+      notify: gets a line on whom this process waits for, now and then.
 
     Raises:
-      UserError: the three do not fit, or the processes do not find each other.
+      UserError: the three do not fit, or the processes do not come together; see `roll_call`.
     """
-    launcher = cluster(os.environ)
-    if coordinator is None:
-        if processes is not None or process is not None:
-            raise UserError("processes and process need coordinator=HOST:PORT, of process 0")
-        if launcher is None:
-            return
-        if launcher == "ompi" and "OMPI_MCA_orte_hnp_uri" not in os.environ:
-            raise UserError("this Open MPI names no process 0: give coordinator=HOST:PORT")
-        options = {"local_device_ids": own_gpus(os.environ)} if launcher == "slurm" else {}
-    else:
-        processes, process = _checked_ranks(coordinator, processes, process)
-        if processes == 1:
-            return
-        options = dict(coordinator_address=coordinator, num_processes=processes)
-        options |= dict(process_id=process, cluster_detection_method="deactivate")
+    options = launchers.place(coordinator, processes, process, initialization_timeout)
+    if options is None or options["num_processes"] == 1:
+        return
     # Not jax's watch for SIGTERM: `StopSignals` works for a single process too.
     jax.config.update("jax_enable_preemption_service", False)
-    try:
-        jax.distributed.initialize(**options, shutdown_timeout_seconds=_SHUTDOWN_SECONDS)
-    except (RuntimeError, ValueError) as error:
-        address = coordinator or f"the address from {launcher}"
-        reason = str(error).splitlines()[0]
-        raise UserError(f"the processes do not find each other by {address}: {reason}") from error
+    address = options["coordinator_address"]
+    ranks = options["num_processes"], options["process_id"]
+    with roll_call.roll_call(address, *ranks, seconds=initialization_timeout, notify=notify):
+        try:
+            jax.distributed.initialize(
+                **options,
+                cluster_detection_method="deactivate",
+                initialization_timeout=_JOIN_SECONDS,
+                shutdown_timeout_seconds=_SHUTDOWN_SECONDS,
+            )
+        except (RuntimeError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"the processes do not join at {address}: {reason}") from error
 
 
-def _checked_ranks(coordinator: str, processes: int | None, process: int | None) -> tuple[int, int]:
-    if (processes is None) != (process is None):
-        raise UserError("processes and process: give both, or neither")
-    if processes is None:
-        if (ranks := rank(os.environ)) is None:
-            raise UserError("coordinator: needs processes and process with it")
-        processes, process = ranks
-    if not 0 <= process < processes:
-        raise UserError(f"process={process}: must be 0 to {processes - 1}")
-    if not coordinator.rpartition(":")[2].isdigit() or coordinator.startswith(":"):
-        raise UserError(f"coordinator={coordinator}: must be HOST:PORT")
-    return processes, process
+class OneProcessError(UserError):
+    """An error of one process of several, whose message names it and its host."""
 
 
 @contextlib.contextmanager
@@ -129,13 +85,16 @@ def fail_fast() -> Iterator[None]:
     except Exception as error:
         if not jax.distributed.is_initialized():
             raise
-        if isinstance(error, UserError):
+        if isinstance(error, OneProcessError):
             print(f"micron-jax: {error}", file=sys.stderr)
+        elif isinstance(error, UserError):
+            print(f"micron-jax: {_named(error)}", file=sys.stderr)
         else:
             traceback.print_exc()
-            here = f"process {jax.process_index()} of {jax.process_count()}"
+            here = f"process {jax.process_index()} of {jax.process_count()} on {HOST}"
             print(f"micron-jax: {here} ends, and so will the others", file=sys.stderr)
-            print("micron-jax: the same commands go on from the last checkpoint", file=sys.stderr)
+            mend = "the first that ends tells why; the same commands go on from the last checkpoint"
+            print(f"micron-jax: {mend}", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
         if is_chief():
@@ -160,16 +119,24 @@ def gather(text: str) -> list[str]:
 
 
 def together(action: Callable[[], Result]) -> Result:
-    """Runs an action; a `UserError` of one process is raised on all, so that none waits for it."""
+    """Runs an action; a `UserError` of one process is raised on all, so that none waits for it.
+
+    The message of several processes names the one and its host.
+    """
     result, message = None, ""
     try:
         result = action()
     except UserError as error:
-        message = str(error)
-    for process, other in enumerate(gather(message)):
-        if other:
-            raise UserError(message or f"process {process}: {other}")
+        if jax.process_count() == 1:
+            raise
+        message = _named(error)
+    if messages := list(filter(None, gather(message))):
+        raise OneProcessError(message or messages[0])
     return result
+
+
+def _named(error: UserError) -> str:
+    return f"process {jax.process_index()} on {HOST}: {error}"
 
 
 class StopSignals:

@@ -14,7 +14,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from micron_jax.config import up_to_date
 from micron_jax.errors import UserError
-from micron_jax.files import remove_debris, write_json, writing
+from micron_jax.files import refuse_bucket, remove_debris, write_json, writing
 from micron_jax.locks import sole_writer
 
 CONFIG_FILE, CACHE_FOLDER = "config.json", "compiled"
@@ -29,11 +29,7 @@ def sole_run(workdir: Path) -> Iterator[None]:
     Raises:
       UserError: another run holds the workdir; it cannot be written or is in a bucket.
     """
-    if str(workdir).partition("/")[0] in ("gs:", "s3:"):
-        # To `Path` it is a folder here, one on each host.
-        raise UserError(
-            f"{workdir}: a workdir needs a file system that all hosts mount (Filestore, NFS)"
-        )
+    refuse_bucket(workdir)
     busy = f"{workdir}: another run is writing it; wait for its end, or use another workdir"
     with contextlib.ExitStack() as stack:
         with writing(workdir):

@@ -185,6 +185,18 @@ def test_requests_of_other_pages_are_refused(port, files, headers, status):
     assert post(port, files, [], headers)[0] == status
 
 
+@pytest.mark.parametrize("path", ["/", "/page.js", "/facts", "/nothing"])
+def test_every_answer_forbids_other_sources(port, path):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    policy = answer.headers["Content-Security-Policy"].split("; ")
+    assert {"default-src 'none'", "script-src 'self'", "frame-ancestors 'none'"} <= {*policy}
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
 def test_work_ends_when_the_client_leaves(port, files, temporary, monkeypatch):
     ended = threading.Event()
 

@@ -17,7 +17,7 @@ from micron_jax.training.telemetry import read_metrics
 RECORDER = Path(__file__).parent / "recorder.py"
 
 
-def start(config, workdir, *more, devices=8, processes=1, quick=False, record=None):
+def start(config, workdir, *more, devices=8, processes=1, quick=False, record=None, own=None):
     """Starts `micron-jax pretrain`: its process, or a list of them if there are several.
 
     Args:
@@ -25,6 +25,7 @@ def start(config, workdir, *more, devices=8, processes=1, quick=False, record=No
       devices: that each process has.
       processes: how many.
       quick: compile in less time to slower code, with other rounding.
+      own: number of a process -> arguments that it alone has.
       record: a file to which each batch's ids are added, by `recorder.py`.
     """
     flags = f"--xla_force_host_platform_device_count={devices}"
@@ -34,12 +35,11 @@ def start(config, workdir, *more, devices=8, processes=1, quick=False, record=No
     program = [str(RECORDER), str(record)] if record else ["-m", "micron_jax"]
     command = [sys.executable, *program, "pretrain", "--config", str(config)]
     command += ["--workdir", str(workdir), *more]
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        where = f"localhost:{free.getsockname()[1]}"
+    where = f"localhost:{free_port()}"
     children = []
     for i in range(processes):
         place = ["--coordinator", where, "--processes", str(processes), "--process", str(i)]
+        place += (own or {}).get(i, [])
         children.append(
             subprocess.Popen(
                 command + (place if processes > 1 else []),
@@ -50,6 +50,12 @@ def start(config, workdir, *more, devices=8, processes=1, quick=False, record=No
             )
         )
     return children if processes > 1 else children[0]
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return free.getsockname()[1]
 
 
 def wait_for_step(process, workdir, step):

@@ -118,11 +118,17 @@ def test_a_workdir_that_cannot_be_written(run_config, tmp_path, capsys):
     assert "cannot be written" in complain(capsys, argv)
 
 
-def test_a_workdir_in_a_bucket_is_refused(run_config, tmp_path, capsys, monkeypatch):
+def test_a_bucket_is_refused_with_what_to_mount(run_config, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    argv = ["pretrain", "--config", str(run_config), "--workdir", "gs://bucket/run"]
-    assert "a file system that all hosts mount" in complain(capsys, argv)
-    assert not list(tmp_path.glob("gs*"))
+    argv = ["pretrain", "--config", str(run_config), "--workdir"]
+    data = "--config.data.data_dir=gs://bucket/data"
+    for more, name in (
+        (["gs://bucket/run"], "gs://bucket/run"),
+        (["run", data], "config.data.data_dir: gs://bucket/data"),
+    ):
+        line = complain(capsys, argv + more)
+        assert f"{name}: is not on a file system that this machine mounts; mount the" in line
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_damaged_config_of_a_run(run_config, tmp_path, capsys):

@@ -3,14 +3,18 @@
 import contextlib
 import json
 import random
+import shutil
 import signal
+import socket
 import time
 
 import chex
 import jax
 import numpy as np
 import pytest
-from helpers.runs import arrays_of, curve, finish, start, wait_for_step
+from helpers.runs import arrays_of, curve, finish, free_port, start, wait_for_step
+
+from micron_jax.datasets.frames import set_folder
 
 LONG = ["--config.epochs=24", "--config.checkpoint_every=20"]
 STEPS = 120
@@ -59,6 +63,45 @@ def outputs_of(processes, seconds=300):
     return out
 
 
+def test_a_second_process_that_never_comes_is_named(config, tmp_path):
+    alone = start(
+        config, tmp_path / "run", "--coordinator", f"localhost:{free_port()}", "--processes", "2",
+        "--process", "0", "--initialization-timeout", "6",
+    )  # fmt: skip
+    out = outputs_of([alone])[0].splitlines()
+    assert alone.returncode == 2, out
+    assert f"process 0 on {socket.gethostname()} waits at localhost:" in out[0]
+    assert "for process 1 of 2 (5 s of 6 s)" in out[0]
+    assert out[1].startswith("micron-jax: process 1 of 2 did not come to localhost:")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_second_process_that_is_refused_at_its_start(config, tmp_path):
+    """It ends before it comes; the first names it when its time is over."""
+    place = ["--coordinator", f"localhost:{free_port()}", "--processes", "2", "--process"]
+    more = ["--initialization-timeout", "10"]
+    first = start(config, tmp_path / "run", *place, "0", *more)
+    second = start(config, tmp_path / "run", *place, "1", *more, "--config.batch_size=no")
+    out = outputs_of([first, second])
+    assert [first.returncode, second.returncode] == [2, 2], out
+    assert "process 1 of 2 did not come to" in out[0]
+    assert "config.batch_size" in out[1]
+
+
+@pytest.mark.slow
+def test_a_shard_that_one_host_lacks_is_named_with_the_host(config, corpus, tmp_path):
+    shutil.copytree(corpus, tmp_path / "data")
+    [shard] = set_folder(tmp_path / "data").glob("*.array_record-*")
+    shard.unlink()
+    folders = {1: [f"--config.data.data_dir={tmp_path / 'data'}"]}
+    both = start(config, tmp_path / "run", processes=2, own=folders)
+    out = outputs_of(both)
+    assert [process.returncode for process in both] == [2, 2], out
+    for text in out:
+        assert f"process 1 on {socket.gethostname()}: {shard}: is not there" in text
+
+
 @pytest.mark.slow
 def test_two_processes_train_and_stop_as_one(alone, config, tmp_path):
     workdir = tmp_path / "run"
@@ -77,7 +120,7 @@ def test_two_processes_train_and_stop_as_one(alone, config, tmp_path):
     out = outputs_of(refused)
     assert [process.returncode for process in refused] == [2, 2], out
     assert "(seed=0, now 5); use a new workdir" in out[0]
-    assert "process 0: " in out[1]
+    assert "process 0 on " in out[1]
     assert "use a new workdir" in out[1]
 
     # On another number of processes, with the data where the two had left it.

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
+import micron_jax
 from micron_jax.errors import UserError
 from micron_jax.training import workdir
 
@@ -58,3 +59,10 @@ def test_a_run_alone_removes_what_a_kill_left(tmp_path):
         with workdir.sole_run(tmp_path):
             pytest.fail("two runs")
     assert {path.name for path in tmp_path.rglob("*")} == {"cache", "pairs.npz", ".notes"}
+
+
+@pytest.mark.usefixtures("cache")
+def test_loading_uses_no_program_of_the_workdir(run):
+    (run / workdir.CACHE_FOLDER).mkdir(exist_ok=True)
+    micron_jax.load(run)
+    assert jax.config.jax_compilation_cache_dir is None

@@ -11,6 +11,7 @@ import numpy as np
 from etils import epath
 
 from micron_jax.data.pairs import Clip
+from micron_jax.datasets.frames.source import FrameSource
 from micron_jax.errors import UserError
 
 NAME, VERSION, SPLIT = "frames", "1.0.0", "train"
@@ -51,7 +52,7 @@ def describe(data_dir: str | Path) -> dict[str, Any] | None:
     }
 
 
-def open_frames(data_dir: str | Path) -> tuple[Any, list[Clip]]:
+def open_frames(data_dir: str | Path) -> tuple[FrameSource, list[Clip]]:
     """Opens the built set.
 
     Returns:
@@ -61,7 +62,7 @@ def open_frames(data_dir: str | Path) -> tuple[Any, list[Clip]]:
       frames count as equally spaced.
 
     Raises:
-      UserError: `data_dir` holds no such set, or not all of it.
+      UserError: `data_dir` holds no such set, or not all of it; a shard cannot be read.
     """
     if not is_built(data_dir):
         raise UserError(
@@ -71,7 +72,9 @@ def open_frames(data_dir: str | Path) -> tuple[Any, list[Clip]]:
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(set_folder(data_dir))
-    source = builder.as_data_source(SPLIT, decoders={"image": tfds.decode.SkipDecoding()})
+    records = builder.as_data_source(SPLIT, decoders={"image": tfds.decode.SkipDecoding()})
+    split = builder.info.splits[SPLIT]
+    source = FrameSource(records, tuple(map(str, split.filepaths)), tuple(split.shard_lengths))
     index, seconds = builder.info.metadata["clips"], _read_seconds(set_folder(data_dir))
     if seconds is None:
         return source, [Clip(**clip) for clip in index]

@@ -271,3 +271,31 @@ def test_a_changed_file_is_read_again(tmp_path):
     assert open_workbook(path) is open_workbook(path)
     xlsx(path, [["another", "cell"]])
     assert texts(path) == {1: ["another", "cell"]}
+
+
+def with_sheet(path, data):
+    """A workbook whose sheet has other bytes."""
+    source = xlsx(path.with_name("source.xlsx"), [["Subject"]])
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, data if name.endswith("sheet1.xml") else old.read(name))
+    return path
+
+
+def test_a_part_that_unfolds_to_gigabytes_is_refused(tmp_path):
+    path = with_sheet(tmp_path / "a.xlsx", bytes(257 << 20))
+    assert path.stat().st_size < 1e6
+    assert "unpacks to 257 MB: no annotations" in refusal(path)
+
+
+def test_xml_opens_no_file_and_grows_nothing(tmp_path):
+    (tmp_path / "secret").write_text("secret")
+    grown = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 50}">' for n in range(1, 9))
+    for entities, entity in (
+        (f'<!ENTITY e SYSTEM "file://{tmp_path}/secret">', "&e;"),
+        (f'<!ENTITY e0 "{"x" * 50}">{grown}', "&e8;"),
+    ):
+        page = f"<!DOCTYPE worksheet [{entities}]><worksheet><sheetData><row><c t='inlineStr'>"
+        page += f"<is><t>a{entity}</t></is></c></row></sheetData></worksheet>"
+        path = with_sheet(tmp_path / "a.xlsx", page.encode())
+        assert "it is damaged (" in refusal(path)
