@@ -223,6 +223,7 @@ def test_the_classifier_is_saved(finished, pretrained):
     right = np.mean([row["label"] == row["prediction"] for row in rows])
     assert classifier.evidence["accuracy"] == pytest.approx(right)
     assert classifier.evidence["protocol"] == "synthetic"
+    assert classifier.evidence["no_class"] == 0
     with pytest.raises(ValueError, match=r"the classifier's are 32 px"):
         model.classify(*np.zeros((2, 1, 40, 40, 3), np.uint8))
     with pytest.raises(ValueError, match="this checkpoint has no classifier"):
