@@ -80,7 +80,7 @@ def open_protocol(data_dir: str | Path, protocol: Protocol) -> Opened:
         skipped[name] = about["skipped"]
         # Earlier versions built synthetic sets without a mark; their protocol tells it.
         if about.get("synthetic") or protocol.name == SYNTHETIC.name:
-            synthetic.append(name)
+            synthetic += dict.fromkeys(sample.dataset for sample in set_samples)
     one_way = respelled(samples)
     return Opened(
         one_way, records, sheets, skipped, merged=one_way != samples, synthetic=tuple(synthetic)
