@@ -68,11 +68,11 @@ class Opened:
         return source[index]
 
 
-def open_protocol(data_dir: str | Path, protocol: Protocol) -> Opened:
-    """Opens every set of a protocol; UserError if one is not built there."""
+def open_protocol(data_dir: str | Path, protocol: Protocol, *, frames: bool = True) -> Opened:
+    """Opens every set of a protocol; UserError if one is not built there, or lacks its frames."""
     samples, records, sheets, skipped, synthetic = [], [], {}, {}, []
     for name in protocol.homes:
-        source, set_samples = open_clips(data_dir, name)
+        source, set_samples = open_clips(data_dir, name, frames=frames)
         samples += set_samples
         records += [(source, index) for index in range(len(set_samples))]
         about = describe_clips(data_dir, name)

@@ -1,7 +1,7 @@
 """Samples of a fine-tuning whose features come from a file, in place of frames and a network.
 
-Subjects and classes come from the built sets of the protocol, or, without any, from the file's own
-arrays `subject` and `label`.
+Subjects and classes come from the built sets of the protocol, of which the labels are enough, or,
+without any, from the file's own arrays `subject` and `label`.
 """
 
 import dataclasses
@@ -57,7 +57,7 @@ def join_features(file: FeatureFile, name: str, data_dir: str | Path) -> GivenSa
     """
     if data_dir:
         protocol = find_protocol(name, data_dir)
-        opened = open_protocol(data_dir, protocol)
+        opened = open_protocol(data_dir, protocol, frames=False)
         with naming(file.path):
             rows = _with_sets(file, protocol)
             row_of = {place: row for row, place in join(opened.samples, rows).items()}
