@@ -6,10 +6,12 @@ compiled or checked, so that each function goes into a `jax.jit`, `jax.grad` or 
 user's own, into `flax.nnx`, and into `export`.
 """
 
+import jax
 import jax.numpy as jnp
 
 from micron_jax.checkpoints.classifier import Classifier
 from micron_jax.data.views import normalize
+from micron_jax.faces.parts import oval
 from micron_jax.models import classifier as classifiers
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.micron_bert import MAP_KINDS, bound
@@ -60,9 +62,26 @@ def classify(config: ModelConfig, params: dict, classifier: Classifier, onset, a
       onset, apex: [B, S, S, 3].
 
     Returns:
-      float32 [B, C]; NaN where onset and apex are equal: nothing moved, there is no class.
+      float32 [B, C]; NaN where `nothing_moved`: there is no class.
     """
     settings = config, classifier.config, len(classifier.classes), params, classifier.params
     probabilities = classifiers.classify(*settings, normalize(onset), normalize(apex))
-    still = jnp.all(onset == apex, axis=(1, 2, 3))
+    still = nothing_moved(config, params, onset, apex, faces=classifier.pairs.crop == "face")
     return jnp.where(still[:, None], jnp.nan, probabilities)
+
+
+def nothing_moved(config: ModelConfig, params: dict, onset, apex, *, faces: bool) -> jax.Array:
+    """If nothing moved between onset and apex, [B, H, W, 3] twice: bool [B].
+
+    Two equal frames; of a network with a displacement branch also frames between which no patch is
+    displaced by more than the noise floor (`Motion.floor`).
+
+    Args:
+      faces: the frames are aligned faces, and only patches of the face's oval count; else all do.
+    """
+    equal = jnp.all(onset == apex, axis=(1, 2, 3))
+    if not config.displacement_width:
+        return equal
+    above = motion(config, params, apex, onset).above_floor
+    above = above * oval(above.shape[1]) if faces else above
+    return equal | jnp.all(above == 0, axis=(1, 2))

@@ -12,13 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from micron_jax import functions
 from micron_jax.checkpoints import classifier, files, hub
-from micron_jax.checkpoints.classifier import Classifier
+from micron_jax.checkpoints.classifier import Classifier, Pairs
 from micron_jax.checkpoints.load import locate, read
 from micron_jax.checkpoints.weights import Weights
 from micron_jax.data.views import denormalize, normalize
 from micron_jax.faces.registration import register
-from micron_jax.models.classifier import classify
+from micron_jax.models.classifier import ClassifierConfig
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.dma import patch_scores
 from micron_jax.models.layers import unpatchify
@@ -256,9 +257,9 @@ class MicronBert:
             registered onto the onset here if the training did so.
 
         Returns:
-          float32 [B, C], in the order of `classifier.classes`; NaN where onset and apex are equal:
-          nothing moved, there is no class. `classifier.evidence` holds the scores on people that
-          the training did not see.
+          float32 [B, C], in the order of `classifier.classes`; NaN where nothing moved, as
+          `functions.nothing_moved` has it: there is no class. `classifier.evidence` holds the
+          scores on people that the training did not see.
 
         Raises:
           ValueError: the checkpoint has no classifier.
@@ -266,15 +267,15 @@ class MicronBert:
         if self.classifier is None:
             raise ValueError("this checkpoint has no classifier: `micron-jax finetune` makes one")
         _check_frames(onset, apex)
-        pairs, still = self.classifier.pairs, np.all(np.equal(onset, apex), axis=(1, 2, 3))
+        head = self.classifier
+        pairs = head.pairs
         if onset.shape[1:3] != (pairs.size, pairs.size):
             raise ValueError(f"frames are {onset.shape[1:3]}; the classifier's are {pairs.size} px")
         if pairs.registered:
+            # Two equal frames come back as they were.
             apex = np.stack([register(*pair)[0] for pair in zip(apex, onset, strict=True)])
-        settings = self.config, self.classifier.config, len(self.classifier.classes)
-        frames = normalize(onset), normalize(apex)
-        probabilities = _classify(*settings, self._params, self._head, *frames)
-        return jnp.where(still[:, None], jnp.nan, probabilities)
+        settings = self.config, head.config, head.classes, pairs
+        return _classify(*settings, self._params, self._head, onset, apex)
 
     def _computed(self, function: Callable, *frames, **settings):
         """The result of a function of the network and of normalized frames."""
@@ -301,7 +302,13 @@ def _check_frames(*batches) -> None:
         raise ValueError(f"frames are {frames.shape} and reference is {reference.shape}")
 
 
-_classify = jax.jit(classify, static_argnames=("model", "config", "classes"))
+@functools.partial(jax.jit, static_argnames=("model", "config", "classes", "pairs"))
+def _classify(
+    model: ModelConfig, config: ClassifierConfig, classes: tuple[str, ...], pairs: Pairs,
+    params: dict, head: dict, onset, apex,
+):  # fmt: skip
+    head = Classifier(config, classes, pairs, head, {})
+    return functions.classify(model, params, head, onset, apex)
 
 
 @functools.partial(jax.jit, static_argnames=("function", "config", "kind", "norm_pix"))

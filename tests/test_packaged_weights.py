@@ -7,9 +7,13 @@ import pytest
 from helpers import portrait
 
 import micron_jax
+from micron_jax import functions
 from micron_jax.benchmarks.learn_scores import auc
 from micron_jax.checkpoints import load
+from micron_jax.checkpoints.classifier import Classifier, Pairs
 from micron_jax.errors import UserError
+from micron_jax.models.classifier import ClassifierConfig
+from micron_jax.pretrained import MicronBert
 
 
 def test_weights_are_small_and_of_the_packaged_recipe():
@@ -46,6 +50,34 @@ def test_micron_tiny_shows_the_motion():
     across, down = displacement[moved > 0.7].mean(axis=0)
     assert down == pytest.approx(-np.mean(moved[moved > 0.7]), rel=0.4)
     assert abs(across) < 0.2
+
+
+def camera(image, rng):
+    """What a camera sees: noise of the sensor, and JPEG."""
+    noisy = np.clip(image + rng.normal(0, 2.0, image.shape), 0, 255).astype(np.uint8)
+    return cv2.imdecode(cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, 85])[1], 1)
+
+
+def test_what_moves_less_than_the_noise_floor_has_no_class():
+    """Two noisy pictures of a still face have none; a brow that rises by 2 px has one."""
+    face = cv2.resize(portrait.portrait(1), (224, 224), interpolation=cv2.INTER_AREA)
+    y, x = np.mgrid[:224, :224].astype(np.float32)
+    up = 2 * np.exp(-(((x - 88) / 22) ** 2) - ((y - 84) / 12) ** 2)
+    raised = cv2.remap(face, x, y + up, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    rng = np.random.default_rng(0)
+    onset = np.stack([camera(face, rng) for _ in range(3)])
+    apex = np.stack([camera(face, rng), camera(raised, rng), onset[2]])
+    weights = load.read("micron-tiny")
+    head = {"classes": {"kernel": np.zeros((6, 2), "f4"), "bias": np.zeros(2, "f4")}}
+    params = {"head": head, "mean": np.zeros(6, "f4"), "deviation": np.ones(6, "f4")}
+    config, pairs = ClassifierConfig(features="motion"), Pairs(224, "face", False)
+    model = MicronBert(weights, Classifier(config, ("calm", "not calm"), pairs, params, {}))
+    probabilities = np.asarray(model.classify(onset, apex))
+    given = ~np.isnan(probabilities).all(axis=1)
+    assert given.tolist() == [False, True, False]
+    np.testing.assert_allclose(probabilities[given], 0.5)
+    still = functions.nothing_moved(model.config, model.params, onset, apex, faces=True)
+    assert np.asarray(still).tolist() == (~given).tolist()
 
 
 def test_another_name_is_no_checkpoint():

@@ -46,7 +46,8 @@ class Classifier:
       classes: their names, in the order of its probabilities.
       params: {"head": as `Head` has them, "mean" and "deviation": of the features, float32 [F]}.
       evidence: how classifiers trained alike did on subjects that they had not seen, as JSON holds
-        it: protocol, split, samples, subjects, seeds, UF1, UAR, their intervals, and each class.
+        it: protocol, split, samples, subjects, seeds, UF1, UAR, their intervals, and each class;
+        `no_class`, in how many of the samples nothing moves, so that it gives them no class in use.
     """
 
     config: ClassifierConfig
@@ -114,6 +115,7 @@ def _check_evidence(evidence: Mapping, classes: tuple[str, ...]) -> None:
     """Raises a `KeyError`, `TypeError` or `ValueError` unless all is there that a card tells."""
     float(evidence["uf1"]), float(evidence["uar"]), int(evidence["subjects"])
     str(evidence["protocol"]), str(evidence["split"])
+    int(evidence.get("no_class", 0))  # an earlier version did not count them
     for name in classes:
         row = evidence["per_class"][name]
         int(row["samples"]), float(row["f1"]), float(row["recall"]), float(row["precision"])

@@ -13,7 +13,7 @@ from micron_jax.data.pairs import DELTA_SECONDS, Clip, pairless
 from micron_jax.datasets import frames, survey
 from micron_jax.datasets.annotations import Sample
 from micron_jax.datasets.census import compare, compare_set
-from micron_jax.datasets.clips import describe_clips, open_clips
+from micron_jax.datasets.clips import LABELS, describe_clips, open_clips
 from micron_jax.datasets.leakage import corpus_report
 from micron_jax.datasets.own import NAME as OWN
 from micron_jax.datasets.own.protocol import find_protocol
@@ -55,10 +55,12 @@ def check(
         return check_frames(source, clips, frames.describe(data_dir), sample)
     protocols = _protocols(name, protocol, data_dir)
     opened = (frames.describe(corpus), *frames.open_frames(corpus)) if corpus is not None else None
-    source, samples = open_clips(data_dir, name)
+    source, samples = open_clips(data_dir, name, frames=False)
     others = _other_sets(name, protocols, data_dir)
     report = check_clips(name, source, samples, protocols, others, opened)
     described = describe_clips(data_dir, name)
+    if described["keep"] == LABELS:  # which has no frames to be read
+        report["unreadable"] = []
     return (
         report
         | {key: list(described.get(key, ())) for key in ("skipped", "gaps", "mended", "identical")}
@@ -233,7 +235,7 @@ def _other_sets(
     samples = {}
     for other in dict.fromkeys(s for protocol in protocols for s in protocol.homes if s != name):
         try:
-            samples[other] = open_clips(data_dir, other)[1]
+            samples[other] = open_clips(data_dir, other, frames=False)[1]
         except UserError:
             continue  # the comparison says that there are no samples of it
     return samples

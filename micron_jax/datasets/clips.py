@@ -10,7 +10,9 @@ from micron_jax.datasets.subjects import person
 from micron_jax.errors import UserError
 
 VERSION, SPLIT = "1.0.0", "train"
-KEEPS = ("clip", "pair")  # all frames onset..offset; onset and apex
+LABELS = "labels"  # the sheet alone, for features from elsewhere
+WITH_FRAMES = ("clip", "pair")  # all frames onset..offset; onset and apex
+KEEPS = (*WITH_FRAMES, LABELS)
 
 
 def set_folder(data_dir: str | Path, name: str, keep: str) -> Path:
@@ -19,7 +21,7 @@ def set_folder(data_dir: str | Path, name: str, keep: str) -> Path:
 
 
 def built_keep(data_dir: str | Path, name: str, keep: str | None = None) -> str | None:
-    """Returns the form that is built, `clip` before `pair` (or `keep` alone); None: none is."""
+    """Returns the form that is built, the first of `KEEPS` (or `keep` alone); None: none is."""
     for form in [keep] if keep else KEEPS:
         # TFDS renames the folder into place at the very end.
         if (set_folder(data_dir, name, form) / "dataset_info.json").is_file():
@@ -33,7 +35,7 @@ def describe_clips(
     """Describes a built set, or returns None if there is none.
 
     Returns:
-      {"folder": Path, "keep": `pair` or `clip`, "clips": int, "subjects": int, "emotions": {as
+      {"folder": Path, "keep": one of `KEEPS`, "clips": int, "subjects": int, "emotions": {as
       written: count}, "frames": int, "bytes": int, "sheet": {"file", "sheet", "sha256"},
       "mended": [{"clip", "row", "field", "was", "now", "reason"}], "skipped", "gaps"
       and "identical" (nothing changes in it): [{"clip", "row", "reason"}], "apex_is_onset": [clips
@@ -60,14 +62,15 @@ def describe_clips(
 
 
 def open_clips(
-    data_dir: str | Path, name: str, keep: str | None = None
+    data_dir: str | Path, name: str, keep: str | None = None, *, frames: bool = True
 ) -> tuple[Any, list[Sample]]:
     """Opens a built set.
 
     Args:
       name: casme2, samm, smic_hs, smic_vis, smic_nir, smic_hs_e, smic_vis_e, casme3,
         casme3_c, mmew, fourdme, dfme or own.
-      keep: `pair` or `clip`; by default the one that is built, `clip` if both are.
+      keep: one of `KEEPS`; by default the first of them that is built.
+      frames: whether frames are needed: `labels` has none.
 
     Returns:
       (source, samples): `samples[i]` is what the sheet says of the example `source[i]`, a record
@@ -77,7 +80,7 @@ def open_clips(
       apex, in this order; `clip` all that exist from onset to offset.
 
     Raises:
-      UserError: no such set is known, or built there.
+      UserError: no such set is known, or built there, or it has no frames.
     """
     from micron_jax.datasets.catalog import clip_set
 
@@ -90,6 +93,12 @@ def open_clips(
         raise UserError(
             f"no data set `{name}`{which and f' ({keep})'} in {data_dir}; build it: micron-jax "
             f"data build {name} --source {source} --data-dir {data_dir}{which}"
+        )
+    if form == LABELS and frames:
+        raise UserError(
+            f"data set `{name}` in {data_dir} holds the labels alone (--keep {LABELS}); build it "
+            f"with frames: micron-jax data build {name} --source FOLDER_AS_UNPACKED --data-dir "
+            f"{data_dir}"
         )
     import tensorflow_datasets as tfds
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from micron_jax.checks import choose
 from micron_jax.datasets.building import Info, group, quiet, refusal, sole_builder
-from micron_jax.datasets.clips import KEEPS, SPLIT, VERSION, set_folder
+from micron_jax.datasets.clips import KEEPS, LABELS, SPLIT, VERSION, set_folder
 from micron_jax.datasets.clips_plan import Plan, Planned, plan
 from micron_jax.datasets.clipset import ClipSet
 from micron_jax.errors import UserError
@@ -32,6 +32,7 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     BUILDER_CONFIGS: ClassVar[list[tfds.core.BuilderConfig]] = [
         tfds.core.BuilderConfig(name="clip", description="all frames from onset to offset"),
         tfds.core.BuilderConfig(name="pair", description="the frames onset and apex"),
+        tfds.core.BuilderConfig(name=LABELS, description="the rows of the sheet, without frames"),
     ]
     spec: ClassVar[ClipSet]
 
@@ -142,9 +143,10 @@ def build_clips(
     """Builds a set, whole or not at all; first it removes the debris of a killed build.
 
     Args:
-      source: the folder as unpacked.
+      source: the folder as unpacked; of `labels`, the workbook, too.
       data_dir: where data sets lie; this one goes to `data_dir/NAME/KEEP/1.0.0`.
-      keep: `pair` (onset and apex) or `clip` (all frames from onset to offset).
+      keep: `pair` (onset and apex), `clip` (all frames from onset to offset), or `labels` (what the
+        sheet says, without frames).
       strict: refuse, instead of skipping rows that cannot be used and keeping clips with gaps.
       sheet: the workbook, where several fit.
       frames: the folder of frames, where several fit.
@@ -160,7 +162,7 @@ def build_clips(
     choose("", {"keep": keep}, keep=KEEPS)
     chosen = {"sheet": sheet and Path(sheet), "frames": frames and Path(frames)}
     todo = plan(spec, Path(source), keep, **chosen, others=others)
-    mark_synthetic(todo, Path(source))
+    mark_synthetic(todo, Path(source) if Path(source).is_dir() else Path(source).parent)
     return build_plan(spec, todo, source, data_dir, keep=keep, strict=strict)
 
 

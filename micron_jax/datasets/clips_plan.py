@@ -5,10 +5,12 @@ import functools
 import hashlib
 import math
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from micron_jax.datasets.annotations import Sample, hidden_rows, read_rows
+from micron_jax.datasets.clips import LABELS
 from micron_jax.datasets.clipset import MIDDLE, ClipSet, Entry, number
 from micron_jax.datasets.subjects import person, usual_spellings
 from micron_jax.datasets.vendor_files import (
@@ -82,7 +84,8 @@ def plan(
     """Reads the sheet, finds the frames, mends known mistakes, and checks every row.
 
     Args:
-      source: the folder as unpacked.
+      source: the folder as unpacked; for `labels`, the workbook, too.
+      keep: one of `clips.KEEPS`; for `labels` no frames are looked for.
       sheet: the workbook, where several fit.
       frames: the folder of frames, where several fit; below `source`, or relative to it.
       others: sets that a wrong sheet may belong to.
@@ -91,14 +94,19 @@ def plan(
       UserError: see `find_sheet` and `Frames`; no row can be used.
     """
     _files.cache_clear()  # the folders may have changed since an earlier plan
-    tree = walk(source)
+    if keep == LABELS:
+        _check_labels(spec, frames)
+    if keep == LABELS and source.is_file():
+        sheet, tree = source, Tree(source.resolve().parent, [source], {})
+    else:
+        tree = walk(source)
     if sheet and not sheet.is_file():
         raise UserError(f"{sheet} is not a file; sheet must name a workbook")
     chosen = _below(tree.root, frames)
     entries, about, notes = _entries(spec, tree, sheet, chosen, others)
     notes += _one_spelling(spec, entries) + _without_subject(entries)
     mended = [note for entry in entries for note in _mend(spec, entry)]
-    place = Frames(spec, tree, entries, chosen)
+    place = None if keep == LABELS else Frames(spec, tree, entries, chosen)
     done: dict[int, Planned] = {}
     faulty: dict[int, tuple[Entry, str]] = {}
     first_of: dict[str, Entry] = {}
@@ -130,7 +138,19 @@ def plan(
         first = "; ".join(f"row {n['row']}, {n['clip']}: {n['reason']}" for n in skipped[:3])
         raise UserError(f"none of the {len(entries)} samples of {spec.name} can be used ({first})")
     gaps = [gap for item in planned if keep == "clip" and (gap := _gap(item))]
-    return Plan(planned, mended, skipped, gaps, about, place.prefix, notes)
+    prefix = place.prefix if place else tree.root
+    return Plan(planned, mended, skipped, gaps, about, prefix, notes)
+
+
+def _check_labels(spec: ClipSet, frames: Path | None) -> None:
+    """Checks that a build without frames can be."""
+    if spec.without_sheet is not None:
+        raise UserError(
+            f"{spec.name} has no sheet: the folders of its frames say the labels; build it with "
+            "its frames"
+        )
+    if frames:
+        raise UserError(f"frames={frames}: a build of the {LABELS} alone takes none; leave it out")
 
 
 def _place(entry: Entry) -> str:
@@ -270,14 +290,16 @@ def _mended(entry: Entry, field: str, now: str, reason: str) -> dict:
 
 
 def _apply_rules(
-    spec: ClipSet, faulty: dict[int, tuple[Entry, str]], place: Frames
+    spec: ClipSet, faulty: dict[int, tuple[Entry, str]], place: Frames | None
 ) -> Iterator[tuple[list[dict], list[int]]]:
-    """Yields ([notes], [indices of mended entries]) of each rule."""
+    """Yields ([notes], [indices of mended entries]) of each rule.
+
+    Without frames, `place` is None, a rule takes any numbers for those of files.
+    """
     for rule in spec.rules:
         changes = {}
         for index, (entry, _) in faulty.items():
-            folder, _ = place.folder(entry)
-            numbers = _numbers(folder)
+            numbers = _numbers(place.folder(entry)[0]) if place else [0, sys.maxsize]
             change = rule.mend(entry, numbers[0], numbers[-1]) if numbers else None
             if change:
                 changes[index] = change
@@ -290,7 +312,9 @@ def _apply_rules(
         yield notes, list(changes)
 
 
-def _check(spec: ClipSet, entry: Entry, place: Frames, keep: str) -> tuple[Planned | None, str]:
+def _check(
+    spec: ClipSet, entry: Entry, place: Frames | None, keep: str
+) -> tuple[Planned | None, str]:
     """Returns (the entry's part of the plan, "") or (None, why it cannot be used)."""
     if reason := _unreadable(spec, entry):
         return None, reason
@@ -299,6 +323,11 @@ def _check(spec: ClipSet, entry: Entry, place: Frames, keep: str) -> tuple[Plann
         return None, f"offset {offset} before onset {onset}"
     if not onset <= apex <= offset:
         return None, f"apex {apex} outside onset {onset} .. offset {offset}"
+    fps = spec.fps or _rate(entry)
+    ends = (entry.emotion, entry.action_units, onset, apex, offset, fps, entry.row["split"])
+    sample = Sample(spec.name, entry.clip, entry.subject, *ends)
+    if place is None:
+        return Planned(sample, entry.row.number, Path(), []), ""
     folder, reason = place.folder(entry)
     if folder is None:
         return None, reason
@@ -317,9 +346,7 @@ def _check(spec: ClipSet, entry: Entry, place: Frames, keep: str) -> tuple[Plann
         if needed not in files:
             run = f"{min(files)}..{max(files)}" if files else "none"
             return None, f"no frame {needed} in {folder} (numbers of its files: {run})"
-    fps = spec.fps or _rate(entry)
-    rest = (entry.emotion, entry.action_units, onset, apex, offset, fps, entry.row["split"])
-    sample = Sample(spec.name, entry.clip, entry.subject, *rest)
+    sample = dataclasses.replace(sample, apex=apex)
     return Planned(sample, entry.row.number, folder, [(n, files[n]) for n in numbers]), ""
 
 

@@ -68,11 +68,11 @@ class Opened:
         return source[index]
 
 
-def open_protocol(data_dir: str | Path, protocol: Protocol) -> Opened:
-    """Opens every set of a protocol; UserError if one is not built there."""
+def open_protocol(data_dir: str | Path, protocol: Protocol, *, frames: bool = True) -> Opened:
+    """Opens every set of a protocol; UserError if one is not built there, or lacks its frames."""
     samples, records, sheets, skipped, synthetic = [], [], {}, {}, []
     for name in protocol.homes:
-        source, set_samples = open_clips(data_dir, name)
+        source, set_samples = open_clips(data_dir, name, frames=frames)
         samples += set_samples
         records += [(source, index) for index in range(len(set_samples))]
         about = describe_clips(data_dir, name)
@@ -80,7 +80,7 @@ def open_protocol(data_dir: str | Path, protocol: Protocol) -> Opened:
         skipped[name] = about["skipped"]
         # Earlier versions built synthetic sets without a mark; their protocol tells it.
         if about.get("synthetic") or protocol.name == SYNTHETIC.name:
-            synthetic.append(name)
+            synthetic += dict.fromkeys(sample.dataset for sample in set_samples)
     one_way = respelled(samples)
     return Opened(
         one_way, records, sheets, skipped, merged=one_way != samples, synthetic=tuple(synthetic)

@@ -18,8 +18,9 @@ import numpy as np
 
 from micron_jax.checks import choose
 from micron_jax.datasets.annotations import Sample
-from micron_jax.datasets.clips import built_keep, open_clips
+from micron_jax.datasets.clips import built_keep, describe_clips, open_clips
 from micron_jax.datasets.face_pairs import one_pair
+from micron_jax.datasets.synthetic_names import marked
 from micron_jax.errors import UserError
 from micron_jax.faces.crop import KINDS, detector
 from micron_jax.faces.flow import METHODS, gray_of, strain
@@ -81,6 +82,8 @@ def write_flow(
         exists, or cannot be written.
     """
     source, samples = open_clips(data_dir, name)
+    if describe_clips(data_dir, name).get("synthetic"):
+        samples = [dataclasses.replace(one, dataset=marked(one.dataset)) for one in samples]
     phases = PHASES[config.phases]
     if phases != ("onset_apex",) and built_keep(data_dir, name) == "pair":
         raise UserError(

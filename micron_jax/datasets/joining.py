@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from micron_jax.datasets.annotations import Sample
 from micron_jax.datasets.names import set_key
-from micron_jax.datasets.subjects import USUAL, WORDS, person, plain
+from micron_jax.datasets.subjects import WORDS, numbers_subjects, person, plain
 from micron_jax.errors import UserError
 
 
@@ -78,7 +78,7 @@ def _aliases(sample: Sample) -> Iterator[str]:
     """The names of a clip: with some or none of its folders, and with its subject before these."""
     parts = sample.clip.split("/")
     subjects, key = {sample.subject}, person(sample.dataset, sample.subject)[1]
-    if sample.dataset in USUAL and key.isdecimal():
+    if numbers_subjects(sample.dataset) and key.isdecimal():
         subjects |= {f"{word}{key}" for word in ("", *WORDS.split("|"))}
     for begin in range(len(parts)):
         name = "/".join(parts[begin:])

@@ -21,6 +21,7 @@ from micron_jax.checks import did_you_mean
 from micron_jax.datasets.annotations import Sample
 from micron_jax.datasets.own import NAME as OWN
 from micron_jax.datasets.subjects import spelled
+from micron_jax.datasets.synthetic_names import marked, unmarked
 from micron_jax.errors import UserError
 
 THREE = ("negative", "positive", "surprise")
@@ -266,6 +267,25 @@ def find(name: str) -> Protocol:
     if name not in protocols:
         raise UserError(f"no protocol {name!r}; {did_you_mean(name, protocols)}")
     return protocols[name]
+
+
+def of_synthetic(protocol: Protocol, sets: Iterable[str]) -> Protocol:
+    """Returns the protocol with the names of some of its sets marked as synthetic."""
+    names = {unmarked(name): marked(name) for name in sets}
+
+    def renamed(values: Mapping) -> dict:
+        return {names.get(name, name): value for name, value in values.items()}
+
+    return dataclasses.replace(
+        protocol,
+        rules=renamed(protocol.rules),
+        expected=renamed(protocol.expected),
+        editions=renamed(protocol.editions),
+        removed={
+            (names.get(name, name), clip): reason
+            for (name, clip), reason in protocol.removed.items()
+        },
+    )
 
 
 def emotion_of(sample: Sample) -> str:

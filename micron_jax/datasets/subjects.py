@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from micron_jax.datasets.annotations import Sample
 from micron_jax.datasets.sheets.cells import clean
+from micron_jax.datasets.synthetic_names import unmarked
 
 Person = tuple[str, str]  # set, key of the subject
 
@@ -33,6 +34,11 @@ USUAL = {
 WORDS = "s|sub|subj|subject|sp|spno|no|p|person|participant"  # before a number
 
 
+def numbers_subjects(dataset: str) -> bool:
+    """Tells whether a set, or a synthetic one in its layout, numbers its subjects."""
+    return unmarked(dataset) in USUAL
+
+
 def key(dataset: str, subject: str) -> str:
     """Returns the key of a subject in its set; two spellings of one person have one key.
 
@@ -40,7 +46,7 @@ def key(dataset: str, subject: str) -> str:
     subjects, the word before the number does not, either. `1a` and `1` stay two people.
     """
     text = plain(subject)
-    number = numbered(text) if dataset in USUAL else None
+    number = numbered(text) if numbers_subjects(dataset) else None
     return text if number is None else str(number)
 
 
@@ -52,8 +58,8 @@ def person(dataset: str, subject: str) -> Person:
 def spelled(dataset: str, subject: str) -> str:
     """Returns a subject in the usual spelling of its set, or as it is written if there is none."""
     number = numbered(plain(subject))
-    if dataset in USUAL and number is not None:
-        return USUAL[dataset].format(number)
+    if numbers_subjects(dataset) and number is not None:
+        return USUAL[unmarked(dataset)].format(number)
     return clean(subject)
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from micron_jax.datasets.protocols import THREE
 from micron_jax.datasets.subjects import numbered, plain, spelled
+from micron_jax.datasets.synthetic_names import is_marked
 from micron_jax.errors import UserError
 from micron_jax.evaluation.prediction import Prediction, row_error, write_text
 
@@ -87,6 +88,8 @@ def write_log(
         raise UserError(f"a MEGC log holds one seed, here are {len(seeds)}: choose one")
     if any(not row.set for row in predictions):
         raise UserError("a MEGC log names the data set: add a column `set`, or name the protocol")
+    if synthetic := [row.set for row in predictions if is_marked(row.set)]:
+        raise UserError(f"a MEGC log is of benchmarks, and {synthetic[0]} is none")
     blocks: dict[tuple[str, str], list[str]] = {}
     for row in predictions:
         database, subject = _log_names(row.set, row.subject)

@@ -8,7 +8,8 @@ from micron_jax.datasets.catalog import SETS
 from micron_jax.datasets.names import class_key, set_key
 from micron_jax.datasets.protocols import Protocol
 from micron_jax.datasets.sheets.delimited import read_text
-from micron_jax.datasets.subjects import USUAL, numbered, person, plain
+from micron_jax.datasets.subjects import numbered, numbers_subjects, person, plain
+from micron_jax.datasets.synthetic_names import is_marked, marked, unmarked
 from micron_jax.errors import UserError
 from micron_jax.evaluation.megc import parse_log
 from micron_jax.evaluation.prediction import (
@@ -133,11 +134,11 @@ def _in_protocol(path: Path, number: int, row: Prediction, protocol: Protocol) -
         reason = f"{source} has {len(protocol.sets)} sets, whose subjects share numbers"
         raise row_error(path, number, f"{reason}: add a column `set` ({sets})")
     if row.set and protocol.sets:
-        names = {set_key(name): name for name in protocol.sets}
-        if set_key(row.set) not in names:
+        names = {set_key(unmarked(name)): name for name in protocol.sets}
+        if (name := names.get(set_key(unmarked(row.set)))) is None:
             reason = f"set {row.set!r} is not of {source}, which has: {sets}"
             raise row_error(path, number, reason)
-        row = dataclasses.replace(row, set=names[set_key(row.set)])
+        row = dataclasses.replace(row, set=marked(name) if is_marked(row.set) else name)
     return dataclasses.replace(row, set=row.set or sets)
 
 
@@ -176,7 +177,7 @@ def _check_people(path: Path, rows: Sequence[tuple[int, Prediction]]) -> None:
     first: dict[tuple[str, int], tuple[tuple, str, int]] = {}
     for number, row in rows:
         count = numbered(plain(row.subject))
-        if count is None or row.set in USUAL:
+        if count is None or numbers_subjects(row.set):
             continue
         shared = person(row.set, row.subject)
         other, text, place = first.setdefault((row.set, count), (shared, row.subject, number))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from micron_jax import __version__
-from micron_jax.datasets.protocols import SYNTHETIC
+from micron_jax.datasets.synthetic_names import is_marked, unmarked
 from micron_jax.evaluation import plots
 from micron_jax.evaluation.run_files import Hardest, Run
 from micron_jax.evaluation.summary import PAPER
@@ -46,9 +46,7 @@ def text_content(summary: Mapping[str, Any], run: Run) -> dict[str, Any]:
         "runs": _runs(summary["runs"]) if "runs" in summary else None,
         "pairs": _pairs(summary["pairs"]) if "pairs" in summary else None,
         "comparisons": [_comparison(comparison) for comparison in summary.get("against", ())],
-        "sets": _sets(summary["per_set"], _synthetic(summary, run))
-        if len(summary["per_set"]) > 1
-        else None,
+        "sets": _sets(summary["per_set"]) if len(summary["per_set"]) > 1 else None,
         "classes": Table(
             ["class", "clips", "F1", "recall", "precision"],
             [[name, c["samples"], *_shares(c, "f1", "recall", "precision")] for name, c in classes],
@@ -58,7 +56,7 @@ def text_content(summary: Mapping[str, Any], run: Run) -> dict[str, Any]:
             [[name, *counts] for name, counts in confusion],
         ),
         "protocol": summary["protocol"],
-        "synthetic": _synthetic(summary, run),
+        "synthetic": [unmarked(name) for name in summary["per_set"] if is_marked(name)],
         "differences": _differences(summary["protocol"], run) if summary["protocol"] else [],
     }
 
@@ -155,15 +153,6 @@ def _keyframes(record: Mapping) -> dict[str, Any]:
     return {"table": Table(header, rows), "lines": lines}
 
 
-def _synthetic(summary: Mapping, run: Run) -> list[str]:
-    """Returns the names of the sets that `data synth` made."""
-    named = [str(name) for name in (run.protocol or {}).get("synthetic") or ()]
-    protocol = summary["protocol"] or {}
-    if not named and protocol.get("name") == SYNTHETIC.name:  # by an earlier version
-        named = list(protocol["found"])
-    return named
-
-
 def _calibration(record: Mapping) -> str:
     """Returns the line on the calibration of the probabilities."""
     before, after = (share(record[name]["ece"]) for name in ("before", "after"))
@@ -222,13 +211,12 @@ def _probability(p: float) -> str:
     return f"{p:.4f}" if p >= 0.0001 else "< 0.0001"
 
 
-def _sets(sets: Mapping[str, Mapping], synthetic: Sequence[str]) -> Table:
+def _sets(sets: Mapping[str, Mapping]) -> Table:
     header, rows = ["set", "clips", "subjects"], []
     for name in ("uf1", "uar"):
         header += [NAMES[name], "95 % interval"]
     for dataset, part in sets.items():
-        name = f"{dataset} (synthetic)" if dataset in synthetic else dataset
-        rows.append([name, part["samples"], part["subjects"]])
+        rows.append([dataset, part["samples"], part["subjects"]])
         for name in ("uf1", "uar"):
             rows[-1] += [share(part[name]), span((part["intervals"] or {}).get(name))]
     return Table(header, rows)

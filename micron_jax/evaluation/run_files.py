@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from micron_jax.datasets.census import Comparison, expected_counts
-from micron_jax.datasets.protocols import Counts, Protocol
+from micron_jax.datasets.protocols import SYNTHETIC, Counts, Protocol, of_synthetic
 from micron_jax.datasets.sheets.delimited import read_text
 from micron_jax.errors import UserError
 from micron_jax.evaluation.metrics import METRICS
@@ -154,7 +154,8 @@ def read_run(workdir: Path) -> Run:
 def protocol_of(workdir: Path) -> Protocol | None:
     """The protocol of `protocol.json`, its classes and counts; None if there is no such file.
 
-    The counts are those of the samples that the folds test.
+    The counts are those of the samples that the folds test. Names of synthetic sets are marked (see
+    `synthetic_names`), as are those of earlier versions, which wrote none of the marks.
     """
     path = workdir / PROTOCOL
     record = _read_json(path, ("name", "classes"))
@@ -169,15 +170,19 @@ def protocol_of(workdir: Path) -> Protocol | None:
             name: Counts(dict(part["samples"]), part.get("subjects"))
             for name, part in expected.items()
         }
-        return Protocol(
+        protocol = Protocol(
             name=str(record["name"]),
             classes=tuple(map(str, record["classes"])),
             rules=rules,
             expected=counts,
             part=str(tested.get("part", "")),
         )
+        synthetic = [str(name) for name in record.get("synthetic") or ()]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: not a protocol as fine-tuning writes it ({error!r})") from None
+    if not synthetic and protocol.name == SYNTHETIC.name:  # the first version did not list them
+        synthetic = protocol.sets
+    return of_synthetic(protocol, synthetic)
 
 
 def _read_json(path: Path, needed: tuple[str, ...] = ()) -> dict[str, Any] | None:

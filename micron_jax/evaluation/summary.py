@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from micron_jax.datasets import census
-from micron_jax.datasets.protocols import Protocol
+from micron_jax.datasets.protocols import Protocol, of_synthetic
+from micron_jax.datasets.synthetic_names import is_marked
 from micron_jax.evaluation.metrics import METRICS, Confusions, classes_of, count, scores
 from micron_jax.evaluation.prediction import Prediction
 from micron_jax.evaluation.significance import LEVEL, Bootstrap
@@ -56,7 +57,10 @@ def summarize(
     classes = classes_of(predictions, protocol.classes if protocol else None)
     whole = count(predictions, classes)
     sets = {name: whole.of_set(name, classes) for name in whole.sets if name}
-    published = PUBLISHED.get(protocol.name) if protocol else None
+    synthetic = [name for name in sets if is_marked(name)]
+    if protocol:
+        protocol = of_synthetic(protocol, synthetic)
+    published = PUBLISHED.get(protocol.name) if protocol and not synthetic else None
     return {
         **_metrics(whole, bootstrap),
         "classes": list(whole.classes),

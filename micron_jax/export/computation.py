@@ -115,7 +115,7 @@ def _classify(weights: Weights, classifier: Classifier | None) -> Computation:
         (BATCH, len(classifier.classes)),
         "float32",
         "",
-        "of the classes; NaN where onset and apex are equal",
+        "of the classes; NaN where nothing moved above the noise: no class",
     )
     return Computation(
         "classify",

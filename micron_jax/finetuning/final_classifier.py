@@ -5,6 +5,7 @@ trained without the subjects that it was tested on.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from typing import Any
 import jax
 import numpy as np
 
+from micron_jax import functions
 from micron_jax.checkpoints import files
 from micron_jax.checkpoints.classifier import Classifier, Pairs
 from micron_jax.checkpoints.weights import Weights
 from micron_jax.finetuning.folds import everyone
 from micron_jax.finetuning.prepare import Prepared
 
+_BATCH = 16  # pairs
 _STATED = ("samples", "subjects", "uf1", "uar", "accuracy", "intervals")
 
 
@@ -77,13 +80,26 @@ def save(
         Pairs(size, config.data.crop, config.data.registered),
         {name: params[name] for name in ("mean", "deviation")} | {"head": head},
         _evidence(summary, config.split.kind)
-        | {"calibration": {"temperature": temperature, "ece": errors}},
+        | {
+            "calibration": {"temperature": temperature, "ece": errors},
+            "no_class": _unmoved(prepared, params["backbone"]),
+        },
     )
     # Of a checkpoint's network the features need neither decoder nor projection head.
     model = dataclasses.replace(backbone.model, projection_dim=0)
     info = {"source": f"fine-tuned for {prepared.protocol.name} from {backbone.source}"}
     weights = Weights(model, params["backbone"], {}, np.zeros((1, 0), np.float32), info)
     files.save(weights, path, classifier)
+
+
+def _unmoved(prepared: Prepared, params: dict) -> int:
+    """The number of samples in which nothing moved: in use, the classifier gives them no class."""
+    onset, apex = prepared.pairs["onset"], prepared.pairs["apex"]
+    model, faces = prepared.backbone.model, prepared.config.data.crop == "face"
+    nothing_moved = jax.jit(functools.partial(functions.nothing_moved, model, faces=faces))
+    begins = range(0, len(onset), _BATCH)
+    parts = (np.s_[begin : begin + _BATCH] for begin in begins)
+    return sum(int(nothing_moved(params, onset[part], apex[part]).sum()) for part in parts)
 
 
 def _evidence(summary: Mapping[str, Any], split: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Folds: lists of samples to learn from, to validate on and to test on, apart by subject."""
 
 import dataclasses
+import re
 import warnings
 from collections.abc import Sequence
 
@@ -10,6 +11,7 @@ from micron_jax.checks import choose
 from micron_jax.datasets.annotations import Sample
 from micron_jax.datasets.protocols import Protocol
 from micron_jax.datasets.subjects import person, usual_spellings
+from micron_jax.datasets.synthetic_names import marked
 from micron_jax.errors import UserError
 
 Labeled = Sequence[tuple[Sample, int]]  # samples with their class indices: `protocols.apply`
@@ -98,6 +100,17 @@ def everyone(
     """Returns the fold that learns from all training samples of the folds, and tests on none."""
     train = sorted({i for fold in folds for i in (*fold.train, *fold.validation)})
     return _checked(labeled, protocol, Fold("everyone", tuple(train), (), ()), config, seed)
+
+
+def marked_folds(folds: Sequence[Fold], synthetic: Sequence[str]) -> list[Fold]:
+    """Returns folds whose names, `set/subject` or `set+set->set`, have synthetic sets marked."""
+    if not synthetic:
+        return [*folds]
+    sets = re.compile(rf"(^|[+>])({'|'.join(map(re.escape, synthetic))})(?=/|\+|->|$)")
+    return [
+        dataclasses.replace(fold, name=sets.sub(lambda m: m[1] + marked(m[2]), fold.name))
+        for fold in folds
+    ]
 
 
 def leave_one_subject_out(labeled: Labeled) -> list[Fold]:

@@ -1,7 +1,7 @@
 """Samples of a fine-tuning whose features come from a file, in place of frames and a network.
 
-Subjects and classes come from the built sets of the protocol, or, without any, from the file's own
-arrays `subject` and `label`.
+Subjects and classes come from the built sets of the protocol, of which the labels are enough, or,
+without any, from the file's own arrays `subject` and `label`.
 """
 
 import dataclasses
@@ -20,6 +20,7 @@ from micron_jax.datasets.own import NAME as OWN
 from micron_jax.datasets.own.protocol import find_protocol
 from micron_jax.datasets.protocols import Protocol
 from micron_jax.datasets.subjects import person, respelled
+from micron_jax.datasets.synthetic_names import is_marked, unmarked
 from micron_jax.errors import UserError, naming
 from micron_jax.finetuning.folds import Labeled
 
@@ -56,7 +57,7 @@ def join_features(file: FeatureFile, name: str, data_dir: str | Path) -> GivenSa
     """
     if data_dir:
         protocol = find_protocol(name, data_dir)
-        opened = open_protocol(data_dir, protocol)
+        opened = open_protocol(data_dir, protocol, frames=False)
         with naming(file.path):
             rows = _with_sets(file, protocol)
             row_of = {place: row for row, place in join(opened.samples, rows).items()}
@@ -66,7 +67,10 @@ def join_features(file: FeatureFile, name: str, data_dir: str | Path) -> GivenSa
             protocol = protocol or _own(file)
             rows = _with_sets(file, protocol)
             sample_of = _samples(file, rows, protocol)
-        opened = Opened(respelled(list(sample_of.values())), [], {}, {})
+        sets = zip(file.clips, rows, strict=True)
+        synthetic = dict.fromkeys(row.dataset for clip, row in sets if is_marked(clip.dataset))
+        samples = respelled(list(sample_of.values()))
+        opened = Opened(samples, [], {}, {}, synthetic=(*synthetic,))
         row_of = dict(enumerate(sample_of))
     labeled = protocols.apply(protocol, opened.samples)
     places = {id(sample): place for place, sample in enumerate(opened.samples)}
@@ -91,7 +95,7 @@ def join_features(file: FeatureFile, name: str, data_dir: str | Path) -> GivenSa
 
 def _with_sets(file: FeatureFile, protocol: Protocol) -> list[ClipName]:
     """The rows, each set in the protocol's spelling where it is one of its sets."""
-    known = {set_key(name): name for name in protocol.sets}
+    known = {set_key(unmarked(name)): name for name in protocol.sets}
     if not file.clips[0].dataset:
         if len(protocol.sets) > 1:
             raise UserError(
@@ -99,7 +103,7 @@ def _with_sets(file: FeatureFile, protocol: Protocol) -> list[ClipName]:
             )
         return [dataclasses.replace(clip, dataset=protocol.sets[0]) for clip in file.clips]
     return [
-        dataclasses.replace(clip, dataset=known.get(set_key(clip.dataset), clip.dataset))
+        dataclasses.replace(clip, dataset=known.get(set_key(unmarked(clip.dataset)), clip.dataset))
         for clip in file.clips
     ]
 

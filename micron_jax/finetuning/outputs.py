@@ -88,7 +88,7 @@ def predictions(
                     subject=sample.subject,
                     label=classes[label],
                     prediction=classes[int(p.argmax())],
-                    set=sample.dataset,
+                    set=prepared.set_of(sample),
                     seed=seed,
                     fold=fold.name,
                     probabilities=dict(zip(classes, map(float, p), strict=True)),
@@ -103,7 +103,7 @@ def unit_predictions(prepared: Prepared, results: FoldResults) -> UnitPrediction
     for (seed, number), result in results.items():
         fold = prepared.folds[number]
         samples = [prepared.labeled[index][0] for index in fold.test]
-        keys += [(s.clip, s.subject, s.dataset, seed, fold.name) for s in samples]
+        keys += [(s.clip, s.subject, prepared.set_of(s), seed, fold.name) for s in samples]
         places += fold.test
         probabilities.append(result.probabilities)
     labels = prepared.units.targets[places] > 0.5
@@ -198,7 +198,8 @@ def hardest(prepared: Prepared, rows: Sequence[Prediction]) -> Hardest | None:
     worst = sorted(first, key=lambda row: row.probabilities[row.label])[: prepared.config.hardest]
     if not worst or not prepared.backbone.params:
         return None
-    places = {(s.dataset, s.subject, s.clip): i for i, (s, _) in enumerate(prepared.labeled)}
+    samples = (sample for sample, _ in prepared.labeled)
+    places = {(prepared.set_of(s), s.subject, s.clip): i for i, s in enumerate(samples)}
     index = [places[row.key] for row in worst]
     onset, apex = prepared.pairs["onset"][index], prepared.pairs["apex"][index]
     maps = features.motion_maps(prepared.backbone, onset, apex)

@@ -13,12 +13,14 @@ import numpy as np
 from tqdm import tqdm
 
 from micron_jax.datasets import feature_file, protocols
+from micron_jax.datasets.annotations import Sample
 from micron_jax.datasets.census import Comparison, compare, tested
 from micron_jax.datasets.face_pairs import Keyframes, Opened, open_protocol, read_pairs
 from micron_jax.datasets.feature_file import FeatureFile
 from micron_jax.datasets.own.protocol import find_protocol
 from micron_jax.datasets.protocols import Protocol
 from micron_jax.datasets.subjects import person
+from micron_jax.datasets.synthetic_names import marked
 from micron_jax.errors import UserError
 from micron_jax.evaluation.run_files import Run, protocol_record, write_run
 from micron_jax.finetuning import baselines, features, fold_files, keyframes
@@ -26,7 +28,7 @@ from micron_jax.finetuning.backbone import Backbone, no_backbone, read_backbone
 from micron_jax.finetuning.config import ADDED, FREE, FinetuneConfig
 from micron_jax.finetuning.fold_arrays import FoldArrays, SharedArrays, stack_folds
 from micron_jax.finetuning.fold_training import FoldTraining, steps_per_epoch
-from micron_jax.finetuning.folds import Fold, Labeled, shared_ids, split
+from micron_jax.finetuning.folds import Fold, Labeled, marked_folds, shared_ids, split
 from micron_jax.finetuning.given_features import join_features
 from micron_jax.finetuning.keyframes import Moved
 from micron_jax.finetuning.units import UnitTargets, choose_units, with_units
@@ -51,6 +53,7 @@ class Prepared:
       file: {"file", "sha256", "shape"} of the features, if they come from a file; else None.
       moved: the samples under each error of keyframes.
       units: the action units that are learned, with `config.target='units'`.
+      synthetic: names of the sets that `data synth` made.
     """
 
     config: FinetuneConfig
@@ -66,6 +69,11 @@ class Prepared:
     file: dict | None = None
     moved: list[Moved] = dataclasses.field(default_factory=list)
     units: UnitTargets | None = None
+    synthetic: tuple[str, ...] = ()
+
+    def set_of(self, sample: Sample) -> str:
+        """The name of a sample's set as tables have it."""
+        return marked(sample.dataset) if sample.dataset in self.synthetic else sample.dataset
 
     @property
     def names(self) -> list[tuple[int, int]]:
@@ -140,6 +148,7 @@ def prepare(
         order = np.random.default_rng(config.seed).permutation(len(labeled))
         labeled = [(sample, labeled[i][1]) for (sample, _), i in zip(labeled, order, strict=True)]
     folds = split(labeled, protocol, config.split, seed=config.seed)
+    folds = marked_folds(folds, opened.synthetic)
     if config.target == "units":
         units = choose_units(labeled, folds, config.units_at_least, lines, order=order)
         lines = [*units.lines]
@@ -175,10 +184,10 @@ def prepare(
     protocol = part or protocol
 
     if file:
-        parts = labeled, folds, backbone, {}, given.x, file.about
+        parts = labeled, folds, backbone, {}, given.x, file.about, [], None, opened.synthetic
         return Prepared(config, workdir, protocol, started, opened.sheets, *parts)
-    crops: dict = {}
-    read = functools.partial(_read_pairs, config, opened, labeled, size, crops)
+    # The crops of all clips, which later calls with other keyframes find there.
+    read = functools.partial(_read_pairs, config, opened, labeled, size, {})
     pairs = features.cached(workdir, "pairs", origin, read)
     key = origin | {"config": fields, "model": dataclasses.asdict(backbone.model)}
     arrays = features.cached(
@@ -186,7 +195,7 @@ def prepare(
     )
     moved = _moved(config, backbone, workdir, key, read) if config.keyframe_errors else []
     parts = labeled, folds, backbone, pairs, arrays["features"], None, moved, units
-    return Prepared(config, workdir, protocol, started, opened.sheets, *parts)
+    return Prepared(config, workdir, protocol, started, opened.sheets, *parts, opened.synthetic)
 
 
 def now() -> str:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from micron_jax.datasets.catalog import SETS, clip_set
-from micron_jax.datasets.clips import KEEPS, describe_clips
+from micron_jax.datasets.clips import KEEPS, WITH_FRAMES, describe_clips
 from micron_jax.datasets.long_videos.catalog import LONG_SETS, long_set
 from micron_jax.datasets.own import OWN
 from micron_jax.errors import printable
@@ -120,11 +120,13 @@ def _build_frames(options: argparse.Namespace) -> int:
 
 
 def _add_clips(parser: Arguments, name: str) -> None:
-    parser.option("--source", "the folder of the benchmark, as unpacked")
+    text = "the folder of the benchmark, as unpacked; for --keep labels its sheet is enough"
+    parser.option("--source", text)
     parser.option("--data-dir", required=True)
     parser.option("--sheet", "the workbook, if there are several that fit", type=Path)
     parser.option("--frames", "the folder of frames, if several fit (raw, cropped)", type=Path)
-    parser.option("--keep", choices=KEEPS)
+    text = "clip: all frames; pair: onset and apex; labels: the sheet alone, for --config.features"
+    parser.option("--keep", text, choices=KEEPS)
     parser.flag("--strict", "refuse rows that cannot be used")
     parser.set_defaults(name=name)
 
@@ -177,7 +179,7 @@ def _add_own(parser: Arguments) -> None:
         "and, if wanted, fps, au, set, split; `micron-jax data list own` describes them",
     )
     parser.option("--data-dir", required=True)
-    parser.option("--keep", choices=KEEPS)
+    parser.option("--keep", choices=WITH_FRAMES)
     parser.flag("--strict", "refuse rows that cannot be used")
 
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from micron_jax.datasets.clips import KEEPS
+from micron_jax.datasets.clips import WITH_FRAMES
 from micron_jax.errors import UserError
 from micron_jax.programs.arguments import add_command, values_of
 from micron_jax.programs.output import print_notes, print_reasons
@@ -57,7 +57,7 @@ def add(commands) -> None:
         default=(),
     )
     parser.option("--split", "put everyone in this split; without: 60/20/20 %%", choices=SPLITS)
-    parser.option("--keep", choices=KEEPS)
+    parser.option("--keep", choices=WITH_FRAMES)
     text = (
         "of --films: none, h264_low, h264_phone, h264_high, vp9, mjpeg; a clip goes through one; "
     )

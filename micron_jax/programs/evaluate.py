@@ -28,7 +28,7 @@ def main(argv: list[str]) -> int:
         return spotting.evaluate_spotting(options)
     _check_outputs(options)
 
-    from micron_jax.datasets.protocols import find
+    from micron_jax.datasets.protocols import SYNTHETIC, find, of_synthetic
     from micron_jax.evaluation import action_units
     from micron_jax.evaluation.metrics import METRICS
     from micron_jax.evaluation.prediction import write_csv
@@ -44,6 +44,8 @@ def main(argv: list[str]) -> int:
     if (first / action_units.FILE).is_file():
         return _evaluate_units(options)
     protocol = find(options.protocol) if options.protocol else protocol_of(first)
+    if options.protocol == SYNTHETIC.name:
+        protocol = of_synthetic(protocol, protocol.sets)
     classes = protocol.classes if protocol else None
     allow = options.allow_unlabeled
     predictions = _read(options.predictions, protocol, options.seed, allow)

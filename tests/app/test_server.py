@@ -357,6 +357,13 @@ def test_two_pictures_in_a_browser(page, files, temporary, tmp_path):
     page.wait_for_selector('#title:text-is("0.png and 9.png")')
     assert classes_shown(page) != (shares, likely)
     assert overhang(page, 1280) == overhang(page, 390) == 0
+    (tmp_path / "again.png").write_bytes((files / "0.png").read_bytes())
+    choose_files(page, tmp_path, "again.png")
+    choose_files(page, files, "0.png")
+    page.click("#go")
+    page.wait_for_selector('#title:text-is("again.png and 0.png")')
+    assert page.inner_text("#which") == "Nothing moved beyond the noise: no class."
+    assert page.locator("#rows tr").count() == 0
     page.screenshot(path=tmp_path / "phone.png", full_page=True)
     assert cv2.imread(str(tmp_path / "phone.png")).std() > 20
     assert files_in(temporary) == []

@@ -1,14 +1,16 @@
 """A classifier's files, read back or refused by name."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 import safetensors.numpy
+from helpers.drawn_weights import draw_weights
 from helpers.kept_classifier import CLASSES, EVIDENCE, KEPT, WIDTH
 from helpers.tiny import PAPER
 
-from micron_jax.checkpoints import classifier
+from micron_jax.checkpoints import card, classifier
 from micron_jax.checkpoints.classifier import JSON, TENSORS
 from micron_jax.errors import UserError
 
@@ -28,6 +30,14 @@ def test_a_classifier_is_read_back(folder, tmp_path):
     assert classifier.read(tmp_path / "elsewhere", PAPER) is None
 
 
+def test_the_card_tells_clips_without_a_class():
+    weights = draw_weights(PAPER, decoder=False)
+    told = "In 2 of these clips nothing moves beyond the noise"
+    evidence = EVIDENCE | {"no_class": 2}
+    assert told in card.text(weights, "x", dataclasses.replace(KEPT, evidence=evidence))
+    assert told[5:] not in card.text(weights, "x", KEPT)
+
+
 def change(folder, **fields):
     path = folder / JSON
     path.write_text(json.dumps(json.loads(path.read_text()) | fields))
@@ -45,6 +55,7 @@ def tensors(folder, **values):
         (lambda f: change(f, format="x"), "classifier.json: cannot be read (format 'x'"),
         (lambda f: change(f, evidence={}), "cannot be read ('uf1'); fine-tune again"),
         (lambda f: change(f, evidence=EVIDENCE | {"split": {}, "subjects": "all"}), "'all'"),
+        (lambda f: change(f, evidence=EVIDENCE | {"no_class": "some"}), "'some'"),
         (lambda f: change(f, evidence=EVIDENCE | {"intervals": {"uf1": [0, 1]}}), "('uar')"),
         (lambda f: change(f, evidence=EVIDENCE | {"uf1": float("nan")}), "not JSON compliant"),
         (lambda f: change(f, classes=["calm"]), "cannot be read (1 classes"),

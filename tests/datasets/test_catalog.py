@@ -396,6 +396,10 @@ def test_mmew_has_lines_with_a_bad_apex_or_offset(root, tmp_path, keep):
     ]
     # The line between is no known one; the folder of line 39 has no frame 98.
     assert [skip["row"] for skip in about["skipped"]] == [36, 39]
+    build_clips(clip_set("mmew"), root, tmp_path / "data", keep="labels")
+    about = describe_clips(tmp_path / "data", "mmew", "labels")  # which looks into no folder
+    assert about["skipped"] == []
+    assert {m["row"]: m["now"] for m in about["mended"]} == {35: "75", 37: "15", 39: "98"}
 
 
 def test_fourdme(root, tmp_path):

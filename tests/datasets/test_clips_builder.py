@@ -9,6 +9,7 @@ from helpers import vendor_trees as trees
 
 from micron_jax.datasets import clips_builder
 from micron_jax.datasets.catalog import SETS, clip_set
+from micron_jax.datasets.check import check
 from micron_jax.datasets.clips import describe_clips, open_clips
 from micron_jax.datasets.clips_builder import build_clips
 from micron_jax.errors import UserError
@@ -376,6 +377,38 @@ def test_pair_and_clip_can_stand_side_by_side(root, data):
     assert len(open_clips(data, "casme2", "pair")[0][0]["frames"]["number"]) == 2
 
 
+def test_labels_need_the_sheet_alone(root, data, tmp_path):
+    sheet = next(trees.write_casme2(root).glob("*.xlsx"))
+    alone = tmp_path / "alone" / sheet.name
+    alone.parent.mkdir()
+    shutil.copy(sheet, alone)
+    build(root, data, keep="clip")
+    expected = open_clips(data, "casme2")[1]
+    for number, source in enumerate((alone, alone.parent)):
+        other = data.with_name(f"labels{number}")
+        assert build(source, other, keep="labels")
+        records, samples = open_clips(other, "casme2", frames=False)
+        assert samples == expected
+        assert [len(record["frames"]["number"]) for record in records] == [0] * len(samples)
+        described = describe_clips(other, "casme2")
+        assert (described["keep"], described["frames"]) == ("labels", 0)
+        assert described["mended"] == describe_clips(data, "casme2")["mended"]
+        report = check("casme2", other)
+        assert (report["clips"], report["unreadable"]) == (len(samples), [])
+        with pytest.raises(
+            UserError, match=r"holds the labels alone .* build it with frames: micr"
+        ):
+            open_clips(other, "casme2")
+
+
+def test_labels_without_frames_are_refused_where_these_say_them(root, data):
+    trees.write_smic(root)
+    refusal_of("smic_hs has no sheet: the folders of", root, data, "smic_hs", keep="labels")
+    trees.write_casme2(root)
+    refusal_of("frames=x: a build of the labels alone takes none", root, data, keep="labels",
+               frames="x")  # fmt: skip
+
+
 def test_a_missing_set_names_the_command(data):
     with pytest.raises(UserError) as error:
         open_clips(data, "samm")
@@ -394,4 +427,4 @@ def test_each_set_has_instructions_and_a_citation(name):
         assert word in builder.MANUAL_DOWNLOAD_INSTRUCTIONS
     assert spec.citation.startswith("@")
     assert "doi=" in spec.citation
-    assert [config.name for config in builder.BUILDER_CONFIGS] == ["clip", "pair"]
+    assert [config.name for config in builder.BUILDER_CONFIGS] == ["clip", "pair", "labels"]

@@ -58,6 +58,25 @@ def test_numbers_go_back_into_fine_tuning(data_dir, tmp_path, monkeypatch):
     assert [label for _, label in given.labeled] == [0, 1, 2]
 
 
+def test_flow_of_a_synthetic_set_says_so(tmp_path, monkeypatch):
+    monkeypatch.setitem(flow_features.METHODS, "dis", lambda *_: np.ones((224, 224, 2), np.float32))
+    rows = [casme2_row(f"{s:02}", f"EP{s:02}", 10, 12, 14, "happiness") for s in range(2)]
+    write_casme2(tmp_path / "casme2", rows)
+    (tmp_path / "casme2/truth.json").write_text("{}")  # as `data synth` leaves it there
+    build_clips(CASME2, tmp_path / "casme2", tmp_path / "sets")
+    assert main(command(tmp_path / "sets", tmp_path / "flow.npz")) == 0
+    with np.load(tmp_path / "flow.npz") as file:
+        assert file["set"].tolist() == ["casme2 (synthetic)"] * 2
+        arrays = {name: file[name] for name in file}
+    np.savez(
+        tmp_path / "two.npz", **arrays | {"x": np.arange(2)[:, None] + arrays["x"].ravel()[:4]}
+    )
+    for data_dir in ("", tmp_path / "sets"):
+        given = join_features(read(tmp_path / "two.npz"), "synthetic", data_dir)
+        assert given.opened.synthetic == ("casme2",)
+        assert [sample.clip for sample, _ in given.labeled] == ["sub00/EP00", "sub01/EP01"]
+
+
 def test_pictures(data_dir, tmp_path):
     output = tmp_path / "pictures"
     assert main(command(data_dir / "pair", output)) == 0

@@ -12,6 +12,7 @@ from micron_jax.datasets.subjects import key, person, respelled, spelled, usual_
         ("smic_hs", ["1", "01", "s1", "S01"], "1"),
         ("casme3", ["spNO.1", "spno.1", "spNO.01", "spNO1", "SPNO 1", "spNo_1", "1"], "spNO.1"),
         ("casme3_c", ["01", "1", "spNO.1"], "01"),
+        ("casme2 (synthetic)", ["01", "1", "sub01"], "01"),
         ("mmew", ["S05", "5", "s5"], "S05"),
     ],
 )

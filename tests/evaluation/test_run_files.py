@@ -59,8 +59,11 @@ def test_a_protocol_of_another_name(workdir):
     content = {"name": "synthetic", "classes": ["a", "b"], "expected": {}, "found": {"synth": {}}}
     (workdir / "protocol.json").write_text(json.dumps(content))
     protocol = protocol_of(workdir)
-    assert (protocol.name, protocol.classes, protocol.sets) == ("synthetic", ("a", "b"), ("synth",))
+    assert (protocol.name, protocol.classes) == ("synthetic", ("a", "b"))
+    assert protocol.sets == ("synth (synthetic)",)  # the first version lists no synthetic sets
     assert protocol.expected == {}
+    (workdir / "protocol.json").write_text(json.dumps(content | {"name": "own"}))
+    assert protocol_of(workdir).sets == ("synth",)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from micron_jax.finetuning.folds import (
     everyone,
     k_fold,
     leave_one_subject_out,
+    marked_folds,
     shared_ids,
     split,
 )
@@ -42,6 +43,17 @@ def test_each_subject_is_tested_once_and_never_learned_from(composite, selection
         assert len(fold.train) + len(fold.validation) + len(fold.test) == 442
     if selection == "inner":
         assert 0.1 < len(folds[0].validation) / 442 < 0.3
+
+
+def test_synthetic_sets_are_marked_in_the_names_of_folds(composite):
+    sets = split(composite, COMPOSITE, SplitConfig(kind="sets"), seed=0)
+    people = leave_one_subject_out(composite)
+    names = [fold.name for fold in marked_folds(sets, ["samm"])]
+    assert names[:2] == ["samm (synthetic)+smic_hs->casme2", "casme2+smic_hs->samm (synthetic)"]
+    names = {fold.name for fold in marked_folds(people, ["casme2"])}
+    assert "casme2 (synthetic)/01" in names
+    assert {name.split("/")[0] for name in names} == {"casme2 (synthetic)", "samm", "smic_hs"}
+    assert marked_folds(people, []) == people
 
 
 def test_sets(composite):

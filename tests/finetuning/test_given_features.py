@@ -130,6 +130,24 @@ def test_joined_to_built_sets(tmp_path, data_dir):
     ]
 
 
+def test_joined_to_the_labels_of_a_sheet_alone(tmp_path, data_dir):
+    sheet = write_casme2(
+        tmp_path / "tree",
+        [
+            casme2_row(f"{s:02}", f"EP{n:02}_{s}", 10, 12, 13, EMOTIONS[(n + s) % 3])
+            for s in range(1, 5)
+            for n in range(4)
+        ],
+    )
+    (sheet,) = sheet.glob("*.xlsx")
+    command = ["data", "build", "casme2", "--source", sheet, "--data-dir", tmp_path, "--keep"]
+    assert main([*map(str, command), "labels"]) == 0
+    path = write(tmp_path / "f.npz", small(), subject=None, label=None)
+    given, expected = (joined(path, data_dir=folder) for folder in (tmp_path, data_dir))
+    assert given.labeled == expected.labeled
+    np.testing.assert_array_equal(given.x, expected.x)
+
+
 def test_labels_that_are_not_the_sheets_are_told(tmp_path, data_dir):
     rows = small()
     rows[0] = (*rows[0][:3], "negative")

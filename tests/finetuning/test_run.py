@@ -111,7 +111,8 @@ def test_everything_is_written(finished, pretrained):
         "p_negative", "p_positive", "p_surprise",
     }  # fmt: skip
     for row in rows:
-        assert row["fold"] == f"casme2/{row['subject']}"
+        assert row["set"] == "casme2 (synthetic)"
+        assert row["fold"] == f"casme2 (synthetic)/{row['subject']}"
         p = {name[2:]: float(value) for name, value in row.items() if name.startswith("p_")}
         assert sum(p.values()) == pytest.approx(1, abs=1e-4)
         assert max(p, key=p.get) == row["prediction"]
@@ -133,7 +134,7 @@ def test_everything_is_written(finished, pretrained):
     assert len(provenance["checkpoint"]["sha256"]) == 64
     assert provenance["sheets"]["casme2"]["file"].startswith("CASME2-coding")
     calibration = json.loads((finished / "calibration.json").read_text())
-    assert list(calibration["folds"]) == [f"casme2/{n:02}" for n in range(1, 5)]
+    assert list(calibration["folds"]) == [f"casme2 (synthetic)/{n:02}" for n in range(1, 5)]
     assert calibration["after"]["log_loss"] < calibration["before"]["log_loss"]
     assert sum(part["samples"] for part in calibration["after"]["bins"]) == 32
     page = (finished / HTML).read_text()
@@ -223,6 +224,7 @@ def test_the_classifier_is_saved(finished, pretrained):
     right = np.mean([row["label"] == row["prediction"] for row in rows])
     assert classifier.evidence["accuracy"] == pytest.approx(right)
     assert classifier.evidence["protocol"] == "synthetic"
+    assert classifier.evidence["no_class"] == 0
     with pytest.raises(ValueError, match=r"the classifier's are 32 px"):
         model.classify(*np.zeros((2, 1, 40, 40, 3), np.uint8))
     with pytest.raises(ValueError, match="this checkpoint has no classifier"):

@@ -36,14 +36,14 @@ def built(tmp_path_factory):
 def clips(monkeypatch):
     """Stands for the built sets: casme3 alone."""
 
-    def open_clips(data_dir, name):
+    def open_clips(data_dir, name, *, frames):
         if name != "casme3":
             raise UserError(f"no data set `{name}` in {data_dir}")
         samples = imitate(name)
         return [{"frames": [b"%d" % i + PNG]} for i in range(len(samples))], samples
 
     def describe_clips(data_dir, name):
-        return {"skipped": [{"clip": "spNO.1/z", "row": 9, "reason": "no folder"}]}
+        return {"keep": "clip", "skipped": [{"clip": "spNO.1/z", "row": 9, "reason": "no folder"}]}
 
     monkeypatch.setattr(check, "open_clips", open_clips)
     monkeypatch.setattr(check, "describe_clips", describe_clips)

@@ -6,6 +6,7 @@ from helpers.refusals import refusal
 from helpers.small_disk import small_disk
 
 from micron_jax.cli import main
+from micron_jax.evaluation.prediction import Prediction
 from micron_jax.evaluation.predictions import read_predictions, write_csv
 from micron_jax.locks import sole_writer
 
@@ -32,6 +33,55 @@ def test_a_csv_of_a_spreadsheet_is_read(sample, tmp_path, capsys):
     assert printed.startswith("4 clips of 2 subjects, 2 classes, 1 seed, no protocol\n")
     assert "0.7333" in printed
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.json", "theirs.csv"]
+
+
+@pytest.fixture
+def synthetic(tmp_path):
+    """Three forms of one run on a synthetic set: as it is now, and of two earlier versions."""
+    found = {"casme2": {"samples": {"negative": 4, "positive": 4, "surprise": 4}, "subjects": 4}}
+    record = {"name": "synthetic", "classes": ["negative", "positive", "surprise"], "found": found}
+    folders = []
+    for form, mark, more in (
+        ("now", " (synthetic)", {"synthetic": ["casme2"]}),
+        ("earlier", "", {"synthetic": ["casme2"]}),
+        ("first", "", {}),
+    ):
+        folder = tmp_path / form
+        folder.mkdir()
+        (folder / "protocol.json").write_text(json.dumps(record | more))
+        rows = [
+            Prediction(f"EP{c}", f"{s:02}", label, label, set="casme2" + mark)
+            for c, label in enumerate(record["classes"])
+            for s in range(1, 5)
+        ]
+        write_csv(folder / "predictions.csv", rows)
+        folders.append(folder)
+    return folders
+
+
+def test_a_synthetic_set_is_called_synthetic_in_all_tables(synthetic, tmp_path, capsys):
+    """Runs of earlier versions, too, whose tables have the name of the layout alone."""
+    now, earlier, first = synthetic
+    text = (now / "predictions.csv").read_text()
+    out, table = tmp_path / "out.json", tmp_path / "table.csv"
+    for folder, others in ((now, (earlier, first)), (first, (now, earlier))):
+        argv = ["evaluate", folder, "--resamples", 100, "--csv", table, "--json", out]
+        argv += [word for other in others for word in ("--against", other)]
+        assert main([*map(str, argv)]) == 0
+        assert capsys.readouterr().out.startswith("SYNTHETIC, no benchmark: 12 clips of 4 subj")
+        assert table.read_text() == text
+        result = json.loads(out.read_text())
+        assert list(result["per_set"]) == list(result["protocol"]["found"])
+        assert list(result["per_set"]) == ["casme2 (synthetic)"]
+        assert len(result["pairs"]) == 3
+    for protocol in ("synthetic", "casme2_3"):
+        argv = ["evaluate", str(now / "predictions.csv"), "--protocol", protocol]
+        assert main([*argv, "--json", str(out)]) == 0
+        assert capsys.readouterr().out.startswith("SYNTHETIC, no benchmark")
+        result = json.loads(out.read_text())
+        assert (list(result["per_set"]), result["published"]) == (["casme2 (synthetic)"], None)
+    log = ["evaluate", str(now), "--megc", str(tmp_path / "log.txt")]
+    assert "a MEGC log is of benchmarks, and casme2 (synthetic) is none" in refusal(log, capsys)
 
 
 def test_a_workdir_with_everything_asked_for(tmp_path, capsys):

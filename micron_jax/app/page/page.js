@@ -145,13 +145,15 @@ function classes(probabilities, which) {
   $("classes").hidden = probabilities === undefined;
   if (probabilities === undefined) return;
   if (probabilities === null) {
-    $("which").textContent = "Nothing moved: no class.";
+    $("which").textContent = "Nothing moved beyond the noise: no class.";
     $("rows").replaceChildren();
     $("evidence").textContent = "";
     return;
   }
   const evidence = facts.classifier, largest = Math.max(...probabilities);
   const interval = evidence.intervals ? ` (95 % over subjects ${span(evidence.intervals.uf1)})` : "";
+  const unmoved = evidence.no_class ? `In ${evidence.no_class} of the ${evidence.samples} clips `
+    + "nothing moved beyond the noise: these figures have a class for them, here they get none. " : "";
   $("which").textContent = which;
   $("rows").replaceChildren(...evidence.classes.map((name, n) => {
     const row = make("tr", { className: probabilities[n] === largest ? "likely" : "" });
@@ -168,7 +170,7 @@ function classes(probabilities, which) {
     + `${evidence.subjects} subjects that they had not seen, classifiers trained alike had UF1 `
     + `${evidence.uf1.toFixed(2)}${interval} and UAR ${evidence.uar.toFixed(2)}. Found: the share of `
     + "a class's clips that they recognized; right: the share of clips that they gave this class and "
-    + "that are of it. There is no class “nothing”: a blink gets a class, too. They learned from "
+    + `that are of it. ${unmoved}A blink gets a class, too. They learned from `
     + `${evidence.crop === "face" ? "aligned faces" : "whole frames of their set"}.`;
 }
 

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from micron_jax.checks import choose
-from micron_jax.datasets.clips import KEEPS
+from micron_jax.datasets.clips import WITH_FRAMES
 from micron_jax.datasets.clips_builder import build_plan, mark_synthetic
 from micron_jax.datasets.own import OWN
 from micron_jax.datasets.own.plan import plan
@@ -28,7 +28,7 @@ def build_own(
       UserError: the table cannot be read; no row can be used, or, if strict, one cannot; another
         set lies in `data_dir`; it cannot be written.
     """
-    choose("", {"keep": keep}, keep=KEEPS)
+    choose("", {"keep": keep}, keep=WITH_FRAMES)
     with tempfile.TemporaryDirectory() as scratch:
         todo = plan(Path(source), keep, Path(scratch))
         mark_synthetic(todo, Path(source).parent)
