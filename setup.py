@@ -22,7 +22,7 @@ setup(
     package_dir={"micron_jax.configs": "configs"},
     package_data={
         "": ["*.md"],
-        "micron_jax": ["weights/*/*"],
+        "micron_jax": ["py.typed", "weights/*/*"],
         "micron_jax.app": ["page/*"],
         "micron_jax.evaluation": ["templates/*"],
     },

@@ -81,13 +81,26 @@ def test_load_of_16_bits_computes_in_32_where_it_is_asked_for(model, run, frames
     ("bad", "message"),
     [
         (np.zeros((1, 32, 32, 3), np.float32), "expected uint8"),
-        (np.zeros((32, 32, 3), np.uint8), "expected uint8"),
+        (np.zeros((1, 32, 32, 3), np.float32), "levels of 0 to 255"),
+        (np.zeros((32, 32, 3), np.uint8), r"expected uint8 .*: of one frame, frames\[None\]"),
+        (np.zeros((0, 32, 32, 3), np.uint8), "the batch is empty"),
+        ([], "the batch is empty"),
+        (np.zeros((2, 3, 32, 32), np.uint8), "the colors come last, np.moveaxis"),
+        ([np.zeros((32, 32, 3), np.uint8), np.zeros((40, 32, 3), np.uint8)], "several sizes"),
         (np.zeros((1, 30, 32, 3), np.uint8), "multiples of the patch size 8"),
     ],
 )
 def test_wrong_frames_are_named(model, bad, message):
     with pytest.raises(ValueError, match=message):
         model.features(bad)
+
+
+def test_a_list_of_frames_is_a_batch(model, frames):
+    for name in ("features", "interest", "cls_attention"):
+        batch, given = (getattr(model, name)(x) for x in (frames[0], [*frames[0]]))
+        np.testing.assert_array_equal(batch, given)
+    maps = model.motion_map([*frames[0]], [*frames[1]])
+    np.testing.assert_array_equal(maps, model.motion_map(*frames))
 
 
 def test_wrong_pairs_and_kinds_are_named(model, frames):
@@ -129,7 +142,10 @@ def test_a_run_with_words_of_an_earlier_version_loads(run, model, tmp_path):
 
 def test_the_package_lists_its_names():
     names = dir(micron_jax)
-    assert {"MicronBert", "load", "__version__", "models", "spotting", "checkpoints"} <= {*names}
+    assert {"MicronBert", "load", "look", "read_face", "spot", "__version__"} <= {*names}
+    assert {"models", "spotting", "checkpoints"} <= {*names}
+    assert all(hasattr(micron_jax, name) for name in micron_jax.__all__)
+    assert (Path(micron_jax.__file__).parent / "py.typed").exists()
     with pytest.raises(AttributeError, match="no attribute 'lod'"):
         _ = micron_jax.lod
 
