@@ -1,18 +1,16 @@
 import dataclasses
 import json
-import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import pages
 
 import micron_jax
 from micron_jax.checkpoints import files, load
 from micron_jax.cli import main
 from micron_jax.errors import UserError
-
-README = Path(__file__).parents[1] / "README.md"
 
 
 @pytest.fixture(scope="module")
@@ -159,10 +157,10 @@ def test_a_damaged_checkpoint_is_named(run, tmp_path):
         micron_jax.load(tmp_path / "run")
 
 
-def test_the_example_of_the_readme_runs(run, corpus, tmp_path, monkeypatch, capsys):
-    example, _ = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+def test_the_example_of_the_docs_runs(run, corpus, tmp_path, monkeypatch, capsys):
+    (example,) = (code for _, code in pages.blocks("python") if "runs/demo" in code)
     shutil.copytree(run, tmp_path / "runs" / "demo")
     (tmp_path / "runs" / "demo" / "corpus").symlink_to(corpus)
     monkeypatch.chdir(tmp_path)
-    exec(compile(example, "README.md", "exec"), {})
+    exec(compile(example, "python.md", "exec"), {})
     assert len(capsys.readouterr().out.splitlines()) == 2
