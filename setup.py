@@ -6,13 +6,17 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
+# A package index has no pictures and no docs/: it shows the text without them.
+README = (HERE / "README.md").read_text("utf-8")
+README = re.sub(r"!\[[^\]]*\]\([^)]*\)\n*", "", README)
+README = re.sub(r"\[([^\]]+)\]\((?!https:)[^)]*\)", r"\1", README)
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "micron_jax/__init__.py").read_text())[1]
 
 setup(
     name="micron-jax",
     version=VERSION,
     description="Micron-BERT in JAX/Flax: self-supervised facial micro-expression recognition",
-    long_description=(HERE / "README.md").read_text(),
+    long_description=README,
     long_description_content_type="text/markdown",
     license="Apache-2.0 AND MIT",  # MIT: the face detector
     license_files=["LICENSE", "micron_jax/weights/yunet/LICENSE"],
@@ -32,7 +36,7 @@ setup(
     package_dir={"micron_jax.configs": "configs"},
     package_data={
         "": ["*.md"],
-        "micron_jax": ["weights/*/*"],
+        "micron_jax": ["py.typed", "weights/*/*"],
         "micron_jax.app": ["page/*"],
         "micron_jax.evaluation": ["templates/*"],
     },

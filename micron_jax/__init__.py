@@ -1,7 +1,13 @@
 """Micron-BERT in JAX/Flax: self-supervised facial micro-expression recognition."""
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from micron_jax.interactive import look, read_face, spot
+    from micron_jax.pretrained import MicronBert, load
+
 __version__ = "0.2.0"
-__all__ = ["MicronBert", "__version__", "load"]
+__all__ = ["MicronBert", "__version__", "load", "look", "read_face", "spot"]
 
 
 def __getattr__(name: str):
@@ -10,6 +16,10 @@ def __getattr__(name: str):
         from micron_jax import pretrained
 
         return getattr(pretrained, name)
+    if name in ("look", "read_face", "spot"):
+        from micron_jax import interactive
+
+        return getattr(interactive, name)
     raise AttributeError(f"module 'micron_jax' has no attribute {name!r}")
 
 

@@ -13,6 +13,7 @@ from types import FrameType
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 RETRY = 0.05  # seconds until a signal is raised again that nobody has handled
 SECOND = 0.5  # seconds: a signal that comes sooner is no second one; `timeout` sends each twice
+LOGGED = "10"  # seconds between two lines of a bar of progress in a file
 BEGINS_AGAIN = "the same command begins again"
 
 
@@ -48,6 +49,8 @@ def run() -> None:
     sys.unraisablehook = _quiet_about_signals
     signal.signal(signal.SIGALRM, insist)
     _handle_signals(stop)
+    if sys.stderr is None or not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_MININTERVAL", LOGGED)  # which tqdm reads when it is imported
     try:
         from micron_jax.cli import main
 

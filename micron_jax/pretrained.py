@@ -19,6 +19,7 @@ from micron_jax.checkpoints.load import locate, read
 from micron_jax.checkpoints.weights import Weights
 from micron_jax.data.views import denormalize, normalize
 from micron_jax.faces.registration import register
+from micron_jax.models.batches import as_batches
 from micron_jax.models.classifier import ClassifierConfig
 from micron_jax.models.config import ModelConfig
 from micron_jax.models.dma import patch_scores
@@ -29,7 +30,7 @@ from micron_jax.training.losses import restore_patches
 
 
 def load(
-    checkpoint: str | Path,
+    checkpoint: str | Path = "micron-tiny",
     *,
     weights: str = "student",
     dtype: str | None = None,
@@ -62,9 +63,10 @@ def load(
 class MicronBert:
     """A trained Micron-BERT.
 
-    Frames are RGB, uint8 [B, H, W, 3], H and W multiples of the patch size. They should be square
-    crops of faces at `config.img_size`, as the corpus builder cuts them; at another size the
-    positions are resized. Frames of another dtype or shape raise a `ValueError`.
+    Frames are RGB, uint8 [B, H, W, 3], or a list of B frames, H and W multiples of the patch size.
+    They should be square crops of faces at `config.img_size`, as `micron_jax.read_face` cuts them;
+    at another size the positions are resized. Frames of another dtype or shape raise a
+    `ValueError`.
     """
 
     def __init__(self, weights: Weights, classifier: Classifier | None = None):
@@ -74,6 +76,14 @@ class MicronBert:
         self.info: dict = weights.info
         self._params = jax.tree.map(jnp.asarray, weights.params)
         self._head = jax.tree.map(jnp.asarray, classifier.params) if classifier else None
+
+    def __repr__(self) -> str:
+        count = sum(x.size for x in jax.tree.leaves(self._params))
+        classes = f"; classes: {', '.join(self.classifier.classes)}" if self.classifier else ""
+        return (
+            f"MicronBert({self.config.img_size} px, patch {self.config.patch_size}, "
+            f"{count / 1e6:.1f} M parameters; maps: {', '.join(self.map_kinds)}{classes})"
+        )
 
     @staticmethod
     def from_pretrained(
@@ -266,7 +276,7 @@ class MicronBert:
         """
         if self.classifier is None:
             raise ValueError("this checkpoint has no classifier: `micron-jax finetune` makes one")
-        _check_frames(onset, apex)
+        onset, apex = as_batches(onset, apex)
         head = self.classifier
         pairs = head.pairs
         if onset.shape[1:3] != (pairs.size, pairs.size):
@@ -279,27 +289,16 @@ class MicronBert:
 
     def _computed(self, function: Callable, *frames, **settings):
         """The result of a function of the network and of normalized frames."""
-        _check_frames(*frames)
+        frames = as_batches(*frames)
         return _compute(self._params, frames, function, self.config, **settings)
 
     def _grid(self, frames) -> tuple[int, int]:
-        return tuple(side // self.config.patch_size for side in frames.shape[1:3])
+        return tuple(side // self.config.patch_size for side in np.shape(frames)[1:3])
 
 
 def _warn_renamed(old: str, new: str) -> None:
     message = f"{old} is now {new}; the old name goes away"
     warnings.warn(message, FutureWarning, stacklevel=3)  # names the line of the user
-
-
-def _check_frames(*batches) -> None:
-    for frames in batches:
-        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
-            raise ValueError(
-                f"frames are {frames.dtype} {tuple(frames.shape)}; expected uint8 [B, H, W, 3]"
-            )
-    frames, reference = batches[0], batches[-1]
-    if frames.shape != reference.shape:
-        raise ValueError(f"frames are {frames.shape} and reference is {reference.shape}")
 
 
 @functools.partial(jax.jit, static_argnames=("model", "config", "classes", "pairs"))

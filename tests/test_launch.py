@@ -50,6 +50,14 @@ def test_shell_reads_it(path):
         subprocess.run([shellcheck, "-x", "-P", LAUNCH.parent, path], check=True)
 
 
+def test_the_quickstart_has_help():
+    process = subprocess.run(
+        ["bash", LAUNCH / "quickstart.sh", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "bash launch/quickstart.sh [WORKDIR]" in process.stdout
+    assert all(f"  {name} " in process.stdout for name in ("VENV", "EXTRAS", "PYTHON"))
+
+
 @pytest.mark.parametrize("name", DRY)
 def test_dry_run_prints_the_command_and_needs_nothing(name):
     variables = {"CONFIG": "pretrain_release", "WORKDIR": "/shared/a run", "DATA_DIR": "/d"}

@@ -229,3 +229,13 @@ def test_closed_descriptors_are_no_error(descriptors):
         text=True,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_bars_are_few_in_a_log():
+    program = (
+        "import sys\nfrom micron_jax.__main__ import run\nsys.argv[1:] = ['--version']\n"
+        "try:\n    run()\nexcept SystemExit:\n    from tqdm import tqdm\n"
+        "    print(tqdm(total=3).mininterval)\n"
+    )
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert process.stdout.splitlines()[1:] == ["10.0"], process.stderr

@@ -8,6 +8,7 @@ from helpers.benchmarks import sample
 from helpers.drawn_weights import draw_weights
 from helpers.transforms import apply, transform
 
+import micron_jax
 from micron_jax.app.limits import Limits
 from micron_jax.app.results import visualize_files
 from micron_jax.datasets.face_pairs import Opened, read_pairs
@@ -66,6 +67,7 @@ def test_all_commands_cut_the_same_pixels(model, tmp_path, monkeypatch, kind, wi
     with np.load(tmp_path / "app" / "pair.npz") as arrays:
         np.testing.assert_array_equal(arrays["frame"], expected)
 
+    np.testing.assert_array_equal(micron_jax.read_face(frame, size=size, crop=kind), expected)
     build(tmp_path / "in", tmp_path / "corpus", size=size, crop=kind)
     assert open_frames(tmp_path / "corpus")[0][0]["image"] == encode_jpeg(expected)
     crop_all(tmp_path / "in", tmp_path / "faces", size=size, kind=kind)

@@ -1,18 +1,16 @@
 import dataclasses
 import json
-import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import pages
 
 import micron_jax
 from micron_jax.checkpoints import files, load
 from micron_jax.cli import main
 from micron_jax.errors import UserError
-
-README = Path(__file__).parents[1] / "README.md"
 
 
 @pytest.fixture(scope="module")
@@ -81,13 +79,26 @@ def test_load_of_16_bits_computes_in_32_where_it_is_asked_for(model, run, frames
     ("bad", "message"),
     [
         (np.zeros((1, 32, 32, 3), np.float32), "expected uint8"),
-        (np.zeros((32, 32, 3), np.uint8), "expected uint8"),
+        (np.zeros((1, 32, 32, 3), np.float32), "levels of 0 to 255"),
+        (np.zeros((32, 32, 3), np.uint8), r"expected uint8 .*: of one frame, frames\[None\]"),
+        (np.zeros((0, 32, 32, 3), np.uint8), "the batch is empty"),
+        ([], "the batch is empty"),
+        (np.zeros((2, 3, 32, 32), np.uint8), "the colors come last, np.moveaxis"),
+        ([np.zeros((32, 32, 3), np.uint8), np.zeros((40, 32, 3), np.uint8)], "several sizes"),
         (np.zeros((1, 30, 32, 3), np.uint8), "multiples of the patch size 8"),
     ],
 )
 def test_wrong_frames_are_named(model, bad, message):
     with pytest.raises(ValueError, match=message):
         model.features(bad)
+
+
+def test_a_list_of_frames_is_a_batch(model, frames):
+    for name in ("features", "interest", "cls_attention"):
+        batch, given = (getattr(model, name)(x) for x in (frames[0], [*frames[0]]))
+        np.testing.assert_array_equal(batch, given)
+    maps = model.motion_map([*frames[0]], [*frames[1]])
+    np.testing.assert_array_equal(maps, model.motion_map(*frames))
 
 
 def test_wrong_pairs_and_kinds_are_named(model, frames):
@@ -129,7 +140,10 @@ def test_a_run_with_words_of_an_earlier_version_loads(run, model, tmp_path):
 
 def test_the_package_lists_its_names():
     names = dir(micron_jax)
-    assert {"MicronBert", "load", "__version__", "models", "spotting", "checkpoints"} <= {*names}
+    assert {"MicronBert", "load", "look", "read_face", "spot", "__version__"} <= {*names}
+    assert {"models", "spotting", "checkpoints"} <= {*names}
+    assert all(hasattr(micron_jax, name) for name in micron_jax.__all__)
+    assert (Path(micron_jax.__file__).parent / "py.typed").exists()
     with pytest.raises(AttributeError, match="no attribute 'lod'"):
         _ = micron_jax.lod
 
@@ -143,10 +157,10 @@ def test_a_damaged_checkpoint_is_named(run, tmp_path):
         micron_jax.load(tmp_path / "run")
 
 
-def test_the_example_of_the_readme_runs(run, corpus, tmp_path, monkeypatch, capsys):
-    example, _ = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+def test_the_example_of_the_docs_runs(run, corpus, tmp_path, monkeypatch, capsys):
+    (example,) = (code for _, code in pages.blocks("python") if "runs/demo" in code)
     shutil.copytree(run, tmp_path / "runs" / "demo")
     (tmp_path / "runs" / "demo" / "corpus").symlink_to(corpus)
     monkeypatch.chdir(tmp_path)
-    exec(compile(example, "README.md", "exec"), {})
+    exec(compile(example, "python.md", "exec"), {})
     assert len(capsys.readouterr().out.splitlines()) == 2

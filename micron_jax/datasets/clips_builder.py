@@ -84,7 +84,7 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     def _download_and_prepare(self, dl_manager, download_config=None) -> None:
         total = len(self._plan.planned)
-        with tqdm(total=total, unit=" clips", desc=self.spec.name, mininterval=1.0) as self._bar:
+        with tqdm(total=total, unit=" clips", desc=self.spec.name) as self._bar:
             super()._download_and_prepare(dl_manager, download_config)
         if not self._samples:
             first = self._skipped[-1]

@@ -119,7 +119,7 @@ def _crop_each(
             entries.pop(files.name, None)
             todo.append((files, open_clip(files, files.name)))
     total = sum(clip.count for _, clip in todo)
-    with tqdm(total=total, unit=" frames", desc="frames", mininterval=1.0) as bar:
+    with tqdm(total=total, unit=" frames", desc="frames") as bar:
         for files, clip in todo:
             try:
                 crop = place_crop(clip.frames(), shared["crop"], shared["size"], detect)

@@ -36,7 +36,7 @@ from micron_jax.training.workdir import claim_workdir
 
 NAMED = 5  # samples that a line names at most
 
-progress_bar = functools.partial(tqdm, mininterval=1.0, leave=False)
+progress_bar = functools.partial(tqdm, leave=False)
 
 
 @dataclasses.dataclass(frozen=True)

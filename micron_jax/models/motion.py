@@ -33,6 +33,10 @@ class Motion(NamedTuple):
     scale: jax.Array
     head: jax.Array
 
+    def __repr__(self) -> str:
+        shapes = (f"{name} {x.dtype}{list(x.shape)}" for name, x in self._asdict().items())
+        return f"Motion({', '.join(shapes)})"
+
     @property
     def length(self) -> jax.Array:
         """Length of the displacement, px, float32 [B, h, w]."""

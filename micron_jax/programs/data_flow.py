@@ -40,7 +40,7 @@ def _flow(options: argparse.Namespace) -> int:
     from micron_jax.datasets.flow_features import FlowConfig, write_flow
 
     config = FlowConfig(options.method, options.phases, options.crop, options.register)
-    progress = functools.partial(tqdm, desc="flow", unit=" clips", mininterval=1.0)
+    progress = functools.partial(tqdm, desc="flow", unit=" clips")
     with keeping("clips that are done"):
         count = write_flow(options.data_dir, options.set, options.output, config, progress=progress)
     print(f"flow of {count:,} clips ({options.method}, {options.phases}): {options.output}")

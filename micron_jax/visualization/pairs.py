@@ -13,10 +13,11 @@ from micron_jax.faces.parts import oval
 from micron_jax.faces.registration import Registration, register_crops, shrink
 from micron_jax.models.motion import Motion
 from micron_jax.pretrained import MicronBert
+from micron_jax.visualization import notebook
 from micron_jax.visualization.overlay import LABELS, legend, show_face, show_map, tint, top_of
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class PairView:
     """The maps of a pair of frames, on the grid of the first one.
 
@@ -63,6 +64,25 @@ class PairView:
             arrays["reconstruction"] = self.reconstruction
         return arrays
 
+    def plot(self) -> Figure:
+        """Draws the frames and the maps; see `draw_pair`."""
+        return draw_pair(self)
+
+    def __repr__(self) -> str:
+        values, kind = self.motion_map, self.kind
+        row, column = divmod(int(values.argmax()), values.shape[1])
+        text = f"{kind} map: at most {values.max():.2f}{' px' * (kind == 'motion')}"
+        text += f" at row {row}, column {column} of {len(values)}"
+        if kind == "motion":
+            text += f"; {int((values > 0).sum())} of {values.size} patches above the noise floor"
+            text += "; the head moves too much to say what moved" * bool(self.motion.unsure)
+        if self.registration.refused:
+            text += f"; not registered: {self.registration.refused}"
+        return text
+
+    def _repr_html_(self) -> str:
+        return notebook.page(repr(self), self.plot())
+
 
 def view_size(model: MicronBert) -> int:
     """Side of the crops to be shown, px: a multiple of the network's input, at least 224.
@@ -95,7 +115,9 @@ def compare_pair(
     Raises:
       ValueError: frames of another dtype or shape, no such kind.
     """
-    size = model.config.img_size
+    size, kind = model.config.img_size, kind or model.map_kinds[0]
+    if kind not in model.map_kinds:
+        raise ValueError(f"kind={kind!r}: choose one of {', '.join(model.map_kinds)}")
     if frame.shape != reference.shape or len(frame) % size or frame.shape[0] != frame.shape[1]:
         raise ValueError(
             f"frames are {frame.shape} and {reference.shape}; expected uint8 [V, V, 3] twice, V a "
@@ -104,7 +126,7 @@ def compare_pair(
     registered, registration = register_crops(reference, frame, faces=faces)
     small, small_reference = shrink(np.stack([frame, registered]), size)[:, None]
     reconstruction = model.reconstruct(small, small_reference)
-    kind, motion = kind or model.map_kinds[0], None
+    motion = None
     if model.config.displacement_width:
         motion = jax.tree.map(lambda x: np.asarray(x)[0], model.motion(small, small_reference))
     if kind == "motion":

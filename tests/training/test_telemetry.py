@@ -2,11 +2,14 @@
 
 import resource
 import struct
+import time
 
 import pytest
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
+from micron_jax.config import load, override
 from micron_jax.training import telemetry
+from micron_jax.training.config import parse
 from micron_jax.training.telemetry import EventFolder
 
 
@@ -85,3 +88,16 @@ def test_damaged_lines_of_metrics_are_left_out(tmp_path):
     ]
     (tmp_path / telemetry.METRICS_FILE).write_bytes(b"\n".join(lines))
     assert [row["step"] for row in telemetry.read_metrics(tmp_path)] == [1, 5]
+
+
+def test_the_time_left_does_not_count_what_comes_before_the_first_step(tmp_path):
+    values = override(load("pretrain_demo"), ["data.data_dir=none"])
+    written = telemetry.Telemetry(tmp_path, parse(values), start=3, total=10)
+    time.sleep(0.5)  # compiling
+    losses = {"loss": 1.0, "reconstruction": 1.0, "agreement": 0.0}
+    for _ in range(2):
+        written.progress(losses)
+    bar = written._bar
+    assert bar.n == 5
+    assert bar.format_dict["elapsed"] < 0.3
+    written.close()

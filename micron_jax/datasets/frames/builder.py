@@ -135,9 +135,7 @@ def _build(
     todo = [shard for shard in shards if not shard.finished()]
     done = sum(lengths) - sum(sum(shard.lengths) for shard in todo)
     try:
-        with tqdm(
-            total=sum(lengths), initial=done, unit=" frames", desc="frames", mininterval=1.0
-        ) as bar:
+        with tqdm(total=sum(lengths), initial=done, unit=" frames", desc="frames") as bar:
             if todo:
                 build_shards(todo, bar)
     except BaseException:

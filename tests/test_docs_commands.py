@@ -1,150 +1,40 @@
-"""Every command of the README: read by its own parser, and run where that is cheap.
+"""Every command of README and docs/ is run, where that is cheap.
 
 A command stands in `RUN`, with what makes the files that it names, or in `NOT_RUN`,
 with the reason. One that stands in neither fails.
 """
 
-import contextlib
-import importlib.metadata
 import itertools
-import re
 import shlex
-import subprocess
 from pathlib import Path
 
 import pytest
-from helpers import drawn, evaluated, readme_picture, tiny, vendor_trees
-from helpers.commands import check, lines, parsers, recipe_of
+from helpers import drawn, evaluated, pages, spotting, tiny, vendor_trees
 from helpers.drawn_weights import draw_weights
 from helpers.films import write_video
+from helpers.pages import COMMANDS, FRAGMENTS, SPANS, whole
 
 from micron_jax import checkpoints
-from micron_jax import config as configs
-from micron_jax.cli import PROGRAMS, main
+from micron_jax.cli import main
 from micron_jax.datasets.clips import describe_clips, open_clips
 from micron_jax.datasets.frames.builder import build as build_corpus
-from micron_jax.errors import UserError
 from micron_jax.faces import landmarks
-from micron_jax.programs.arguments import SETTING
 from micron_jax.synthetic import expressions
-from micron_jax.video.image_files import decode_jpeg
-
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-FENCED = re.compile(r"^```(\w*)\n(.*?)^```\n", re.DOTALL | re.MULTILINE)
-SPANS = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", FENCED.sub("", README))]
-OURS, SHELL = "micron-jax", ("bash", "time", "python", "pip", "git")
-
-
-def whole(span: str) -> str:
-    """A command in the text, which may leave `micron-jax` out."""
-    return f"{OURS} {span}" if span.split()[0] in PROGRAMS else span
-
-
-BLOCKS = [line for kind, text in FENCED.findall(README) if not kind for line in lines(text)]
-WITHIN = [whole(s) for s in SPANS if " " in s and s.split()[0] in (OURS, *SHELL, *PROGRAMS)]
-NAMED = [line for line in WITHIN if line.startswith(OURS) and " -" not in line]  # `micron-jax plan`
-COMMANDS = dict.fromkeys(line for line in [*BLOCKS, *WITHIN] if line not in NAMED)
-FRAGMENTS = dict.fromkeys(span for span in SPANS if span.startswith("--"))
-
-
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith(OURS)])
-def test_a_command_of_the_readme_is_one(command, monkeypatch):
-    check(shlex.split(command)[1:], monkeypatch)
-
-
-@pytest.mark.parametrize("command", NAMED)
-def test_every_command_has_help(command):
-    with pytest.raises(SystemExit) as stopped:
-        main([*shlex.split(command)[1:], "--help"])
-    assert stopped.value.code == 0
-
-
-def test_its_table_is_that_of_the_help():
-    rows = re.findall(r"^\| `micron-jax (\w+)` \| (.+) \|$", README, re.MULTILINE)
-    assert rows == list(PROGRAMS.items())
-
-
-def test_an_option_within_the_text_is_one(monkeypatch):
-    fields = {"--dry-run", "--help"}  # of the launchers, and of every command
-    for name in PROGRAMS:
-        for parser in parsers(name, monkeypatch):
-            fields |= set(parser._option_string_actions)
-    for fragment in FRAGMENTS:
-        words = shlex.split(fragment)
-        settings = [word for word in words if word.startswith(SETTING)]
-        options = {word.partition("=")[0] for word in words if word.startswith("--")}
-        assert {o for o in options if not o.startswith(SETTING)} <= fields, fragment
-        if settings:
-            assert any(accepts(recipe, settings) for recipe in configs.recipes()), fragment
-
-
-def accepts(recipe, settings) -> bool:
-    """Tells if a recipe takes the settings, with or without a checkpoint."""
-    settings = [setting.removeprefix(SETTING) for setting in settings]
-    for more in ([], ["checkpoint=CKPT"]):
-        with contextlib.suppress(UserError):
-            values = configs.override(configs.load(recipe), ["data.data_dir=DIR", *more, *settings])
-            recipe_of(recipe)(values)
-            return True
-    return False
-
-
-@pytest.mark.parametrize(
-    "path", [s for s in SPANS if re.match(r"(launch|tests|micron_jax|configs)/[^*\s]+$", s)]
-)
-def test_every_file_exists(path):
-    assert (ROOT / path).exists()
-
-
-def test_pictures_exist_and_are_small():
-    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
-    assert pictures
-    for picture in pictures:
-        data = (ROOT / picture).read_bytes()
-        assert len(data) < 200_000
-        assert decode_jpeg(data).std() > 20
-
-
-@pytest.mark.slow
-def test_the_picture_can_be_drawn(tmp_path):
-    readme_picture.make(None, tmp_path / "looking.png")
-    data = (tmp_path / "looking.png").read_bytes()
-    assert len(data) < 200_000
-    committed = decode_jpeg(readme_picture.PICTURE.read_bytes())
-    assert decode_jpeg(data).shape[1] == committed.shape[1]
-
-
-@pytest.mark.parametrize("command", [c for c in COMMANDS if not c.startswith(OURS)])
-def test_packages_and_scripts_exist(command):
-    words = shlex.split(command.removeprefix("time "))
-    if words[0] == "bash":
-        subprocess.run(["bash", "-n", ROOT / words[1]], check=True)
-    elif words[:2] == ["pip", "install"]:
-        extras = re.findall(r"\.\[(.+)\]", command)
-        offered = importlib.metadata.metadata("micron-jax").get_all("Provides-Extra")
-        assert set(",".join(extras).split(",")) <= {*offered, ""}
-    elif words[0] == "python":
-        assert all((ROOT / word).exists() for word in words if word.startswith("tests/"))
-    else:
-        assert words[:2] == ["git", "clone"]
-
 
 # Commands that are not run here, and why. Those of ours are read by their parsers all the same.
 NOT_RUN = {
     "bash launch/quickstart.sh": "network and minutes; its parts: tests/programs/test_demo.py",
     "time bash launch/quickstart.sh": "the same",
+    "bash launch/quickstart.sh --help": "tests/test_launch.py",
     "bash launch/test.sh": "these very tests",
     "bash launch/gpu_report.sh": "a GPU; its parts: tests/programs/test_bench_gpu.py",
     'python -m pytest -n 2 --dist loadfile -m "not slow"': "these very tests",
     "python -m pytest tests/datasets/frames/test_scale.py -m slow -s": "slow, and a test itself",
-    "python tests/helpers/readme_picture.py": "minutes: tests/programs/test_visualize.py",
     "pip install .": "network",
-    "pip install '.[app]'": "network",
-    "pip install '.[plan]'": "network",
-    "pip install '.[torch]'": "network",
+    **{f"pip install '.[{x}]'": "network" for x in ("app", "cuda", "hub", "plan", "torch", "tpu")},
     "pip install --no-deps timm==0.4.12": "network",
     "git clone https://github.com/uark-cviu/Micron-BERT": "network",
+    "micron-jax app": "serves until it is stopped: tests/app",
     "micron-jax app --checkpoint runs/demo": "serves until it is stopped: tests/app",
     "micron-jax app --checkpoint runs/casme2_5": "the same",
     "micron-jax compare --checkpoint RELEASE.pth --release Micron-BERT --plot errors.png": "wants "
@@ -154,6 +44,8 @@ NOT_RUN = {
     "micron-jax pretrain --config pretrain_paper --workdir runs/paper --config.data.data_dir=DIR": (
         "hours; tests/programs/test_pretrain.py trains a smaller one"
     ),
+    "micron-jax pretrain --config pretrain_pod --workdir /mnt/run "
+    "--config.data.data_dir=/mnt/data": "a pod; tests/programs/test_pretrain_processes.py",
     "micron-jax plan --config pretrain_pod --topology v5e:16x16": "minutes, and a TPU's compiler: "
     "tests/programs/test_plan.py",
     **{
@@ -191,6 +83,10 @@ NOT_RUN = {
     "micron-jax finetune --config finetune_loso --workdir runs/casme2_5 "
     "--config.data.data_dir=DIR --config.checkpoint=CKPT --config.protocol=casme2_5": "a "
     "benchmark's clips: tests/finetuning/test_run.py trains on a smaller set",
+    "micron-jax finetune --config finetune_loso --workdir runs/casme2_5 "
+    "--config.data.data_dir=data --config.checkpoint=micron-tiny --config.protocol=casme2_5": (
+        "the same"
+    ),
     "micron-jax data flow --set casme2 --data-dir DIR --output FILE.npz": "faces in a built set: "
     "tests/datasets/test_flow_features.py",
     "micron-jax finetune --config finetune_loso --workdir runs/own --config.data.data_dir=DIR "
@@ -200,15 +96,18 @@ NOT_RUN = {
 }  # fmt: skip
 
 
-def write_clip():
+def write_clip(name="clip.mp4"):
     shades = (1, 0.9, 0.6, 0.9, 1, 1)
     frames = [(shade * drawn.face(3)).astype("uint8") for shade in shades]
-    write_video(Path("clip.mp4"), frames, 30)
+    write_video(Path(name), frames, 30)
 
 
 def demo():
     checkpoints.save(draw_weights(tiny.PAPER, decoder=False), Path("runs/demo"))
     write_clip()
+
+
+def write_pair():
     for seed, name in enumerate(("apex.jpg", "onset.jpg")):
         drawn.write(Path(name), seed)
 
@@ -218,17 +117,18 @@ def videos():
     drawn.write(Path("FOLDER/clip/2.png"), 2)
 
 
-def built():
+def built(data_dir="DIR"):
     vendor_trees.write_casme2(Path("FOLDER_AS_UNPACKED"))
-    build = ["data", "build", "casme2", "--source", "FOLDER_AS_UNPACKED", "--data-dir", "DIR"]
+    build = ["data", "build", "casme2", "--source", "FOLDER_AS_UNPACKED"]
+    build += ["--data-dir", data_dir]
     assert main(build) == 0
     videos()
-    build_corpus(Path("FOLDER"), Path("DIR"), size=32)
+    build_corpus(Path("FOLDER"), Path(data_dir), size=32)
 
 
 def own_clips():
     """Writes the table that the README shows, and the film and the folder that it names."""
-    (table,) = (text for kind, text in FENCED.findall(README) if kind == "csv")
+    ((_, table),) = pages.blocks("csv")
     Path("clips.csv").write_text(table)
     faces = [(255 - 2 * n) / 255 * drawn.face(3) for n in range(40)]
     write_video(Path("films/anna.mp4"), [face.astype("uint8") for face in faces], 25)
@@ -250,6 +150,12 @@ def predictions():
     evaluated.write_csv(Path("theirs.csv"), evaluated.composite(7))
 
 
+def detections():
+    _, table = spotting.write(Path())
+    Path("looks/interview").mkdir(parents=True)
+    table.rename("looks/interview/detections.csv")
+
+
 def several_runs():
     Path("runs").mkdir()
     for seed, name in enumerate("abc"):
@@ -258,10 +164,12 @@ def several_runs():
 
 # Commands that are run as they stand, in a folder of their own, and what lies there before.
 RUN = {
-    "micron-jax visualize --checkpoint runs/demo --input clip.mp4 --output looks/clip": demo,
-    "micron-jax visualize --checkpoint runs/demo --input apex.jpg onset.jpg --output looks/pair": (
-        demo
-    ),
+    "micron-jax spot --input film.mp4 --output looks/spot": lambda: write_clip("film.mp4"),
+    "micron-jax visualize --input film.mp4 --output looks/film": lambda: write_clip("film.mp4"),
+    "micron-jax visualize --input clip.mp4 --output looks/clip": write_clip,
+    "micron-jax visualize --input apex.jpg onset.jpg --output looks/pair": write_pair,
+    "micron-jax visualize --checkpoint runs/demo --input clip.mp4 --output looks/demo": demo,
+    "micron-jax export runs/demo features.jax": demo,
     "micron-jax extract --checkpoint runs/demo --input clip.mp4 --output clip.npz": demo,
     "micron-jax data build frames --source FOLDER --data-dir DIR": videos,
     "micron-jax data faces --source FOLDER --output DIR --sheet": videos,
@@ -270,11 +178,18 @@ RUN = {
     "micron-jax data build casme2 --source FOLDER_AS_UNPACKED --data-dir DIR": (
         lambda: vendor_trees.write_casme2(Path("FOLDER_AS_UNPACKED"))
     ),
+    "micron-jax data build casme2 --source CASME2 --data-dir data": (
+        lambda: vendor_trees.write_casme2(Path("CASME2"))
+    ),
+    "micron-jax data check casme2 --data-dir data": lambda: built("data"),
+    "micron-jax data check casme2 --data-dir DIR": built,
     "micron-jax data build own --source clips.csv --data-dir DIR": own_clips,
     "micron-jax data check own --data-dir DIR": own_built,
     "micron-jax data check casme2 --data-dir DIR --corpus DIR": built,
     "micron-jax data check casme2 --data-dir DIR --corpus DIR --json FILE": built,
     "micron-jax evaluate runs/casme2_5 --against theirs.csv": predictions,
+    "micron-jax evaluate runs/casme2_5 --report report": predictions,
+    "micron-jax evaluate --spotting looks/interview/detections.csv --truth truth.csv": detections,
     "micron-jax evaluate runs/a --against runs/b --against runs/c --report DIR": several_runs,
     "micron-jax convert RELEASE.pth FOLDER": (
         lambda: checkpoints.save(draw_weights(tiny.RELEASE), Path("RELEASE.pth"))
@@ -286,12 +201,11 @@ RUN = {
 
 
 def test_no_command_escapes():
-    assert {kind for kind, _ in FENCED.findall(README)} == {"", "python", "bibtex", "csv"}
     others = [s for s in SPANS if " -" in s and whole(s) not in COMMANDS and s not in FRAGMENTS]
     assert set(others) == {"kill -9"}
     assert RUN.keys() & NOT_RUN.keys() == set()
     assert [c for c in COMMANDS if c not in RUN and c not in NOT_RUN] == [], "list it above"
-    assert [c for c in (*RUN, *NOT_RUN) if c not in COMMANDS] == [], "the README has it no longer"
+    assert [c for c in (*RUN, *NOT_RUN) if c not in COMMANDS] == [], "no page has it any longer"
 
 
 @pytest.mark.usefixtures("quickly")
