@@ -16,7 +16,7 @@ import numpy as np
 from micron_jax.errors import UserError
 from micron_jax.spotting.intervals import Interval
 
-FACTS = ("energy", "strength", "isolation", "duration", "eyes")
+FACTS = ("energy", "strength", "isolation", "highest", "share", "duration", "eyes")
 AROUND = 1.5  # seconds to either side, of the isolation
 METHODS = ("motion", "flow")
 
@@ -46,8 +46,9 @@ class Confidence:
 def facts_of(interval: Interval, energy: np.ndarray, seconds: np.ndarray) -> np.ndarray:
     """What the fit looks at, float64 [len(FACTS)].
 
-    The logarithms of the energy at the apex, of the strength, of how far it stands above the
-    energy around it, and of the duration; whether most of it is at the eyes, as of a blink.
+    The logarithms of the energy at the apex, of the strength, of the energy's ratio to the usual
+    (third quartile) and to the highest around it; the share of the energy that is prominence; the
+    logarithm of the duration; whether most of it is at the eyes, as of a blink.
 
     Args:
       energy, seconds: of the timeline, [T].
@@ -56,14 +57,16 @@ def facts_of(interval: Interval, energy: np.ndarray, seconds: np.ndarray) -> np.
     inside = np.zeros(len(seconds), bool)
     inside[interval.onset : interval.offset + 1] = True
     around = energy[(apart <= AROUND) & ~inside]
-    level = float(np.quantile(around, 0.75)) if len(around) else 0.0
+    usual, highest = np.quantile(around, (0.75, 1.0)) if len(around) else (0.0, 0.0)
     top = float(energy[interval.apex])
     duration = seconds[interval.offset] - seconds[interval.onset]
     return np.array(
         [
             np.log(top + 0.02),
             np.log(interval.strength),
-            np.log((top + 0.02) / (level + 0.02)),
+            np.log((top + 0.02) / (usual + 0.02)),
+            np.log((top + 0.02) / (highest + 0.02)),
+            interval.prominence / max(top, 1e-6),
             np.log(duration + 0.01),
             float(interval.part == "eyes"),
         ]
@@ -102,7 +105,7 @@ def fit(facts: np.ndarray, right: np.ndarray, ordinary: np.ndarray, minutes: flo
 
     if right.all() or not right.any():
         raise UserError(f"of {len(right):,} candidates {right.sum():,} are right: nothing to fit")
-    steps = make_pipeline(StandardScaler(), LogisticRegression(C=1.0))
+    steps = make_pipeline(StandardScaler(), LogisticRegression(C=0.1))
     steps.fit(facts, right)
     scaler, model = (step for _, step in steps.steps)
     weights = model.coef_[0] / scaler.scale_

@@ -12,8 +12,8 @@ from micron_jax.spotting.partners import within_clip
 
 SHORTEST, LONGEST = 1 / 25, 1 / 2  # seconds, of a micro-expression
 FOOT = 0.8  # of a peak's prominence, down from its top: what is below it is in the noise
-# Of the distance from the apex to the foot: there a motion begins or ends that starts and stops
-# smoothly, as half a wave (1 / 0.70) or one of least jerk does (1 / 0.65), or a steady one (1.25).
+# Of the distance from the apex to the foot: there a motion of steady speed begins or ends. One that
+# starts smoothly does so a little farther: half a wave at 1.42, one of least jerk at 1.49.
 WHOLE = 1.25
 SMOOTH = 0.01  # seconds: standard deviation of a Gaussian; 200 frames a second put noise on a peak
 STANDS_OUT = 4.0  # standard deviations of the energy's noise: less is no candidate
@@ -26,7 +26,8 @@ class Interval:
     Attributes:
       onset, apex, offset: first, highest and last frame, as indices of the timeline.
       energy: at the apex.
-      strength: its prominence, in standard deviations of the energy's noise.
+      prominence: how far it stands above the energy before and after it.
+      strength: the same in standard deviations of the energy's noise.
       part: of the face, where the map at the apex has the most; empty where crops are no faces. A
         blink is a candidate of the eyes.
       confidence: probability that it is a micro-expression (`confidence`); NaN where nothing has
@@ -37,6 +38,7 @@ class Interval:
     apex: int
     offset: int
     energy: float
+    prominence: float
     strength: float
     part: str = ""
     confidence: float = math.nan
@@ -83,6 +85,6 @@ def _find_in(
         around = (seconds[apex + 1] - seconds[apex - 1]) / 2
         if SHORTEST <= duration <= LONGEST + around:
             onset, offset, apex = round(begin), round(end), int(apex)
-            strength = float(prominence) / noise
             frames = first + onset, first + apex, first + offset
-            yield Interval(*frames, float(energy[apex]), strength)
+            heights = float(energy[apex]), float(prominence), float(prominence) / noise
+            yield Interval(*frames, *heights)

@@ -10,7 +10,7 @@ from typing import Any
 from micron_jax.errors import UserError
 from micron_jax.files import remove_debris, write_json, write_whole, writing
 from micron_jax.spotting import restless
-from micron_jax.spotting.confidence import Confidence
+from micron_jax.spotting.confidence import FACTS, Confidence
 from micron_jax.spotting.spotted import Spotted, table
 
 TABLE, RESTLESS, STATE = "detections.csv", "restless.csv", "films.json"
@@ -25,7 +25,7 @@ class SpotFolder:
         Raises:
           UserError: it holds something else, was made with other settings, or cannot be written.
         """
-        self.path, self._settings = output, settings
+        self.path, self._settings = output, settings | {"list of facts": [*FACTS]}
         self._films: dict[str, dict] = {}
         path = output / STATE
         if path.exists():
@@ -36,7 +36,8 @@ class SpotFolder:
                 raise UserError(
                     f"{path}: not of `micron-jax spot` ({error}); name a new folder"
                 ) from None
-            changed = [name for name in settings if before.get(name) != settings[name]]
+            now = self._settings
+            changed = [name for name in now if before.get(name) != now[name]]
             if changed:
                 raise UserError(f"{output}: made with another {changed[0]}; name a new folder")
         elif output.exists() and (not output.is_dir() or any(output.iterdir())):

@@ -29,7 +29,7 @@ def moments(timeline: Timeline) -> list[Interval]:
     onset, offset = (
         int(np.abs(seconds - (seconds[apex] + shift)).argmin()) for shift in (-AROUND, AROUND)
     )
-    return [Interval(onset, apex, offset, float(timeline.energy[apex]), 0.0)]
+    return [Interval(onset, apex, offset, float(timeline.energy[apex]), 0.0, 0.0)]
 
 
 def draw_timeline(timeline: Timeline, *, title: str = "") -> Figure:

@@ -51,7 +51,8 @@ def found(monkeypatch):
     def candidates(timeline, method, *, faces):
         assert faces
         times = tuple(timeline.seconds[n] - timeline.seconds[0] for n in (9, 12, 15))
-        likely, unlikely = (3.0, 3.0, 3.0, -1.0, 0.0), (-3.0, 0.0, 0.0, -1.0, 0.0)
+        likely = 3.0, 3.0, 3.0, 3.0, 1.0, -1.0, 0.0
+        unlikely = -3.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.0
         return [
             spotted.Spotted((9, 12, 15), times, "mouth", 2.0, facts) for facts in (likely, unlikely)
         ]

@@ -13,11 +13,13 @@ SECONDS = np.arange(90) / 30
 def test_facts_tell_a_lone_peak_from_one_among_others():
     alone, among = np.zeros(90, np.float32), np.full(90, 0.8, np.float32)
     alone[40:50] = among[40:50] = 1.0
-    interval = Interval(40, 45, 49, 1.0, 20.0, "eyes")
+    interval = Interval(40, 45, 49, 1.0, 0.5, 20.0, "eyes")
     first, second = (
         dict(zip(FACTS, facts_of(interval, x, SECONDS), strict=True)) for x in (alone, among)
     )
     assert first["isolation"] > second["isolation"] + 2
+    assert first["highest"] > second["highest"] + 2
+    assert first["share"] == pytest.approx(0.5)
     assert first["energy"] == second["energy"] == pytest.approx(np.log(1.02))
     assert first["duration"] == pytest.approx(np.log(0.31))
     assert first["eyes"] == 1
@@ -32,7 +34,7 @@ def candidates(count=4000):
 
 
 def test_a_fit_is_calibrated():
-    facts, truth, right = candidates()
+    facts, truth, right = candidates(16_000)
     fitted = fit(facts, right, np.ones(len(right), bool), minutes=10)
     np.testing.assert_allclose(fitted.probability(facts), truth, atol=0.08)
 

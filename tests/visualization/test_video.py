@@ -25,7 +25,7 @@ def timeline():
         flow=np.zeros((24, 4, 4), np.float32),
         energy=energy,
         flow_energy=np.zeros(24, np.float32),
-        intervals=[Interval(9, 12, 15, 1.0, 50.0, "mouth")],
+        intervals=[Interval(9, 12, 15, 1.0, 1.0, 50.0, "mouth")],
     )
 
 
