@@ -22,7 +22,7 @@ import av
 import numpy as np
 
 from micron_jax.video.film_clock import Clock
-from micron_jax.video.film_frames import INDEXED, Decoder, Picture, fill_gaps
+from micron_jax.video.film_frames import INDEXED, Decoder, Loss, Picture, fill_gaps
 from micron_jax.video.film_header import Header, capture_rate, describe, missing_at_end
 from micron_jax.video.film_notes import Notes
 from micron_jax.video.film_pictures import Screen
@@ -123,8 +123,12 @@ def _read(path: Path, first: int, last: int | None, fps: float | None) -> Iterat
 
 
 @contextlib.contextmanager
-def _opened(path: Path, threads: int | None = None) -> Iterator[tuple]:
+def _opened(path: Path, threads: int | None = None, *, strict: bool = True) -> Iterator[tuple]:
     """Gives (container, video stream) of a film, and closes both.
+
+    Args:
+      threads: that decode it; of some codecs several work on several frames at once.
+      strict: of these codecs, a frame that is damaged is refused; else what it shows is shown.
 
     Raises:
       Unreadable: it cannot be opened, or there is nothing to see in it.
@@ -150,9 +154,8 @@ def _opened(path: Path, threads: int | None = None) -> Iterator[tuple]:
         context = stream.codec_context
         context.options = LIMITS
         context.thread_count = threads or THREADS
-        context.thread_type = "SLICE"
-        if context.name in PARALLEL and context.thread_count > 1:
-            context.thread_type = "AUTO"
+        context.thread_type = "AUTO" if context.name in PARALLEL else "SLICE"
+        if context.name in PARALLEL and strict:
             context.options = {**LIMITS, "err_detect": "explode"}
         yield container, stream
 
@@ -191,7 +194,8 @@ def _film_of(container) -> av.VideoStream:
 def _steady(path: Path, decoder: Decoder, step: float | None) -> Iterator[Picture]:
     """Yields the pictures of a decoder; from the first damage on, those of one on one thread.
 
-    Several threads fill a damaged place with what they happen to find, and may not tell.
+    Several threads fill a damaged place with what they happen to find. One alone always shows the
+    same, and may not tell: damaged is what either finds.
     """
     ready, latest = deque(), -1
     unit = step and step / float(decoder.time_base)
@@ -206,11 +210,31 @@ def _steady(path: Path, decoder: Decoder, step: float | None) -> Iterator[Pictur
         yield from ready
         return
     ready.clear()
-    with _opened(path, threads=1) as (container, stream):
+    with _opened(path, 1, strict=False) as (container, stream):
         again = Decoder(container, stream, 0)
-        pictures = fill_gaps(again, unit)
+        pictures = _with_damage(path, fill_gaps(again, unit), unit)
         yield from (picture for picture in pictures if picture.number > latest)
         decoder.packets, decoder.frames, decoder.end = again.packets, again.frames, again.end
+
+
+def _with_damage(path: Path, pictures: Iterator[Picture], unit: float | None) -> Iterator[Picture]:
+    """Yields pictures; those that a strict decoder refuses, or marks, are damaged."""
+    with _opened(path, 1) as (container, stream):
+        if stream.codec_context.name not in PARALLEL:  # there is no stricter one
+            yield from pictures
+            return
+        decoder = Decoder(container, stream, 0)
+        strict = fill_gaps(decoder, unit)
+        damaged, latest = set(), -1
+        for picture in pictures:
+            while latest < picture.number + DELAY and (other := next(strict, None)):
+                latest = other.number
+                # Where frames come late, an error may cost the frame before the damaged one.
+                named = not (decoder.told_late and isinstance(other.frame, Loss))
+                if other.damaged and named:
+                    damaged.add(other.pts)
+            yield replace(picture, damaged=picture.damaged or picture.pts in damaged)
+            damaged.discard(picture.pts)
 
 
 def _seen(pictures: Iterator[Picture], clock: Clock, notes: Notes) -> Iterator[Picture]:

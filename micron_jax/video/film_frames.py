@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 import av
 
+from micron_jax.video.film_damage import damage_check
+
 FAILURES = 1000  # of reading, one after the other, before a film counts as at its end
 INDEXED = "mov,mp4,m4a,3gp,3g2,mj2"  # lists every frame before the first one is read
 JUMP = 1  # s: a step back by more is a clock that starts anew, as where recordings are joined
@@ -53,11 +55,13 @@ class _Pending:
         # order.
         self._line = deque()
 
-    def add(self, packet: av.Packet, timed: bool) -> None:
+    def add(self, packet: av.Packet, timed: bool) -> int | None:
+        """Adds a packet; returns the time that its frame will be taken for."""
         if timed and packet.pts is not None:
             heapq.heappush(self._times, packet.pts)
-        else:
-            self._line.append((packet.dts, False))
+            return packet.pts
+        self._line.append((packet.dts, False))
+        return packet.dts
 
     def add_lost(self, time: int) -> None:
         """Adds a packet that should be there."""
@@ -113,6 +117,8 @@ class Decoder:
         self._indexed = -1  # the latest packet of the index that came
         # A transport stream calls a packet corrupt where two recordings are joined, too.
         self._marks, self._cut = container.format.name != "mpegts", set()
+        self._is_damaged = damage_check(self._context.name, self._context.extradata)
+        self._damaged, self._builds_on = set(), False  # times of damaged packets, and what follows
         self.packets, self.frames, self.end = 0, 0, 0.0
         self.time_base = stream.time_base
 
@@ -130,7 +136,9 @@ class Decoder:
                 self._miss(self._places.get(packet.pos))
                 if packet.pos in self._places:
                     packet.dts = self._stream.index_entries[self._indexed].timestamp
-                self._pending.add(packet, self._timed)
+                time = self._pending.add(packet, self._timed)
+                if self._shows_damage(packet):
+                    self._damaged.add(time)
                 self.packets += 1
                 latest = packet.pts
                 self.end = max(self.end, float((latest or 0) * self._stream.time_base))
@@ -174,6 +182,16 @@ class Decoder:
         yield from held
         yield from packets
 
+    def _shows_damage(self, packet: av.Packet) -> bool:
+        """Returns whether a packet is damaged, or follows from one that is."""
+        if self._is_damaged is None:
+            return False
+        if self._is_damaged(bytes(packet)):
+            self._builds_on = not packet.is_disposable
+            return True
+        self._builds_on &= not packet.is_keyframe
+        return self._builds_on
+
     def _is_shown(self, packet: av.Packet) -> bool:
         return not packet.is_discard and not _is_hidden(packet, self._context)
 
@@ -186,7 +204,8 @@ class Decoder:
             yield self._picture(Loss("is damaged"), pts, damaged=True)
         else:
             self.frames += 1
-            yield self._picture(frame, pts, damaged=frame.is_corrupt)
+            yield self._picture(frame, pts, damaged=frame.is_corrupt or pts in self._damaged)
+            self._damaged.discard(pts)
 
     def _lost(self, times: list[int | None]) -> Iterator[Picture]:
         for pts in times:
