@@ -27,6 +27,7 @@ from micron_jax.spotting.spotted import KIND, film_frames, spot
 from micron_jax.video.inputs import find_inputs
 from micron_jax.visualization.cropped_clip import crop_clips
 
+_UNSEARCHED = "not searched: "
 BINS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)  # of the calibration
 
 
@@ -44,7 +45,7 @@ def measure(
       {"confidence": {method: fields of `Confidence`}, "methods": {method: {"threshold", "f1",
       "interval", "precision", "recall", "false_alarms_per_minute", "best_f1", "calibration":
       [{"from", "to", "count", "mean", "right"}], "found": {px: share}, "alarms_by_kind":
-      {kind: a minute}}}, "films", "people", "expressions", "minutes", "alarms_per_minute"}.
+      {kind: a minute}}}, "unsearched": [{"clip", "reason"}], "films", "people", "expressions", "minutes", "alarms_per_minute"}.
 
     Raises:
       UserError: a set or the workdir cannot be used.
@@ -58,6 +59,13 @@ def measure(
         report["methods"][method] = _judge(*judged, method, confidence, alarms)
     truth, _ = judged
     return report | {
+        "unsearched": [
+            {"clip": video.name, "reason": note.removeprefix(_UNSEARCHED)}
+            for searched, folder in (others, judged)
+            for video in searched.videos
+            for note in folder.notes(video.name)
+            if note.startswith(_UNSEARCHED)
+        ],
         "films": len({e.video for e in truth.expressions}),
         "people": len(truth.people),
         "expressions": len(truth.expressions),
@@ -83,8 +91,8 @@ def _searched(
         try:
             (cropped,) = crop_clips([clip], "face", model.config.img_size)
             results = spot(model, film_frames(cropped), fps=video.fps or 30.0, methods=METHODS)
-        except UserError:  # no face, or no pair: nothing is found there
-            results = {method: [] for method in METHODS}, [], ["not searched"]
+        except UserError as error:  # no face, or no pair: nothing is found there
+            results = {method: [] for method in METHODS}, [], [f"{_UNSEARCHED}{error}"]
         found.add(video.name, clip.facts, *results)
     return truth, found
 

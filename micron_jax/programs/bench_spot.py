@@ -5,7 +5,7 @@ from pathlib import Path
 
 from micron_jax.programs.arguments import add_command
 from micron_jax.programs.options import number
-from micron_jax.programs.output import decimals, print_report
+from micron_jax.programs.output import decimals, print_reasons, print_report
 from micron_jax.programs.stopping import keeping
 
 TEXT = "measure how well micro-expressions are found in films with inserted ones"
@@ -53,6 +53,7 @@ def _run(options: argparse.Namespace) -> int:
             options.workdir, options.alarms_per_minute,
         )  # fmt: skip
     print_report(_lines(report), report, options.json)
+    print_reasons("not searched", report["unsearched"])
     return 0
 
 

@@ -98,7 +98,7 @@ def spot(
       UserError: no two frames can be compared.
       ValueError: the checkpoint has no displacement branch.
     """
-    timeline = measure_timeline(model, frames, fps=fps, kind="motion", faces=faces)
+    timeline = measure_timeline(model, frames, fps=fps, kind="motion", faces=faces, confident=False)
     found = {method: candidates(timeline, method, faces=faces) for method in methods}
     return found, restless_spans(timeline, faces=faces), timeline.notes
 

@@ -85,6 +85,7 @@ def measure_timeline(
     kind: str | None = None,
     faces: bool = True,
     batch: int | None = None,
+    confident: bool = True,
 ) -> Timeline:
     """Measures the motion in a clip; at any time 2 δ of its frames are in memory.
 
@@ -98,6 +99,7 @@ def measure_timeline(
       faces: the crops are aligned faces: what lies beside the face does not count.
       batch: pairs at a time; None: 16, but 4 on a CPU, where a pair of the smallest network takes
         80 MB and more pairs at a time save nothing.
+      confident: candidates of the kind `motion` get the probability that micron-tiny's fit gives.
 
     Raises:
       UserError: no two frames are near enough in time to be compared.
@@ -139,7 +141,7 @@ def measure_timeline(
             dataclasses.replace(interval, part=part_of(came_and_went[interval.apex]))
             for interval in intervals
         ]
-    if kind == "motion":
+    if kind == "motion" and confident:
         intervals = with_confidence(intervals, confidence.read()["motion"], energy, seconds)
     return Timeline(
         fps=rate,

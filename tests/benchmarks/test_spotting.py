@@ -90,3 +90,19 @@ def test_films_in_which_nothing_is_found_are_refused(searched, tmp_path, monkeyp
     monkeypatch.setattr(spotting, "spot", lambda *_, **__: ({"motion": [], "flow": []}, [], []))
     with pytest.raises(UserError, match="nothing is found"):
         spotting.measure(model, "digest", *sets, tmp_path / "work", alarms=0.1)
+
+
+def test_films_that_cannot_be_searched_are_named(searched, tmp_path, monkeypatch):
+    model = SimpleNamespace(config=SimpleNamespace(img_size=224))
+    sets = make_set(tmp_path / "fit"), make_set(tmp_path / "judge")
+    search = spotting.spot
+
+    def spot(model, frames, **settings):
+        if frames.endswith("judge/films/5.mp4"):
+            raise UserError("no face")
+        return search(model, frames, **settings)
+
+    monkeypatch.setattr(spotting, "spot", spot)
+    report = spotting.measure(model, "digest", *sets, tmp_path / "work", alarms=0.1)
+    assert report["unsearched"] == [{"clip": "films/5.mp4", "reason": "no face"}]
+    assert report["methods"]["motion"]["recall"] == pytest.approx(1 - 1 / FILMS)
