@@ -45,7 +45,8 @@ def measure(
       {"confidence": {method: fields of `Confidence`}, "methods": {method: {"threshold", "f1",
       "interval", "precision", "recall", "false_alarms_per_minute", "best_f1", "calibration":
       [{"from", "to", "count", "mean", "right"}], "found": {px: share}, "alarms_by_kind":
-      {kind: a minute}}}, "unsearched": [{"clip", "reason"}], "films", "people", "expressions", "minutes", "alarms_per_minute"}.
+      {kind: a minute}}}, "unsearched": [{"clip", "reason"}], "films", "people", "expressions",
+      "minutes", "alarms_per_minute"}.
 
     Raises:
       UserError: a set or the workdir cannot be used.
