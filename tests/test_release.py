@@ -10,7 +10,7 @@ import yaml
 import micron_jax
 
 ROOT = Path(__file__).parent.parent
-TEXT = {".py", ".md", ".css", ".html", ".js", ".txt", ".json"}
+TEXT = {".typed", ".py", ".md", ".css", ".html", ".js", ".txt", ".json"}
 
 
 def packaging():
