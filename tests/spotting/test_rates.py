@@ -38,13 +38,7 @@ def frames(seconds):
         25,
         60,
         pytest.param(30, marks=pytest.mark.slow),
-        pytest.param(
-            200,
-            marks=[
-                pytest.mark.slow,
-                pytest.mark.xfail(strict=True, reason="noise puts the apex two frames early"),
-            ],
-        ),
+        pytest.param(200, marks=pytest.mark.slow),
         pytest.param("variable", marks=pytest.mark.slow),
     ],
 )
