@@ -44,7 +44,7 @@ setup(
     install_requires=[
         "absl-py>=2.1",
         "array_record>=0.8.1",
-        "av>=17.1",  # films; FFmpeg is in its wheel
+        "av>=17.1,<19",  # films; FFmpeg is in its wheel; 19 opens them in another way
         "einops>=0.8",
         "etils[epath]>=1.9.1",
         "flatbuffers>=24.3",  # `jax.export` writes by it and does not ask for it
@@ -82,6 +82,7 @@ setup(
             "uvicorn>=0.34",
         ],
         "torch": ["torch>=2.6"],
+        "onnx": ["onnx>=1.18", "onnxruntime>=1.20", "onnxscript>=0.5", "torch>=2.6"],
         "dev": [
             "chex>=0.1.90",
             "huggingface_hub>=0.30",

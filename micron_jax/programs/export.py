@@ -10,6 +10,7 @@ EXAMPLES = """
   micron-jax export runs/demo features.jax
   micron-jax export runs/demo motion.jax --what motion --platforms cpu,cuda
   micron-jax export runs/folds classifier.jax --what classify
+  micron-jax export runs/demo features.onnx
 
 To run it, where there is jax and no micron_jax, on uint8 frames [B, H, W, 3] of any number:
   program = jax.export.deserialize(bytearray(open("features.jax", "rb").read()))
@@ -26,7 +27,9 @@ def main(argv: list[str]) -> int:
         EXAMPLES,
     )
     parser.option("source", "what `micron_jax.load` takes", metavar="CKPT")
-    parser.option("target", "a new file, NEW.jax", type=Path, metavar="OUT")
+    parser.option(
+        "target", "a new file, NEW.jax or NEW.onnx (features, motion)", type=Path, metavar="OUT"
+    )
     parser.option(
         "--what",
         "features: tokens of the patches; motion: displacement of each patch in px and its scale, "
@@ -36,8 +39,8 @@ def main(argv: list[str]) -> int:
     )
     parser.option(
         "--platforms",
-        "where it is to run: some of cpu, cuda, rocm and tpu, with commas between",
-        default="cpu,cuda,tpu",
+        "of NEW.jax: where it is to run: some of cpu, cuda, rocm and tpu, with commas between "
+        "(default: cpu,cuda,tpu)",
     )
     parser.option(
         "--dtype",
@@ -60,7 +63,9 @@ def _export(options) -> int:
     weights = load.read(source)
     head = classifier.read(source, weights.config) if source.is_dir() else None
     weights = dataclasses.replace(weights, config=weights.config.computed_in(options.dtype))
-    platforms = tuple(word.strip() for word in options.platforms.split(","))
+    platforms = options.platforms
+    if platforms is not None:
+        platforms = tuple(word.strip() for word in platforms.split(","))
     about = write(weights, head, options.target, what=options.what, platforms=platforms)
     for name in ("inputs", "outputs"):
         for array in about[name]:
@@ -68,5 +73,6 @@ def _export(options) -> int:
             unit = f" {array['unit']}" if array["unit"] else ""
             print(f"{name[:-1]}: {array['name']} {array['dtype']} [{shape}]{unit}")
     size = options.target.stat().st_size / 1e6
-    print(printable(f"{options.target}: {size:.1f} MB, {', '.join(about['platforms'])}"))
+    where = ", ".join(about.get("platforms", ["ONNX"]))
+    print(printable(f"{options.target}: {size:.1f} MB, {where}"))
     return 0

@@ -137,7 +137,7 @@ class UNet(nn.Module):
     def __init__(self, inputs: int, width: int):
         super().__init__()
         self.enter = nn.Linear(inputs, width)
-        self.add_module("in", Block(width))
+        self.in_ = Block(width)
         of_levels = widths(width)
         self.levels = len(of_levels) - 1
         self.gather = nn.Linear(of_levels[-1], 2 * of_levels[-1])
@@ -151,7 +151,7 @@ class UNet(nn.Module):
         self.norm = nn.LayerNorm(width, EPSILON)
 
     def forward(self, x):
-        x = self.get_submodule("in")(self.enter(x))
+        x = self.in_(self.enter(x))
         fine = [x]
         for level in range(1, self.levels + 1):
             x = self.get_submodule(f"down_{level}")(x)

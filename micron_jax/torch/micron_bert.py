@@ -245,11 +245,14 @@ class MicronBert(nn.Module):
         images = normalize(frames), normalize(reference)
         found = self.displacement(torch.cat(images), torch.cat(images[::-1]))
 
+        def ways(values):  # not `chunk`, whose number of parts no exporter knows for any batch
+            return values.unflatten(0, (2, frames.shape[0]))
+
         def mean(vectors):
-            there, back = vectors.chunk(2)
+            there, back = ways(vectors)
             return (there - back) / 2
 
-        scale = (sum(found.log_scale.chunk(2)) / 2).exp()
+        scale = ways(found.log_scale).mean(0).exp()
         return Motion(mean(found.displacement), scale, mean(found.motion - found.own))
 
     def _query_key(self, rep_tokens, ref_tokens):

@@ -16,6 +16,7 @@ from micron_jax.torch.micron_bert import MicronBert
 FORMAT, SETTINGS = "micron_jax 1", "micron_jax"
 _PACKAGED = Path(__file__).parents[1] / "weights"
 _OF_A_MACHINE = ("attention", "blocks", "remat")
+_RENAMED = {"in": "in_"}  # a keyword of Python, in which torch.export writes graphs
 _OPTIONAL = ("decoder", "dma", "head")  # parts that a checkpoint may lack
 
 
@@ -101,7 +102,8 @@ def _state(tensors: dict, weights: str) -> dict[str, torch.Tensor]:
     for root in roots:
         for path, tensor in tensors.items():
             if path.startswith(root) and "/aux_cls/" not in path:
-                *parents, last = path.removeprefix(root).split("/")
+                parts = path.removeprefix(root).split("/")
+                *parents, last = (_RENAMED.get(part, part) for part in parts)
                 name = ".".join([*parents, {"kernel": "weight", "scale": "weight"}.get(last, last)])
                 state[name] = _in_order(tensor.float(), last)
     return state

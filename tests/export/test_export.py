@@ -154,6 +154,11 @@ def test_the_description_tells_inputs_outputs_and_units(folder):
         (["out.jax", "--what", "classify"], "the checkpoint has no classifier"),
         (["out.safetensors"], "out.safetensors: .safetensors files are not exported"),
         (["ours_motion.jax"], "ours_motion.jax: exists already"),
+        (["out.onnx", "--platforms", "cpu"], "platforms='cpu': ONNX has none"),
+        (
+            ["out.onnx", "--dtype", "bfloat16"],
+            "dtype='bfloat16': ONNX files are written in float32",
+        ),
     ],
 )
 def test_what_cannot_be_exported_is_refused(folder, words, message, capsys, monkeypatch):
