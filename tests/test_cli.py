@@ -69,7 +69,7 @@ def test_version(capsys):
         (["convert", "one"], "DST"),
         (["compare", "--recording"], "--recording"),
         (["compare", "--recording", "x", "--loud"], "--loud"),
-        (["demo"], "--workdir"),
+        (["demo", "--workdir"], "--workdir"),
         (["data", "erase"], "erase"),
         (["visualise"], "no command 'visualise'; did you mean visualize?"),
         (["visualize", "--outptu", "x"], "--outptu: no such option; did you mean --output?"),

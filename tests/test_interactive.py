@@ -17,6 +17,7 @@ from micron_jax.cli import main
 from micron_jax.errors import UserError
 from micron_jax.faces import landmarks, parts
 from micron_jax.pretrained import MicronBert
+from micron_jax.spotting.confidence import Confidence
 
 SIDE = 224  # px, of crops
 
@@ -106,7 +107,7 @@ def test_micron_tiny_is_the_default_and_shows_brows_that_rise():
     assert 'src="data:image/png;base64,iVBORw0KGgo' in shown
 
 
-def test_spot_finds_brows_that_rise_and_fall(film):
+def test_spot_finds_brows_that_rise_and_fall(film, monkeypatch):
     view = micron_jax.spot(film, fps=30)
     (one,) = view.candidates
     assert one.frames[1] == pytest.approx(12, abs=1)
@@ -127,7 +128,9 @@ def test_spot_finds_brows_that_rise_and_fall(film):
     assert "<th>probability</th>" in view._repr_html_()
     assert f"<td>p = {one.probability:.2f}</td>" in view._repr_html_()
     assert view.plot().axes[0].get_xlim()[1] > 0.7
-    none = micron_jax.spot([*film], fps=30, alarms_per_minute=1e-9)
+    least = np.nextafter(one.probability, 1)
+    monkeypatch.setattr(Confidence, "threshold", lambda _, alarms: least if alarms < 1 else 0)
+    none = micron_jax.spot([*film], fps=30, alarms_per_minute=0.5)
     assert none.candidates == []
     assert repr(none) == "frames: 0.8 s, 0 candidates"
     assert "<table>" not in none._repr_html_()

