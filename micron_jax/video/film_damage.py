@@ -20,6 +20,8 @@ _ZEROS = bytes(256)
 _ZEROS_OF_JPEG = bytes(32)  # whole pictures have a dozen, where zeros are no code of flat blocks
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _FOOTERS = {8: (5, True), 3: (0, False)}  # of a slice of FFV1: bytes -> (after its size, has a CRC)
+_SLICES = 1024  # that FFmpeg takes
+_SCANS = 100  # of a progressive JPEG
 _FLAT = 0x00, 0xF0  # symbols of JPEG: no more coefficients in the block; 16 that are 0
 # After a scan comes the end, another scan, or what one needs.
 _AFTER_SCAN = 0xD9, 0xDA, 0xC4, 0xDB, 0xDC, 0xDD, 0xFE
@@ -71,6 +73,8 @@ def _nal_units(data: bytes, size: int) -> Iterator[bytes]:
     while place + size <= len(data):
         length = int.from_bytes(data[place : place + size], "big")
         place += size
+        if length == 0:  # which decoders refuse
+            return
         yield data[place : place + length]
         place += length
 
@@ -79,7 +83,7 @@ def _ffv1_is_damaged(data: bytes) -> bool:
     """Compares the CRC of each slice (RFC 9043, 4.9), where the slices have any."""
     for footer, (after, checked) in _FOOTERS.items():
         slices, end = [], len(data)
-        while end >= footer:
+        while end >= footer and len(slices) < _SLICES:
             size = footer + int.from_bytes(data[end - after - 3 : end - after], "big")
             if size > end:
                 break
@@ -97,7 +101,7 @@ def _crc(data: bytes) -> int:
 
 def _jpeg_is_damaged(data: bytes) -> bool:
     """Looks at the markers and scans of a JPEG, or of two, the fields of one frame."""
-    place, flat, restarts = 0, False, 0
+    place, flat, restarts, scans = 0, False, 0, 0
     values = np.frombuffer(data, np.uint8)
     places = np.flatnonzero(values[:-1] == 0xFF)
     codes = values[places + 1]
@@ -114,6 +118,9 @@ def _jpeg_is_damaged(data: bytes) -> bool:
         elif marker == 0xDD:
             restarts = int.from_bytes(segment[:2], "big")
         elif marker == 0xDA:
+            scans += 1
+            if scans > _SCANS:
+                return True
             begin = np.searchsorted(places, place)
             inner = codes[begin:] >> 3 == 0xD0 >> 3  # restarts
             end = begin + int(np.argmin(np.append(inner, False)))
