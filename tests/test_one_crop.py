@@ -15,6 +15,7 @@ from micron_jax.datasets.face_pairs import Opened, read_pairs
 from micron_jax.datasets.frames import open_frames
 from micron_jax.datasets.frames.builder import build
 from micron_jax.extraction.batches import Place, make_batches
+from micron_jax.extraction.pairing import Pairing
 from micron_jax.faces import landmarks
 from micron_jax.faces.crop_clips import crop_all
 from micron_jax.pretrained import MicronBert
@@ -57,8 +58,9 @@ def test_all_commands_cut_the_same_pixels(model, tmp_path, monkeypatch, kind, wi
     opened = Opened([sample("casme2", "sub01/EP01", "01", "happiness")], [([stored], 0)], {}, {})
     ((expected,), _) = read_pairs(opened, [0], size=size, crop=kind, registered=False)
 
-    settings = dict(crop=kind, size=size, detect=centered_detector(), batch_size=2, delta=1)
-    batch = next(make_batches(find_inputs([paths[0].parent]), **settings, start=Place()))
+    settings = dict(crop=kind, size=size, detect=centered_detector(), batch_size=2)
+    settings |= dict(pairing=Pairing(), start=Place())
+    batch = next(make_batches(find_inputs([paths[0].parent]), **settings))
     np.testing.assert_array_equal(batch.images[0], expected)
 
     limits = Limits(megabytes=1000)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from micron_jax.extraction.pairing import Pairing
 from micron_jax.faces.crop import place_crop
 from micron_jax.faces.landmarks import Detector
 from micron_jax.video.image_files import Unreadable
@@ -36,7 +37,7 @@ class Batch:
     Attributes:
       images: uint8 [B, S, S, 3]; rows that are none are black.
       clip, number, seconds: of each row, int64, int64 and float64 (NaN: unknown).
-      paired: bool, whether the row δ before is this row's partner.
+      back: of each row, how many rows before it its partner is; 0: it has none.
       apart: of the paired rows, seconds from their partner, float64 (NaN: unknown).
       warm: the rows were given out before, and are there for the window only.
       clips, skipped, dropped, identical: entries of clips that begin here, that cannot be used, of
@@ -47,7 +48,7 @@ class Batch:
     clip: list[int] = dataclasses.field(default_factory=list)
     number: list[int] = dataclasses.field(default_factory=list)
     seconds: list[float] = dataclasses.field(default_factory=list)
-    paired: list[bool] = dataclasses.field(default_factory=list)
+    back: list[int] = dataclasses.field(default_factory=list)
     apart: list[float] = dataclasses.field(default_factory=list)
     warm: bool = False
     clips: list[dict] = dataclasses.field(default_factory=list)
@@ -55,6 +56,12 @@ class Batch:
     dropped: list[dict] = dataclasses.field(default_factory=list)
     identical: list[dict] = dataclasses.field(default_factory=list)
     place: Place = Place()
+
+    def partners(self, reach: int) -> np.ndarray:
+        """Places of the rows' partners in a line of `reach` earlier rows and these, int32 [B]."""
+        places = reach + np.arange(len(self.images))
+        places[: len(self.back)] -= np.array(self.back, np.int64)
+        return places.astype(np.int32)
 
 
 def make_batches(
@@ -64,22 +71,23 @@ def make_batches(
     size: int,
     detect: Detector | None,
     batch_size: int,
-    delta: int,
+    pairing: Pairing,
     start: Place,
 ) -> Iterator[Batch]:
     """Yields all frames of the clips that can be used, in order, from a place on.
 
     Args:
       batch_size: rows in a batch, B.
-      delta: δ, rows between partners.
+      pairing: of the rows.
       start: where earlier batches of the same clips ended.
 
     Yields:
       Batches of B rows, the last one of fewer; after a start within a clip, first the rows before
       it that a pair may need (`warm`).
     """
+    reach = pairing.reach(clips)
     # (clip, number, seconds) of the last rows.
-    window = deque([(None, None, np.nan)] * delta, maxlen=delta)
+    window = deque([(None, None, np.nan)] * reach, maxlen=reach)
     black = np.zeros((batch_size, size, size, 3), np.uint8)
     batch = Batch(black.copy(), place=start)
     for source in range(start.source, len(clips)):
@@ -94,7 +102,7 @@ def make_batches(
             transform = crop_frame.transform.tolist()
             batch.clips.append({"clip": clip.name, "fps": clip.fps, "transform": transform})
             batch.place = dataclasses.replace(batch.place, clips=index + 1)
-        partners, same = deque(maxlen=delta), Sameness()
+        partners, same = deque(maxlen=reach), Sameness()
         for number, seconds, frame in clip.read():
             seconds = np.nan if seconds is None else seconds
             if not isinstance(frame, Unreadable):
@@ -114,10 +122,10 @@ def make_batches(
             batch.clip.append(index)
             batch.number.append(number)
             batch.seconds.append(seconds)
-            *partner, then = window[0]
-            batch.paired.append(partner == [index, number - delta * clip.stride])
-            if batch.paired[-1]:
-                batch.apart.append(seconds - then)
+            back = pairing.partner(window, index, number, seconds, clip.stride)
+            batch.back.append(back)
+            if back:
+                batch.apart.append(seconds - window[-back][2])
             window.append((index, number, seconds))
             place = batch.place
             batch.place = Place(source, number, place.rows + 1, place.clips)

@@ -17,6 +17,7 @@ from micron_jax.checks import at_least, choose
 from micron_jax.errors import UserError
 from micron_jax.extraction.batches import Batch, make_batches
 from micron_jax.extraction.output import NOTES, Output
+from micron_jax.extraction.pairing import Pairing
 from micron_jax.extraction.step import FEATURES, compute_features, make_step
 from micron_jax.faces import crop as crops
 from micron_jax.training.sharding import MeshConfig, make_mesh
@@ -32,6 +33,7 @@ def extract(
     *,
     what: tuple[str, ...] = ("cls", "pooled"),
     delta: int = 1,
+    delta_seconds: float | None = None,
     crop: str = "face",
     dtype: str = "float32",
     batch: int = 32,
@@ -44,6 +46,7 @@ def extract(
       output: `FILE.npz` or `FOLDER.array_record`; see `extraction.output`.
       what: some of `step.FEATURES`.
       delta: frames between the two of a pair, of which `dma` is.
+      delta_seconds: seconds between them, in place of it; see `Pairing`.
       crop: one of `faces.crop.KINDS`.
       dtype: of the computation, `float32` or `bfloat16`; the output is float32.
       batch: frames at a time, over all devices; made a multiple of their number.
@@ -51,9 +54,9 @@ def extract(
     Returns:
       The description in the output: {"settings", "rows", "pairs", "pair_seconds": the least and
       the most that two frames of a pair are apart, None where unknown, "clips", "skipped",
-      "dropped", "identical": clips in which nothing changes}, and of this call "fresh", rows that
-      were computed, and "seconds", without the first batch, which compiles, for the "timed" rows
-      after it.
+      "dropped", "identical": clips in which nothing changes, "pairless": clips that give no pair},
+      and of this call "fresh", rows that were computed, and "seconds", without the first batch,
+      which compiles, for the "timed" rows after it.
 
     Raises:
       UserError: a setting is out of range; nothing can be used; `output` holds something else or
@@ -63,7 +66,8 @@ def extract(
         raise UserError(f"what={','.join(what)}: name some of {','.join(FEATURES)}")
     if "dma" in what and "dma" not in weights.params:
         raise UserError("what=dma: the checkpoint is an encoder without micro-attention")
-    at_least("", {"delta": delta, "batch": batch}, delta=1, batch=1)
+    at_least("", {"batch": batch}, batch=1)
+    pairing = Pairing(delta, delta_seconds)
     choose("", {"crop": crop}, crop=crops.KINDS)
     what = tuple(name for name in FEATURES if name in what)
     mesh = make_mesh(MeshConfig())
@@ -71,14 +75,15 @@ def extract(
     config = weights.config.computed_in(dtype)
     settings = {
         "what": list(what),
-        "delta": delta if "dma" in what else None,
+        "delta": delta if "dma" in what and delta_seconds is None else None,
+        "delta_seconds": delta_seconds if "dma" in what else None,
         "dtype": dtype,
         "weights": digest(weights.params),
         "input": _fingerprint(clips),
         "patch": config.patch_size,
         **crops.settings(crop, config.img_size),
     }
-    rows = Output(Path(output), settings)
+    rows = Output(Path(output), settings, pairing if "dma" in what else None)
     if (about := rows.about()) is not None:
         return about | {"fresh": 0, "timed": 0, "seconds": 0.0}
     detect = crops.detector(crop)
@@ -88,7 +93,8 @@ def extract(
             part: weights.params[part] for part in ("encoder", "dma") if part in weights.params
         }
         params = jax.device_put(parts, replicated)
-        shape = (delta if "dma" in what else 0, 1 + config.grid**2, config.width)
+        reach = pairing.reach(clips) if "dma" in what else 0
+        shape = (reach, 1 + config.grid**2, config.width)
         window = jax.device_put(jnp.zeros(shape, config.dtype), replicated)
         batches = make_batches(
             clips,
@@ -96,13 +102,13 @@ def extract(
             size=config.img_size,
             detect=detect,
             batch_size=batch_size,
-            delta=delta,
+            pairing=pairing,
             start=start,
         )
         features = compute_features(make_step(config, what, mesh), params, window, batches)
         total = sum(clip.count for clip in clips)
         with tqdm(total=total, initial=start.rows, unit=" frames", desc="frames") as bar:
-            timed, seconds = _write(features, rows, delta, bar)
+            timed, seconds = _write(features, rows, bar)
         if not rows.place.rows:
             raise UserError(_no_rows(rows.clear(), len(clips)))
         about = rows.finish()
@@ -117,9 +123,7 @@ def _no_rows(skipped: list[dict], clips: int) -> str:
     return f"{reasons}; whole frames need none (crop=whole)" if faceless else reasons
 
 
-def _write(
-    features: Iterator[tuple[Batch, dict]], output: Output, delta: int, bar: tqdm
-) -> tuple[int, float]:
+def _write(features: Iterator[tuple[Batch, dict]], output: Output, bar: tqdm) -> tuple[int, float]:
     """Gathers batches into parts; returns (rows after the first batch, seconds they took)."""
     gathered, began, first, size = [], None, 0, 0
     for batch, values in features:
@@ -129,15 +133,15 @@ def _write(
         if began is None:
             began, first = time.perf_counter(), len(batch.number)
         if size >= PART_BYTES:
-            output.add(*_part(gathered, output.place.rows, delta))
+            output.add(*_part(gathered, output.place.rows))
             gathered, size = [], 0
     if gathered:
-        output.add(*_part(gathered, output.place.rows, delta))
+        output.add(*_part(gathered, output.place.rows))
     ended = time.perf_counter()
     return bar.n - bar.initial - first, ended - (ended if began is None else began)
 
 
-def _part(gathered: list[tuple[Batch, dict]], before: int, delta: int) -> tuple:
+def _part(gathered: list[tuple[Batch, dict]], before: int) -> tuple:
     """Returns (arrays, notes, place) of batches, the first row of which is number `before`."""
     batches = [batch for batch, _ in gathered]
 
@@ -151,12 +155,13 @@ def _part(gathered: list[tuple[Batch, dict]], before: int, delta: int) -> tuple:
     }
     for name in gathered[0][1]:
         arrays[name] = np.concatenate([values[name] for _, values in gathered])
-    if "dma" in arrays:
-        paired = np.array(column("paired"), bool)
-        last = before + np.flatnonzero(paired)
-        arrays["dma"] = arrays["dma"][paired]
-        arrays["dma_rows"] = np.stack([last - delta, last], axis=1)
     notes = {name: column(name) for name in NOTES}
+    if "dma" in arrays:
+        back = np.array(column("back"), np.int64)
+        last = np.flatnonzero(back)
+        arrays["dma"] = arrays["dma"][last]
+        arrays["dma_rows"] = before + np.stack([last - back[last], last], axis=1)
+        notes["paired"] = np.unique(arrays["clip"][last]).tolist()
     if apart := [seconds for seconds in column("apart") if seconds == seconds]:
         notes["pair_seconds"] = [min(apart), max(apart)]
     return arrays, notes, batches[-1].place

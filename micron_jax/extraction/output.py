@@ -27,6 +27,7 @@ from array_record.python import array_record_module
 from micron_jax import locks
 from micron_jax.errors import UserError
 from micron_jax.extraction.batches import Place
+from micron_jax.extraction.pairing import Pairing
 from micron_jax.files import remove_debris, write_whole
 
 SUFFIXES = (".npz", ".array_record")
@@ -37,15 +38,15 @@ NOTES = ("clips", "skipped", "dropped", "identical")  # of a part, lists of entr
 class Output:
     """An output in the making; `opened` before anything is added."""
 
-    def __init__(self, output: Path, settings: dict):
-        """Takes the settings that tell this output from others.
+    def __init__(self, output: Path, settings: dict, pairing: Pairing | None = None):
+        """Takes the settings that tell this output from others, and how rows are paired, if so.
 
         Raises:
           UserError: the output's name has no suffix of `SUFFIXES`.
         """
         if output.suffix not in SUFFIXES:
             raise UserError(f"{output}: name a file *.npz or a folder *.array_record")
-        self._output, self._settings = output, settings
+        self._output, self._settings, self._pairing = output, settings, pairing
         self._folder = output.with_name(f"{output.name}.partial")
         self._parts: list[dict] = []
 
@@ -110,8 +111,9 @@ class Output:
 
         Args:
           arrays: of the part's rows; `dma_rows` counts rows from the first of all.
-          notes: lists of entries, by the names in `NOTES`; and "pair_seconds", the least and the
-            most that the frames of the part's pairs are apart, where that is known.
+          notes: lists of entries, by the names in `NOTES`; "paired", the clips that have pairs in
+            it; and "pair_seconds", the least and the most that the frames of its pairs are apart,
+            where that is known.
         """
         name = f"{len(self._parts):05d}"
         if self._output.suffix == ".npz":
@@ -139,6 +141,7 @@ class Output:
         about["pair_seconds"] = [min(apart), max(apart)] if apart else None
         for name in NOTES:
             about[name] = [entry for part in self._parts for entry in part.get(name, ())]
+        about["pairless"] = self._pairless(about["clips"])
         if self._output.suffix == ".npz":
             whole = self._folder / "joined"
             self._join(whole, about)
@@ -152,6 +155,17 @@ class Output:
             (self._folder / name).unlink()
         os.replace(self._folder, self._output)
         return about
+
+    def _pairless(self, clips: list[dict]) -> list[dict]:
+        """Returns entries of the clips that give no pair."""
+        if self._pairing is None or not all("paired" in part for part in self._parts):
+            return []  # an earlier version wrote a part
+        paired = {clip for part in self._parts for clip in part["paired"]}
+        return [
+            {"clip": clip["clip"], "reason": self._pairing.reason_against(clip["fps"])}
+            for number, clip in enumerate(clips)
+            if number not in paired
+        ]
 
     def _join(self, path: Path, about: dict) -> None:
         clips = about["clips"]

@@ -1,7 +1,7 @@
 """The jitted step from frames to features, and its loop over batches.
 
-A row's partner, δ rows before it, may lie in an earlier batch: the tokens of the last δ rows stay
-on the device as the step's window. Whether the two rows are a pair of one clip, the host knows.
+A row's partner may lie in an earlier batch: the tokens of the last rows, W of them, stay on the
+device as the step's window. Which row it is, the host knows.
 """
 
 import concurrent.futures
@@ -25,31 +25,32 @@ FEATURES = ("tokens", "cls", "pooled", "dma")
 
 @functools.cache
 def make_step(config: ModelConfig, what: tuple[str, ...], mesh: Mesh) -> Callable:
-    """Returns the jitted step(params, window, images) -> (window, features).
+    """Returns the jitted step(params, window, images, partners) -> (window, features).
 
-    Images are uint8 [B, S, S, 3] and the window is [δ, 1 + N, D]. The features are float32:
-    `tokens` [B, N, D], `cls` [B, D], `pooled` (the mean of the patch tokens) [B, D] and `dma`
-    [B, N, D], P_dma of each row as frame t + δ and the row δ before as frame t.
+    Images are uint8 [B, S, S, 3], the window is [W, 1 + N, D], and partners are places among its
+    rows and those of the batch after them, int32 [B]. The features are float32: `tokens` [B, N, D],
+    `cls` [B, D], `pooled` (the mean of the patch tokens) [B, D] and `dma` [B, N, D], P_dma of each
+    row as frame t + δ and its partner as frame t.
 
     Args:
       mesh: over which a batch is spread; parameters and window are on every device.
     """
 
-    def step(params, window, images):
+    def step(params, window, images, partners):
         module = bound(config, params)
         tokens = module.encode(normalize(images))
         wide = tokens.astype(jnp.float32)
         features = {"tokens": wide[:, 1:], "cls": wide[:, 0], "pooled": wide[:, 1:].mean(axis=1)}
         if "dma" in what:
             line = jnp.concatenate([window, tokens])
-            earlier, window = line[: len(tokens)], line[len(tokens) :]
+            earlier, window = line[partners], line[len(tokens) :]
             features["dma"] = module.attend(earlier, tokens).astype(jnp.float32)
         return window, {name: features[name] for name in what}
 
     everywhere, spread = NamedSharding(mesh, P()), batch_sharding(mesh)
     return jax.jit(
         step,
-        in_shardings=(everywhere, everywhere, spread),
+        in_shardings=(everywhere, everywhere, spread, spread),
         out_shardings=(everywhere, spread),
         donate_argnums=1,
     )
@@ -63,9 +64,9 @@ def compute_features(
     Yields:
       (batch, features of its rows), without the warm ones.
     """
-    waiting = None
+    waiting, reach = None, len(window)
     for batch in _read_ahead(batches):
-        window, features = step(params, window, batch.images)
+        window, features = step(params, window, batch.images, batch.partners(reach))
         if waiting:
             yield _fetch(*waiting)
         waiting = None if batch.warm else (batch, features)

@@ -56,7 +56,7 @@ class Arguments(argparse.ArgumentParser):
         """Adds an option with a value, or a positional; what is left out comes from `SHARED`."""
         self.add_argument(name, **SHARED.get(name, {}) | ({"help": text} if text else {}) | more)
 
-    def count(self, name: str, default: int, text: str, at_least: int = 1) -> None:
+    def count(self, name: str, default: int | None, text: str, at_least: int = 1) -> None:
         """Adds an option that takes a whole number."""
         self.option(name, text, type=number(int, at_least=at_least), metavar="N", default=default)
 

@@ -1,7 +1,8 @@
 """`micron-jax extract`: features of every frame, into one file."""
 
+from micron_jax.errors import UserError
 from micron_jax.programs.arguments import Arguments, values_of
-from micron_jax.programs.options import add_inputs, read_inputs
+from micron_jax.programs.options import add_inputs, number, read_inputs
 from micron_jax.programs.output import print_notes, print_reasons
 from micron_jax.programs.stopping import keeping
 from micron_jax.video.file_notes import FileNotes
@@ -34,7 +35,15 @@ def main(argv: list[str]) -> int:
         "and t + delta), with commas between",
         default="cls,pooled",
     )
-    parser.count("--delta", 1, "of dma: the second frame of a pair comes N frames later")
+    parser.count(
+        "--delta", None, "of dma: the second frame of a pair comes N frames later; without: 1"
+    )
+    parser.option(
+        "--delta-seconds",
+        "in place of --delta: the second frame comes so much later, by the frames' own times",
+        type=number(float, above=0, at_most=10),
+        metavar="S",
+    )
     parser.count("--batch", 32, "frames in a batch, over all devices")
     parser.option(
         "--dtype",
@@ -47,6 +56,8 @@ def main(argv: list[str]) -> int:
         "the images of a folder are photographs, each with its own crop, not frames of a clip",
     )
     options = parser.parse_args(argv)
+    if options.delta and options.delta_seconds:
+        raise UserError("--delta and --delta-seconds say the same: give one of them")
 
     from micron_jax.checkpoints import load
     from micron_jax.extraction.extract_features import extract
@@ -59,7 +70,8 @@ def main(argv: list[str]) -> int:
             clips,
             options.output,
             what=tuple(options.what.split(",")),
-            **values_of(options, "delta", "crop", "dtype", "batch"),
+            delta=options.delta or 1,
+            **values_of(options, "delta_seconds", "crop", "dtype", "batch"),
         )
     print(f"features: {options.output}")
     pairs = f", pairs: {about['pairs']:,}" if "dma" in about["settings"]["what"] else ""
@@ -72,6 +84,7 @@ def main(argv: list[str]) -> int:
     if unknown := sum(clip.fps is None and clip.count > 1 for clip in clips):
         print(f"clips whose files tell no frame rate: {unknown:,}; seconds are unknown (--fps)")
     print_reasons("skipped", about["skipped"])
+    print_reasons("clips that give no pair", about.get("pairless", []))
     print_reasons("clips in which nothing changes", about.get("identical", []))
     print_notes(notes.entries())
     dropped = [

@@ -40,7 +40,7 @@ LIMITS = {"max_pixels": str(MEGAPIXELS * 1_000_000)}
 # Decoders that may work on several frames at once: told to stop at damage, they do.
 PARALLEL = {"av1", "h264", "hevc", "libdav1d", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4"}
 PARALLEL |= {"prores", "vp9"}
-THREADS = min(8, (os.cpu_count() or 1) + 1)  # that decode a film; the caller's waits for them
+THREADS = min(8, os.cpu_count() or 1)  # that decode a film
 DELAY = 6  # frames: damage may show so much earlier than what tells of it
 
 

@@ -35,7 +35,11 @@ class Clock:
             start, own = Fraction(container.start_time or 0, av.time_base), stream.start_time or 0
             apart = own * self._unit - start
             # FFmpeg rounds the start of the film to microseconds, not that of the stream.
-            self._start = start / self._unit if 1e-6 < abs(apart) < APART else own
+            self._start = start / self._unit if 1e-6 < abs(apart) < APART else Fraction(own)
+        # Whole numbers, for fractions are slow: seconds are (pts · times − begins) / per.
+        self._times = self._start.denominator * self._unit.numerator
+        self._begins = self._start.numerator * self._unit.numerator
+        self._per = self._start.denominator * self._unit.denominator
 
     def seconds(self, number: int, pts: int | None) -> float:
         """Returns the time of a frame; those without a time of their own follow at the rate."""
@@ -44,7 +48,7 @@ class Clock:
         if pts is None:
             seconds = number * self._step()
         else:
-            seconds = float((pts - self._start) * self._unit) / self._slower
+            seconds = (pts * self._times - self._begins) / self._per / self._slower
         if seconds <= self._latest:  # two frames of one time, or a step back
             seconds = self._latest + self._step() / 2
         self._latest = seconds

@@ -10,6 +10,8 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 
+import numpy as np
+
 # ITU-T H.264, 7.4.1: neither follows two zero bytes but as a start code, 00 00 01.
 _ILLEGAL = re.compile(rb"\x00\x00(?:\x02|\x00+[^\x00\x01])")
 _PADDING = 8  # zero bytes at the end of a NAL unit that some encoders may leave
@@ -18,9 +20,11 @@ _ZEROS = bytes(256)
 _ZEROS_OF_JPEG = bytes(32)  # whole pictures have a dozen, where zeros are no code of flat blocks
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _FOOTERS = {8: (5, True), 3: (0, False)}  # of a slice of FFV1: bytes -> (after its size, has a CRC)
+_SLICES = 1024  # that FFmpeg takes
+_SCANS = 100  # of a progressive JPEG
 _FLAT = 0x00, 0xF0  # symbols of JPEG: no more coefficients in the block; 16 that are 0
-_SCAN_END = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
-_RESTART = re.compile(rb"\xff([\xd0-\xd7])")
+# After a scan comes the end, another scan, or what one needs.
+_AFTER_SCAN = 0xD9, 0xDA, 0xC4, 0xDB, 0xDC, 0xDD, 0xFE
 
 
 def damage_check(codec: str, extradata: bytes | None) -> Callable[[bytes], bool] | None:
@@ -53,6 +57,8 @@ def _nal_units_are_damaged(data: bytes, size: int, codec: str) -> bool:
         slices = 1 <= unit[0] & 31 <= 5 if codec == "h264" else unit[0] >> 1 & 63 < 32
         if not slices:  # programs write what they like into the others
             continue
+        if b"\0\0\0" not in unit and b"\0\0\2" not in unit:
+            continue
         body = unit.rstrip(b"\0")
         if (size and len(unit) - len(body) > _PADDING) or _ILLEGAL.search(body):
             return True
@@ -67,6 +73,8 @@ def _nal_units(data: bytes, size: int) -> Iterator[bytes]:
     while place + size <= len(data):
         length = int.from_bytes(data[place : place + size], "big")
         place += size
+        if length == 0:  # which decoders refuse
+            return
         yield data[place : place + length]
         place += length
 
@@ -75,7 +83,7 @@ def _ffv1_is_damaged(data: bytes) -> bool:
     """Compares the CRC of each slice (RFC 9043, 4.9), where the slices have any."""
     for footer, (after, checked) in _FOOTERS.items():
         slices, end = [], len(data)
-        while end >= footer:
+        while end >= footer and len(slices) < _SLICES:
             size = footer + int.from_bytes(data[end - after - 3 : end - after], "big")
             if size > end:
                 break
@@ -93,7 +101,11 @@ def _crc(data: bytes) -> int:
 
 def _jpeg_is_damaged(data: bytes) -> bool:
     """Looks at the markers and scans of a JPEG, or of two, the fields of one frame."""
-    place, flat, restarts = 0, False, 0
+    place, flat, restarts, scans = 0, False, 0, 0
+    values = np.frombuffer(data, np.uint8)
+    places = np.flatnonzero(values[:-1] == 0xFF)
+    codes = values[places + 1]
+    places, codes = (array[(codes != 0) & (codes != 0xFF)] for array in (places, codes))
     while data[place : place + 1] == b"\xff" and place + 2 <= len(data):
         marker, place = data[place + 1], place + 2
         if marker in (0xFF, 0xD8, 0xD9):
@@ -106,13 +118,21 @@ def _jpeg_is_damaged(data: bytes) -> bool:
         elif marker == 0xDD:
             restarts = int.from_bytes(segment[:2], "big")
         elif marker == 0xDA:
-            found = _SCAN_END.search(data, place)
-            scan = data[place : found.start() if found else len(data)]
-            # After a scan comes the end, another scan, or what one needs.
-            known = found is None or found[1][0] in (0xD9, 0xDA, 0xC4, 0xDB, 0xDC, 0xDD, 0xFE)
-            if not known or (not flat and _ZEROS_OF_JPEG in scan) or not _in_turn(scan, restarts):
+            scans += 1
+            if scans > _SCANS:
                 return True
-            place += len(scan)
+            begin = np.searchsorted(places, place)
+            inner = codes[begin:] >> 3 == 0xD0 >> 3  # restarts
+            end = begin + int(np.argmin(np.append(inner, False)))
+            if end < len(codes) and codes[end] not in _AFTER_SCAN:
+                return True
+            numbers = codes[begin:end] & 7
+            if not np.array_equal(numbers, np.arange(len(numbers) if restarts else 0) % 8):
+                return True
+            last = int(places[end]) if end < len(codes) else len(data)
+            if not flat and _ZEROS_OF_JPEG in data[place:last]:
+                return True
+            place = last
     return False
 
 
@@ -124,9 +144,3 @@ def _has_flat_codes(segment: bytes) -> bool:
             return True
         segment = segment[17 + count :]
     return False
-
-
-def _in_turn(scan: bytes, restarts: int) -> bool:
-    """Tells whether the restart markers of a scan, if it may have any, come in their turn."""
-    numbers = [match[1][0] & 7 for match in _RESTART.finditer(scan)]
-    return numbers == [n % 8 for n in range(len(numbers))] if restarts else not numbers

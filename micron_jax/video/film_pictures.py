@@ -75,6 +75,7 @@ class Screen:
             return
         yield from self._flush()
         graph = av.filter.Graph()
+        graph.threads = 1  # to hand parts of a frame over takes longer than they do
         source = graph.add(
             "buffer",
             video_size=f"{frame.width}x{frame.height}",

@@ -113,6 +113,75 @@ def test_pairs_stay_in_their_clip_and_span_no_gap(weights, reference):
     np.testing.assert_allclose(dma, expected, atol=2e-5)
 
 
+def test_pairs_by_time(weights, source, tmp_path, monkeypatch):
+    """At 50/s and at an uneven rate alike; a clip without times, or too slow, gives none."""
+    times = [0, 0.04, 0.08, 0.12, 0.22, 0.32, 0.42, 1.42, 1.46, 1.5]  # 25/s, 10/s, a hole
+    frames = [gradient(shift=20 * n) for n in range(10)]
+    write_video(tmp_path / "vfr.mp4", frames, seconds=times)
+    write_video(tmp_path / "slow.mp4", frames[:4], fps=4)
+    timed = find_inputs([source / "a"], fps=50)
+    clips = timed + find_inputs([source / "b", tmp_path / "vfr.mp4", tmp_path / "slow.mp4"])
+    settings = {"what": ("cls", "dma"), "delta_seconds": 0.1, "delta": 1, "batch": 4}
+    about = extract(weights, clips, tmp_path / "out.npz", **settings)
+    with np.load(tmp_path / "out.npz") as features:
+        rows, dma, clip, seconds = (
+            features[name] for name in ("dma_rows", "dma", "clip", "seconds")
+        )
+    pairs = {
+        number: seconds[rows[clip[rows[:, 0]] == number]].round(3).tolist() for number in (0, 2)
+    }
+    # The frame at 0.08 s is broken: of its neighbors, the farther.
+    assert pairs[0] == [
+        [0, 0.1],
+        [0.02, 0.12],
+        [0.04, 0.14],
+        [0.06, 0.16],
+        [0.06, 0.18],
+        [0.1, 0.2],
+    ]
+    assert pairs[2] == [[0, 0.12], [0.12, 0.22], [0.22, 0.32], [0.32, 0.42]]
+    assert (clip[rows[:, 0]] == clip[rows[:, 1]]).all()
+    assert set(clip[rows[:, 0]]) == {0, 2}
+    np.testing.assert_allclose(about["pair_seconds"], [0.1, 0.12], atol=1e-5)
+    assert about["pairless"] == [
+        {"clip": str(source / "b"), "reason": "its frames have no times"},
+        {
+            "clip": str(tmp_path / "slow.mp4"),
+            "reason": "no two of its frames are about 0.1 s apart",
+        },
+    ]
+    monkeypatch.setattr(extract_features, "PART_BYTES", 1)  # a part a batch
+    stopped(monkeypatch, 3, weights, clips, tmp_path / "again.npz", settings)
+    extract(weights, clips, tmp_path / "again.npz", **settings)
+    with np.load(tmp_path / "again.npz") as again:
+        np.testing.assert_array_equal(again["dma_rows"], rows)
+        np.testing.assert_allclose(again["dma"], dma, atol=1e-6)
+        assert json.loads(str(again["about"])) == {
+            k: about[k] for k in json.loads(str(again["about"]))
+        }
+    tokens = {"what": ("tokens", "cls"), "batch": 4}
+    extract(weights, clips, tmp_path / "tokens.npz", **tokens)
+    with np.load(tmp_path / "tokens.npz") as features:
+        both = np.concatenate([features["cls"][:, None], features["tokens"]], axis=1)
+    expected = bound(tiny.PAPER, weights.params).attend(both[rows[:, 0]], both[rows[:, 1]])
+    np.testing.assert_allclose(dma, expected, atol=2e-5)
+
+
+def stopped(monkeypatch, parts, weights, clips, output, settings):
+    """Extracts until so many parts are written."""
+    add, written = outputs.Output.add, []
+
+    def stopping(self, *chunk):
+        if len(written) == parts:
+            raise KeyboardInterrupt
+        written.append(add(self, *chunk))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(outputs.Output, "add", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            extract(weights, clips, output, **settings)
+
+
 @pytest.mark.parametrize("stop_at", [1, 2, 3])
 def test_a_stopped_extraction_continues_to_the_same_file(
     weights, clips, reference, tmp_path, monkeypatch, stop_at
@@ -184,6 +253,8 @@ def test_bfloat16_is_close_to_float32(weights, clips, reference, tmp_path):
     [
         (dict(what=("cls", "nose")), "what=cls,nose"),
         (dict(delta=0), "delta=0"),
+        (dict(delta_seconds=0), "delta_seconds=0"),
+        (dict(delta_seconds=60), "delta_seconds=60"),
         (dict(batch=0), "batch=0"),
         (dict(crop="ears"), "crop='ears'"),
         (dict(output="out.zip"), "name a file"),

@@ -47,6 +47,8 @@ def test_features_of_photographs(tmp_path, monkeypatch, capsys):
         (["--input", "x.png", "x.png"], "x.png: given twice"),
         (["--input", "x.png", "--data-dir", "d"], "--data-dir goes with --set"),
         (["--input", "x.png", "--fps", "0"], "--fps: 0: must be at least 1"),
+        (["--input", "x.png", "--delta", "2", "--delta-seconds", "0.1"], "say the same: give one"),
+        (["--input", "x.png", "--delta-seconds", "0"], "--delta-seconds: 0: must be more than 0"),
         (["--set", "casme2"], "--set goes with --data-dir"),
         (["--set", "casme2", "--data-dir", "d"], "no data set `casme2`"),
         (["--input", "x.png"], "ckpt: no such file or folder"),

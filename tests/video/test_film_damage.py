@@ -131,6 +131,7 @@ START, END = b"\xff\xda\x00\x04\x01\x00", b"\xff\xd9"
         (2 * (HEAD + START + SCAN + END), False),  # two fields
         (HEAD + START + SCAN + TABLE + b"\x01" + START + SCAN + END, False),  # progressive
         (HEAD + START + SCAN + b"\xff\x21" + SCAN + END, True),
+        (HEAD + 1000 * START, True),  # scans without an end
         (HEAD + START + SCAN + b"\xff\xd0" + SCAN + END, True),  # no restarts are announced
         (HEAD + b"\xff\xdd\x00\x04\x00\x02" + START + b"a\xff\xd0b\xff\xd1c" + END, False),
         (HEAD + b"\xff\xdd\x00\x04\x00\x02" + START + b"a\xff\xd0b\xff\xd2c" + END, True),
