@@ -94,8 +94,8 @@ def test_look_is_visualize_of_two_pictures(model, tmp_path):
         micron_jax.look(*crops, model=model, kind="warm")
 
 
-def test_micron_tiny_is_the_default_and_shows_brows_that_rise():
-    view = micron_jax.look(brows(2), brows(0))
+def test_micron_tiny_is_the_default_and_shows_brows_that_rise(film):
+    view = micron_jax.look(film[12], film[0])
     row, column = map(int, re.search(r"row (\d+), column (\d+)", repr(view)).groups())
     assert (row, column) == np.unravel_index(view.motion_map.argmax(), (28, 28))
     assert 8 <= row <= 12

@@ -68,7 +68,7 @@ def test_casme2_to_a_table(tmp_path, monkeypatch):
     Path("faces").mkdir()
     for seed in range(3):
         cv2.imwrite(f"faces/{seed}.png", portrait.portrait(seed)[..., ::-1])
-    synth = ["data", "synth", "--faces", "faces", "--output", "synthetic", "--keep", "pair"]
+    synth = ["data", "synth", "--faces", "faces", "--output", "synthetic"]
     assert main(synth) == 0
     settings = "--config.seeds=1 --config.augment.copies=1 --config.data.crop=whole"
     parameters = {"SOURCE": "synthetic", "PROTOCOL": "synthetic", "SETTINGS": settings}
