@@ -78,7 +78,7 @@ setup(
             "uvicorn>=0.34",
         ],
         "torch": ["torch>=2.6"],
-        "onnx": ["onnx>=1.18", "onnxruntime>=1.20", "onnxscript>=0.5", "torch>=2.6"],
+        "onnx": ["onnx>=1.23", "onnxruntime>=1.32", "onnxscript>=0.7", "torch>=2.13"],
         "dev": [
             "chex>=0.1.90",
             "huggingface_hub>=0.30",
