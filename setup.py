@@ -46,9 +46,9 @@ setup(
         "array_record>=0.8.1",
         "av>=17.1,<19",  # films; FFmpeg is in its wheel; 19 opens them in another way
         "einops>=0.8",
-        "etils[epath]>=1.9.1",
+        "etils[epath]>=1.13",
         "flatbuffers>=24.3",  # `jax.export` writes by it and does not ask for it
-        "flax>=0.12",
+        "flax>=0.12.2",
         "grain>=0.2.15",
         "importlib_resources>=6",  # tensorflow-datasets imports it without asking for it
         "jax>=0.10.1,<0.13",
@@ -59,13 +59,13 @@ setup(
         "opencv-contrib-python-headless>=4.13,<5",  # TV-L1; 4.12 ignores the rotation of a WebP
         "openpyxl>=3.1",
         "optax>=0.2.5",
-        "orbax-checkpoint>=0.11.30",
+        "orbax-checkpoint>=0.12",
         "pillow>=11.3",  # animations, and sizes of pictures
         "safetensors>=0.5",
-        "scikit-learn>=1.5",
+        "scikit-learn>=1.8",
         "scipy>=1.14",
         "tensorboardX>=2.6.2.2",
-        "tensorflow-datasets>=4.9.9",
+        "tensorflow-datasets>=4.9.10",
         "tqdm>=4.66",
         "xlrd>=2.0.1",  # .xls
     ],
@@ -82,7 +82,7 @@ setup(
             "uvicorn>=0.34",
         ],
         "torch": ["torch>=2.6"],
-        "onnx": ["onnx>=1.18", "onnxruntime>=1.20", "onnxscript>=0.5", "torch>=2.6"],
+        "onnx": ["onnx>=1.23", "onnxruntime>=1.32", "onnxscript>=0.7", "torch>=2.13"],
         "dev": [
             "chex>=0.1.90",
             "huggingface_hub>=0.30",

@@ -5,7 +5,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from micron_jax.errors import Notice
+from micron_jax.errors import Notice, printable
 from micron_jax.programs.arguments import Arguments, values_of
 from micron_jax.programs.options import number, read_recipe
 from micron_jax.programs.stopping import keeping
@@ -63,7 +63,7 @@ def main(argv: list[str]) -> int:
 
 
 def _tell(line: str) -> None:
-    print(f"micron-jax: {line}", file=sys.stderr, flush=True)
+    print(f"micron-jax: {printable(line)}", file=sys.stderr, flush=True)
 
 
 def run(config, workdir: Path) -> int:

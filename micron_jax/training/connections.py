@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import socket
+import time
 
 from micron_jax.errors import UserError
 
@@ -40,20 +41,25 @@ def send(connection: socket.socket, **content) -> None:
 
 
 def receive(connection: socket.socket) -> dict:
-    """Receives a line; nothing in it is run.
+    """Receives a line, within the timeout of the connection.
 
     Raises:
-      TimeoutError: none has come.
+      TimeoutError: it has not come, or not all of it.
       ConnectionError: the other side has ended.
       ValueError: it is none of a roll call.
     """
-    line = b""
-    while not line.endswith(b"\n"):
-        if not (byte := connection.recv(1)):
-            raise ConnectionError
-        line += byte
-        if len(line) > _LONGEST:
-            raise ValueError("too long")
+    line, timeout = b"", connection.gettimeout()
+    end = time.monotonic() + timeout
+    try:
+        while not line.endswith(b"\n"):
+            connection.settimeout(max(end - time.monotonic(), 0.001))
+            if not (byte := connection.recv(1)):
+                raise ConnectionError
+            line += byte
+            if len(line) > _LONGEST:
+                raise ValueError("too long")
+    finally:
+        connection.settimeout(timeout)
     content = json.loads(line)
     if not isinstance(content, dict):
         raise ValueError("no object")

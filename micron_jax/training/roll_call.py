@@ -91,6 +91,7 @@ class _Caller:
         with selectors.DefaultSelector() as self._selector, listening as server:
             self._selector.register(server, selectors.EVENT_READ)
             while missing := sorted({*range(1, self._processes)} - self._hosts.keys()):
+                self._tell(missing)
                 for key, _ in self._selector.select(_RETRY):
                     if key.fileobj is server:
                         connection = self._stack.enter_context(server.accept()[0])
@@ -98,7 +99,6 @@ class _Caller:
                         self._selector.register(connection, selectors.EVENT_READ)
                     else:
                         self._hear(key.fileobj)
-                self._tell(missing)
         for connection in self._numbers:
             connections.send(connection, go=True)
         return {connection: self._name(n) for connection, n in self._numbers.items()}
@@ -128,6 +128,8 @@ class _Caller:
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # of others
                 hello = connections.receive(connection)
                 number, host = int(hello["process"]), str(hello["host"])
+                if number not in range(self._processes) and hello["processes"] == self._processes:
+                    raise ValueError("no process has that number")
                 if (refusal := self._refusal(hello, number)) is None:
                     self._numbers[connection], self._hosts[number] = number, host
                     return

@@ -138,9 +138,19 @@ def test_a_process_that_ends_while_others_are_missing_is_named_and_may_come_agai
 
 
 @pytest.mark.parametrize(
-    "junk", [b"GET / HTTP/1.1\r\n\r\n", b"\xff\xfe\n", b"[]\n", b'{"process": 1}\n', b"x" * 5000]
+    "junk",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\xff\xfe\n",
+        b"[]\n",
+        b'{"process": 1}\n',
+        b'{"process": 9, "processes": 2, "host": "x", "versions": "y"}\n',
+        b"x" * 5000,
+        b'{"process": 1, ',  # and nothing more
+    ],
 )
-def test_what_other_programs_send_is_passed_over(address, junk):
+def test_what_other_programs_send_is_passed_over(address, junk, monkeypatch):
+    monkeypatch.setattr(roll_call, "_ANSWER", 0.5)
     first = Called(address, 2, 0)
     wait_for(first, "waits at")
     with socket.create_connection(connections.split(address), 5) as stranger:
