@@ -1,7 +1,7 @@
 """How much more a face moves than it does all the time.
 
 A mouth that speaks moves farther than most micro-expressions do. So each patch is measured by what
-is usual for it in the seconds around.
+is usual for it in the seconds around, without those in which a micro-expression would last.
 """
 
 import itertools
@@ -10,10 +10,10 @@ import numpy as np
 
 from micron_jax.spotting.partners import within_clip
 
-AROUND = 1.0  # seconds to either side
-USUAL = 0.75  # quantile: a micro-expression fills less than the rest of the time around it
+NEAR, AROUND = 0.375, 1.5  # seconds to either side, between which motion is usual
+USUAL = 0.75  # quantile
 LEAST = 0.1  # px, added to what is usual: even a face at rest has noise
-STEP = 0.25  # seconds for which one usual motion serves
+STEP = 0.1  # seconds for which one usual motion serves
 
 
 def salience_of(maps: np.ndarray, seconds: np.ndarray, where: np.ndarray) -> np.ndarray:
@@ -38,8 +38,11 @@ def _in_piece(maps: np.ndarray, seconds: np.ndarray, where: np.ndarray) -> np.nd
     _, starts = np.unique((seconds - seconds[0]) // STEP, return_index=True)
     for first, last in itertools.pairwise([*starts, len(maps)]):
         middle = (seconds[first] + seconds[last - 1]) / 2
-        around = np.searchsorted(seconds, (middle - AROUND, middle + AROUND))
-        usual = np.quantile(maps[slice(*around)][:, where], USUAL, axis=0)
+        edges = middle + np.array([-AROUND, -NEAR, NEAR, AROUND])
+        early, near, late, end = np.searchsorted(seconds, edges)
+        around = np.concatenate([maps[early:near], maps[late:end]])[:, where]
+        # In a clip that is no longer than an expression nothing is usual.
+        usual = np.quantile(around, USUAL, axis=0) if len(around) else 0.0
         ratios = np.sort(maps[first:last][:, where] / (LEAST + usual), axis=1)
         salience[first:last] = ratios[:, -max(1, ratios.shape[1] // 20) :].mean(axis=1)
     return salience

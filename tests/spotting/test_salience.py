@@ -45,8 +45,18 @@ def test_only_what_is_around_in_time_and_place_counts():
     assert salience_of(alone, seconds, WHERE)[60] < 0.5 / LEAST
 
 
+@pytest.mark.parametrize("length", [0.5, 0.8, 1.2])
+def test_an_expression_that_fills_a_clip_is_not_what_is_usual(length):
+    seconds = np.arange(round(200 * length)) / 200
+    maps = np.zeros((len(seconds), 4, 5), np.float32)
+    maps[:, 0, 1] = np.clip(np.cos((seconds - length / 2) * np.pi / 0.4), 0, None)
+    salience = salience_of(maps, seconds, WHERE)
+    assert seconds[salience.argmax()] == pytest.approx(length / 2, abs=0.01)
+    assert salience.max() == pytest.approx(1 / LEAST, rel=0.05)
+
+
 def test_short_clips():
     maps = np.full((1, 4, 5), 1.0, np.float32)
-    np.testing.assert_allclose(salience_of(maps, np.array([7.0]), WHERE), 1 / (1 + LEAST))
+    np.testing.assert_allclose(salience_of(maps, np.array([7.0]), WHERE), 1 / LEAST)
     two = np.concatenate([maps, maps])
     assert salience_of(two, np.array([7.0, 7.1]), WHERE).shape == (2,)
