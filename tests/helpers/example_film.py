@@ -21,13 +21,16 @@ FAR = {"brows": 3.0, "blink": 4.0, "mouth": 2.0}
 
 def course(seconds: np.ndarray, onset: float, apex: float, offset: float) -> np.ndarray:
     """How much of a motion is there, 0..1, [T]."""
-    part = np.clip(np.minimum((seconds - onset) / (apex - onset), (offset - seconds) / (offset - apex)), 0, 1)
+    part = np.clip(
+        np.minimum((seconds - onset) / (apex - onset), (offset - seconds) / (offset - apex)), 0, 1
+    )
     return (part**3 * (part * (6 * part - 15) + 10)).astype(np.float32)
 
 
 def frames() -> np.ndarray:
     """RGB uint8 [T, SIDE, SIDE, 3]."""
     from helpers.portrait import LANDMARKS, portrait
+
     from micron_jax.data import warps
     from micron_jax.faces.landmarks import canonical_transform
     from micron_jax.synthetic import head_motion, insertion, still_camera
@@ -48,13 +51,19 @@ def frames() -> np.ndarray:
     ]
     courses = np.stack([course(seconds, *times) for times in (BROWS, BLINK, MOUTH)])
     faces = insertion.sum_of(fields, courses)
-    sway = np.stack([0.12 * head_motion.REACH[n] * np.sin(seconds * f + p) for n, f, p in zip(
-        range(6), rng.uniform(0.8, 1.6, 6), rng.uniform(0, 6, 6), strict=True)], -1)
+    waves = zip(head_motion.REACH, rng.uniform(0.8, 1.6, 6), rng.uniform(0, 6, 6), strict=True)
+    sway = np.stack([0.12 * far * np.sin(seconds * f + phase) for far, f, phase in waves], -1)
     heads = head_motion.HeadMotion(sway - sway[0]).fields()
-    both = [head if face is None else insertion.compose(head, face) for head, face in zip(heads, faces, strict=True)]
+    both = [
+        head if face is None else insertion.compose(head, face)
+        for head, face in zip(heads, faces, strict=True)
+    ]
     picture = portrait(SEED)
-    moved, _ = insertion.resample(np.broadcast_to(picture, (len(seconds), *picture.shape)), landmarks, both)
-    moved = np.stack([cv2.resize(each[20:620, 20:620], (SIDE, SIDE), interpolation=cv2.INTER_AREA) for each in moved])
+    still = np.broadcast_to(picture, (len(seconds), *picture.shape))
+    moved, _ = insertion.resample(still, landmarks, both)
+    shape = (SIDE, SIDE)
+    moved = [cv2.resize(x[20:620, 20:620], shape, interpolation=cv2.INTER_AREA) for x in moved]
+    moved = np.stack(moved)
     return still_camera.draw_camera(seconds, rng, (SEED,)).shoot(moved)
 
 
