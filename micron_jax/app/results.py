@@ -70,7 +70,7 @@ def visualize_files(
     report("finding the face", 0, 0)
     try:
         clips = find_inputs(paths)
-        if seconds is None and (length := length_of(clips[0])) > limits.first + 0.5:
+        if seconds is None and (length := length_of(clips[0])) > limits.first:
             offers = [limits.first, min(length, limits.seconds)]
             return {"input": "long", "seconds": length, "offers": sorted({*offers})}
         beginnings = [Beginning.of(clip, seconds or limits.first) for clip in clips]

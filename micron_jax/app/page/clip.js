@@ -18,7 +18,7 @@ export function show(result, evidence) {
   const measure = value => px ? `${value.toFixed(2)} px` : value.toPrecision(2);
   const player = new Player(result, index => clip?.timeline.show(index));
   const go = index => { unloop(); player.goTo(index); };
-  clip = { result, evidence, player, chosen: 0, timeline: new Timeline(result, { named, measure, go }) };
+  clip = { result, evidence, player, chosen: 0, timeline: new Timeline(result, { named, measure, unit: px ? "px" : "", go }) };
   $("timeline").setAttribute("aria-label", `Motion over ${result.seconds.at(-1).toFixed(1)} s, at most `
     + `${measure(Math.max(...result.energy))}; candidates: ${result.intervals.length}`);
   const sure = result.intervals.some(({ confidence }) => confidence !== null);
@@ -45,7 +45,7 @@ function row(interval, n, seconds, measure) {
   const sure = interval.confidence === null ? `${interval.strength.toFixed(0)} σ` : percent(interval.confidence);
   const button = make("button", { type: "button", textContent: n + 1, onclick: () => choose(n) });
   button.setAttribute("aria-label", `Candidate ${n + 1}`);
-  const cells = [`${from} to ${to}`, interval.part, measure(interval.energy), sure];
+  const cells = [`${from}–${to}`, interval.part, measure(interval.energy), sure];
   return make("tr", { onclick: () => choose(n) }, make("th", { scope: "row" }, button),
     ...cells.map(textContent => make("td", { textContent })));
 }
@@ -61,7 +61,7 @@ function choose(n) {
     line.classList.toggle("chosen", i === n);
     line.querySelector("button").setAttribute("aria-current", i === n);
   });
-  closeup.show(result.close_ups[n], result.aspect, `candidate ${n + 1}, the head held still`,
+  closeup.show(result.close_ups[n], result.aspect, `candidate ${n + 1}`,
     ["onset", "apex"]);
   classes(evidence, result.probabilities[n], `Candidate ${n + 1}, from its onset to its apex.`);
 }

@@ -14,7 +14,9 @@ const MAPS = {
   release: "the map of the PyTorch release",
 };
 const EXAMPLE = "example.mp4";
-let evidence, request = null;
+const HINT = "A drawn face, of nobody: its brows rise from 0.70 to 1.10 s, a corner of its mouth from 2.27 to "
+  + "2.67 s, and between the two it blinks.";
+let evidence, request = null, example = null;
 
 const facts = await (await fetch("facts")).json();
 evidence = facts.classifier;
@@ -31,7 +33,8 @@ $("example").onclick = async () => {
   camera.close();
   const answer = await fetch(EXAMPLE).catch(() => null);
   if (!answer?.ok) return fail("the server does not answer: is it running?");
-  if (choose([new File([await answer.blob()], EXAMPLE, { type: "video/mp4" })])) look();
+  example = new File([await answer.blob()], EXAMPLE, { type: "video/mp4" });
+  if (choose([example])) look();
 };
 
 // `seconds` of a video; none: all of it, or the server asks.
@@ -48,7 +51,7 @@ async function look(seconds = "") {
   busy(false);
   if (error) fail(error);
   else if (result.input === "long") ask(result);
-  else await show(result, files.map(file => file.name), evidence);
+  else await show(result, files.map(file => file.name), evidence, files[0] === example ? HINT : "");
 }
 
 function busy(yes) {

@@ -11,12 +11,16 @@ const FIGURES = {
 };
 const MAPS = { motion: "how far it came and went", moved: "where it came and went" };
 
-export async function show(result, names, evidence) {
+// `hint`: what one should see, where that is known.
+export async function show(result, names, evidence, hint) {
   const isClip = result.input === "clip";
   clip.close();
   $("title").textContent = names.join(" and ");
   $("warnings").replaceChildren(...result.warnings.map(line => make("li", { textContent: line })));
   $("warnings").hidden = !result.warnings.length;
+  $("summary").textContent = [isClip ? counts(result) : "", hint].filter(Boolean).join(" ");
+  $("summary").hidden = !$("summary").textContent;
+  $("views").className = result.input;
   for (const figure of document.querySelectorAll("figure.clip")) figure.hidden = !isClip;
   $("controls").hidden = !isClip;
   $("pair").replaceChildren(...(result.pictures ?? []).map(
@@ -33,6 +37,11 @@ export async function show(result, names, evidence) {
   await figures(archive.files);
   $("title").focus({ preventScroll: true });
   $("result").scrollIntoView();
+}
+
+function counts({ seconds, intervals }) {
+  const number = intervals.length, noun = number === 1 ? "candidate" : "candidates";
+  return `${seconds.at(-1).toFixed(1)} s, ${number || "no"} ${noun}.`;
 }
 
 function legend({ legend: { colors, ticks, label, kind }, close_up, input }) {

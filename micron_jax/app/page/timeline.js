@@ -4,9 +4,9 @@ import { $, shape } from "./dom.js";
 const LEFT = 44, RIGHT = 12, TOP = 22, BOTTOM = 26, HEIGHT = 190;
 
 export class Timeline {
-  // `measure`: value -> text; `go` gets the index of the frame that is pointed at.
-  constructor(result, { named, measure, go }) {
-    Object.assign(this, result, { named, measure, go, at: 0 });
+  // `measure`: value -> text, with the `unit`; `go` gets the index of the frame that is pointed at.
+  constructor(result, { named, measure, unit, go }) {
+    Object.assign(this, result, { named, measure, unit, go, at: 0 });
     this.end = this.seconds.at(-1) || 1;
     this.most = Math.max(...this.energy) * 1.12 || 1;
     const { top } = this.legend;
@@ -35,6 +35,7 @@ export class Timeline {
       marks.push(shape("line", { x1: LEFT, x2: right, y1: this.y(value), y2: this.y(value), class: "grid" }));
       marks.push(shape("text", { x: LEFT - 6, y: this.y(value) + 4, "text-anchor": "end" }, `${value}`));
     }
+    marks.push(shape("text", { x: LEFT - 6, y: TOP - 7, "text-anchor": "end" }, this.unit));
     for (const second of ticks(this.end, this.width / 90)) {
       const anchor = this.x(second) > right - 20 ? "end" : "middle";
       marks.push(shape("text", { x: this.x(second), y: HEIGHT - 8, "text-anchor": anchor },
