@@ -370,7 +370,7 @@ def test_a_video_in_a_browser(page, files, temporary):
             page.click(f'#downloads a:has-text("{name}")')
         assert download.value.suggested_filename == f"clip_{file}"
         assert download.value.path().read_bytes() == archive.read(file)
-    assert len(names) == 4
+    assert len(names) == 5
     assert files_in(temporary) == []
 
 

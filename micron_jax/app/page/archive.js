@@ -7,6 +7,7 @@ const KEPT = [
   ["intervals.csv", "Candidates (CSV)", "text/csv"],
   ["energy.csv", "Motion of every frame (CSV)", "text/csv"],
   ["pair.png", "Figure (PNG)", "image/png"],
+  ["flicker.png", "Flicker (animated PNG)", "image/png"],
 ];
 let urls = [];
 
