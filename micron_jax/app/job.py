@@ -61,7 +61,7 @@ class Job:
             settings = {"report": report, **self._settings}
             result = visualize_files(self._model, paths, output, **settings)
             file = self._folder / "result.json"
-            with open(file, "w") as writer:
+            with open(file, "w", encoding="utf-8") as writer:
                 json.dump({"result": result}, writer)
                 writer.write("\n")
             return file

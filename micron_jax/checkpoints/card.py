@@ -48,7 +48,7 @@ def text(
     own_name = info.pop(NAME, name)
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
     environment.filters["cell"] = _cell
-    card = environment.from_string(_TEMPLATE.read_text()).render(
+    card = environment.from_string(_TEMPLATE.read_text("utf-8")).render(
         name=printable(name),
         quoted_name=json.dumps(name),
         version=__version__,

@@ -128,7 +128,7 @@ def read_folder(folder: Path) -> Weights:
     try:
         if (size := path.stat().st_size) > _LONGEST:
             raise ValueError(f"{size:,} bytes")
-        text = path.read_text()
+        text = path.read_text("utf-8")
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: its settings cannot be read ({error}); convert again") from error
     weights = _read([open_tensors(file) for file in files], path, text)

@@ -172,7 +172,7 @@ def _write_tables(timeline: Timeline, folder: Path) -> None:
 
 
 def _write_csv(path: Path, columns: Iterable[str], rows: list) -> None:
-    with open(path, "w", newline="") as file:
+    with open(path, "w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([columns, *rows])
 
 

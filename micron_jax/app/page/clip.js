@@ -31,7 +31,6 @@ export function show(result, evidence) {
   $("previous").onclick = () => choose(clip.chosen - 1);
   $("next").onclick = () => choose(clip.chosen + 1);
   $("loop").onclick = loop;
-  $("previous").disabled = $("next").disabled = named < 2;
   if (named) choose(0);
   else {
     closeup.show(null);
