@@ -16,7 +16,7 @@ PROGRAMS = {
     "extract": "write the features of images, videos or a data set into one file",
     "spot": "find micro-expressions in films: when, where, and how likely",
     "visualize": "show what moved between two frames, and when in a video",
-    "app": "show the same on a page in the browser, for pictures or videos dropped on it",
+    "app": "show the same on a page in the browser, for pictures, videos or the camera",
     "convert": "convert a checkpoint from the PyTorch release, or back to it",
     "export": "write what a network computes as a file that runs without micron_jax",
     "compare": "compare our numbers with the PyTorch release, live or recorded",
