@@ -31,9 +31,13 @@ NOT_RUN = {
     'python -m pytest -n 2 --dist loadfile -m "not slow"': "these very tests",
     "python -m pytest tests/datasets/frames/test_scale.py -m slow -s": "slow, and a test itself",
     "pip install .": "network",
-    **{f"pip install '.[{x}]'": "network" for x in ("app", "cuda", "hub", "plan", "torch", "tpu")},
+    **{
+        f"pip install '.[{extra}]'": "network"
+        for extra in ("app", "cuda", "hub", "onnx", "plan", "torch", "tpu")
+    },
     "pip install --no-deps timm==0.4.12": "network",
     "git clone https://github.com/uark-cviu/Micron-BERT": "network",
+    "micron-jax export runs/demo features.onnx": "the extra onnx: tests/export/test_onnx.py",
     "micron-jax app": "serves until it is stopped: tests/app",
     "micron-jax app --checkpoint runs/demo": "serves until it is stopped: tests/app",
     "micron-jax app --checkpoint runs/casme2_5": "the same",
@@ -73,6 +77,9 @@ NOT_RUN = {
     "micron-jax bench input --rounds 3": "minutes: tests/programs/test_bench_speed.py",
     "micron-jax spot --input interview.mp4 --output looks/interview": (
         "a film of a face: tests/programs/test_spot.py"
+    ),
+    "micron-jax spot --input interview.mp4 --output looks/interview --classifier runs/casme2": (
+        "the same"
     ),
     "micron-jax bench spot --fit-dir VAL --data-dir TEST --workdir runs/spot": (
         "minutes, and films of faces: tests/benchmarks/test_spotting.py"

@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+from helpers.patience import await_end
 
 from micron_jax import __main__ as main
 
@@ -109,7 +110,7 @@ def started(work, output, *wrapper):
 def test_a_signal_ends_the_command_with_its_status(tmp_path, work, number):
     process = started(work, tmp_path / "out")
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    out, err = await_end(process)
     line = "stopped: the same command begins again\n"
     assert (process.returncode, out, err) == (128 + number, "", line)
     assert list(tmp_path.iterdir()) == []
@@ -121,7 +122,7 @@ def test_a_second_signal_ends_at_once(tmp_path):
     assert process.stdout.readline() == "cleaning\n"
     time.sleep(main.SECOND + 0.1)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = await_end(process)
     assert (process.returncode, out, err) == (128 + signal.SIGINT, "", "")
 
 
@@ -130,7 +131,7 @@ def test_one_signal_that_comes_twice_is_one(tmp_path):
     for _ in range(5):
         process.send_signal(signal.SIGTERM)
         time.sleep(0.02)
-    out, err = process.communicate(timeout=20)
+    out, err = await_end(process)
     line = "stopped: the same command begins again\n"
     assert (process.returncode, out, err) == (128 + signal.SIGTERM, "cleaning\n", line)
     assert list(tmp_path.iterdir()) == []
@@ -142,7 +143,7 @@ def test_a_closed_terminal_does_not_end_what_nohup_started(tmp_path):
     time.sleep(0.2)
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=20)
+    await_end(process)
     assert process.returncode == 128 + signal.SIGTERM
 
 
@@ -161,7 +162,7 @@ DONE = """
 
 def test_a_command_that_is_done_ends_so(tmp_path):
     process = started(DONE, tmp_path / "out")
-    out, err = process.communicate(timeout=20)
+    out, err = await_end(process)
     assert (process.returncode, out, err) == (0, "", "")
 
 
@@ -183,7 +184,7 @@ IMPORTING = """
 def test_an_import_is_not_interrupted(tmp_path):
     process = started(IMPORTING, tmp_path / "out")
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = await_end(process)
     line = "stopped: the same command begins again\n"
     assert (process.returncode, out, err) == (128 + signal.SIGINT, "", line)
 

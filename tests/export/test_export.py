@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 from helpers import tiny
+from helpers.closeness import check_close
 from helpers.kept_classifier import CLASSES, KEPT
 from helpers.refusals import refusal
 
@@ -97,7 +98,8 @@ def results(folder, name, count):
 def test_features_are_those_of_the_model(folder, frames, name, count):
     tokens = results(folder, f"{name}_features", count)["tokens"]
     model = micron_jax.load(folder / name)
-    np.testing.assert_allclose(tokens, model.features(frames[0][:count]), atol=1e-5)
+    expected = model.features(frames[0][:count])
+    check_close(f"jax.export: {name}, features of {count}", tokens, expected, atol=1e-5)
     assert tokens.dtype == np.float32
 
 
@@ -107,22 +109,24 @@ def test_displacements_are_those_of_the_model(folder, frames):
         out = results(folder, "ours_motion", count)
         pair = [x[:count] for x in frames]
         assert out["displacement"].shape == (count, 4, 4, 2)
-        np.testing.assert_allclose(out["displacement"], model.displacement(*pair), atol=1e-5)
-        np.testing.assert_allclose(out["scale"], model.motion(*pair).scale, rtol=1e-5)
+        title = f"jax.export: ours, {{}} of {count}"
+        expected = model.displacement(*pair)
+        check_close(title.format("displacement"), out["displacement"], expected, atol=1e-5)
+        check_close(title.format("scale"), out["scale"], model.motion(*pair).scale, rtol=1e-5)
 
 
 def test_maps_are_those_of_the_model(folder, frames):
     out = results(folder, "paper_motion", 3)
     model = micron_jax.load(folder / "paper")
     expected = model.motion_map(*frames)
-    np.testing.assert_allclose(out["motion"], expected, rtol=1e-5, atol=1e-5)
+    check_close("jax.export: paper, map of 3", out["motion"], expected, rtol=1e-5, atol=1e-5)
     assert json.loads((folder / "paper_motion.json").read_text())["map"] == model.map_kinds[0]
 
 
 def test_probabilities_are_those_of_the_model(folder, frames):
     out = results(folder, "paper_classify", 3)["probabilities"]
     expected = np.asarray(micron_jax.load(folder / "paper").classify(*frames))
-    np.testing.assert_allclose(out, expected, atol=1e-5)
+    check_close("jax.export: paper, probabilities of 3", out, expected, atol=1e-5)
     assert np.isnan(out[2]).all()
     assert np.isfinite(out[:2]).all()
     about = json.loads((folder / "paper_classify.json").read_text())

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 from helpers import tiny
+from helpers.closeness import check_close
 from helpers.refusals import refusal
 
 import micron_jax
@@ -80,28 +81,30 @@ def exported(folder, name, what):
     return json.loads(out.with_suffix(".json").read_text()), outputs
 
 
-def check(outputs, frames, compute):
+def check(title, outputs, frames, compute):
     """Compares outputs for one and three frames with what `micron_jax` computes."""
     for count, arrays in zip((1, 3), outputs, strict=True):
         expected = compute(*frames[:, :count])
         assert {*arrays} == {*expected}
         for key, value in expected.items():
             largest = np.abs(np.asarray(value)).max()
-            np.testing.assert_allclose(arrays[key], value, rtol=0, atol=1e-5 * max(largest, 1))
+            name = f"ONNX Runtime: {title}, {key} of {count}"
+            check_close(name, arrays[key], value, atol=1e-5 * max(largest, 1))
 
 
 def test_features_are_those_of_the_model(folder):
     model = micron_jax.load(folder / "paper")
     about, outputs = exported(folder, "paper", "features")
     frames = np.load(folder / "frames.npy")
-    check(outputs, frames, lambda a, _: {"tokens": model.features(a)})
+    check("paper", outputs, frames, lambda a, _: {"tokens": model.features(a)})
     assert (about["kind"], about["outputs"][0]["name"]) == ("onnx", "tokens")
 
 
 def test_a_map_is_that_of_the_model(folder):
     model = micron_jax.load(folder / "paper")
     _, outputs = exported(folder, "paper", "motion")
-    check(outputs, np.load(folder / "frames.npy"), lambda a, b: {"motion": model.motion_map(a, b)})
+    frames = np.load(folder / "frames.npy")
+    check("paper", outputs, frames, lambda a, b: {"motion": model.motion_map(a, b)})
 
 
 @pytest.mark.slow
@@ -113,7 +116,7 @@ def test_displacements_are_those_of_the_model(folder):
         return {"displacement": motion.displacement, "scale": motion.scale}
 
     about, outputs = exported(folder, "ours", "motion")
-    check(outputs, np.load(folder / "frames.npy"), compute)
+    check("ours", outputs, np.load(folder / "frames.npy"), compute)
     assert about["outputs"][0]["unit"] == "px"
 
 

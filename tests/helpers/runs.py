@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
+from helpers.patience import Patience, await_end
 
 from micron_jax.training.telemetry import read_metrics
 
@@ -60,8 +61,8 @@ def free_port():
 
 def wait_for_step(process, workdir, step):
     """Until the run has logged the step."""
-    deadline = time.monotonic() + 600
-    while process.poll() is None and time.monotonic() < deadline:
+    patience = Patience(process.pid)
+    while process.poll() is None and not patience.is_over():
         rows = read_metrics(workdir)
         if rows and rows[-1]["step"] >= step:
             return
@@ -71,7 +72,7 @@ def wait_for_step(process, workdir, step):
 
 
 def finish(process):
-    out, _ = process.communicate(timeout=300)
+    out, _ = await_end(process)
     assert process.returncode == 0, out[-2000:]
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from helpers import interruptions
 from helpers.damage import KINDS, damage
 from helpers.interruptions import FAULTS, Case, files_of, run, start
+from helpers.patience import await_end
 from helpers.small_disk import mount
 
 
@@ -94,7 +95,7 @@ class Soak:
         processes = [start(_words(case, folder))]
         time.sleep(delay)
         processes.append(start(_words(case, folder)))
-        ends = [(process.communicate(timeout=600)[1], process.returncode) for process in processes]
+        ends = [(await_end(process)[1], process.returncode) for process in processes]
         statuses = sorted(status for _, status in ends)
         trial = Trial(case.name, "double start", f"{delay:.1f} s apart: {statuses}")
         if statuses not in ([0, 0], [0, 2]):

@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from helpers.patience import Patience
 from helpers.runs import arrays_of, start, wait_for_step
 from helpers.small_disk import mount, small_disk
 
@@ -67,25 +68,28 @@ class Run:
 
     def until(self, *texts):
         """Waits until it has said all of these."""
-        deadline = time.monotonic() + 300
+        patience = Patience(self.process.pid)
         while not all(text in self.said for text in texts):
-            assert time.monotonic() < deadline, f"never said all of {texts}: {self.said[-2000:]}"
+            assert not patience.is_over(), f"never said all of {texts}: {self.said[-2000:]}"
             time.sleep(0.01)
 
     def until_saves_fail(self):
         """Waits for two that did; the step of the last good one."""
-        deadline = time.monotonic() + 300
+        patience = Patience(self.process.pid)
         while (
             len(failed := re.findall(r"not written \(.*; the last good one is (\d+)", self.said))
             < 2
         ):
-            assert time.monotonic() < deadline, self.said[-2000:]
+            assert not patience.is_over(), self.said[-2000:]
             time.sleep(0.01)
         return int(failed[0])
 
     def end(self):
         """Its exit status, and what it said."""
-        code = self.process.wait(timeout=300)
+        patience = Patience(self.process.pid)
+        while (code := self.process.poll()) is None:
+            assert not patience.is_over(), self.said[-2000:]
+            time.sleep(0.05)
         self._reader.join()
         return code, self.said
 

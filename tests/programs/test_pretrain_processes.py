@@ -12,6 +12,7 @@ import chex
 import jax
 import numpy as np
 import pytest
+from helpers.patience import Patience, await_end
 from helpers.runs import arrays_of, curve, finish, free_port, start, wait_for_step
 
 from micron_jax.datasets.frames import set_folder
@@ -50,17 +51,13 @@ def alone(config, tmp_path_factory):
     return workdir
 
 
-def outputs_of(processes, seconds=300):
-    """Returns the output of each process; all must end in time."""
-    deadline = time.monotonic() + seconds
-    out = []
+def outputs_of(processes):
+    """Returns the output of each process; all must end."""
     try:
-        for process in processes:
-            out.append(process.communicate(timeout=max(deadline - time.monotonic(), 1))[0])
+        return [await_end(process)[0] for process in processes]
     finally:
         for process in processes:
             process.kill()
-    return out
 
 
 def test_a_second_process_that_never_comes_is_named(config, tmp_path):
@@ -137,7 +134,7 @@ def test_two_processes_train_and_stop_as_one(alone, config, tmp_path):
 def test_four_processes_train_as_one(alone, config, tmp_path):
     more = ["--config.mesh.fsdp=2", "--config.picture_every=60"]
     four = start(config, tmp_path / "run", *LONG, *more, devices=2, processes=4, quick=True)
-    out = outputs_of(four, 500)
+    out = outputs_of(four)
     assert [process.returncode for process in four] == [0] * 4, out
     np.testing.assert_allclose(curve(tmp_path / "run"), curve(alone), rtol=2e-3)
     assert (tmp_path / "run" / "pictures" / "step_00000060.png").is_file()
@@ -182,15 +179,15 @@ def test_chaos(config, tmp_path, count):
         return children if count > 1 else [children]
 
     uninterrupted = run(tmp_path / "whole")
-    out = outputs_of(uninterrupted, 500)
+    out = outputs_of(uninterrupted)
     assert [process.returncode for process in uninterrupted] == [0] * count, out
 
     workdir, before, killed = tmp_path / "run", 0, []
     for kill in range(5):
         processes = run(workdir, record=tmp_path / "record")
         wait_for_step(processes[0], workdir, before + chance.randrange(5, 22))
-        deadline = time.monotonic() + 60
-        while kill in (2, 3) and not saving(workdir) and time.monotonic() < deadline:
+        patience = Patience(processes[0].pid, seconds=60)
+        while kill in (2, 3) and not saving(workdir) and not patience.is_over():
             time.sleep(0.0005)
         number = (signal.SIGKILL, signal.SIGTERM)[(kill + count) % 2]
         victim = chance.randrange(count)
@@ -207,7 +204,7 @@ def test_chaos(config, tmp_path, count):
     assert sum(in_a_save for *_, in_a_save in killed) >= 2
     assert before < total, "every kill came before the end"
     last = run(workdir, record=tmp_path / "record")
-    out = outputs_of(last, 500)
+    out = outputs_of(last)
     assert [process.returncode for process in last] == [0] * count, out
 
     step, expected, place = arrays_of(tmp_path / "whole")

@@ -7,6 +7,7 @@ import chex
 import jax
 import numpy as np
 import pytest
+from helpers.patience import await_end
 from helpers.runs import arrays_of, curve, finish, start, wait_for_step
 
 from micron_jax.training.telemetry import read_metrics
@@ -52,7 +53,7 @@ def test_a_checkpoint_continues_with_two_devices(killed, run_config):
     process = start(run_config, left, *LONG, "--config.mesh.fsdp=2", devices=2, quick=True)
     wait_for_step(process, left, before + 20)
     process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=120)
+    out, _ = await_end(process)
     assert process.returncode == 128 + signal.SIGTERM, out[-2000:]
     rows, expected = curve(left), curve(uninterrupted)
     assert f"going on at step {before}" in out

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 from helpers import tiny
+from helpers.closeness import check_close
 from helpers.drawn import texture
 
 from micron_jax.checkpoints import files
@@ -143,7 +144,8 @@ def test_outputs_and_gradients_are_those_of_our_network(folder, frames, name):
     for key, value in expected.items():
         # Least squares over poor texture: frames off by one rounding move it by 7e-6 px.
         least = 3e-5 if key in ("displacement", "scale", "head") else 1e-5
-        np.testing.assert_allclose(arrays.pop(key), value, rtol=1e-5, atol=least, err_msg=key)
+        check_close(f"PyTorch: {name}, {key}", arrays.pop(key), value, rtol=1e-5, atol=least)
+    both = []
     for key, value in gradients.items():
         value = np.asarray(value)
         gradient = arrays.pop(f"grad.{key}", None)
@@ -152,7 +154,11 @@ def test_outputs_and_gradients_are_those_of_our_network(folder, frames, name):
             continue
         scale, error = np.abs(value).max(), np.abs(gradient - value).max()
         assert error <= 1e-5 * max(scale, 1), (key, error, scale)
+        both.append((gradient.ravel(), value.ravel()))
     assert not arrays
+    arrays, values = map(np.concatenate, zip(*both, strict=True))
+    scale = np.abs(values).max()
+    check_close(f"PyTorch: {name}, all gradients", arrays, values, atol=1e-5 * max(scale, 1))
 
 
 def test_the_teacher_is_loaded_where_it_is_asked_for(tmp_path):
