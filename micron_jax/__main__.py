@@ -49,6 +49,8 @@ def run() -> None:
     sys.unraisablehook = _quiet_about_signals
     signal.signal(signal.SIGALRM, insist)
     _handle_signals(stop)
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        stream.reconfigure(errors="backslashreplace")  # of a terminal that knows few characters
     if sys.stderr is None or not sys.stderr.isatty():
         os.environ.setdefault("TQDM_MININTERVAL", LOGGED)  # which tqdm reads when it is imported
     try:

@@ -16,7 +16,7 @@ PROGRAMS = {
     "extract": "write the features of images, videos or a data set into one file",
     "spot": "find micro-expressions in films: when, where, and how likely",
     "visualize": "show what moved between two frames, and when in a video",
-    "app": "show the same on a page in the browser, for pictures or videos dropped on it",
+    "app": "show the same on a page in the browser, for pictures, videos or the camera",
     "convert": "convert a checkpoint from the PyTorch release, or back to it",
     "export": "write what a network computes as a file that runs without micron_jax",
     "compare": "compare our numbers with the PyTorch release, live or recorded",
@@ -26,16 +26,23 @@ PROGRAMS = {
     "demo": "do everything once, in minutes: corpus, pretraining, fine-tuning, report",
 }
 
-HELP = """usage: micron-jax COMMAND [options]
+USAGE = "usage: micron-jax COMMAND [options]"
+ABOUT = "Micron-BERT in JAX: self-supervised learning of facial micro-expressions."
+MORE = "Options of a command: micron-jax COMMAND --help. The version: micron-jax --version."
 
-Micron-BERT in JAX: self-supervised learning of facial micro-expressions.
 
-commands:
-{commands}
+def _help() -> str:
+    """The commands, as wide as the terminal."""
+    import shutil
+    import textwrap
 
-Options of a command: micron-jax COMMAND --help. The version: micron-jax --version.""".format(
-    commands="\n".join(f"  {name:<11}{line}" for name, line in PROGRAMS.items())
-)
+    width = max(24, shutil.get_terminal_size().columns)
+    commands = [
+        textwrap.fill(line, width, initial_indent=f"  {name:<11}", subsequent_indent=13 * " ")
+        for name, line in PROGRAMS.items()
+    ]
+    about, more = (textwrap.fill(text, width) for text in (ABOUT, MORE))
+    return "\n".join([USAGE, "", about, "", "commands:", *commands, "", more])
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -103,7 +110,7 @@ def _notices_in_one_line():
 def _run(argv: list[str]) -> int:
     name, *rest = argv or ["--help"]
     if name in ("-h", "--help"):
-        print(HELP)
+        print(_help())
         return 0
     if name == "--version":
         from micron_jax import __version__

@@ -117,7 +117,7 @@ def _signs_of_life(folder: Path) -> Iterator[None]:
     thread = threading.Thread(target=beat, daemon=True)
     try:
         path.unlink(missing_ok=True)  # it may be another user's
-        path.write_text(json.dumps(dataclasses.asdict(Holder.here())))
+        path.write_text(json.dumps(dataclasses.asdict(Holder.here())), "utf-8")
         thread.start()
         yield
     finally:
@@ -129,7 +129,7 @@ def _signs_of_life(folder: Path) -> Iterator[None]:
 def _read(folder: Path) -> Holder | None:
     """The holder that a folder names; None: there is none, or its file was cut short."""
     try:
-        return Holder(**json.loads((folder / FILE).read_text()))
+        return Holder(**json.loads((folder / FILE).read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 

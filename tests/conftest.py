@@ -172,6 +172,7 @@ def browser(chromium_path):
     """Headless Chromium; no longer than a module, for orbax cannot run beside its event loop."""
     playwright = pytest.importorskip("playwright.sync_api")
     options = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    options += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]  # a camera
     options += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
     with playwright.sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=chromium_path, args=options)

@@ -54,6 +54,24 @@ def test_help_ends_with_examples_that_are_commands(name, monkeypatch):
                 check(shlex.split(example)[1:], monkeypatch)
 
 
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_help_fits_a_narrow_terminal_of_ascii(name, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    for parser in parsers(name, monkeypatch):
+        text = parser.format_help()
+        assert text.isascii()
+        description = text.split("\n\n")[1]
+        assert max(map(len, description.splitlines())) <= 40, parser.prog
+
+
+def test_the_list_of_commands_fits_it_too(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "40")
+    assert main([]) == 0
+    text = capsys.readouterr().out
+    assert text.isascii()
+    assert max(map(len, text.splitlines())) <= 40
+
+
 def test_version(capsys):
     from micron_jax import __version__
 

@@ -240,3 +240,16 @@ def test_bars_are_few_in_a_log():
     )
     process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert process.stdout.splitlines()[1:] == ["10.0"], process.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_what_a_terminal_cannot_print_is_escaped(encoding):
+    code = "from micron_jax import cli\n"
+    code += "cli.main = lambda _: print('größe – \\udcff') or 0\n"
+    code += "from micron_jax.__main__ import run; run()"
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    text = done.stdout.decode(encoding)
+    assert text.encode(encoding, "backslashreplace").startswith(b"gr")
+    assert text.rstrip().endswith("\\udcff")

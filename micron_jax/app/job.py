@@ -10,6 +10,7 @@ from pathlib import Path
 
 from starlette.datastructures import UploadFile
 
+from micron_jax.app.progress import share_of
 from micron_jax.app.results import visualize_files
 from micron_jax.app.scratch import cannot_be_written
 from micron_jax.app.upload import safe_name
@@ -39,7 +40,7 @@ class Job:
         self._folder, self.gone = folder, threading.Event()
 
     def run(self, send: Callable[[dict], None]) -> Path:
-        """Sends {"doing", "done", "total"} now and then.
+        """Sends {"doing", "done", "total", "share"} now and then; see `progress.share_of`.
 
         Returns:
           The file with {"result"}, a line of JSON; nothing else is left in the folder.
@@ -52,14 +53,15 @@ class Job:
         def report(work: str, done: int, total: int) -> None:
             if self.gone.is_set():
                 raise Gone
-            send({"doing": work, "done": done, "total": total})
+            share = round(share_of(work, done, total), 4)
+            send({"doing": work, "done": done, "total": total, "share": share})
 
         try:
             paths, output = self._store(), self._folder / "output"
             settings = {"report": report, **self._settings}
             result = visualize_files(self._model, paths, output, **settings)
             file = self._folder / "result.json"
-            with open(file, "w") as writer:
+            with open(file, "w", encoding="utf-8") as writer:
                 json.dump({"result": result}, writer)
                 writer.write("\n")
             return file

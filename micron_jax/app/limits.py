@@ -8,20 +8,26 @@ from PIL import Image, UnidentifiedImageError
 from micron_jax.errors import UserError
 from micron_jax.video.file_kinds import VIDEOS
 from micron_jax.video.film import read_header
-from micron_jax.video.image_files import IMAGES, Unreadable
+from micron_jax.video.image_files import IMAGES
 from micron_jax.video.inputs import InputClip
 from micron_jax.video.reader import Frames
 from micron_jax.video.timing import ASSUMED_FPS
 
 MEGAPIXELS = 50  # of a picture, or of a video's frame: a small file can hold a huge one
+ASK = 20.0  # seconds: of a longer video the page asks how much of it one wants
 
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """megabytes (10^6 bytes) of all files of one request; seconds of a video."""
+    """megabytes (10^6 bytes) of all files of one request; seconds of a video that are looked at."""
 
-    megabytes: float = 200
-    seconds: float = 20
+    megabytes: float = 500
+    seconds: float = 600
+
+    @property
+    def first(self) -> float:
+        """Seconds of a video that are looked at unless one asks for more."""
+        return min(ASK, self.seconds)
 
 
 def check_names(names: list[str]) -> None:
@@ -60,23 +66,36 @@ def check_pixels(path: Path) -> None:
         raise UserError(f"{path.name}: larger than {MEGAPIXELS} megapixels; make it smaller")
 
 
-def limit_seconds(clip: InputClip, seconds: float) -> InputClip:
-    """Returns the clip, whose reading ends with a `UserError` when it lasts too long.
+def length_of(clip: InputClip) -> float:
+    """The seconds that a clip lasts, as its header tells."""
+    return clip.count / (clip.fps or ASSUMED_FPS)
 
-    Raises:
-      UserError: its header tells a longer time.
+
+@dataclasses.dataclass
+class Beginning:
+    """The first seconds of a clip.
+
+    Attributes:
+      clip: which ends there; headers may lie, and are not asked.
+      cut: there is more of it; known when it is read.
     """
-    most = seconds * (clip.fps or ASSUMED_FPS)
-    name = Path(clip.name).name
-    too_long = f"{name}: longer than {seconds:g} s, the app's max-seconds; cut it"
-    if clip.count > most + 1:
-        raise UserError(too_long)
 
-    def read() -> Frames:  # headers may lie
-        for index, (number, second, frame) in enumerate(clip.read()):
-            after = index > most if second is None else second > seconds
-            if after and not isinstance(frame, Unreadable):
-                raise UserError(too_long)
-            yield number, second, frame
+    clip: InputClip
+    cut: bool = False
 
-    return dataclasses.replace(clip, read=read)
+    @staticmethod
+    def of(clip: InputClip, seconds: float) -> "Beginning":
+        """The beginning of a clip, that long."""
+        most = seconds * (clip.fps or ASSUMED_FPS)
+        count = min(clip.count, max(1, round(most)))
+        beginning = Beginning(clip)
+
+        def read() -> Frames:
+            for index, (number, second, frame) in enumerate(clip.read()):
+                if index >= most + 1 if second is None else second > seconds:
+                    beginning.cut = True
+                    return
+                yield number, second, frame
+
+        beginning.clip = dataclasses.replace(clip, count=count, read=read)
+        return beginning

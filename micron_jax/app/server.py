@@ -2,13 +2,13 @@
 
 Starlette and uvicorn are eight small packages; Gradio 6 adds two dozen (56 MB of wheels), asks for
 fonts and statistics from outside and caches uploads. A strict Content-Security-Policy keeps the
-three files of the page from loading anything from elsewhere.
+files of the page from loading anything from elsewhere.
 """
 
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
@@ -32,7 +32,7 @@ from micron_jax.app.upload import Steady, Unusable, forget_body, receive_form
 from micron_jax.pretrained import MicronBert
 
 PAGE = Path(__file__).parent / "page"
-FILES = {"/": "page.html", "/page.css": "page.css", "/page.js": "page.js"}
+KINDS = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".mp4": "video/mp4"}
 MOST_REQUESTS = 100  # in the line
 REQUESTS_AT_ONCE = 2  # of the largest size, whose bodies lie in the temporary folder together
 CONNECTIONS = 300
@@ -57,7 +57,7 @@ class Service:
         """Makes the ASGI application; `loopback`: other names of this machine are refused."""
         return Starlette(
             routes=[
-                *(_file_route(path, file) for path, file in FILES.items()),
+                *_file_routes(),
                 Route("/facts", self.facts),
                 Route("/visualize", _Endpoint(self._visualize), methods=["POST"]),
             ],
@@ -78,10 +78,10 @@ class Service:
         self._worker.shutdown(wait=False, cancel_futures=True)
 
     async def facts(self, _) -> Response:
-        """Answers with the checkpoint's name and evidence, the limits, and the line's length."""
+        """Answers with name, maps and evidence of the checkpoint, limits and the line's length."""
         limits, classifier = self._limits, self._model.classifier
         facts = {"name": self._name, "megabytes": limits.megabytes, "seconds": limits.seconds}
-        facts["requests"] = len(self._line)
+        facts |= {"requests": len(self._line), "maps": [*self._model.map_kinds]}
         if classifier:
             about = {"classes": classifier.classes, "crop": classifier.pairs.crop}
             facts["classifier"] = about | classifier.evidence
@@ -130,7 +130,9 @@ class Service:
         async for place in self._line.admission(ticket):
             await lines.add(_waiting(place))
         steady = Steady(receive, self._line.crowded)
-        files, settings = await receive_form(Request(scope, steady), self._folder)
+        files, settings = await receive_form(
+            Request(scope, steady), self._folder, self._limits.seconds
+        )
         with _own_folder(self._folder) as folder:
             settings |= {"limits": self._limits}
             job = Job(self._model, files, settings, folder)
@@ -232,8 +234,17 @@ def _waiting(place: int) -> dict:
     return {"doing": f"waiting for {others}", "place": place}
 
 
-def _file_route(path: str, file: str) -> Route:
-    async def serve(_):
-        return FileResponse(PAGE / file, headers=HEADERS)
+def _file_routes() -> list[Route]:
+    """Routes of the page's files: what lies in its folder, and nothing else."""
+    return [
+        Route("/" if path.name == "page.html" else f"/{path.name}", _serving(path))
+        for path in sorted(PAGE.iterdir())
+        if path.suffix in KINDS
+    ]
 
-    return Route(path, serve)
+
+def _serving(path: Path) -> Callable:
+    async def serve(_):
+        return FileResponse(path, headers=HEADERS, media_type=KINDS[path.suffix])
+
+    return serve

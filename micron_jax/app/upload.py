@@ -66,8 +66,15 @@ class Steady:
             raise Unusable("the upload comes too slowly", 408)
 
 
-async def receive_form(request: Request, folder: Path) -> tuple[list[UploadFile], dict]:
+async def receive_form(
+    request: Request, folder: Path, most_seconds: float
+) -> tuple[list[UploadFile], dict]:
     """Receives the files, and the settings of `visualize_files`.
+
+    Args:
+      request: whose body is unread.
+      folder: that takes the files.
+      most_seconds: that may be asked for.
 
     Raises:
       Unusable: they cannot be used, or they do not fit into the temporary folder.
@@ -77,7 +84,7 @@ async def receive_form(request: Request, folder: Path) -> tuple[list[UploadFile]
     try:
         if shutil.disk_usage(folder).free < 2 * length + SPARE:  # the parts, and their copies
             raise OSError(errno.ENOSPC, "No space left on device")
-        form = await request.form(max_files=2, max_fields=2)
+        form = await request.form(max_files=2, max_fields=3)
     except HTTPException as error:
         refusal = Unusable(error.detail, 400)
     except OSError as error:
@@ -86,7 +93,7 @@ async def receive_form(request: Request, folder: Path) -> tuple[list[UploadFile]
         await forget_body(request)
         raise refusal
     try:
-        return _read_form(form)
+        return _read_form(form, most_seconds)
     except UserError as error:
         await form.close()
         raise Unusable(str(error), 400) from None
@@ -112,10 +119,17 @@ def safe_name(name: str) -> str:
     return kept.encode()[-NAME:].decode(errors="ignore")
 
 
-def _read_form(form: FormData) -> tuple[list[UploadFile], dict]:
+def _read_form(form: FormData, most_seconds: float) -> tuple[list[UploadFile], dict]:
     files = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
     check_names([file.filename or "" for file in files])
     crop, kind = form.get("crop", "face"), form.get("map") or None
     if crop not in KINDS or kind not in (None, *LABELS):
         raise UserError(f"crop {crop!r}, map {kind!r}: there is no such choice")
-    return files, {"crop": crop, "kind": kind}
+    text = form.get("seconds") or ""
+    try:
+        seconds = float(text) if text else None
+    except (TypeError, ValueError):
+        seconds = 0.0
+    if seconds is not None and not 0 < seconds <= most_seconds:
+        raise UserError(f"seconds {text!r}: must be more than 0, and at most {most_seconds:g}")
+    return files, {"crop": crop, "kind": kind, "seconds": seconds}

@@ -83,7 +83,7 @@ def read(folder: Path, model: ModelConfig) -> Classifier | None:
     if not path.exists():
         return None
     try:
-        described = json.loads(path.read_text())
+        described = json.loads(path.read_text("utf-8"))
         json.dumps(described, allow_nan=False)  # which others cannot read
         if described["format"] != FORMAT:
             raise UserError(f"format {described['format']!r}, not {FORMAT!r}")

@@ -6,6 +6,7 @@ checksums (see `checksums`). A folder may hold 16-bit numbers, and its arrays ma
 files (see `shards`); what is read is float32.
 """
 
+import dataclasses
 import json
 import warnings
 from collections.abc import Mapping, Sequence
@@ -77,7 +78,7 @@ def save(
         folder.
       classifier: a classifier on these weights, which goes into a folder, and into no file.
       dtype: of the network's numbers in a folder, one of `DTYPES`; files have float32.
-      name: of the model, in its card; that of `target`, where none is given.
+      name: of the model, in its card; empty: the one that it had, or that of `target`.
 
     Raises:
       UserError: something is there already, or it cannot be written; numbers too large for float16.
@@ -86,7 +87,7 @@ def save(
     choose("", {"dtype": dtype}, dtype=DTYPES if kind == "folder" else DTYPES[:1])
     beside = f"{target.stem.removesuffix('.pth')}.md"
     own = classifier if kind == "folder" else None
-    text = card.text(weights, name or target.name, own, dtype=dtype)
+    text = card.text(weights, name or target.name, own, dtype=dtype, title=name)
     if kind == "pth":
         contents = {target.name: release.encode_checkpoint(weights), beside: text.encode()}
     elif kind == "safetensors":
@@ -127,10 +128,11 @@ def read_folder(folder: Path) -> Weights:
     try:
         if (size := path.stat().st_size) > _LONGEST:
             raise ValueError(f"{size:,} bytes")
-        text = path.read_text()
+        text = path.read_text("utf-8")
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: its settings cannot be read ({error}); convert again") from error
-    return _read([open_tensors(file) for file in files], path, text)
+    weights = _read([open_tensors(file) for file in files], path, text)
+    return dataclasses.replace(weights, info={**weights.info, **card.stated(folder)})
 
 
 def read_file(path: Path, given: Mapping[str, Any] | None = None) -> Weights:

@@ -9,10 +9,10 @@ from micron_jax.checkpoints import pth
 from micron_jax.errors import UserError
 
 _NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?(:[\w-][\w./-]*)?")
-# Of a folder of ours; neither kind of file can run anything.
+# Of a folder of ours; no kind of file among them can run anything.
 _FOLDER = [
     "config.json", "model.safetensors", "model.safetensors.index.json", "model-*.safetensors",
-    "classifier.json", "classifier.safetensors",
+    "classifier.json", "classifier.safetensors", "README.md",
 ]  # fmt: skip
 
 

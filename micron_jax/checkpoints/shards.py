@@ -28,7 +28,7 @@ def files_of(folder: Path) -> list[Path]:
     if not index.is_file():
         raise UserError(f"{folder}: no {ARRAYS}, so not a converted checkpoint")
     try:
-        names = sorted({*json.loads(index.read_text())["weight_map"].values()})
+        names = sorted({*json.loads(index.read_text("utf-8"))["weight_map"].values()})
         valid = all(isinstance(name, str) and _NAME.fullmatch(name) for name in names)
         if not (valid and 0 < len(names) <= _MOST):
             raise ValueError("its weight_map names no .safetensors of this folder")

@@ -117,7 +117,7 @@ def write_flow(
 def _claim(parts: Path, settings: str) -> None:
     """Removes what an earlier run with other settings, or of another set, has left."""
     path = parts / "settings.json"
-    if path.exists() and json.loads(path.read_text()) == settings:
+    if path.exists() and json.loads(path.read_text("utf-8")) == settings:
         return
     for old in parts.glob("*.npz"):
         old.unlink()

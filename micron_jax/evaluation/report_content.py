@@ -14,6 +14,9 @@ from micron_jax.evaluation.run_files import Hardest, Run
 from micron_jax.evaluation.summary import PAPER
 
 NAMES = {"uf1": "UF1", "uar": "UAR", "accuracy": "accuracy"}
+# Of the maps of hardest clips, by their kind: the end of the scale where it is fixed; their unit.
+TOPS = {"motion": 3.0}
+MAPS = {"motion": "displacement, px", "symmetric": "symmetric map, logits"}
 MAX_CLIPS = 12  # that are shown: a page of a few megabytes
 VERSIONS = ("micron_jax", "jax", "python", "git", "device", "started", "finished")
 
@@ -74,7 +77,7 @@ def page_content(summary: Mapping[str, Any], run: Run) -> dict[str, Any]:
         "reliability_bins": run.calibration,
         "curves": [curve for curve in curves if curve],
         "trainings": len({(seed, fold) for seed, fold, _ in run.curves}),
-        "hardest": _hardest(run.hardest) if run.hardest else [],
+        "hardest": _hardest(run.hardest) if run.hardest else None,
         "versions": _versions(run.provenance or {}),
         "config": run.config and json.dumps(run.config, indent=2, ensure_ascii=False),
     }
@@ -234,18 +237,21 @@ def _natural_order(person: Mapping) -> list[str | int]:
     return [int(part) if part.isdecimal() else part for part in parts]
 
 
-def _hardest(hardest: Hardest) -> list[dict[str, Any]]:
-    # One scale for all maps, from no motion up; a single patch does not set it.
+def _hardest(hardest: Hardest) -> dict[str, Any]:
+    """Returns the clips with their pictures, and the legend of their maps, which share a scale."""
     maps = np.clip(np.nan_to_num(hardest.maps[:MAX_CLIPS]), 0, None)
+    # From no motion up; a single patch does not set it.
     top = max(float(np.percentile(maps, 99)), 1e-6) if maps.size else 1.0
+    top = TOPS.get(hardest.kind, top)
     clips = []
     for n, motion in enumerate(maps):
         onset, apex = hardest.onset[n], hardest.apex[n]
         pictures = {"onset": onset, "apex": apex, "map": plots.map_over(apex, motion, top)}
         clip = {name: getattr(hardest, name)[n] for name in ("clip", "label", "prediction")}
-        addresses = {name: plots.png_address(picture) for name, picture in pictures.items()}
+        addresses = {name: plots.picture_address(picture) for name, picture in pictures.items()}
         clips.append(clip | {"pictures": addresses})
-    return clips
+    unit = MAPS.get(hardest.kind, "motion")
+    return {"clips": clips, "unit": unit, "top": f"{top:.2g}", "colors": plots.gradient()}
 
 
 def _versions(provenance: Mapping) -> list[tuple[str, str]]:

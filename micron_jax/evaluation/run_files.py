@@ -32,12 +32,13 @@ FIRST_CURVES = ("train_loss", "train_accuracy")
 
 @dataclasses.dataclass(frozen=True)
 class Hardest:
-    """The clips that were missed most clearly.
+    """The clips whose class got the least probability, worst first.
 
     Attributes:
       onset, apex: uint8 [n, H, W, 3], RGB.
       maps: float32 [n, g, g], the motion between them; `heat` in the file.
       clip, label, prediction: n names each.
+      kind: of the maps: `motion`, px, or `symmetric`; empty in files of earlier versions.
     """
 
     onset: np.ndarray
@@ -46,6 +47,7 @@ class Hardest:
     clip: tuple[str, ...]
     label: tuple[str, ...]
     prediction: tuple[str, ...]
+    kind: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -268,6 +270,7 @@ def _read_hardest(path: Path) -> Hardest | None:
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in names}
+            kind = str(stored["kind"]) if "kind" in stored else ""
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: not the hardest clips of a run ({error})") from None
     onset, apex, maps = (arrays.pop(name) for name in names[:3])
@@ -277,4 +280,4 @@ def _read_hardest(path: Path) -> Hardest | None:
     if any(len(array) != len(onset) for array in (maps, *arrays.values())):
         raise UserError(f"{path}: its arrays are of different lengths")
     texts = {name: tuple(map(str, array)) for name, array in arrays.items()}
-    return Hardest(onset, apex, maps.astype(np.float32), **texts)
+    return Hardest(onset, apex, maps.astype(np.float32), **texts, kind=kind)

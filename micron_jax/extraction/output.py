@@ -68,7 +68,7 @@ class Output:
                 with np.load(self._output) as arrays:
                     about = json.loads(str(arrays["about"]))
             else:
-                about = json.loads((self._output / INDEX).read_text())
+                about = json.loads((self._output / INDEX).read_text("utf-8"))
             self._compare(about["settings"], self._output)
         except (OSError, ValueError, KeyError, zipfile.BadZipFile):
             raise UserError(
@@ -90,10 +90,10 @@ class Output:
                 remove_debris(self._folder)
                 path = self._folder / SETTINGS
                 if path.is_file():
-                    self._compare(json.loads(path.read_text()), self._folder)
+                    self._compare(json.loads(path.read_text("utf-8")), self._folder)
                 self._write_json(SETTINGS, self._settings)
                 while (path := self._folder / f"{len(self._parts):05d}.json").is_file():
-                    self._parts.append(json.loads(path.read_text()))
+                    self._parts.append(json.loads(path.read_text("utf-8")))
                 try:
                     yield
                 finally:

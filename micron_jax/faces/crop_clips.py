@@ -178,7 +178,7 @@ def _earlier_entries(output: Path, shared: dict) -> dict[str, dict]:
             raise UserError(f"{output} holds something else; name a new folder")
         return {}
     try:
-        report = json.loads(path.read_text())
+        report = json.loads(path.read_text("utf-8"))
         earlier = {name: report[name] for name in shared}
         entries = [c for c in report["clips"] if (output / c["folder"] / CROPS_OF_CLIP).is_file()]
     except (ValueError, KeyError, TypeError):
@@ -197,7 +197,7 @@ def _earlier_entries(output: Path, shared: dict) -> dict[str, dict]:
 def _finished(folder: Path, files: ClipFiles) -> dict | None:
     """Returns the entry of a clip that was cropped before; None: it was not."""
     try:
-        entry = json.loads((folder / CROPS_OF_CLIP).read_text())
+        entry = json.loads((folder / CROPS_OF_CLIP).read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         if not os.path.lexists(folder):
             return None

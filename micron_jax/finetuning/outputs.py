@@ -204,7 +204,8 @@ def hardest(prepared: Prepared, rows: Sequence[Prediction]) -> Hardest | None:
     onset, apex = prepared.pairs["onset"][index], prepared.pairs["apex"][index]
     maps = features.motion_maps(prepared.backbone, onset, apex)
     texts = {n: tuple(getattr(row, n) for row in worst) for n in ("clip", "label", "prediction")}
-    return Hardest(onset, apex, maps, **texts)
+    kind = "motion" if prepared.backbone.model.displacement_width else "symmetric"
+    return Hardest(onset, apex, maps, **texts, kind=kind)
 
 
 def provenance(prepared: Prepared) -> dict[str, Any]:

@@ -13,7 +13,7 @@ EXAMPLES = """
   micron-jax app
   micron-jax app --checkpoint runs/demo
   micron-jax app --checkpoint runs/casme2_5
-  micron-jax app --checkpoint RELEASE.pth --port 8000 --max-mb 500 --max-seconds 60
+  micron-jax app --checkpoint RELEASE.pth --port 8000 --max-mb 2000 --max-seconds 3600
 
 Needs pip install 'micron-jax[app]'. The page loads nothing from elsewhere and is reached from this
 machine alone; uploaded files are removed with their request. On a server without a screen:
@@ -24,8 +24,8 @@ ssh -L 7860:127.0.0.1:7860 SERVER, and open http://127.0.0.1:7860 here. Ctrl-C e
 def main(argv: list[str]) -> int:
     parser = Arguments(
         "micron-jax app",
-        "A page to drop two pictures of a face or a video on: it shows the aligned "
-        "face, the map and, of a video, the timeline with its candidates.",
+        "A page to drop a video or two pictures of a face on, or to record with the camera: it "
+        "shows the aligned face, the map and, of a video, the timeline with its candidates.",
         EXAMPLES,
     )
     checkpoint = SHARED["--checkpoint"]["help"]
@@ -37,8 +37,9 @@ def main(argv: list[str]) -> int:
     parser.option("--port", "port to listen at; 0: any free one", type=port, default=7860)
     size = number(float, above=0, at_most=1e5)
     text = "largest size of the files of one request, in MB"
-    parser.option("--max-mb", text, type=size, default=200)
-    parser.option("--max-seconds", "longest video, in seconds", type=size, default=20)
+    parser.option("--max-mb", text, type=size, default=500)
+    text = "seconds of a video that are looked at, at most"
+    parser.option("--max-seconds", text, type=size, default=600)
     options = parser.parse_args(argv)
     for name in ("starlette", "uvicorn", "python_multipart"):
         if importlib.util.find_spec(name) is None:

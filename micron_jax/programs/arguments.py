@@ -1,6 +1,7 @@
 """The parser of all commands."""
 
 import argparse
+import shutil
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +13,11 @@ from micron_jax.files import refuse_bucket
 from micron_jax.programs.options import SHARED, number
 
 SETTING = "--config."
+
+
+def _columns() -> int:
+    """Of the terminal; 80 where there is none."""
+    return shutil.get_terminal_size().columns
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -44,7 +50,7 @@ class Arguments(argparse.ArgumentParser):
             epilog += "\n\nAny setting of the recipe: --config.FIELD=VALUE."
         super().__init__(
             prog=prog,
-            description=textwrap.fill(description, 79),
+            description=textwrap.fill(description, max(20, min(80, _columns()) - 1)),
             epilog=epilog,
             formatter_class=_Help,
             allow_abbrev=False,

@@ -20,9 +20,11 @@ EXAMPLES = """
   micron-jax visualize --checkpoint RELEASE.pth --set casme2 --data-dir DIR --clip sub01/EP02_01f \\
       --output looks/EP02_01f
 
-Of two images, or a clip of two frames: pair.png, pair.npz. Of a longer clip: timeline.png,
-moments.png, top_moment.png, annotated.mp4, energy.csv, intervals.csv, timeline.npz. The intervals
-are candidates that a person should look at: blinks and words are among them.
+Of two images, or a clip of two frames: pair.png, flicker.png, pair.npz. Of a longer clip:
+timeline.png, moments.png, top_moment.png, flicker.png, annotated.mp4, energy.csv, intervals.csv,
+timeline.npz. flicker.png is animated: browsers show the two frames in turn, and the motion 5 times
+as large. The intervals are candidates that a person should look at: blinks and words are among
+them.
 """
 
 
@@ -42,6 +44,11 @@ def main(argv: list[str]) -> int:
         "otherwise symmetric for a pair, cosine for a clip)",
         choices=MAP_KINDS,
     )
+    parser.option(
+        "--details",
+        "figures of pairs also show Patch of Interest, CLS attention and reconstruction",
+        action="store_true",
+    )
     parser.option("--heat", argparse.SUPPRESS, choices=MAP_KINDS)
     options = parser.parse_args(argv)
     if options.heat:
@@ -57,7 +64,8 @@ def main(argv: list[str]) -> int:
     clips = read_inputs(options, notes)
     with writing_whole(options.output):
         model = micron_jax.load(options.checkpoint)
-        view = visualize(model, clips, options.output, crop=options.crop, kind=options.map)
+        settings = dict(crop=options.crop, kind=options.map, details=options.details)
+        view = visualize(model, clips, options.output, **settings)
     print(f"to look at: {options.output}")
     print_notes(notes.entries())
     if isinstance(view, PairView):

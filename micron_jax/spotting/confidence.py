@@ -172,7 +172,9 @@ def read(path: Path | None = None) -> dict[str, Confidence]:
     name = str(path) if path else "the confidence of micron-tiny"
     try:
         if path is None:
-            text = (resources.files("micron_jax") / "weights/micron-tiny/spotting.json").read_text()
+            text = (resources.files("micron_jax") / "weights/micron-tiny/spotting.json").read_text(
+                "utf-8"
+            )
         else:
             text = path.read_text("utf-8")
         values = json.loads(text)["confidence"]

@@ -59,7 +59,7 @@ def from_tensors(config: ModelConfig, tensors: dict, *, weights: str = "student"
 def _read(path: Path) -> tuple[dict, dict[str, torch.Tensor]]:
     """The settings, and all tensors by their names in our files."""
     if path.is_dir() and (path / "config.json").is_file():
-        files, text = shards.files_of(path), (path / "config.json").read_text()
+        files, text = shards.files_of(path), (path / "config.json").read_text("utf-8")
     elif path.is_file() and path.suffix.lower() == ".safetensors":
         files, text = [path], None
     else:

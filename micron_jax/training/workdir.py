@@ -78,7 +78,7 @@ def read_settings(path: Path) -> dict:
       UserError: they cannot be read, or are not those that were written.
     """
     try:
-        settings = json.loads(path.read_text())
+        settings = json.loads(path.read_text("utf-8"))
         checksum = settings.pop(_CHECKSUM, None)
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise UserError(f"{path}: not the config of a run ({error})") from error

@@ -5,6 +5,7 @@ from micron_jax.lazy import public_names
 __getattr__, __dir__, __all__ = public_names(
     __name__,
     folder="visualize",
-    pairs="PairView compare_pair draw_pair view_size",
+    pair_figure="draw_pair",
+    pairs="PairView compare_pair view_size",
     figures="draw_moments draw_timeline",
 )

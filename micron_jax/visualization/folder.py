@@ -19,7 +19,9 @@ from micron_jax.video.inputs import InputClip
 from micron_jax.video.timing import ASSUMED_FPS
 from micron_jax.visualization.cropped_clip import CroppedClip, crop_clips, pair_crops
 from micron_jax.visualization.figures import draw_moments, draw_timeline, moments
-from micron_jax.visualization.pairs import PairView, compare_pair, draw_pair, view_size
+from micron_jax.visualization.flicker import write_flicker
+from micron_jax.visualization.pair_figure import draw_pair
+from micron_jax.visualization.pairs import PairView, compare_pair, view_size
 from micron_jax.visualization.video import AnnotatedVideo
 
 INTERVAL_COLUMNS = (
@@ -37,6 +39,7 @@ def visualize(
     *,
     crop: str = "face",
     kind: str | None = None,
+    details: bool = False,
     bar: Bar = tqdm,
 ) -> PairView | Timeline:
     """Makes a folder of figures, arrays and tables, whole or not at all.
@@ -46,11 +49,12 @@ def visualize(
       clips: two images, or one clip; a clip of two frames is a pair, too.
       crop: one of `faces.crop.KINDS`.
       kind: one of `model.map_kinds`; None: see `compare_pair` and `measure_timeline`.
+      details: figures of pairs also show what the network looks at; see `draw_pair`.
 
     Returns:
-      Of a pair, the maps in `pair.png` and `pair.npz`; of a longer clip, the timeline in
-      `timeline.png`, `moments.png`, `top_moment.png`, `annotated.mp4`, `energy.csv`,
-      `intervals.csv` and `timeline.npz`.
+      Of a pair, the maps in `pair.png`, `flicker.png` and `pair.npz`; of a longer clip, the
+      timeline in `timeline.png`, `moments.png`, `top_moment.png`, `flicker.png` (of the top
+      moment), `annotated.mp4`, `energy.csv`, `intervals.csv` and `timeline.npz`.
 
     Raises:
       UserError: neither a pair nor a clip; the checkpoint has no such map; a face is missing;
@@ -66,13 +70,13 @@ def visualize(
     with whole_folder(Path(output)) as folder:
         if two_images:
             frame, reference = pair_crops(cropped)
-            return _write_pair(model, frame, reference, cropped, folder, kind)
+            return _write_pair(model, frame, reference, cropped, folder, kind, details)
         first = [crop for _, _, crop in itertools.islice(cropped[0].frames(), 3)]
         if len(first) == 1:
             raise UserError(f"{clips[0].name}: one frame only, and nothing to compare it with")
         if len(first) == 2:
-            return _write_pair(model, first[1], first[0], cropped, folder, kind)
-        return _write_clip(model, cropped[0], folder, kind, bar)
+            return _write_pair(model, first[1], first[0], cropped, folder, kind, details)
+        return _write_clip(model, cropped[0], folder, kind, details, bar)
 
 
 def _write_pair(
@@ -82,17 +86,24 @@ def _write_pair(
     clips: list[CroppedClip],
     folder: Path,
     kind: str | None,
+    details: bool,
 ) -> PairView:
     crop = clips[0].crop
     view = compare_pair(model, frame, reference, kind=kind, faces=crop.kind == "face")
     title = " and ".join(Path(each.clip.name).name for each in clips)
-    _save(draw_pair(view, title=title, aspect=crop.aspect), folder / "pair.png")
+    _save(draw_pair(view, title=title, aspect=crop.aspect, details=details), folder / "pair.png")
+    write_flicker(folder / "flicker.png", view, model.config.img_size, aspect=crop.aspect)
     np.savez_compressed(folder / "pair.npz", **view.arrays())
     return view
 
 
 def _write_clip(
-    model: MicronBert, source: CroppedClip, folder: Path, kind: str | None, bar: Bar
+    model: MicronBert,
+    source: CroppedClip,
+    folder: Path,
+    kind: str | None,
+    details: bool,
+    bar: Bar,
 ) -> Timeline:
     name, aspect = Path(source.clip.name).name, source.crop.aspect
     fps, faces, dropped = source.clip.fps or ASSUMED_FPS, source.crop.kind == "face", []
@@ -112,7 +123,9 @@ def _write_clip(
     _save(draw_moments(timeline, crops, title=name, aspect=aspect), folder / "moments.png")
     view = compare_pair(model, crops[apex], crops[before], kind=timeline.kind, faces=faces)
     title = f"{name}: {timeline.seconds[apex]:.2f} s against {timeline.seconds[before]:.2f} s"
-    _save(draw_pair(view, title=title, aspect=aspect), folder / "top_moment.png")
+    figure = draw_pair(view, title=title, aspect=aspect, details=details)
+    _save(figure, folder / "top_moment.png")
+    write_flicker(folder / "flicker.png", view, model.config.img_size, aspect=aspect)
     _write_tables(timeline, folder)
     fields = ("fps", "delta", "kind", "numbers", "seconds", "before", "after")
     fields += ("flow", "energy", "salience", "flow_energy")
@@ -165,9 +178,9 @@ def _write_tables(timeline: Timeline, folder: Path) -> None:
 
 
 def _write_csv(path: Path, columns: Iterable[str], rows: list) -> None:
-    with open(path, "w", newline="") as file:
+    with open(path, "w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([columns, *rows])
 
 
 def _save(figure: Figure, path: Path) -> None:
-    figure.savefig(path, dpi=110, bbox_inches="tight")
+    figure.savefig(path, dpi=150, bbox_inches="tight")

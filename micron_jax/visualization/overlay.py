@@ -71,6 +71,13 @@ def legend(axes, scale: ScalarMappable, label: str) -> None:
     bar.set_label(label, fontsize=7)
 
 
+def legend_below(axis, scale: ScalarMappable, label: str) -> None:
+    """Draws a color bar that fills an axis below a map, or below several that share a scale."""
+    axis.figure.colorbar(scale, cax=axis, orientation="horizontal")
+    axis.tick_params(labelsize=7)
+    axis.set_xlabel(label, fontsize=8)
+
+
 def _enlarge(shares: np.ndarray, face: np.ndarray) -> np.ndarray:
     shares = np.clip(shares, 0, 1).astype(np.float32)
     return cv2.resize(shares, face.shape[1::-1], interpolation=cv2.INTER_LINEAR)

@@ -71,7 +71,7 @@ def serving(temporary):
             started.put(sockets[0].getsockname()[1])
 
     def run():
-        model = SimpleNamespace(classifier=None)
+        model = SimpleNamespace(classifier=None, map_kinds=("cosine",))
         with scratch.server_folder() as folder, socket.create_server(("127.0.0.1", 0)) as listener:
             service = server.Service(model, "stub", Limits(1, 1), folder)
             started.put(running := Reporting(service, loopback=True))

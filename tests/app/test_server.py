@@ -104,6 +104,7 @@ def files(tmp_path_factory):
     (path / "broken.avi").write_bytes((path / "clip.avi").read_bytes()[:300])
     black = 40 * [np.zeros((64, 64, 3), np.uint8)]
     write_video(path / "long.avi", black, 30, codec="mjpeg", pixels="yuvj420p")
+    cv2.imwrite(str(path / "other.png"), 255 - drawn.face(8)[..., ::-1])  # covers no other
     cv2.imwrite(str(path / "noise.png"), drawn.texture(1, (64, 64)))
     cv2.imwrite(str(path / "huge.png"), np.zeros((8000, 8000), np.uint8))
     (path / "broken.jpg").write_bytes(b"no picture")
@@ -139,7 +140,9 @@ def post(port, files, names, headers=(), **fields):
     [
         (["broken.avi"], {}, "broken.avi: "),
         (["playlist.mp4"], {}, "playlist.mp4: no frame can be decoded"),
-        (["long.avi"], {}, "long.avi: longer than 1 s, the app's max-seconds; cut it"),
+        (["clip.avi"], {"seconds": "2"}, "seconds '2': must be more than 0, and at most 1"),
+        (["clip.avi"], {"seconds": "nan"}, "seconds 'nan': must be more than 0, and at most 1"),
+        (["clip.avi"], {"seconds": "all"}, "seconds 'all': must be more than 0, and at most 1"),
         (["0.png", "broken.jpg"], {}, "broken.jpg: not a picture that can be read"),
         (["0.png", "noise.png"], {}, "noise.png: no face; whole frames need none (crop=whole)"),
         (["0.png", "huge.png"], {}, "huge.png: larger than 50 megapixels; make it smaller"),
@@ -159,6 +162,24 @@ def test_unusable_files_are_one_line(port, files, temporary, names, fields, line
     assert "\n" not in error
     assert str(temporary) not in error
     assert files_in(temporary) == []
+
+
+def test_a_long_video_is_a_question(port, files, temporary):
+    _, lines = post(port, files, ["long.avi"])
+    question = lines[-1]["result"]
+    assert (question["input"], question["offers"]) == ("long", [1.0])
+    assert question["seconds"] == pytest.approx(40 / 30, abs=0.01)
+    assert files_in(temporary) == []
+
+
+def test_the_beginning_of_a_video(port, files):
+    _, lines = post(port, files, ["clip.avi"], seconds="0.5")
+    result = lines[-1]["result"]
+    assert result["warnings"] == ["Only the first 0.5 s of this video are looked at."]
+    assert result["seconds"][-1] == pytest.approx(0.5, abs=0.02)
+    shares = [line["share"] for line in lines if "share" in line]
+    assert shares == sorted(shares)
+    assert 0 <= shares[0] < 0.1 < 0.9 < shares[-1] <= 1
 
 
 @pytest.mark.parametrize(
@@ -185,7 +206,7 @@ def test_requests_of_other_pages_are_refused(port, files, headers, status):
     assert post(port, files, [], headers)[0] == status
 
 
-@pytest.mark.parametrize("path", ["/", "/page.js", "/facts", "/nothing"])
+@pytest.mark.parametrize("path", ["/", "/page.js", "/example.mp4", "/facts", "/nothing"])
 def test_every_answer_forbids_other_sources(port, path):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("GET", path)
@@ -195,6 +216,7 @@ def test_every_answer_forbids_other_sources(port, path):
     policy = answer.headers["Content-Security-Policy"].split("; ")
     assert {"default-src 'none'", "script-src 'self'", "frame-ancestors 'none'"} <= {*policy}
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Permissions-Policy"].startswith("camera=(self), microphone=()")
 
 
 def test_work_ends_when_the_client_leaves(port, files, temporary, monkeypatch):
@@ -265,6 +287,7 @@ def test_bad_options_are_one_line(port, options, line, monkeypatch, capsys):
 def page(browser, port):
     """The open page; a request to another host or a message in its console fails the test."""
     opened = browser.new_page(viewport={"width": 1280, "height": 900})
+    opened.set_default_timeout(120_000)
     urls, messages = [], []
     opened.on("request", lambda request: urls.append(request.url))
     opened.on("console", lambda message: messages.append(message.text))
@@ -304,54 +327,102 @@ def classes_shown(page):
     return shares, likely
 
 
-def test_a_video_in_a_browser(page, files, temporary):
-    def wait_for_time(seconds):
-        page.wait_for_selector(f'#time:text-is("{seconds} s")')
+def wait_until(page, condition):
+    """Waits for an expression; Playwright's own way is one that the page's policy forbids."""
+    end = time.monotonic() + 120
+    while not page.evaluate(condition):
+        assert time.monotonic() < end, condition
+        page.wait_for_timeout(50)
 
-    choose_files(page, files, "clip.avi")
-    page.click("#go")
-    page.wait_for_selector("#result")
-    wait_for_time("0.30")  # the apex
-    levels = """id => {
+
+def wait_for_time(page, seconds):
+    page.wait_for_selector(f'#time:text-is("{seconds} s")')
+
+
+def levels(page, canvas):
+    """How many values the pixels of a canvas have."""
+    script = """id => {
       const canvas = document.getElementById(id), box = [0, 0, canvas.width, canvas.height];
       return new Set(canvas.getContext("2d").getImageData(...box).data).size;
     }"""
-    assert min(page.evaluate(levels, canvas) for canvas in ("face", "map")) > 100
+    return page.evaluate(script, canvas)
+
+
+def test_a_video_in_a_browser(page, files, temporary):
+    choose_files(page, files, "clip.avi")
+    page.click("#go")
+    page.wait_for_selector("#result")
+    wait_for_time(page, "0.30")  # the apex
+    assert min(levels(page, canvas) for canvas in ("face", "map", "close")) > 100
+    wait_until(page, "document.activeElement.id === 'title'")
+    assert page.inner_text("#summary").startswith("0.6 s, ")
     page.click("#timeline", position={"x": 1, "y": 20})
-    wait_for_time("0.00")
+    wait_for_time(page, "0.00")
+    assert page.inner_text("#hover").startswith("0.00 s: ")
     classes_shown(page)
     assert page.inner_text("#which").startswith("Candidate 1, from its onset")
-    assert page.inner_text("#candidates button").startswith("1: 0.2")
-    assert "mouth" in page.inner_text("#candidates button")
+    assert page.inner_text("#candidates tr.chosen").split()[0:1] == ["1"]
+    assert "mouth" in page.inner_text("#candidates tr.chosen")
     page.click("#candidates button")
-    wait_for_time("0.30")
+    wait_for_time(page, "0.30")
     page.click("#play")
-    wait_for_time("0.57")
+    wait_for_time(page, "0.57")
+    assert page.is_hidden("#magnify")  # the network knows no displacement
     assert overhang(page, 390) == 0
+    names = page.locator("#downloads a").all_inner_texts()
     with page.expect_download() as download:
-        page.click("#archive")
-    names = zipfile.ZipFile(download.value.path()).namelist()
-    assert {"annotated.mp4", "energy.csv", "timeline.npz"} <= {*names}
+        page.click('#downloads a:has-text("ZIP")')
+    archive = zipfile.ZipFile(download.value.path())
+    assert {"annotated.mp4", "energy.csv", "timeline.npz"} <= {*archive.namelist()}
+    for name, file in (("(MP4)", "annotated.mp4"), ("Candidates", "intervals.csv")):
+        with page.expect_download() as download:
+            page.click(f'#downloads a:has-text("{name}")')
+        assert download.value.suggested_filename == f"clip_{file}"
+        assert download.value.path().read_bytes() == archive.read(file)
+    assert len(names) == 5
     assert files_in(temporary) == []
 
 
+def test_keys_walk_through_a_video(page, files):
+    choose_files(page, files, "clip.avi")
+    page.click("#go")
+    wait_for_time(page, "0.30")
+    for key, seconds in (("ArrowRight", "0.33"), ("ArrowLeft", "0.30"), ("ArrowLeft", "0.27")):
+        page.keyboard.press(key)
+        wait_for_time(page, seconds)
+    page.keyboard.press("n")  # there is one: it is next, too
+    wait_for_time(page, "0.30")
+    page.keyboard.press("l")
+    assert page.get_attribute("#loop", "aria-pressed") == "true"
+    offset = page.inner_text("#candidates tr.chosen td").split("–")[1]
+    for _ in range(2):  # around and around
+        wait_for_time(page, offset)
+        wait_until(page, f"document.getElementById('time').textContent < '{offset}'")
+    page.keyboard.press(" ")
+    assert page.get_attribute("#play", "aria-label") == "Play"
+    page.click("#hold")
+    assert page.get_attribute("#hold", "aria-pressed") == "true"
+
+
 def test_two_pictures_in_a_browser(page, files, temporary, tmp_path):
-    page.wait_for_selector("text=at most 1 MB; videos up to 1 s")
+    page.wait_for_selector("text=at most 1 MB, and 1 s of a video")
     choose_files(page, files, "9.png")
     assert page.is_disabled("#go")  # a second one is missing
     choose_files(page, files, "0.png")
     assert page.locator("#chosen li").all_inner_texts()[1].startswith("compared with: 0.png")
+    page.click("summary:text('More choices')")
     page.select_option("#kind", "cosine")
     page.click("#go")
     page.wait_for_selector("#result")
-    images = page.eval_on_selector_all("#result img", "all => all.map(image => image.naturalWidth)")
-    assert len(images) == 4
-    assert min(images) >= 224
+    wide = "all => all.filter(image => image.naturalWidth >= 224).length"
+    assert page.eval_on_selector_all("#pair img", wide) == 3
+    wait_until(page, "document.querySelectorAll('#figures img').length === 1")
     assert page.inner_text("#title") == "9.png and 0.png"
     assert page.inner_text("#label") == "1 − cosine of the tokens"
-    assert page.is_hidden("#clip")
+    assert page.is_hidden("#face")
+    assert levels(page, "close") > 100
     shares, likely = classes_shown(page)
-    assert page.inner_text("#which").startswith("The frame as the apex")
+    assert page.inner_text("#which").startswith("The first picture as the apex")
     page.click("#swap")
     page.click("#go")
     page.wait_for_selector('#title:text-is("0.png and 9.png")')
@@ -364,8 +435,56 @@ def test_two_pictures_in_a_browser(page, files, temporary, tmp_path):
     page.wait_for_selector('#title:text-is("again.png and 0.png")')
     assert page.inner_text("#which") == "Nothing moved beyond the noise: no class."
     assert page.locator("#rows tr").count() == 0
+    assert page.is_hidden("#warnings")
     page.screenshot(path=tmp_path / "phone.png", full_page=True)
     assert cv2.imread(str(tmp_path / "phone.png")).std() > 20
+    assert files_in(temporary) == []
+
+
+def test_two_people_have_no_map(page, files):
+    choose_files(page, files, "9.png", "other.png")
+    page.click("#go")
+    page.wait_for_selector("#warnings")
+    assert "is it one person, in one pose?" in page.inner_text("#warnings")
+    titles = page.locator("#pair figcaption").all_inner_texts()
+    assert titles == ["the picture", "compared with"]
+    for part in ("#legend", "#closeup", "#classes"):
+        assert page.is_hidden(part)
+    above = "id => document.getElementById(id).getBoundingClientRect().top"
+    assert page.evaluate(above, "warnings") < page.evaluate(above, "views")
+
+
+def test_the_example_is_one_click(page, temporary):
+    page.click("summary:text('More choices')")
+    page.select_option("#crop", "whole")  # the test's detector knows other faces
+    page.click("#example")
+    page.wait_for_selector("#long")  # the server of the test takes a second
+    assert page.inner_text("#howlong").startswith("This video lasts 3 s.")
+    assert page.evaluate("document.activeElement.id") == "long"
+    page.click("#offers button:text-is('The first 1 s')")
+    page.wait_for_selector("#result")
+    assert page.inner_text("#title") == "example.mp4"
+    assert "brows rise" in page.inner_text("#summary")
+    assert page.inner_text("#warnings") == "Only the first 1 s of this video are looked at."
+    assert page.get_attribute("#progress", "aria-labelledby") == "doing"
+    assert page.is_hidden("#working")
+    assert files_in(temporary) == []
+
+
+def test_the_camera_records(page, temporary):
+    page.click("summary:text('More choices')")
+    page.select_option("#crop", "whole")  # the browser's camera shows a pattern
+    page.click("#camera")
+    wait_until(page, "document.getElementById('preview').videoWidth > 0")
+    page.click("#record")
+    page.wait_for_selector("#recording:has-text('Recording')")
+    page.wait_for_timeout(300)
+    page.click("#record")  # stops
+    page.wait_for_selector("#result, #long, #error")
+    assert page.inner_text("#chosen").startswith("camera.")
+    assert page.is_hidden("#recorder")
+    assert page.evaluate("document.getElementById('preview').srcObject") is None
+    assert page.inner_text("#error") == ""
     assert files_in(temporary) == []
 
 

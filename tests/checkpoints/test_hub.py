@@ -214,12 +214,20 @@ except UserError as error:
 def test_the_metadata_of_a_card_are_what_the_hub_reads(tmp_path):
     files.save(draw_weights(tiny.PAPER), tmp_path / "model", KEPT)
     data = ModelCard((tmp_path / "model" / "README.md").read_text()).data
-    assert data.to_dict() == {
+    facts = data.to_dict()
+    (model,) = facts.pop("model-index")
+    assert facts == {
         "library_name": "micron_jax",
         "license": "unknown",
         "pipeline_tag": "image-classification",
-        "tags": ["micro-expression", "self-supervised", "jax"],
+        "tags": ["micro-expression", "facial-expression", "self-supervised", "jax", "flax"],
     }
+    assert model["name"] == "model"
+    (result,) = model["results"]
+    assert result["task"]["type"] == "image-classification"
+    assert result["dataset"]["type"] == KEPT.evidence["protocol"]
+    metrics = {metric["name"]: metric["value"] for metric in result["metrics"]}
+    assert metrics == pytest.approx({n.upper(): KEPT.evidence[n] for n in ("uf1", "uar")}, abs=1e-4)
 
 
 @pytest.mark.parametrize("name", ["lab/other", "lab/micron@other"])

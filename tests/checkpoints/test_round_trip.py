@@ -183,7 +183,7 @@ def test_the_card_describes_the_weights(weights, tmp_path):
     assert text.startswith("---\nlibrary_name: micron_jax\nlicense: unknown\n")
     described = json.loads((tmp_path / "one" / "config.json").read_text())
     for field, value in described["model"].items():
-        cell = f"`{json.dumps(value)}`" if isinstance(value, list) else value
+        cell = ", ".join(map(str, value)) if isinstance(value, list) else value
         assert f"| {field} | {cell} |" in text
     assert "| source | pretraining, step 10 |" in text
     numbers = sum(x.size for path, x in weights.flat().items() if path.startswith("params/encoder"))
@@ -194,3 +194,34 @@ def test_the_card_describes_the_weights(weights, tmp_path):
     assert "MaskedAutoencoderViT(" in text
     small = dataclasses.replace(weights, config=ModelConfig(**SIZES["small"]))
     assert "`get_model` (micron_bert.py) builds it" in card.text(small, "small")
+
+
+@pytest.mark.parametrize("name", ["folder", "x.pth", "x.safetensors"])
+def test_a_converted_card_keeps_name_and_license(tmp_path, name):
+    """Also after a second conversion."""
+    files.save(load.read("micron-tiny"), tmp_path / name)
+    files.save(load.read(tmp_path / name), tmp_path / "again")
+    text = (tmp_path / "again" / "README.md").read_text()
+    assert "\nlicense: apache-2.0\n" in text
+    assert "\n# micron-tiny\n" in text
+    assert 'micron_jax.load("again")' in text
+    assert (
+        "\n| data.delta_seconds | 0.0333" in text
+        or "\n| config.data.delta_seconds | 0.0333" in text
+    )
+    assert not [line for line in text.splitlines() if line.startswith("|") and "{" in line]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "",
+        "license: apache-2.0",
+        "---\nlicense: unknown\n---\n",
+        "---\nlicense: <b>\n---\n",
+        "\udc80",
+    ],
+)
+def test_a_card_without_a_license_states_nothing(tmp_path, head):
+    (tmp_path / "README.md").write_text(head, errors="surrogateescape")
+    assert card.stated(tmp_path) == {}

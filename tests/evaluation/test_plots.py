@@ -1,10 +1,17 @@
 import base64
+import re
 
 import cv2
 import numpy as np
 import pytest
 
-from micron_jax.evaluation.plots import curve_figure, map_over, nice_ticks, png_address
+from micron_jax.evaluation.plots import (
+    curve_figure,
+    gradient,
+    map_over,
+    nice_ticks,
+    picture_address,
+)
 from micron_jax.evaluation.report import TEMPLATES
 
 
@@ -53,20 +60,27 @@ def test_a_curve_fills_its_axes():
 
 
 def test_an_address_contains_the_frame():
-    image = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
-    kind, data = png_address(image).split(",")
-    assert kind == "data:image/png;base64"
-    png = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
-    np.testing.assert_array_equal(png[..., ::-1], image)
-    large = png_address(np.zeros((400, 200, 3), np.uint8)).split(",")[1]
-    assert cv2.imdecode(np.frombuffer(base64.b64decode(large), np.uint8), 1).shape == (160, 80, 3)
+    y, x = np.mgrid[:40, :30]
+    image = np.stack([4 * y, 5 * x, 90 + 0 * x], -1).astype(np.uint8)
+    kind, data = picture_address(image).split(",")
+    assert kind == "data:image/jpeg;base64"
+    jpeg = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
+    np.testing.assert_allclose(jpeg[..., ::-1], image, atol=12)
+    large = picture_address(np.zeros((800, 400, 3), np.uint8)).split(",")[1]
+    assert cv2.imdecode(np.frombuffer(base64.b64decode(large), np.uint8), 1).shape == (320, 160, 3)
 
 
-def test_maps_color_only_their_patches():
+def test_the_legend_has_the_colors_of_the_map():
+    colors = re.findall("#[0-9a-f]{6}", gradient())
+    top = map_over(np.zeros((8, 8, 3), np.uint8), np.full((2, 2), 9.0, np.float32), top=4.0)
+    assert len(colors) == 9
+    np.testing.assert_allclose([*bytes.fromhex(colors[-1][1:])], top[0, 0] / 0.8, atol=2)
+
+
+def test_maps_color_what_moved():
     image = np.full((8, 8, 3), 100, np.uint8)
     motion = np.array([[0, 4], [-3, np.nan]], np.float32)
     picture = map_over(image, motion, top=4.0)
-    assert (picture[:4, :4] == 100).all()
-    assert (picture[4:] == 100).all()
-    assert (picture[:4, 4:] == picture[0, 4]).all()
-    assert picture[0, 4].tolist()[0] > 200  # inferno's top is pale yellow
+    assert (picture[:2, :2] == 100).all()
+    assert (picture[6:, :2] == 100).all()
+    assert picture[0, 7].tolist()[0] > 200  # inferno's top is pale yellow

@@ -92,7 +92,7 @@ def test_a_brief_expression_is_spotted_and_drawn(checkpoint, tmp_path, capsys):
     names = {path.name for path in out.iterdir()}
     assert names == {
         "annotated.mp4", "energy.csv", "intervals.csv", "moments.png", "timeline.npz",
-        "timeline.png", "top_moment.png",
+        "timeline.png", "top_moment.png", "flicker.png",
     }  # fmt: skip
     for name in ("moments", "timeline", "top_moment"):
         assert decode_jpeg((out / f"{name}.png").read_bytes()).std() > 5
@@ -116,7 +116,7 @@ def test_a_pair_is_registered_and_shown(checkpoint, weights, tmp_path, capsys):
         assert arrays["frame"].shape == (size, size, 3)
         shift = arrays["transform"][:, 2] * 320 / size
         np.testing.assert_allclose(shift, [2, 1], atol=0.4)
-    assert sorted(path.name for path in out.iterdir()) == ["pair.npz", "pair.png"]
+    assert sorted(path.name for path in out.iterdir()) == ["flicker.png", "pair.npz", "pair.png"]
 
 
 def test_the_old_name_of_map_warns(checkpoint, tmp_path, capsys):

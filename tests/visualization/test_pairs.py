@@ -7,7 +7,8 @@ from micron_jax.faces.registration import register_crops
 from micron_jax.pretrained import MicronBert
 from micron_jax.spotting import measure_timeline
 from micron_jax.visualization.overlay import LABELS, top_of
-from micron_jax.visualization.pairs import PairView, compare_pair, draw_pair
+from micron_jax.visualization.pair_figure import draw_pair
+from micron_jax.visualization.pairs import PairView, compare_pair
 
 pytestmark = pytest.mark.usefixtures("quickly")
 
@@ -21,7 +22,15 @@ def test_figures_keep_the_aspect():
         rng.random((2, 4, 4)), None,
     )  # fmt: skip
     figure = draw_pair(view, title="half as wide as high", aspect=0.5)
-    assert {axis.get_aspect() for axis in figure.axes if axis.images} == {2.0}
+    faces = [axis for axis in figure.axes if axis.images]
+    assert {axis.get_aspect() for axis in faces} == {2.0}
+    assert len(faces) == 4
+    # All of one size, at even distances.
+    boxes = np.array([axis.get_position().bounds for axis in faces])
+    assert np.ptp(boxes[:, 1:], axis=0).max() < 1e-6
+    assert np.ptp(np.diff(boxes[:, 0])) < 1e-6
+    faces = [axis for axis in draw_pair(view, details=True).axes if axis.images]
+    assert len(faces) == 8  # and interest, two heads, the difference
 
 
 def test_a_checkpoint_with_motion_shows_its_map():
@@ -32,7 +41,8 @@ def test_a_checkpoint_with_motion_shows_its_map():
     assert view.motion_map.shape == (4, 4)
     assert view.motion_map.min() >= 0
     assert top_of(view.motion_map, "motion") == top_of(9 * view.motion_map, "motion") == 3
-    assert any(axis.get_ylabel() == LABELS["motion"] for axis in draw_pair(view).axes)
+    labels = [axis.get_xlabel() for axis in draw_pair(view).axes]
+    assert labels.count(LABELS["motion"]) == 1  # one scale, of the flow, too
     timeline = measure_timeline(model, [(n, None, frame) for n in range(3)], fps=30, faces=False)
     assert timeline.kind == "motion"
 

@@ -167,7 +167,7 @@ def _finish(
     index, seconds, lengths, size, assumed = [], [], [], 0, 0
     notes = {"skipped": [], "dropped": [], "identical": []}
     for shard in shards:
-        report = json.loads(shard.report.read_text())
+        report = json.loads(shard.report.read_text("utf-8"))
         before = sum(lengths)
         index += [run | {"first": before + run["first"]} for run in report["clips"]]
         seconds.append(np.array(report["seconds"], np.float64))

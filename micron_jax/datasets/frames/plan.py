@@ -59,7 +59,7 @@ class Shard:
         """Returns whether its report is there, and the file is as long as that says."""
         if not (self.report.exists() and self.file.exists()):
             return False
-        return self.file.stat().length == json.loads(self.report.read_text())["bytes"]
+        return self.file.stat().length == json.loads(self.report.read_text("utf-8"))["bytes"]
 
 
 def fingerprint(clips: Sequence[ClipFiles]) -> str:
@@ -114,7 +114,7 @@ def earlier(folder: epath.Path) -> dict[str, Any] | None:
             "or name another data_dir"
         )
     path = progress / "plan.json"
-    return json.loads(path.read_text()) if path.exists() and any_finished(folder) else None
+    return json.loads(path.read_text("utf-8")) if path.exists() and any_finished(folder) else None
 
 
 def any_finished(folder: epath.Path) -> bool:
