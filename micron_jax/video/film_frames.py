@@ -2,7 +2,7 @@
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import av
@@ -15,6 +15,7 @@ JUMP = 1  # s: a step back by more is a clock that starts anew, as where recordi
 REORDERED = 16  # frames, at most, come before a key frame and are stored after it
 LONGEST_GAP = 300  # frames that damage takes away; more are a pause
 AROUND = 5  # frames on both sides of a gap that tell whether it is one
+REPEATED = 10_000  # times that wait in memory
 HELD = 1000  # packets since a key frame that wait in memory
 LATE = {"av1", "libdav1d"}  # decoders that tell of damage some frames later
 PLACEHOLDER = 10  # bytes: packets of MPEG-4 that are no larger stand for no frame
@@ -103,6 +104,7 @@ class Decoder:
       end: the latest time of a packet, in seconds as the film counts them.
       time_base: unit of times, in seconds.
       told_late: damage may be told of only after frames that show it.
+      repeats: the latest times at which the frame before goes on, in the order of reading.
     """
 
     def __init__(self, container: av.container.InputContainer, stream: av.VideoStream, first: int):
@@ -120,6 +122,7 @@ class Decoder:
         self._is_damaged = damage_check(self._context.name, self._context.extradata)
         self._damaged, self._builds_on = set(), False  # times of damaged packets, and what follows
         self.packets, self.frames, self.end = 0, 0, 0.0
+        self.repeats = deque(maxlen=REPEATED)
         self.time_base = stream.time_base
 
     @property
@@ -128,7 +131,7 @@ class Decoder:
 
     def __iter__(self) -> Iterator[Picture]:
         context, latest = self._context, None
-        packets = _packets(self._container, self._stream)
+        packets = _packets(self._container, self._stream, self.repeats)
         if self._container.format.name == INDEXED or context.codec.intra_only:
             packets = self._from_key(packets)
         for packet in packets:
@@ -221,14 +224,14 @@ class Decoder:
         return Picture(frame, pts, self._number - 1, damaged)
 
 
-def fill_gaps(pictures: Iterable[Picture], step: float | None) -> Iterator[Picture]:
-    """Yields the same, and a `Loss` for each picture that is not there.
+def fill_gaps(decoder: Decoder, step: float | None) -> Iterator[Picture]:
+    """Yields a decoder's pictures, and a `Loss` for each that is not there.
 
     Args:
       step: between frames that come evenly, in units of the stream; None: they do not.
     """
     if step is None:
-        yield from pictures
+        yield from decoder
         return
     # How many are missing before each of the latest pictures; and the next ones with the same.
     before, after, shift = deque(maxlen=AROUND), deque(), 0
@@ -245,13 +248,16 @@ def fill_gaps(pictures: Iterable[Picture], step: float | None) -> Iterator[Pictu
         before.append(gap)
         yield replace(picture, number=picture.number + shift)
 
-    for picture in pictures:
+    for picture in decoder:
         gap = 0
         if picture.pts is not None and latest is not None and picture.pts <= latest:
             late += 1
         elif picture.pts is not None:
             if latest is not None:
-                gap = max(0, round((picture.pts - latest) / step) - 1 - late)
+                gap = round((picture.pts - latest) / step) - 1 - late
+                while decoder.repeats and decoder.repeats[0] < picture.pts:
+                    gap -= decoder.repeats.popleft() > latest
+                gap = max(0, gap)
             latest, late = picture.pts, 0
         after.append((picture, gap))
         while after and (not after[0][1] or len(after) > AROUND):
@@ -260,15 +266,20 @@ def fill_gaps(pictures: Iterable[Picture], step: float | None) -> Iterator[Pictu
         yield from fill(*after.popleft())
 
 
-def _packets(container, stream) -> Iterator[av.Packet | None]:
-    """Yields the packets of a stream, at times that do not start anew, and None at the end."""
+def _packets(container, stream, repeats: deque) -> Iterator[av.Packet | None]:
+    """Yields the packets of a stream, at times that do not start anew, and None at the end.
+
+    Empty ones, where the frame before goes on, add their times to `repeats`.
+    """
     failures, offset, latest, step = 0, 0, None, 0
     jump = JUMP / stream.time_base
     while failures < FAILURES:
         try:
             for packet in container.demux(stream):
                 failures = 0
-                if packet.size == 0:  # the end, or a frame that is the same as the one before
+                if packet.size == 0:
+                    if packet.pts is not None:  # at the end there is none
+                        repeats.append(packet.pts + offset)
                     continue
                 if packet.dts is not None:
                     if latest is not None:

@@ -125,7 +125,7 @@ def _rate_of(scan: list[av.Packet], stream, fps: float | None) -> tuple:
     steps = [after - before for before, after in itertools.pairwise(times)]
     if not steps:
         return fps, None
-    middle = statistics.median(steps)
+    middle = statistics.median_low(steps)
     # Times in milliseconds are uneven: 33, 33, 34. Their mean is right, and pauses are not in it.
     usual = [step for step in steps if 0.5 * middle < step < 1.5 * middle]
     mean = sum(usual) / len(usual)

@@ -177,6 +177,26 @@ def test_the_rate_of_a_browsers_recording_is_that_of_its_frames(tmp_path):
     assert header.count == 12
 
 
+@pytest.mark.parametrize("seconds", [[0, 0.04, 2], [0, 1, 1.04], [0, 0.04, 1, 1.04, 9]])
+def test_a_few_frames_at_odd_times(tmp_path, seconds):
+    write_video(tmp_path / "odd.webm", FRAMES[: len(seconds)], seconds=seconds, codec="libvpx")
+    _, times, losses = read(tmp_path / "odd.webm")
+    np.testing.assert_allclose(times, seconds, atol=1e-3)
+    assert losses == []
+
+
+def test_frames_that_a_film_says_to_repeat_are_no_loss(tmp_path):
+    """Theora has an empty packet where nothing changes."""
+    path, numbers = tmp_path / "a.ogv", [0, 1, 2, 3, 4, 5, 6, 6, 6, 7, 8, 9, 10, 11]
+    command = [ffmpeg(), "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "64x48"]
+    command += ["-r", "25", "-i", "-", "-c:v", "libtheora", "-q:v", "10", path]
+    subprocess.run(command, check=True, input=b"".join(FRAMES[n].tobytes() for n in numbers))
+    frames, seconds, losses = read(path)
+    assert losses == []
+    assert len(frames) == len(decode_by_ffmpeg(path, (48, 64))) < len(numbers)
+    assert seconds[-1] == pytest.approx((len(numbers) - 1) / 25)
+
+
 def test_slow_motion_has_the_times_of_the_recording(tmp_path):
     path = tmp_path / "slow.mp4"
     write_video(path, FRAMES, fps=30, metadata={"com.android.capture.fps": "240.000000"})
