@@ -104,17 +104,31 @@ class Decoder:
       end: the latest time of a packet, in seconds as the film counts them.
       time_base: unit of times, in seconds.
       told_late: damage may be told of only after frames that show it.
+      timed: packets tell the times of their frames, not only their order.
       repeats: the latest times at which the frame before goes on, in the order of reading.
     """
 
-    def __init__(self, container: av.container.InputContainer, stream: av.VideoStream, first: int):
-        """Takes an opened film; what comes before frame `first` may be passed over."""
+    def __init__(
+        self,
+        container: av.container.InputContainer,
+        stream: av.VideoStream,
+        first: int,
+        *,
+        timed: bool,
+    ):
+        """Takes an opened film.
+
+        Args:
+          first: what comes before this frame may be passed over.
+          timed: packets tell the times of their frames, not only their order.
+        """
         self._container, self._stream, self._context = container, stream, stream.codec_context
         self._first, self._key, self._number = first, None, 0
         self._pending, self._errors, self._fields = _Pending(), 0, False
-        # AVI knows the order of decoding only; its index tells which packets should be there.
-        self._timed = container.format.name != "avi"
-        self._index = [] if self._timed else [(e.pos + 8, e.size) for e in stream.index_entries]
+        self.timed, avi = timed, container.format.name == "avi"
+        self._ordered = not timed and not avi
+        # The index of AVI tells which packets should be there.
+        self._index = [(e.pos + 8, e.size) for e in stream.index_entries] if avi else []
         self._places = {place: n for n, (place, _) in enumerate(self._index)}
         self._indexed = -1  # the latest packet of the index that came
         # A transport stream calls a packet corrupt where two recordings are joined, too.
@@ -137,9 +151,11 @@ class Decoder:
         for packet in packets:
             if packet is not None and self._is_shown(packet):
                 self._miss(self._places.get(packet.pos))
+                if self._ordered:
+                    packet.dts = packet.pts
                 if packet.pos in self._places:
                     packet.dts = self._stream.index_entries[self._indexed].timestamp
-                time = self._pending.add(packet, self._timed)
+                time = self._pending.add(packet, self.timed)
                 if self._shows_damage(packet):
                     self._damaged.add(time)
                 self.packets += 1
