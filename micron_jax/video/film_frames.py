@@ -15,7 +15,7 @@ JUMP = 1  # s: a step back by more is a clock that starts anew, as where recordi
 REORDERED = 16  # frames, at most, come before a key frame and are stored after it
 LONGEST_GAP = 300  # frames that damage takes away; more are a pause
 AROUND = 5  # frames on both sides of a gap that tell whether it is one
-REPEATED = 10_000  # times that wait in memory
+REPEATED, HOLES = 10_000, 100  # times that wait in memory
 HELD = 1000  # packets since a key frame that wait in memory
 LATE = {"av1", "libdav1d"}  # decoders that tell of damage some frames later
 PLACEHOLDER = 10  # bytes: packets of MPEG-4 that are no larger stand for no frame
@@ -105,6 +105,7 @@ class Decoder:
       time_base: unit of times, in seconds.
       told_late: damage may be told of only after frames that show it.
       timed: packets tell the times of their frames, not only their order.
+      holes: the latest times of packets before which the film may have lost others.
       repeats: the latest times at which the frame before goes on, in the order of reading.
     """
 
@@ -136,7 +137,7 @@ class Decoder:
         self._is_damaged = damage_check(self._context.name, self._context.extradata)
         self._damaged, self._builds_on = set(), False  # times of damaged packets, and what follows
         self.packets, self.frames, self.end = 0, 0, 0.0
-        self.repeats = deque(maxlen=REPEATED)
+        self.repeats, self.holes = deque(maxlen=REPEATED), deque(maxlen=HOLES)
         self.time_base = stream.time_base
 
     @property
@@ -145,7 +146,7 @@ class Decoder:
 
     def __iter__(self) -> Iterator[Picture]:
         context, latest = self._context, None
-        packets = _packets(self._container, self._stream, self.repeats)
+        packets = _packets(self._container, self._stream, self.repeats, self.holes)
         if self._container.format.name == INDEXED or context.codec.intra_only:
             packets = self._from_key(packets)
         for packet in packets:
@@ -243,25 +244,32 @@ class Decoder:
 def fill_gaps(decoder: Decoder, step: float | None) -> Iterator[Picture]:
     """Yields a decoder's pictures, and a `Loss` for each that is not there.
 
+    Frames that come evenly may leave some out: what is cut, or does not move. They are lost where
+    bytes of the file are, too, or where a picture close by shows damage.
+
     Args:
       step: between frames that come evenly, in units of the stream; None: they do not.
     """
     if step is None:
         yield from decoder
         return
-    # How many are missing before each of the latest pictures; and the next ones with the same.
+    # (how many are missing before it, whether it is damaged) of the latest pictures; the next ones.
     before, after, shift = deque(maxlen=AROUND), deque(), 0
     latest, late = None, 0  # the latest time, and how many frames came after it with earlier ones
 
     def fill(picture: Picture, gap: int) -> Iterator[Picture]:
         nonlocal shift
-        usual = [2 * gaps.count(0) >= len(gaps) for gaps in (before, [g for _, g in after])]
-        if 0 < gap <= LONGEST_GAP and all(usual):
-            for number in range(gap):
-                pts = picture.pts - round((gap - number) * step)
-                yield Picture(Loss("is missing"), pts, picture.number + shift + number, True)
-            shift += gap
-        before.append(gap)
+        sides = [*before], [(gap, picture.damaged) for picture, gap in after]
+        usual = all(2 * sum(not gap for gap, _ in side) >= len(side) for side in sides)
+        if 0 < gap <= LONGEST_GAP and usual:
+            near = (gap + REORDERED) * step
+            damaged = picture.damaged or any(damaged for side in sides for _, damaged in side)
+            if damaged or any(abs(hole - picture.pts) < near for hole in decoder.holes):
+                for number in range(gap):
+                    pts = picture.pts - round((gap - number) * step)
+                    yield Picture(Loss("is missing"), pts, picture.number + shift + number, True)
+                shift += gap
+        before.append((gap, picture.damaged))
         yield replace(picture, number=picture.number + shift)
 
     for picture in decoder:
@@ -282,17 +290,49 @@ def fill_gaps(decoder: Decoder, step: float | None) -> Iterator[Picture]:
         yield from fill(*after.popleft())
 
 
-def _packets(container, stream, repeats: deque) -> Iterator[av.Packet | None]:
+class _Bytes:
+    """The bytes of a file between the packets of its film."""
+
+    def __init__(self):
+        self._end = None  # of the latest packet and of what came after it for other streams
+        self._usual, self._sizes = deque(maxlen=2 * AROUND), deque(maxlen=2 * AROUND)
+
+    def other(self, size: int) -> None:
+        """Takes the size of a packet of another stream."""
+        if self._end is not None:
+            self._end += size
+
+    def lack(self, packet: av.Packet) -> bool:
+        """Takes a packet of the film; returns whether another one may have stood before it."""
+        if packet.pos is None or packet.pos < 0:
+            return True
+        between, unknown = packet.pos - (self._end or 0), self._end is None
+        self._end = packet.pos + packet.size
+        self._sizes.append(packet.size)
+        if unknown:
+            return False
+        # Between packets stand headers, of a size that the latest ones show.
+        lack = bool(self._usual) and between > max(self._usual) + min(self._sizes) / 4
+        if not lack:
+            self._usual.append(between)
+        return lack
+
+
+def _packets(container, stream, repeats: deque, holes: deque) -> Iterator[av.Packet | None]:
     """Yields the packets of a stream, at times that do not start anew, and None at the end.
 
-    Empty ones, where the frame before goes on, add their times to `repeats`.
+    Empty ones, where the frame before goes on, add their times to `repeats`; those before which
+    something may be lost add theirs to `holes`.
     """
     failures, offset, latest, step = 0, 0, None, 0
-    jump = JUMP / stream.time_base
+    jump, between = JUMP / stream.time_base, _Bytes()
     while failures < FAILURES:
         try:
-            for packet in container.demux(stream):
+            for packet in container.demux():
                 failures = 0
+                if packet.stream_index != stream.index:
+                    between.other(packet.size)
+                    continue
                 if packet.size == 0:
                     if packet.pts is not None:  # at the end there is none
                         repeats.append(packet.pts + offset)
@@ -306,6 +346,8 @@ def _packets(container, stream, repeats: deque) -> Iterator[av.Packet | None]:
                     packet.dts = latest
                 if packet.pts is not None and offset:
                     packet.pts += offset
+                if (between.lack(packet) or packet.is_corrupt) and packet.pts is not None:
+                    holes.append(packet.pts)
                 yield packet
             break
         except av.FFmpegError:  # what follows a damaged place may be whole
