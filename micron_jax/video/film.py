@@ -199,8 +199,7 @@ def _steady(path: Path, decoder: Decoder, step: float | None) -> Iterator[Pictur
     same, and may not tell: damaged is what either finds.
     """
     ready, latest = deque(), -1
-    unit = step and step / float(decoder.time_base)
-    for picture in fill_gaps(decoder, unit):
+    for picture in _filled(path, decoder, step):
         if picture.damaged:
             break
         ready.append(picture)
@@ -213,13 +212,21 @@ def _steady(path: Path, decoder: Decoder, step: float | None) -> Iterator[Pictur
     ready.clear()
     with _opened(path, 1, strict=False) as (container, stream):
         again = Decoder(container, stream, 0, timed=decoder.timed)
-        pictures = _with_damage(path, fill_gaps(again, unit), unit, decoder.timed)
+        pictures = _with_damage(path, _filled(path, again, step), step, decoder.timed)
         yield from (picture for picture in pictures if picture.number > latest)
         decoder.packets, decoder.frames, decoder.end = again.packets, again.frames, again.end
 
 
+def _filled(path: Path, decoder: Decoder, step: float | None) -> Iterator[Picture]:
+    def breaks_off() -> bool:
+        read = decoder.packets, decoder.end
+        return missing_at_end(path, decoder.container, decoder.stream, *read, step) > 0
+
+    return fill_gaps(decoder, step and step / float(decoder.stream.time_base), breaks_off)
+
+
 def _with_damage(
-    path: Path, pictures: Iterator[Picture], unit: float | None, timed: bool
+    path: Path, pictures: Iterator[Picture], step: float | None, timed: bool
 ) -> Iterator[Picture]:
     """Yields pictures; those that a strict decoder refuses, or marks, are damaged."""
     with _opened(path, 1) as (container, stream):
@@ -227,7 +234,7 @@ def _with_damage(
             yield from pictures
             return
         decoder = Decoder(container, stream, 0, timed=timed)
-        strict = fill_gaps(decoder, unit)
+        strict = _filled(path, decoder, step)
         damaged, latest = set(), -1
         for picture in pictures:
             while latest < picture.number + DELAY and (other := next(strict, None)):

@@ -1,8 +1,9 @@
 """Frames of an opened film in the order of their times, and the places where one is lost."""
 
 import heapq
+import itertools
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import av
@@ -19,6 +20,7 @@ REPEATED, HOLES = 10_000, 100  # times that wait in memory
 HELD = 1000  # packets since a key frame that wait in memory
 LATE = {"av1", "libdav1d"}  # decoders that tell of damage some frames later
 PLACEHOLDER = 10  # bytes: packets of MPEG-4 that are no larger stand for no frame
+_FRAME_OF_MPEG4 = b"\x00\x00\x01\xb6"  # how one begins
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,6 @@ class Decoder:
       packets: how many were read, of frames that are to be shown.
       frames: how many of them came.
       end: the latest time of a packet, in seconds as the film counts them.
-      time_base: unit of times, in seconds.
       told_late: damage may be told of only after frames that show it.
       timed: packets tell the times of their frames, not only their order.
       holes: the latest times of packets before which the film may have lost others.
@@ -123,7 +124,7 @@ class Decoder:
           first: what comes before this frame may be passed over.
           timed: packets tell the times of their frames, not only their order.
         """
-        self._container, self._stream, self._context = container, stream, stream.codec_context
+        self.container, self.stream, self._context = container, stream, stream.codec_context
         self._first, self._key, self._number = first, None, 0
         self._pending, self._errors, self._fields = _Pending(), 0, False
         self.timed, avi = timed, container.format.name == "avi"
@@ -138,7 +139,7 @@ class Decoder:
         self._damaged, self._builds_on = set(), False  # times of damaged packets, and what follows
         self.packets, self.frames, self.end = 0, 0, 0.0
         self.repeats, self.holes = deque(maxlen=REPEATED), deque(maxlen=HOLES)
-        self.time_base = stream.time_base
+        self._held = 0  # frames that shared a packet with another
 
     @property
     def told_late(self) -> bool:
@@ -146,22 +147,23 @@ class Decoder:
 
     def __iter__(self) -> Iterator[Picture]:
         context, latest = self._context, None
-        packets = _packets(self._container, self._stream, self.repeats, self.holes)
-        if self._container.format.name == INDEXED or context.codec.intra_only:
+        packets = _packets(self.container, self.stream, self.repeats, self.holes)
+        if self.container.format.name == INDEXED or context.codec.intra_only:
             packets = self._from_key(packets)
         for packet in packets:
-            if packet is not None and self._is_shown(packet):
+            if packet is not None:
                 self._miss(self._places.get(packet.pos))
+            if packet is not None and (self._shows_held(packet) or self._is_shown(packet)):
                 if self._ordered:
                     packet.dts = packet.pts
                 if packet.pos in self._places:
-                    packet.dts = self._stream.index_entries[self._indexed].timestamp
+                    packet.dts = self.stream.index_entries[self._indexed].timestamp
                 time = self._pending.add(packet, self.timed)
                 if self._shows_damage(packet):
                     self._damaged.add(time)
                 self.packets += 1
                 latest = packet.pts
-                self.end = max(self.end, float((latest or 0) * self._stream.time_base))
+                self.end = max(self.end, float((latest or 0) * self.stream.time_base))
                 if packet.is_corrupt and self._marks:
                     self._cut.add(packet.pts)
             try:
@@ -181,7 +183,7 @@ class Decoder:
             return
         for number in range(self._indexed + 1, place):
             if self._index[number][1]:
-                self._pending.add_lost(self._stream.index_entries[number].timestamp)
+                self._pending.add_lost(self.stream.index_entries[number].timestamp)
         self._indexed = max(place, self._indexed)
 
     def _from_key(self, packets: Iterator[av.Packet | None]) -> Iterator[av.Packet | None]:
@@ -215,6 +217,19 @@ class Decoder:
     def _is_shown(self, packet: av.Packet) -> bool:
         return not packet.is_discard and not _is_hidden(packet, self._context)
 
+    def _shows_held(self, packet: av.Packet) -> bool:
+        """Returns whether a placeholder stands where a frame is shown that came in a packet before.
+
+        AVI has one packet a frame. Of MPEG-4, two frames may share one, and a placeholder follows.
+        """
+        if self.timed or self._context.name != "mpeg4":
+            return False
+        if packet.size > PLACEHOLDER:
+            self._held += max(0, bytes(packet).count(_FRAME_OF_MPEG4) - 1)
+            return False
+        self._held -= 1
+        return self._held >= 0
+
     def _pictures(self, frame: av.VideoFrame, last: bool) -> Iterator[Picture]:
         self._fields = frame.interlaced_frame
         pts, earlier = self._pending.take(frame.pts)
@@ -241,14 +256,17 @@ class Decoder:
         return Picture(frame, pts, self._number - 1, damaged)
 
 
-def fill_gaps(decoder: Decoder, step: float | None) -> Iterator[Picture]:
+def fill_gaps(
+    decoder: Decoder, step: float | None, breaks_off: Callable[[], bool]
+) -> Iterator[Picture]:
     """Yields a decoder's pictures, and a `Loss` for each that is not there.
 
     Frames that come evenly may leave some out: what is cut, or does not move. They are lost where
-    bytes of the file are, too, or where a picture close by shows damage.
+    bytes of the file are, too, where a picture close by shows damage, or where the film breaks off.
 
     Args:
       step: between frames that come evenly, in units of the stream; None: they do not.
+      breaks_off: returns, after the last frame, whether there should be more.
     """
     if step is None:
         yield from decoder
@@ -257,13 +275,14 @@ def fill_gaps(decoder: Decoder, step: float | None) -> Iterator[Picture]:
     before, after, shift = deque(maxlen=AROUND), deque(), 0
     latest, late = None, 0  # the latest time, and how many frames came after it with earlier ones
 
-    def fill(picture: Picture, gap: int) -> Iterator[Picture]:
+    def fill(picture: Picture, gap: int, *, ends: bool = False) -> Iterator[Picture]:
         nonlocal shift
         sides = [*before], [(gap, picture.damaged) for picture, gap in after]
         usual = all(2 * sum(not gap for gap, _ in side) >= len(side) for side in sides)
         if 0 < gap <= LONGEST_GAP and usual:
             near = (gap + REORDERED) * step
-            damaged = picture.damaged or any(damaged for side in sides for _, damaged in side)
+            near_by = itertools.chain(*sides)
+            damaged = ends or picture.damaged or any(damaged for _, damaged in near_by)
             if damaged or any(abs(hole - picture.pts) < near for hole in decoder.holes):
                 for number in range(gap):
                     pts = picture.pts - round((gap - number) * step)
@@ -286,8 +305,9 @@ def fill_gaps(decoder: Decoder, step: float | None) -> Iterator[Picture]:
         after.append((picture, gap))
         while after and (not after[0][1] or len(after) > AROUND):
             yield from fill(*after.popleft())
+    ends = bool(after) and breaks_off()
     while after:
-        yield from fill(*after.popleft())
+        yield from fill(*after.popleft(), ends=ends)
 
 
 class _Bytes:
@@ -326,6 +346,7 @@ def _packets(container, stream, repeats: deque, holes: deque) -> Iterator[av.Pac
     """
     failures, offset, latest, step = 0, 0, None, 0
     jump, between = JUMP / stream.time_base, _Bytes()
+    counted = container.format.name == "mpegts"  # has numbers that tell where bytes are missing
     while failures < FAILURES:
         try:
             for packet in container.demux():
@@ -346,7 +367,8 @@ def _packets(container, stream, repeats: deque, holes: deque) -> Iterator[av.Pac
                     packet.dts = latest
                 if packet.pts is not None and offset:
                     packet.pts += offset
-                if (between.lack(packet) or packet.is_corrupt) and packet.pts is not None:
+                lack = packet.is_corrupt if counted else between.lack(packet)
+                if lack and packet.pts is not None:
                     holes.append(packet.pts)
                 yield packet
             break

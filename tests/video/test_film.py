@@ -201,6 +201,32 @@ def test_frames_that_a_film_says_to_repeat_are_no_loss(tmp_path):
     assert seconds[-1] == pytest.approx((len(numbers) - 1) / 25)
 
 
+def test_two_frames_in_one_packet(tmp_path):
+    """MPEG-4 in AVI, as XviD packs it: a placeholder follows where the second is shown."""
+    path = tmp_path / "packed.avi"
+    command = [ffmpeg(), "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "64x48"]
+    command += ["-r", "25", "-i", "-", "-c:v", "libxvid", "-bf", "2", "-q:v", "2", path]
+    pictures = b"".join((gradient(48, 64) // 4 + n).tobytes() for n in range(40))
+    subprocess.run(command, check=True, input=pictures)
+    with av.open(str(path)) as container:
+        assert min(packet.size for packet in container.demux(video=0) if packet.size) < 10
+    frames, seconds, losses = read(path)
+    assert losses == []
+    assert len(frames) == len(decode_by_ffmpeg(path, (48, 64)))
+    np.testing.assert_allclose(np.diff(seconds)[1:], 0.04, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.ts"])
+def test_frames_that_a_film_leaves_out_are_no_loss(tmp_path, name):
+    left = [n for n in range(90) if n % 17 != 5]
+    pictures = [gradient(48, 64, 2 * n) for n in left]
+    write_video(tmp_path / name, pictures, seconds=np.array(left) / 25)
+    frames, seconds, losses = read(tmp_path / name)
+    assert losses == []
+    assert len(frames) == len(left)
+    np.testing.assert_allclose(seconds, np.array(left) / 25, atol=1e-3)
+
+
 def test_slow_motion_has_the_times_of_the_recording(tmp_path):
     path = tmp_path / "slow.mp4"
     write_video(path, FRAMES, fps=30, metadata={"com.android.capture.fps": "240.000000"})
