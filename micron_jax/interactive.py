@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from micron_jax.errors import UserError
 from micron_jax.pretrained import MicronBert, load
 from micron_jax.spotting import confidence
-from micron_jax.spotting.spotted import film_frames
 from micron_jax.spotting.timeline import measure_timeline
 from micron_jax.video.inputs import InputClip, find_inputs
 from micron_jax.video.pictures import Picture, as_rgb
@@ -118,7 +118,11 @@ def spot(
         clip, ready = _film(film, fps), False
     else:
         clip, ready = _frames(film, fps), all(_is_crop(frame, size) for frame in film)
-    frames = clip.read() if ready else film_frames(crop_clips([clip], crop, size)[0])
+    if ready:
+        frames = clip.read()
+    else:
+        frames = crop_clips([clip], crop, size)[0].frames()
+        frames = tqdm(frames, total=clip.count, desc=Path(clip.name).name, unit=" frames")
     rate = clip.fps or ASSUMED_FPS
     timeline = measure_timeline(model, frames, fps=rate, kind="motion", faces=crop == "face")
     return FilmView.of(Path(clip.name).name, timeline, least)

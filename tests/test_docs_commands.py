@@ -74,6 +74,9 @@ NOT_RUN = {
     "micron-jax spot --input interview.mp4 --output looks/interview": (
         "a film of a face: tests/programs/test_spot.py"
     ),
+    "micron-jax spot --input interview.mp4 --output looks/interview --classifier runs/casme2": (
+        "the same"
+    ),
     "micron-jax bench spot --fit-dir VAL --data-dir TEST --workdir runs/spot": (
         "minutes, and films of faces: tests/benchmarks/test_spotting.py"
     ),

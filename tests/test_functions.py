@@ -68,7 +68,7 @@ def test_nothing_moved_counts_what_is_above_the_noise_floor_in_the_face(monkeypa
     displacement[3, 3, 4] = (2, 0)
     scale = np.full((4, 8, 8), 0.4 * LEAST, "f4")
     scale[1] = 0.26  # its floor is 0.52 px
-    moved = Motion(displacement, scale, np.zeros_like(displacement))
+    moved = Motion(displacement, scale, np.zeros_like(displacement), displacement)
     monkeypatch.setattr(functions, "motion", lambda *_: moved)
     onset = np.zeros((4, 64, 64, 3), np.uint8)
     apex = onset + np.array([1, 1, 1, 0], np.uint8)[:, None, None, None]

@@ -187,5 +187,5 @@ def test_load_takes_micron_tiny_unless_it_is_told_otherwise():
     motion = model.motion([brows(2)], [brows(0)])
     assert repr(motion) == (
         "Motion(displacement float32[1, 28, 28, 2], scale float32[1, 28, 28], "
-        "head float32[1, 28, 28, 2])"
+        "head float32[1, 28, 28, 2], own float32[1, 28, 28, 2])"
     )

@@ -23,9 +23,8 @@ from micron_jax.evaluation.spotting_tables import Detection, Joined
 from micron_jax.pretrained import MicronBert
 from micron_jax.spotting.confidence import METHODS, Confidence, fit
 from micron_jax.spotting.spot_folder import SpotFolder
-from micron_jax.spotting.spotted import KIND, film_frames, spot
+from micron_jax.spotting.spotted import KIND, search
 from micron_jax.video.inputs import find_inputs
-from micron_jax.visualization.cropped_clip import crop_clips
 
 _UNSEARCHED = "not searched: "
 BINS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)  # of the calibration
@@ -87,11 +86,10 @@ def _searched(
     found = SpotFolder(workdir, {"checkpoint": digest})
     for video in truth.videos:
         (clip,) = find_inputs([video.path])
-        if found.has(video.name, clip.facts):
+        if found.has(video.name, clip.facts, *METHODS):
             continue
         try:
-            (cropped,) = crop_clips([clip], "face", model.config.img_size)
-            results = spot(model, film_frames(cropped), fps=video.fps or 30.0, methods=METHODS)
+            results = search(model, clip, crop="face", fps=video.fps or 30.0, methods=METHODS)
         except UserError as error:  # no face, or no pair: nothing is found there
             results = {method: [] for method in METHODS}, [], [f"{_UNSEARCHED}{error}"]
         found.add(video.name, clip.facts, *results)
@@ -104,7 +102,7 @@ def _match(
     """All candidates, matched, and their facts [N, F]; without a confidence all count alike."""
     joined, facts = [], []
     for place, video in enumerate(truth.videos):
-        for one in folder.found([video.name], method)[video.name]:
+        for one in folder.found(video.name, method):
             sure = 1.0
             if confidence is not None:
                 sure = float(confidence.probability(np.array([one["facts"]]))[0])
@@ -117,7 +115,7 @@ def _match(
 
 def _to_learn(
     truth: Truth, folder: SpotFolder, method: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
     """The arguments of `confidence.fit`."""
     matches, facts = _match(truth, folder, method, None)
     if not len(facts):
@@ -129,7 +127,8 @@ def _to_learn(
         for video, kind in zip(truth.videos, kinds, strict=True)
         if kind == "film"
     )
-    return facts, matches.hits >= 0, ordinary, minutes / 60
+    people = np.array([truth.videos[one.video].subject for one in matches.joined])
+    return facts, matches.hits >= 0, ordinary, people, minutes / 60
 
 
 def _judge(

@@ -145,7 +145,8 @@ class MicronBertModule(nn.Module):
             return (there - back) / 2
 
         scale = jnp.exp(sum(jnp.split(found.log_scale, 2)) / 2)
-        return Motion(mean(found.displacement), scale, mean(found.motion - found.own))
+        head = mean(found.motion - found.own)
+        return Motion(mean(found.displacement), scale, head, mean(found.own))
 
     def attention_map(self, rep_tokens, ref_tokens):
         """The whole attention of a pair in its roles, float32 [B, N, N]."""

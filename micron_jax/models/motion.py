@@ -27,11 +27,14 @@ class Motion(NamedTuple):
       scale: of its error: errors of length e have the density exp(-e / scale) · e / scale² (the
         Laplace distribution in the plane), float32 [B, h, w].
       head: the motion of the head, which is not in the displacement, float32 [B, h, w, 2].
+      own: the face's own motion as it was found, noise included: the displacement is shorter where
+        the noise may explain it, float32 [B, h, w, 2].
     """
 
     displacement: jax.Array
     scale: jax.Array
     head: jax.Array
+    own: jax.Array
 
     def __repr__(self) -> str:
         shapes = (f"{name} {x.dtype}{list(x.shape)}" for name, x in self._asdict().items())

@@ -48,62 +48,81 @@ def main(argv: list[str]) -> int:
         type=Path,
         metavar="FILE",
     )
-    options = parser.parse_args(argv)
+    parser.option(
+        "--classifier",
+        "a checkpoint of `finetune`, which names the class of each candidate (column label)",
+        metavar="CKPT",
+    )
+    return run(parser.parse_args(argv))
 
+
+def run(options) -> int:
+    """Searches films by the options of the command, and returns the exit status."""
+    from micron_jax import pretrained
     from micron_jax.checkpoints import load
     from micron_jax.checkpoints.weights import digest
-    from micron_jax.pretrained import MicronBert
     from micron_jax.spotting import confidence
+    from micron_jax.spotting.recognition import recognize
     from micron_jax.spotting.spot_folder import RESTLESS, TABLE, SpotFolder
-    from micron_jax.spotting.spotted import film_frames, spot
-    from micron_jax.video.timing import ASSUMED_FPS
-    from micron_jax.visualization.cropped_clip import crop_clips
+    from micron_jax.spotting.spotted import likely
 
-    fits = confidence.read(options.confidence)
+    fit = confidence.read(options.confidence)[options.method]
     notes = FileNotes()
     clips = read_inputs(options, notes)
     weights = load.read(options.checkpoint)
-    model = MicronBert(weights)
+    model = pretrained.MicronBert(weights)
     if "motion" not in model.map_kinds:
         raise UserError(f"{options.checkpoint}: no displacement branch; micron-tiny has one")
+    classifier = pretrained.load(options.classifier) if options.classifier else None
+    if classifier and classifier.classifier is None:
+        raise UserError(f"{options.classifier}: no classifier; `micron-jax finetune` makes one")
     settings = {
         "checkpoint": digest(weights.params),
         "crop": options.crop,
         "fps": options.fps,
     }
-    folder, skipped = SpotFolder(options.output, settings), []
+    folder = SpotFolder(options.output, settings)
     with keeping("films that are searched"):
+        skipped = _search(model, folder, clips, options)
+        if len(skipped) == len(clips):
+            raise UserError(f"{skipped[0]['clip']}: {skipped[0]['reason']}")
+        least, films = fit.threshold(options.alarms_per_minute), {}
         for clip in clips:
-            if folder.has(clip.name, clip.facts):
+            # A film of the same name that was searched before may have been another one.
+            if not folder.has(clip.name, clip.facts, options.method):
                 continue
-            try:
-                cropped = crop_clips([clip], options.crop, model.config.img_size)[0]
-                fps = clip.fps or ASSUMED_FPS
-                results = spot(
-                    model,
-                    film_frames(cropped),
-                    fps=fps,
-                    faces=options.crop == "face",
-                    methods=confidence.METHODS,
-                )
-            except UserError as error:
-                reason = str(error).removeprefix(f"{clip.name}: ")
-                skipped.append({"clip": clip.name, "reason": reason})
-                continue
-            folder.add(clip.name, clip.facts, *results)
-    if len(skipped) == len(clips):
-        raise UserError(f"{skipped[0]['clip']}: {skipped[0]['reason']}")
-    fit = fits[options.method]
-    least = fit.threshold(options.alarms_per_minute)
-    # A film of the same name that was searched before may have been another one.
-    names = [clip.name for clip in clips if folder.has(clip.name, clip.facts)]
-    rows = folder.write(names, options.method, fit, least)
+            rows = likely(folder.found(clip.name, options.method), fit, least)
+            if classifier:
+                classes = recognize(classifier, clip, rows)
+                rows = [one | {"label": each} for one, each in zip(rows, classes, strict=True)]
+            films[clip.name] = rows
+        folder.write(films)
     print(f"detections: {options.output / TABLE}")
     print(f"where the face never rests: {options.output / RESTLESS}")
-    print(f"films: {len(names):,}, detections: {rows:,}, of {least:.2f} or more")
-    for name in names:
+    count = sum(map(len, films.values()))
+    print(f"films: {len(films):,}, detections: {count:,}, of {least:.2f} or more")
+    for name in films:
         for note in folder.notes(name):
             print(printable(f"note: {name}: {note}"))
     print_reasons("skipped", skipped)
     print_notes(notes.entries())
     return 0
+
+
+def _search(model, folder, clips: list, options) -> list[dict]:
+    """Searches the films that the folder has not, and returns those that cannot be searched."""
+    from micron_jax.spotting.spotted import search
+    from micron_jax.video.timing import ASSUMED_FPS
+
+    skipped, settings = [], {"crop": options.crop, "methods": (options.method,)}
+    for clip in clips:
+        if folder.has(clip.name, clip.facts, options.method):
+            continue
+        try:
+            results = search(model, clip, fps=clip.fps or ASSUMED_FPS, **settings)
+        except UserError as error:
+            reason = str(error).removeprefix(f"{clip.name}: ")
+            skipped.append({"clip": clip.name, "reason": reason})
+            continue
+        folder.add(clip.name, clip.facts, *results)
+    return skipped

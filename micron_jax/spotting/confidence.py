@@ -1,7 +1,8 @@
 """How likely a candidate is a micro-expression, learned from films with inserted ones.
 
-A logistic regression on facts of a candidate; `micron-jax bench spot` fits it. It also tells how
-many candidates a minute of ordinary film has above each probability: they are false alarms.
+An additive model: each fact of a candidate adds to the logit by a curve of its own, straight
+between a few points. `micron-jax bench spot` fits it. It also tells how many candidates a minute of
+ordinary film has above each probability: they are false alarms.
 """
 
 import dataclasses
@@ -16,9 +17,14 @@ import numpy as np
 from micron_jax.errors import UserError
 from micron_jax.spotting.intervals import Interval
 
-FACTS = ("energy", "strength", "isolation", "highest", "share", "duration", "eyes")
+FACTS = ("height", "strength", "isolation", "highest", "share", "duration", "eyes")
 AROUND = 1.5  # seconds to either side, of the isolation
+KNOTS, REGULAR = 4, 0.03  # points of a curve, at quantiles; inverse of the penalty
+FOLDS = 9  # of people
 METHODS = ("motion", "flow")
+UNLIKELY = 0.05  # probability below which nobody wants to look
+
+Curve = tuple[tuple[float, float], ...]  # points (x, y), x rising; level before and after them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,39 +32,45 @@ class Confidence:
     """A fit for one curve over time.
 
     Attributes:
-      weights: of `facts_of`, and a constant after them.
+      constant: of the logit.
+      curves: what each of `FACTS` adds to it.
       alarms: (probability, false alarms a minute of candidates that reach it), rising and falling.
     """
 
-    weights: tuple[float, ...]
-    alarms: tuple[tuple[float, float], ...]
+    constant: float
+    curves: tuple[Curve, ...]
+    alarms: Curve
 
     def probability(self, facts: np.ndarray) -> np.ndarray:
         """[N, len(FACTS)] -> [N]."""
-        logit = facts @ np.array(self.weights[:-1]) + self.weights[-1]
-        return 1 / (1 + np.exp(-np.clip(logit, -50, 50)))
+        added = [
+            np.interp(x, *zip(*curve, strict=True))
+            for x, curve in zip(facts.T, self.curves, strict=True)
+        ]
+        return 1 / (1 + np.exp(-np.clip(self.constant + sum(added), -50, 50)))
 
     def threshold(self, alarms_per_minute: float) -> float:
         """The lowest probability at which ordinary film has at most so many false alarms."""
         return next((p for p, count in self.alarms if count <= alarms_per_minute), 1.0)
 
 
-def facts_of(interval: Interval, energy: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+def facts_of(interval: Interval, searched: np.ndarray, seconds: np.ndarray) -> np.ndarray:
     """What the fit looks at, float64 [len(FACTS)].
 
-    The logarithms of the energy at the apex, of the strength, of the energy's ratio to the usual
-    (third quartile) and to the highest around it; the share of the energy that is prominence; the
+    The logarithms of the height at the apex, of the strength, of the height's ratio to the usual
+    (third quartile) and to the highest around it; the share of the height that is prominence; the
     logarithm of the duration; whether most of it is at the eyes, as of a blink.
 
     Args:
-      energy, seconds: of the timeline, [T].
+      searched: the curve in which the candidate was found, [T].
+      seconds: of the frames, [T].
     """
     apart = np.abs(seconds - seconds[interval.apex])
     inside = np.zeros(len(seconds), bool)
     inside[interval.onset : interval.offset + 1] = True
-    around = energy[(apart <= AROUND) & ~inside]
+    around = searched[(apart <= AROUND) & ~inside]
     usual, highest = np.quantile(around, (0.75, 1.0)) if len(around) else (0.0, 0.0)
-    top = float(energy[interval.apex])
+    top = float(searched[interval.apex])
     duration = seconds[interval.offset] - seconds[interval.onset]
     return np.array(
         [
@@ -74,48 +86,78 @@ def facts_of(interval: Interval, energy: np.ndarray, seconds: np.ndarray) -> np.
 
 
 def with_confidence(
-    intervals: Sequence[Interval], confidence: Confidence, energy: np.ndarray, seconds: np.ndarray
+    intervals: Sequence[Interval], confidence: Confidence, searched: np.ndarray, seconds: np.ndarray
 ) -> list[Interval]:
-    """The same with their probabilities, most likely first."""
+    """Those that are not unlikely, with their probabilities, most likely first."""
     if not intervals:
         return []
-    facts = np.stack([facts_of(each, energy, seconds) for each in intervals])
+    facts = np.stack([facts_of(each, searched, seconds) for each in intervals])
     sure = [
         dataclasses.replace(each, confidence=float(p))
         for each, p in zip(intervals, confidence.probability(facts), strict=True)
     ]
-    return sorted(sure, key=lambda each: -each.confidence)
+    likely = [each for each in sure if each.confidence >= UNLIKELY]
+    return sorted(likely, key=lambda each: -each.confidence)
 
 
-def fit(facts: np.ndarray, right: np.ndarray, ordinary: np.ndarray, minutes: float) -> Confidence:
-    """Fits candidates.
+def fit(
+    facts: np.ndarray,
+    right: np.ndarray,
+    ordinary: np.ndarray,
+    people: np.ndarray,
+    minutes: float,
+) -> Confidence:
+    """Fits candidates; false alarms are counted of people whom a fit has not seen.
 
     Args:
       facts: [N, len(FACTS)].
       right: whether each finds an expression, bool [N]; the others are false alarms.
       ordinary: whether it is in an ordinary film, of which the alarms are counted, bool [N].
+      people: whose face each is on, [N].
       minutes: length of the ordinary films.
 
     Raises:
-      UserError: nothing to learn from: no candidate is right, or none is wrong.
+      UserError: nothing to learn from: no candidate is right, or none is wrong; or all of the right
+        ones, or of the wrong ones, are one person's.
     """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    if right.all() or not right.any():
+        raise UserError(f"of {len(right):,} candidates {right.sum():,} are right: nothing to fit")
+    folds = min(FOLDS, *(len(np.unique(people[some])) for some in (right, ~right)))
+    if folds < 2:
+        raise UserError("its candidates are right, or wrong, on one person alone: nothing to fit")
+    unseen = np.empty(len(right))
+    for others, own in StratifiedGroupKFold(folds).split(facts, right, people):
+        unseen[own] = _fit(facts[others], right[others]).probability(facts[own])
+    alarms = np.sort(unseen[ordinary & ~right])
+    levels = np.linspace(0, 1, 101)
+    counts = (len(alarms) - np.searchsorted(alarms, levels)) / minutes
+    curve = tuple((round(float(p), 2), float(c)) for p, c in zip(levels, counts, strict=True))
+    return dataclasses.replace(_fit(facts, right), alarms=curve)
+
+
+def _fit(facts: np.ndarray, right: np.ndarray) -> Confidence:
+    """Fits all candidates, without alarms."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    if right.all() or not right.any():
-        raise UserError(f"of {len(right):,} candidates {right.sum():,} are right: nothing to fit")
-    steps = make_pipeline(StandardScaler(), LogisticRegression(C=0.1))
-    steps.fit(facts, right)
+    knots = [np.unique(np.quantile(fact, np.linspace(0, 1, KNOTS))) for fact in facts.T]
+    hats = [
+        np.stack([np.interp(fact, at, hat) for hat in np.eye(len(at))], axis=-1)
+        for fact, at in zip(facts.T, knots, strict=True)
+    ]
+    steps = make_pipeline(StandardScaler(), LogisticRegression(C=REGULAR, max_iter=1000))
+    steps.fit(np.concatenate(hats, axis=1), right)
     scaler, model = (step for _, step in steps.steps)
-    weights = model.coef_[0] / scaler.scale_
-    constant = model.intercept_[0] - weights @ scaler.mean_
-    fitted = Confidence((*map(float, weights), float(constant)), ())
-    alarms = np.sort(fitted.probability(facts[ordinary & ~right]))
-    levels = np.linspace(0, 1, 101)
-    counts = (len(alarms) - np.searchsorted(alarms, levels)) / minutes
-    curve = tuple((round(float(p), 2), float(c)) for p, c in zip(levels, counts, strict=True))
-    return dataclasses.replace(fitted, alarms=curve)
+    heights = model.coef_[0] / scaler.scale_
+    each = np.split(heights, np.cumsum([len(at) for at in knots])[:-1])
+    curves = tuple(
+        tuple((float(x), float(y)) for x, y in zip(*curve, strict=True))
+        for curve in zip(knots, each, strict=True)
+    )
+    return Confidence(float(model.intercept_[0] - heights @ scaler.mean_), curves, ())
 
 
 def read(path: Path | None = None) -> dict[str, Confidence]:
@@ -142,7 +184,10 @@ def read(path: Path | None = None) -> dict[str, Confidence]:
 
 
 def _parsed(values: Mapping[str, Any]) -> Confidence:
-    weights: Sequence[float] = [float(x) for x in values["weights"]]
-    if len(weights) != len(FACTS) + 1:
-        raise ValueError(len(weights))
-    return Confidence(tuple(weights), tuple((float(p), float(c)) for p, c in values["alarms"]))
+    *curves, alarms = (
+        tuple((float(x), float(y)) for x, y in points)
+        for points in (*values["curves"], values["alarms"])
+    )
+    if len(curves) != len(FACTS) or not all(curves):
+        raise ValueError(f"{len(curves)} curves")
+    return Confidence(float(values["constant"]), tuple(curves), alarms)

@@ -30,7 +30,7 @@ class Span:
 
     Attributes:
       frames: numbers of the first and the last in the film.
-      seconds: the same, since the film's first frame.
+      seconds: the same, on the film's clock.
       part: of the face, where most of it is: the mouth's or the chin's is speech, as a rule.
       px: the median energy: what stays below it cannot be seen.
     """
@@ -43,7 +43,7 @@ class Span:
 
 def restless_spans(timeline: Timeline, *, faces: bool = True) -> list[Span]:
     """The spans of a timeline of the kind `motion`, in order; crops of `faces` have parts."""
-    seconds = timeline.seconds - timeline.seconds[0]
+    seconds = timeline.seconds
     width = max(1, round(WINDOW * timeline.fps))
     spans = []
     for piece in np.split(np.arange(len(seconds)), 1 + np.flatnonzero(~within_clip(seconds))):

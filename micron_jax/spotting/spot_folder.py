@@ -3,14 +3,14 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from micron_jax.errors import UserError
 from micron_jax.files import remove_debris, write_json, write_whole, writing
 from micron_jax.spotting import restless
-from micron_jax.spotting.confidence import FACTS, Confidence
+from micron_jax.spotting.confidence import FACTS
 from micron_jax.spotting.spotted import Spotted, table
 
 TABLE, RESTLESS, STATE = "detections.csv", "restless.csv", "films.json"
@@ -46,9 +46,10 @@ class SpotFolder:
             with writing(output):
                 remove_debris(output)
 
-    def has(self, name: str, facts: str) -> bool:
-        """Tells whether a film, as `InputClip` names and describes it, is searched already."""
-        return self._films.get(name, {}).get("facts") == _short(facts)
+    def has(self, name: str, facts: str, *methods: str) -> bool:
+        """Tells whether a film, as `InputClip` names and describes it, is searched by methods."""
+        film = self._films.get(name, {"found": {}})
+        return film.get("facts") == _short(facts) and {*methods} <= film["found"].keys()
 
     def add(
         self,
@@ -58,29 +59,34 @@ class SpotFolder:
         spans: Sequence[restless.Span],
         notes: Sequence[str],
     ) -> None:
-        """Keeps what a film shows."""
+        """Keeps what a film shows, beside what it did by other methods."""
+        before = self._films[name]["found"] if self.has(name, facts) else {}
+        now = {method: [*map(dataclasses.asdict, some)] for method, some in found.items()}
         self._films[name] = {
             "facts": _short(facts),
             "notes": list(notes),
-            "found": {method: [*map(dataclasses.asdict, some)] for method, some in found.items()},
+            "found": before | now,
             "restless": [*map(dataclasses.asdict, spans)],
         }
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             write_json(self.path / STATE, {"settings": self._settings, "films": self._films})
 
-    def write(self, names: Sequence[str], method: str, confidence: Confidence, least: float) -> int:
-        """Writes the tables of some films; returns how many candidates there are."""
-        text, rows = table(self.found(names, method), confidence, least)
-        spans = restless.table({name: self._films[name]["restless"] for name in names})
+    def write(self, films: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        """Writes the tables of some films.
+
+        Args:
+          films: name -> candidates, as `spotted.table` takes them.
+        """
+        text = table(films)
+        spans = restless.table({name: self._films[name]["restless"] for name in films})
         with writing(self.path):
             write_whole(self.path / RESTLESS, spans.encode())
             write_whole(self.path / TABLE, text.encode())
-        return rows
 
-    def found(self, names: Sequence[str], method: str) -> dict[str, list[dict]]:
-        """The candidates of films, as dicts of `Spotted`."""
-        return {name: self._films[name]["found"][method] for name in names}
+    def found(self, name: str, method: str) -> list[dict]:
+        """The candidates of a film, as dicts of `Spotted`."""
+        return self._films[name]["found"][method]
 
     def notes(self, name: str) -> list[str]:
         """What a user should know of a film."""

@@ -4,24 +4,28 @@ import csv
 import dataclasses
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
+from micron_jax.errors import UserError
+from micron_jax.faces.crop import detector
 from micron_jax.faces.parts import part_of
 from micron_jax.pretrained import MicronBert
-from micron_jax.spotting.confidence import Confidence, facts_of
+from micron_jax.spotting.confidence import FACTS, Confidence, facts_of
 from micron_jax.spotting.intervals import Interval, find_intervals
+from micron_jax.spotting.pieces import Pieces
 from micron_jax.spotting.restless import Span, restless_spans
 from micron_jax.spotting.timeline import Frame, Timeline, measure_timeline
+from micron_jax.video.inputs import InputClip
+from micron_jax.visualization.cropped_clip import crop_clips
 
 COLUMNS = (
     *("video", "onset", "apex", "offset", "kind", "confidence", "part", "px"),
-    *("onset_seconds", "apex_seconds", "offset_seconds"),
+    *("onset_seconds", "apex_seconds", "offset_seconds", "label"),
 )
 KIND = "micro"
+SHORTEST = 1.0  # seconds of a piece: in less, what is usual for a face is not known
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Spotted:
 
     Attributes:
       frames: numbers of onset, apex and offset in the film, from 0.
-      seconds: the same, since the film's first frame.
+      seconds: the same, on the film's clock, as its timeline has them.
       part: of the face, where most of it is.
       px: displacement at the apex, the mean of the face's highest twentieth.
       facts: see `confidence.facts_of`.
@@ -52,33 +56,33 @@ def candidates(timeline: Timeline, method: str, *, faces: bool = True) -> list[S
       faces: the crops are aligned faces, which have parts.
     """
     if method == "motion":
-        energy, intervals = timeline.energy, timeline.intervals
+        curve, intervals = timeline.salience, timeline.intervals
     else:
-        energy = timeline.flow_energy
+        curve = timeline.flow_energy
         intervals = [
             dataclasses.replace(each, part=part_of(timeline.flow[each.apex]) if faces else "")
-            for each in find_intervals(energy, timeline.seconds)
+            for each in find_intervals(curve, timeline.seconds)
         ]
-    since = timeline.seconds - timeline.seconds[0]
-    found = [_spotted(each, timeline.numbers, since, energy) for each in intervals]
+    about = timeline.numbers, timeline.seconds, curve
+    found = [_spotted(each, *about) for each in intervals]
     return sorted(found, key=lambda one: one.frames)
 
 
 def _spotted(
-    interval: Interval, numbers: np.ndarray, seconds: np.ndarray, energy: np.ndarray
+    interval: Interval, numbers: np.ndarray, seconds: np.ndarray, curve: np.ndarray
 ) -> Spotted:
     return Spotted(
         tuple(int(numbers[n]) for n in interval.frames),
         tuple(float(seconds[n]) for n in interval.frames),
         interval.part,
         interval.energy,
-        tuple(map(float, facts_of(interval, energy, seconds))),
+        tuple(map(float, facts_of(interval, curve, seconds))),
     )
 
 
 def spot(
     model: MicronBert,
-    frames: Iterable[Frame],
+    pieces: Iterable[Iterable[Frame]],
     *,
     fps: float,
     faces: bool = True,
@@ -88,7 +92,8 @@ def spot(
 
     Args:
       model: with a displacement branch.
-      frames, fps, faces: see `measure_timeline`.
+      pieces: of the film, as `Pieces` has them, each searched by itself.
+      fps, faces: see `measure_timeline`.
       methods: of `candidates`.
 
     Returns:
@@ -98,37 +103,70 @@ def spot(
       UserError: no two frames can be compared.
       ValueError: the checkpoint has no displacement branch.
     """
-    timeline = measure_timeline(model, frames, fps=fps, kind="motion", faces=faces, confident=False)
-    found = {method: candidates(timeline, method, faces=faces) for method in methods}
-    return found, restless_spans(timeline, faces=faces), timeline.notes
+    settings = {"kind": "motion", "faces": faces, "confident": False, "flow": "flow" in methods}
+    searched, refusal = [], None
+    for frames in pieces:
+        try:
+            timeline = measure_timeline(model, frames, fps=fps, **settings)
+        except UserError as error:  # of a piece; others may do
+            refusal = refusal or error
+            continue
+        some = {method: candidates(timeline, method, faces=faces) for method in methods}
+        spans = restless_spans(timeline, faces=faces)
+        searched.append((float(timeline.durations().sum()), some, spans, timeline.notes))
+    if refusal and not searched:
+        raise refusal
+    long = [piece for piece in searched if piece[0] >= SHORTEST] or searched
+    short = sum(piece[0] for piece in searched) - sum(piece[0] for piece in long)
+    found = {method: [one for _, some, *_ in long for one in some[method]] for method in methods}
+    notes = dict.fromkeys(note for *_, about in long for note in about)
+    if short:
+        notes[f"{short:.1f} s in pieces of less than {SHORTEST:g} s are not judged"] = None
+    return found, [span for *_, spans, _ in long for span in spans], [*notes]
 
 
-def table(
-    films: Mapping[str, Sequence[Mapping[str, Any]]], confidence: Confidence, least: float
-) -> tuple[str, int]:
-    """The table of all films as CSV, and its number of rows.
+def search(
+    model: MicronBert, clip: InputClip, *, crop: str, fps: float, methods: Sequence[str]
+) -> tuple[dict[str, list[Spotted]], list[Span], list[str]]:
+    """Finds candidates in a film, behind a bar; see `spot`.
 
     Args:
-      films: name -> candidates, as dicts of `Spotted`.
-      least: probability of a row.
+      crop: one of `faces.crop.KINDS`; a `face` is followed.
+
+    Raises:
+      UserError: no face, or no two frames can be compared.
     """
-    text, rows = io.StringIO(newline=""), 0
+    (cropped,) = crop_clips([clip], crop, model.config.img_size)
+    pieces = Pieces(clip, cropped.crop, detector(crop), fps)
+    found, spans, notes = spot(model, pieces, fps=fps, faces=crop == "face", methods=methods)
+    return found, spans, notes + pieces.notes()
+
+
+def likely(
+    found: Sequence[Mapping[str, Any]], confidence: Confidence, least: float
+) -> list[dict[str, Any]]:
+    """The candidates of a probability of at least `least`, which is their "confidence".
+
+    Args:
+      found: as dicts of `Spotted`.
+    """
+    facts = np.array([one["facts"] for one in found]).reshape(len(found), len(FACTS))
+    sure = confidence.probability(facts).tolist()
+    return [one | {"confidence": p} for one, p in zip(found, sure, strict=True) if p >= least]
+
+
+def table(films: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """The table of all films as CSV.
+
+    Args:
+      films: name -> candidates, as dicts of `Spotted` with "confidence" and, if known, "label".
+    """
+    text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for name, found in films.items():
         for one in found:
-            probability = float(confidence.probability(np.array([one["facts"]]))[0])
-            if probability < least:
-                continue
             times = [f"{second:.4f}" for second in one["seconds"]]
-            about = [KIND, f"{probability:.4f}", one["part"], f"{one['px']:.3f}"]
-            writer.writerow([name, *one["frames"], *about, *times])
-            rows += 1
-    return text.getvalue(), rows
-
-
-def film_frames(clip) -> Iterable[Frame]:
-    """The frames of a `CroppedClip`, behind a bar."""
-    return tqdm(
-        clip.frames(), total=clip.clip.count, desc=Path(clip.clip.name).name, unit=" frames"
-    )
+            about = [KIND, f"{one['confidence']:.4f}", one["part"], f"{one['px']:.3f}"]
+            writer.writerow([name, *one["frames"], *about, *times, one.get("label", "")])
+    return text.getvalue()

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from micron_jax.errors import UserError
@@ -25,6 +26,7 @@ from micron_jax.spotting.confidence import with_confidence
 from micron_jax.spotting.intervals import LONGEST, Interval, find_intervals
 from micron_jax.spotting.partners import HOLE, Partners, within_clip
 from micron_jax.spotting.rows import Rows
+from micron_jax.spotting.salience import salience_of
 from micron_jax.video.sameness import Sameness
 
 DELTA = LONGEST / 2  # seconds between the frames of a pair
@@ -46,8 +48,10 @@ class Timeline:
       maps: what came and went, patch by patch, float32 [T, h, w]; of faces, 0 beside them; of the
         kind `motion`, px, 0 below the noise floor.
       flow: the same of the optical flow, px of the network's input; no network has a part in it.
-      energy: of the maps, see `energy_of`, float32 [T]; of the kind `motion`, px, with what is
-        below the noise floor.
+      energy: of the maps, see `energy_of`, float32 [T]; of the kind `motion`, px, of the face's own
+        motion as it was found (`Motion.own`).
+      salience: the curve in which candidates are sought, float32 [T]: of the kind `motion`, see
+        `salience_of`; else the energy.
       flow_energy: of the flow, float32 [T].
       intervals: candidates of micro-expressions, most likely first, or, where no confidence is
         known, strongest first.
@@ -65,6 +69,7 @@ class Timeline:
     maps: np.ndarray
     flow: np.ndarray
     energy: np.ndarray
+    salience: np.ndarray
     flow_energy: np.ndarray
     intervals: list[Interval]
     dropped: list[tuple[int, str]] = dataclasses.field(default_factory=list)
@@ -86,6 +91,7 @@ def measure_timeline(
     faces: bool = True,
     batch: int | None = None,
     confident: bool = True,
+    flow: bool = True,
 ) -> Timeline:
     """Measures the motion in a clip; at any time 2 δ of its frames are in memory.
 
@@ -99,7 +105,9 @@ def measure_timeline(
       faces: the crops are aligned faces: what lies beside the face does not count.
       batch: pairs at a time; None: 16, but 4 on a CPU, where a pair of the smallest network takes
         80 MB and more pairs at a time save nothing.
-      confident: candidates of the kind `motion` get the probability that micron-tiny's fit gives.
+      confident: candidates of the kind `motion` get the probability that micron-tiny's fit gives;
+        what is unlikely is none.
+      flow: optical flow is measured beside; without, it is 0.
 
     Raises:
       UserError: no two frames are near enough in time to be compared.
@@ -114,6 +122,8 @@ def measure_timeline(
 
     def prepare(pair: tuple) -> tuple:
         frame, registered = _registered(*pair, faces)
+        if not flow:
+            return frame, registered, np.zeros((grid, grid), np.float32)
         return frame, registered, residual_flow(frame, registered, grid, size)
 
     def compared() -> Iterator[_Compared]:
@@ -122,27 +132,30 @@ def measure_timeline(
             *sides, flows = zip(*some, strict=True)
             yield from map(_Compared, *_pair_maps(model, sides, kind, batch), flows)
 
-    maps, flow, energy, flow_energy = Rows(), Rows(), [], []
+    maps, own, flows, energy, flow_energy = Rows(), Rows(), Rows(), [], []
     for before, after in _of_frames(compared(), partners):
-        energy.append(energy_of(transient(before.map, after.map) * face, face))
+        own.add(transient(before.own, after.own) * face)
+        energy.append(energy_of(own.last, face))
         maps.add(transient(before.lit, after.lit) * face)
-        flow.add(transient(before.flow, after.flow) * face)
-        flow_energy.append(energy_of(flow.last, face))
-    came_and_went, energy = maps.array(), np.array(energy, np.float32)
+        flows.add(transient(before.flow, after.flow) * face)
+        flow_energy.append(energy_of(flows.last, face))
+    came_and_went, energy = own.array(), np.array(energy, np.float32)
     seconds, before, after = clock.seconds, np.array(partners.before), np.array(partners.after)
     alone = int((before == after).sum())
     if alone == len(seconds) > 1:
         raise UserError(_no_pair(seconds))
     rate = _mean_rate(seconds, fps)
-    intervals = [] if clock.same.reason else find_intervals(energy, seconds)
-    intervals = [interval for interval in intervals if came_and_went[interval.apex].any()]
-    if faces:
-        intervals = [
-            dataclasses.replace(interval, part=part_of(came_and_went[interval.apex]))
-            for interval in intervals
-        ]
+    salience = salience_of(came_and_went, seconds, face) if kind == "motion" else energy
+    intervals = [
+        dataclasses.replace(
+            each,
+            energy=float(energy[each.apex]),
+            part=part_of(came_and_went[each.apex]) if faces else "",
+        )
+        for each in ([] if clock.same.reason else find_intervals(salience, seconds))
+    ]
     if kind == "motion" and confident:
-        intervals = with_confidence(intervals, confidence.read()["motion"], energy, seconds)
+        intervals = with_confidence(intervals, confidence.read()["motion"], salience, seconds)
     return Timeline(
         fps=rate,
         delta=_typical_delta(seconds, before, rate),
@@ -151,9 +164,10 @@ def measure_timeline(
         seconds=seconds,
         before=before,
         after=after,
-        maps=came_and_went,
-        flow=flow.array(),
+        maps=maps.array(),
+        flow=flows.array(),
         energy=energy,
+        salience=salience,
         flow_energy=np.array(flow_energy, np.float32),
         intervals=intervals,
         notes=[
@@ -166,8 +180,8 @@ def measure_timeline(
 class _Compared(NamedTuple):
     """What a pair of frames tells: maps [h, w], or displacements [h, w, 2]."""
 
-    map: np.ndarray
-    lit: np.ndarray  # of it what is above the noise floor
+    own: np.ndarray
+    lit: np.ndarray  # what is shown: of displacements those above the noise floor
     flow: np.ndarray
 
     def backward(self) -> "_Compared":
@@ -277,10 +291,10 @@ def _no_pair(seconds: np.ndarray) -> str:
 def _pair_maps(
     model: MicronBert, sides: list, kind: str, batch: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the map of each pair, and what of it is above the noise floor, [n, h, w] twice.
+    """Returns the map of each pair twice, [n, h, w].
 
-    Of the kind `motion` they are displacements [n, h, w, 2]. `batch` pairs go in, however many
-    there are, for one compilation.
+    Of the kind `motion` they are displacements [n, h, w, 2]: as they were found, and without noise,
+    above its floor. `batch` pairs go in, however many there are, for one compilation.
     """
     size, count = model.config.img_size, len(sides[0])
     short = [(0, batch - count), (0, 0), (0, 0), (0, 0)]
@@ -289,5 +303,5 @@ def _pair_maps(
         maps = np.asarray(model.motion_map(*sides, kind=kind))[:count]
         return maps, maps
     motion = model.motion(*sides)
-    all_of, above = np.asarray(motion.displacement)[:count], np.asarray(motion.above_floor)[:count]
-    return all_of, np.where(above[..., None] > 0, all_of, 0)
+    above = jnp.where(motion.above_floor[..., None] > 0, motion.displacement, 0)
+    return np.asarray(motion.own)[:count], np.asarray(above)[:count]

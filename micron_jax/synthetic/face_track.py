@@ -8,7 +8,6 @@ frame, forward and back alike, takes the shaking off and leaves the head's own m
 import math
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from micron_jax.faces import landmarks as faces
@@ -16,7 +15,6 @@ from micron_jax.faces import landmarks as faces
 SPREAD = 0.12  # seconds; standard deviation of a frame's weight in the fit
 LONGEST_GAP = 0.3  # seconds without a detection that are bridged
 OUTLIER = 0.12  # of the crop's side, from the median of the neighbors: another face, or none
-CUT = 0.6  # correlation of the gray thumbnails of two frames below which the scene is another
 
 
 @dataclass(frozen=True)
@@ -85,19 +83,6 @@ def smooth(raw: np.ndarray, seconds: np.ndarray) -> FaceTrack | None:
     before = np.concatenate([[-math.inf], times])[np.searchsorted(times, seconds, "right")]
     after = np.concatenate([times, [math.inf]])[np.searchsorted(times, seconds, "left")]
     return FaceTrack(result.reshape(-1, 5, 2), there | (after - before <= LONGEST_GAP))
-
-
-def scene(frame: np.ndarray) -> np.ndarray:
-    """A gray thumbnail of a frame, float32 [576], of mean 0 and length 1."""
-    small = cv2.resize(frame, (32, 18), interpolation=cv2.INTER_AREA)
-    gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32).ravel()
-    gray -= gray.mean()
-    return gray / max(float(np.linalg.norm(gray)), 1e-6)
-
-
-def is_cut(before: np.ndarray, after: np.ndarray) -> bool:
-    """Tells whether the scene changes between two frames, by their thumbnails."""
-    return float(before @ after) < CUT
 
 
 def _extend(tracks: list[list[tuple[int, np.ndarray]]], number: int, points: np.ndarray) -> None:

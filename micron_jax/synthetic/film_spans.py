@@ -9,6 +9,7 @@ import numpy as np
 
 from micron_jax.faces import landmarks as faces
 from micron_jax.synthetic import face_track, people
+from micron_jax.video import scenes
 from micron_jax.video.image_files import Unreadable
 from micron_jax.video.inputs import InputClip
 
@@ -67,8 +68,8 @@ def find_runs(clip: InputClip, detect: faces.Detector) -> tuple[list[Run], str]:
         if second is None:
             return [], "its times are unknown"
         size = frame.shape[:2]
-        before, scene = scene, face_track.scene(frame)
-        if before is not None and face_track.is_cut(before, scene):
+        before, scene = scene, scenes.scene(frame)
+        if before is not None and scenes.is_cut(before, scene):
             end()
             last_search = -math.inf
         if second - last_search >= EVERY:

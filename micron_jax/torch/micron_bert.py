@@ -154,11 +154,13 @@ class Motion(NamedTuple):
       displacement: of the face's own, (x, y), [B, h, w, 2].
       scale: of its error (the Laplace distribution in the plane), [B, h, w].
       head: the motion of the head, which is not in the displacement, [B, h, w, 2].
+      own: the face's own motion as it was found, noise included, [B, h, w, 2].
     """
 
     displacement: torch.Tensor
     scale: torch.Tensor
     head: torch.Tensor
+    own: torch.Tensor
 
 
 class MicronBert(nn.Module):
@@ -253,7 +255,8 @@ class MicronBert(nn.Module):
             return (there - back) / 2
 
         scale = ways(found.log_scale).mean(0).exp()
-        return Motion(mean(found.displacement), scale, mean(found.motion - found.own))
+        head = mean(found.motion - found.own)
+        return Motion(mean(found.displacement), scale, head, mean(found.own))
 
     def _query_key(self, rep_tokens, ref_tokens):
         patches = {"rep": rep_tokens[:, 1:], "ref": ref_tokens[:, 1:]}

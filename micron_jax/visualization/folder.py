@@ -115,7 +115,7 @@ def _write_clip(
     _save(draw_pair(view, title=title, aspect=aspect), folder / "top_moment.png")
     _write_tables(timeline, folder)
     fields = ("fps", "delta", "kind", "numbers", "seconds", "before", "after")
-    fields += ("flow", "energy", "flow_energy")
+    fields += ("flow", "energy", "salience", "flow_energy")
     arrays = {field: getattr(timeline, field) for field in fields}
     np.savez_compressed(folder / "timeline.npz", heat=timeline.maps, **arrays)
     return timeline
@@ -144,9 +144,15 @@ def _write_video(
 
 
 def _write_tables(timeline: Timeline, folder: Path) -> None:
-    columns = timeline.numbers, timeline.seconds, timeline.energy, timeline.flow_energy
-    rows = [(n, f"{s:.4f}", f"{e:.6g}", f"{f:.4f}") for n, s, e, f in zip(*columns, strict=True)]
-    _write_csv(folder / "energy.csv", ("frame", "seconds", "energy", "flow_px"), rows)
+    columns = timeline.numbers, timeline.seconds, timeline.energy, timeline.salience
+    rows = [
+        (number, f"{seconds:.4f}", f"{energy:.6g}", f"{salience:.6g}", f"{flow:.4f}")
+        for number, seconds, energy, salience, flow in zip(
+            *columns, timeline.flow_energy, strict=True
+        )
+    ]
+    heading = "frame", "seconds", "energy", "salience", "flow_px"
+    _write_csv(folder / "energy.csv", heading, rows)
     rows, durations = [], timeline.durations()
     for rank, interval in enumerate(timeline.intervals, 1):
         seconds = timeline.seconds[interval.frames]

@@ -46,8 +46,9 @@ def searched(monkeypatch):
     """
     names = []
 
-    def spot(_model, frames, *, fps, methods):
-        assert fps == 30
+    def search(_model, clip, *, crop, fps, methods):
+        assert (crop, fps) == ("face", 30)
+        frames = clip.name
         names.append(frames)
         blink = candidate(100, -1.0)
         if "control" in frames:
@@ -55,12 +56,10 @@ def searched(monkeypatch):
         near = candidate(31, -0.9) if len(names) % 5 == 0 else candidate(60, -0.9)
         return {"motion": [candidate(31, 2.0), blink], "flow": [near, blink]}, [], []
 
-    monkeypatch.setattr(spotting, "spot", spot)
+    monkeypatch.setattr(spotting, "search", search)
     monkeypatch.setattr(
         spotting, "find_inputs", lambda paths: [SimpleNamespace(facts="one", name=paths[0])]
     )
-    monkeypatch.setattr(spotting, "crop_clips", lambda clips, *_: clips)
-    monkeypatch.setattr(spotting, "film_frames", lambda clip: clip.name)
     return names
 
 
@@ -87,7 +86,7 @@ def test_methods_are_fitted_on_some_and_judged_on_others(searched, tmp_path):
 def test_films_in_which_nothing_is_found_are_refused(searched, tmp_path, monkeypatch):
     model = SimpleNamespace(config=SimpleNamespace(img_size=224))
     sets = make_set(tmp_path / "fit"), make_set(tmp_path / "judge")
-    monkeypatch.setattr(spotting, "spot", lambda *_, **__: ({"motion": [], "flow": []}, [], []))
+    monkeypatch.setattr(spotting, "search", lambda *_, **__: ({"motion": [], "flow": []}, [], []))
     with pytest.raises(UserError, match="nothing is found"):
         spotting.measure(model, "digest", *sets, tmp_path / "work", alarms=0.1)
 
@@ -95,14 +94,14 @@ def test_films_in_which_nothing_is_found_are_refused(searched, tmp_path, monkeyp
 def test_films_that_cannot_be_searched_are_named(searched, tmp_path, monkeypatch):
     model = SimpleNamespace(config=SimpleNamespace(img_size=224))
     sets = make_set(tmp_path / "fit"), make_set(tmp_path / "judge")
-    search = spotting.spot
+    search = spotting.search
 
-    def spot(model, frames, **settings):
-        if frames.endswith("judge/films/5.mp4"):
+    def refused(model, clip, **settings):
+        if clip.name.endswith("judge/films/5.mp4"):
             raise UserError("no face")
-        return search(model, frames, **settings)
+        return search(model, clip, **settings)
 
-    monkeypatch.setattr(spotting, "spot", spot)
+    monkeypatch.setattr(spotting, "search", refused)
     report = spotting.measure(model, "digest", *sets, tmp_path / "work", alarms=0.1)
     assert report["unsearched"] == [{"clip": "films/5.mp4", "reason": "no face"}]
     assert report["methods"]["motion"]["recall"] == pytest.approx(1 - 1 / FILMS)

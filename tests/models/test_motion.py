@@ -11,7 +11,7 @@ RNG = np.random.default_rng(0)
 def motion(displacement, scale):
     displacement = jnp.asarray(displacement, jnp.float32)
     scale = jnp.broadcast_to(jnp.asarray(scale, jnp.float32), displacement.shape[:-1])
-    return Motion(displacement, scale, jnp.zeros_like(displacement))
+    return Motion(displacement, scale, jnp.zeros_like(displacement), displacement)
 
 
 def test_nothing_below_the_noise_floor_is_told():

@@ -2,15 +2,18 @@ import csv
 import json
 
 import cv2
+import numpy as np
 import pytest
-from helpers import drawn, tiny
+from helpers import drawn, kept_classifier, tiny
 from helpers.drawn_weights import draw_weights
 from helpers.refusals import refusal
 
 from micron_jax import checkpoints
 from micron_jax.cli import main
 from micron_jax.faces import landmarks
-from micron_jax.spotting import spotted
+from micron_jax.pretrained import MicronBert
+from micron_jax.spotting import confidence, spotted, timeline
+from micron_jax.spotting.confidence import FACTS, Confidence
 from micron_jax.spotting.restless import COLUMNS
 from micron_jax.spotting.spot_folder import RESTLESS, STATE, TABLE
 
@@ -47,12 +50,14 @@ def spot(checkpoint, output, *inputs, more=()):
 @pytest.fixture
 def found(monkeypatch):
     """A likely and an unlikely candidate in each film, as random weights hardly have them."""
+    height = ((-9.0, -9.0), (9.0, 9.0))
+    fit = Confidence(0.0, (height, *[((0.0, 0.0),)] * (len(FACTS) - 1)), ((0.0, 99.0), (0.6, 0.0)))
+    monkeypatch.setattr(confidence, "read", lambda _: {"motion": fit})
 
     def candidates(timeline, method, *, faces):
         assert faces
         times = tuple(timeline.seconds[n] - timeline.seconds[0] for n in (9, 12, 15))
-        likely = 3.0, 3.0, 3.0, 3.0, 1.0, -1.0, 0.0
-        unlikely = -3.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.0
+        likely, unlikely = ((height, *[0.0] * (len(FACTS) - 1)) for height in (3.0, -3.0))
         return [
             spotted.Spotted((9, 12, 15), times, "mouth", 2.0, facts) for facts in (likely, unlikely)
         ]
@@ -92,6 +97,52 @@ def test_films_are_searched_once_and_the_table_follows_the_alarms(
     assert all(row in everything for row in few)
     assert len(few) == 2
     assert min(float(row["confidence"]) for row in few) > 0.5
+
+
+def test_a_film_is_searched_by_each_method_when_it_is_asked_for(checkpoint, tmp_path, monkeypatch):
+    write_clip(tmp_path / "a", apexes=(11, 12, 13))
+    flows = []
+    residual_flow = timeline.residual_flow
+    monkeypatch.setattr(
+        timeline, "residual_flow", lambda *pair: flows.append(1) or residual_flow(*pair)
+    )
+    output = tmp_path / "out"
+    for method, expected in (("motion", 0), ("flow", 24 + 8), ("motion", 24 + 8)):
+        assert spot(checkpoint, output, tmp_path / "a", more=["--method", method]) == 0
+        assert len(flows) == expected
+    (film,) = json.loads((output / STATE).read_text())["films"].values()
+    assert {*film["found"]} == {"motion", "flow"}
+
+
+def test_a_classifier_names_the_class_of_each_row(checkpoint, found, tmp_path, capsys, monkeypatch):
+    write_clip(tmp_path / "a", apexes=(11, 12, 13))
+    checkpoints.save(draw_weights(tiny.PAPER), tmp_path / "tuned", kept_classifier.KEPT)
+    seen = []
+
+    def classify(_, onset, apex):
+        seen.append((onset, apex))
+        return np.array([[0.2, 0.8] if len(seen) == 1 else [np.nan, np.nan]])
+
+    monkeypatch.setattr(MicronBert, "classify", classify)
+    more = ["--alarms-per-minute", "1e4", "--classifier", str(tmp_path / "tuned")]
+    assert spot(checkpoint, tmp_path / "out", tmp_path / "a", more=more) == 0
+    classes = kept_classifier.CLASSES
+    assert [row["label"] for row in rows_of(tmp_path / "out")] == [classes[1], ""]
+    (onset, apex), _ = seen
+    assert onset.shape == apex.shape == (1, 32, 32, 3)
+    assert onset.mean() > apex.mean() + 1, "its mouth is dark"
+    truth = tmp_path / "truth.csv"
+    truth.write_text(
+        "video,subject,onset,apex,offset,kind,label\n"
+        f"{tmp_path / 'a'},1,9,12,15,micro,{classes[1]}\n"
+    )
+    capsys.readouterr()
+    table = str(tmp_path / "out" / TABLE)
+    assert main(["evaluate", "--spotting", table, "--truth", str(truth)]) == 0
+    assert "STRS" in capsys.readouterr().out
+    words = ["spot", "--checkpoint", checkpoint, "--classifier", checkpoint, "--fps", "30"]
+    words += ["--output", str(tmp_path / "other"), "--input", str(tmp_path / "a")]
+    assert "no classifier; `micron-jax finetune` makes one" in refusal(words, capsys)
 
 
 def test_a_checkpoint_without_displacement_is_refused(tmp_path, capsys):

@@ -23,6 +23,7 @@ def timeline(energy, seconds, place=(19, 14)):
         maps=maps,
         flow=maps,
         energy=np.asarray(energy, np.float32),
+        salience=np.asarray(energy, np.float32),
         flow_energy=np.asarray(energy, np.float32),
         intervals=[],
     )
@@ -37,8 +38,8 @@ def test_a_span_of_speech_is_found_and_a_single_movement_is_none(fps):
     energy[speech] = rng.uniform(0.5, 3.0, speech.sum())
     energy[(seconds > 12.2) & (seconds < 12.6)] = 3.0  # an expression
     (span,) = restless_spans(timeline(energy, seconds))
-    assert span.seconds == pytest.approx((3, 6), abs=0.15)
-    assert span.frames == pytest.approx([10 + t * fps for t in span.seconds], abs=1)
+    assert span.seconds == pytest.approx((8, 11), abs=0.15)
+    assert span.frames == pytest.approx([10 + (t - 5) * fps for t in span.seconds], abs=1)
     assert (span.part, span.px) == ("mouth", pytest.approx(1.75, abs=0.3))
 
 

@@ -17,7 +17,7 @@ def transient_of(state, seconds, delta=0.25):
     pairs = list(partners.pair(zip(seconds, np.asarray(state, float)[:, None], strict=True)))
     compared = (_Compared(*[np.abs(frame - other)[None]] * 3) for frame, other in pairs)
     frames = _of_frames(compared, partners)
-    return partners, np.array([transient(a.map, b.map)[0, 0] for a, b in frames])
+    return partners, np.array([transient(a.own, b.own)[0, 0] for a, b in frames])
 
 
 @pytest.mark.parametrize(("count", "delta"), [(9, 3), (9, 1), (3, 5), (2, 1), (4, 4), (1, 2)])
@@ -141,7 +141,7 @@ def test_of_displacements_a_motion_that_goes_on_leaves_nothing():
         _Compared(*[np.stack([frame - other, 0 * frame], -1)[None]] * 2, np.zeros((1, 2)))
         for frame, other in pairs
     )
-    found = np.stack([transient(a.map, b.map)[0] for a, b in _of_frames(moved, partners)])
+    found = np.stack([transient(a.own, b.own)[0] for a, b in _of_frames(moved, partners)])
     assert len(found) == 40
     np.testing.assert_allclose(found[8:32, 0], 0)
     assert found[:, 1].argmax() == 20

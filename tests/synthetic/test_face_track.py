@@ -1,5 +1,4 @@
 import numpy as np
-from helpers import drawn
 
 from micron_jax.faces import landmarks
 from micron_jax.synthetic import face_track
@@ -71,10 +70,3 @@ def test_no_face_is_no_track_and_one_frame_is_enough():
     assert face_track.follow([np.zeros((0, 5, 2))] * 3, np.arange(3.0)) is None
     track = face_track.follow([FACE[None]], np.zeros(1))
     np.testing.assert_allclose(track.landmarks[0], FACE)
-
-
-def test_cuts():
-    a, b = (face_track.scene(drawn.texture(seed, (90, 160), 12.0)) for seed in (0, 1))
-    shifted = face_track.scene(np.roll(drawn.texture(0, (90, 160), 12.0), 2, axis=1))
-    assert face_track.is_cut(a, b)
-    assert not face_track.is_cut(a, shifted)

@@ -24,6 +24,7 @@ def timeline():
         maps=energy[:, None, None] * np.eye(4, dtype=np.float32),
         flow=np.zeros((24, 4, 4), np.float32),
         energy=energy,
+        salience=energy,
         flow_energy=np.zeros(24, np.float32),
         intervals=[Interval(9, 12, 15, 1.0, 1.0, 50.0, "mouth")],
     )
