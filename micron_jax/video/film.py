@@ -93,11 +93,12 @@ def _read(path: Path, first: int, last: int | None, fps: float | None) -> Iterat
             if fps is None and capture_rate(container, stream):
                 slower = header().slower
                 notes.other_speed(header())
-            clock = Clock(container, stream, fps, slower, header)
-            # Deinterlacing looks at the frame before.
             listed = container.format.name in (INDEXED, "avi")  # which packets there should be
-            step = None if listed else header().step
-            decoder = Decoder(container, stream, first - 1)
+            step, begin = (None, None) if listed else (header().step, header().begin_of_order)
+            clock = Clock(container, stream, fps, slower, header, begin)
+            timed = container.format.name != "avi" and begin is None
+            # Deinterlacing looks at the frame before.
+            decoder = Decoder(container, stream, first - 1, timed=timed)
             pictures = _seen(_steady(path, decoder, step), clock, notes)
             for picture, image in Screen(stream).show(pictures, first):
                 if picture.number >= first:
@@ -198,8 +199,7 @@ def _steady(path: Path, decoder: Decoder, step: float | None) -> Iterator[Pictur
     same, and may not tell: damaged is what either finds.
     """
     ready, latest = deque(), -1
-    unit = step and step / float(decoder.time_base)
-    for picture in fill_gaps(decoder, unit):
+    for picture in _filled(path, decoder, step):
         if picture.damaged:
             break
         ready.append(picture)
@@ -211,20 +211,30 @@ def _steady(path: Path, decoder: Decoder, step: float | None) -> Iterator[Pictur
         return
     ready.clear()
     with _opened(path, 1, strict=False) as (container, stream):
-        again = Decoder(container, stream, 0)
-        pictures = _with_damage(path, fill_gaps(again, unit), unit)
+        again = Decoder(container, stream, 0, timed=decoder.timed)
+        pictures = _with_damage(path, _filled(path, again, step), step, decoder.timed)
         yield from (picture for picture in pictures if picture.number > latest)
         decoder.packets, decoder.frames, decoder.end = again.packets, again.frames, again.end
 
 
-def _with_damage(path: Path, pictures: Iterator[Picture], unit: float | None) -> Iterator[Picture]:
+def _filled(path: Path, decoder: Decoder, step: float | None) -> Iterator[Picture]:
+    def breaks_off() -> bool:
+        read = decoder.packets, decoder.end
+        return missing_at_end(path, decoder.container, decoder.stream, *read, step) > 0
+
+    return fill_gaps(decoder, step and step / float(decoder.stream.time_base), breaks_off)
+
+
+def _with_damage(
+    path: Path, pictures: Iterator[Picture], step: float | None, timed: bool
+) -> Iterator[Picture]:
     """Yields pictures; those that a strict decoder refuses, or marks, are damaged."""
     with _opened(path, 1) as (container, stream):
         if stream.codec_context.name not in PARALLEL:  # there is no stricter one
             yield from pictures
             return
-        decoder = Decoder(container, stream, 0)
-        strict = fill_gaps(decoder, unit)
+        decoder = Decoder(container, stream, 0, timed=timed)
+        strict = _filled(path, decoder, step)
         damaged, latest = set(), -1
         for picture in pictures:
             while latest < picture.number + DELAY and (other := next(strict, None)):

@@ -20,6 +20,7 @@ class Clock:
         fps: float | None,
         slower: float,
         header: Callable,
+        begin: int | None = None,
     ):
         """Takes an opened film.
 
@@ -27,6 +28,7 @@ class Clock:
           fps: frames per second of the recording, in place of the film's own times.
           slower: how many seconds of the film are a second of the recording.
           header: gives the film's `Header`.
+          begin: the time of the first frame, in units of the stream; None: as the film tells.
         """
         self._fps, self._slower, self._header, self._latest = fps, slower, header, -math.inf
         self._unit = stream.time_base
@@ -36,6 +38,8 @@ class Clock:
             apart = own * self._unit - start
             # FFmpeg rounds the start of the film to microseconds, not that of the stream.
             self._start = start / self._unit if 1e-6 < abs(apart) < APART else Fraction(own)
+        if begin is not None:
+            self._start = Fraction(begin)
         # Whole numbers, for fractions are slow: seconds are (pts · times − begins) / per.
         self._times = self._start.denominator * self._unit.numerator
         self._begins = self._start.numerator * self._unit.numerator

@@ -10,8 +10,6 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 
-import numpy as np
-
 # ITU-T H.264, 7.4.1: neither follows two zero bytes but as a start code, 00 00 01.
 _ILLEGAL = re.compile(rb"\x00\x00(?:\x02|\x00+[^\x00\x01])")
 _PADDING = 8  # zero bytes at the end of a NAL unit that some encoders may leave
@@ -20,9 +18,13 @@ _ZEROS = bytes(256)
 _ZEROS_OF_JPEG = bytes(32)  # whole pictures have a dozen, where zeros are no code of flat blocks
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _FOOTERS = {8: (5, True), 3: (0, False)}  # of a slice of FFV1: bytes -> (after its size, has a CRC)
+# The CRC before and after a slice, reversed: of version 3; of what FFmpeg writes as version 4.
+_CRCS = 0, 0x5E31029E
 _SLICES = 1024  # that FFmpeg takes
 _SCANS = 100  # of a progressive JPEG
 _FLAT = 0x00, 0xF0  # symbols of JPEG: no more coefficients in the block; 16 that are 0
+_MARKER = re.compile(rb"\xff[^\x00\xff]")  # of a JPEG
+_NO_RESTART = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 # After a scan comes the end, another scan, or what one needs.
 _AFTER_SCAN = 0xD9, 0xDA, 0xC4, 0xDB, 0xDC, 0xDD, 0xFE
 
@@ -90,22 +92,20 @@ def _ffv1_is_damaged(data: bytes) -> bool:
             slices.append(data[end - size : end])
             end -= size
         if end == 0 and slices:
-            return checked and any(map(_crc, slices))
+            return checked and not any(
+                all(_crc(one, crc) == crc for one in slices) for crc in _CRCS
+            )
     return False
 
 
-def _crc(data: bytes) -> int:
+def _crc(data: bytes, begin: int) -> int:
     """The CRC of FFV1, whose bits are in the other order than those of `zlib`; reversed."""
-    return zlib.crc32(data.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return zlib.crc32(data.translate(_REVERSED), begin ^ 0xFFFFFFFF) ^ 0xFFFFFFFF
 
 
 def _jpeg_is_damaged(data: bytes) -> bool:
     """Looks at the markers and scans of a JPEG, or of two, the fields of one frame."""
     place, flat, restarts, scans = 0, False, 0, 0
-    values = np.frombuffer(data, np.uint8)
-    places = np.flatnonzero(values[:-1] == 0xFF)
-    codes = values[places + 1]
-    places, codes = (array[(codes != 0) & (codes != 0xFF)] for array in (places, codes))
     while data[place : place + 1] == b"\xff" and place + 2 <= len(data):
         marker, place = data[place + 1], place + 2
         if marker in (0xFF, 0xD8, 0xD9):
@@ -119,18 +119,14 @@ def _jpeg_is_damaged(data: bytes) -> bool:
             restarts = int.from_bytes(segment[:2], "big")
         elif marker == 0xDA:
             scans += 1
-            if scans > _SCANS:
+            end = (_NO_RESTART if restarts else _MARKER).search(data, place)
+            if scans > _SCANS or (end and end[0][1] not in _AFTER_SCAN):
                 return True
-            begin = np.searchsorted(places, place)
-            inner = codes[begin:] >> 3 == 0xD0 >> 3  # restarts
-            end = begin + int(np.argmin(np.append(inner, False)))
-            if end < len(codes) and codes[end] not in _AFTER_SCAN:
+            last = end.start() if end else len(data)
+            numbers = enumerate(_MARKER.finditer(data, place, last)) if restarts else ()
+            if any(found[0][1] & 7 != number % 8 for number, found in numbers):
                 return True
-            numbers = codes[begin:end] & 7
-            if not np.array_equal(numbers, np.arange(len(numbers) if restarts else 0) % 8):
-                return True
-            last = int(places[end]) if end < len(codes) else len(data)
-            if not flat and _ZEROS_OF_JPEG in data[place:last]:
+            if not flat and data.find(_ZEROS_OF_JPEG, place, last) >= 0:
                 return True
             place = last
     return False

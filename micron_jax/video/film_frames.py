@@ -1,8 +1,9 @@
 """Frames of an opened film in the order of their times, and the places where one is lost."""
 
 import heapq
+import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import av
@@ -15,9 +16,11 @@ JUMP = 1  # s: a step back by more is a clock that starts anew, as where recordi
 REORDERED = 16  # frames, at most, come before a key frame and are stored after it
 LONGEST_GAP = 300  # frames that damage takes away; more are a pause
 AROUND = 5  # frames on both sides of a gap that tell whether it is one
+REPEATED, HOLES = 10_000, 100  # times that wait in memory
 HELD = 1000  # packets since a key frame that wait in memory
 LATE = {"av1", "libdav1d"}  # decoders that tell of damage some frames later
 PLACEHOLDER = 10  # bytes: packets of MPEG-4 that are no larger stand for no frame
+_FRAME_OF_MPEG4 = b"\x00\x00\x01\xb6"  # how one begins
 
 
 @dataclass(frozen=True)
@@ -101,18 +104,33 @@ class Decoder:
       packets: how many were read, of frames that are to be shown.
       frames: how many of them came.
       end: the latest time of a packet, in seconds as the film counts them.
-      time_base: unit of times, in seconds.
       told_late: damage may be told of only after frames that show it.
+      timed: packets tell the times of their frames, not only their order.
+      holes: the latest times of packets before which the film may have lost others.
+      repeats: the latest times at which the frame before goes on, in the order of reading.
     """
 
-    def __init__(self, container: av.container.InputContainer, stream: av.VideoStream, first: int):
-        """Takes an opened film; what comes before frame `first` may be passed over."""
-        self._container, self._stream, self._context = container, stream, stream.codec_context
+    def __init__(
+        self,
+        container: av.container.InputContainer,
+        stream: av.VideoStream,
+        first: int,
+        *,
+        timed: bool,
+    ):
+        """Takes an opened film.
+
+        Args:
+          first: what comes before this frame may be passed over.
+          timed: packets tell the times of their frames, not only their order.
+        """
+        self.container, self.stream, self._context = container, stream, stream.codec_context
         self._first, self._key, self._number = first, None, 0
         self._pending, self._errors, self._fields = _Pending(), 0, False
-        # AVI knows the order of decoding only; its index tells which packets should be there.
-        self._timed = container.format.name != "avi"
-        self._index = [] if self._timed else [(e.pos + 8, e.size) for e in stream.index_entries]
+        self.timed, avi = timed, container.format.name == "avi"
+        self._ordered = not timed and not avi
+        # The index of AVI tells which packets should be there.
+        self._index = [(e.pos + 8, e.size) for e in stream.index_entries] if avi else []
         self._places = {place: n for n, (place, _) in enumerate(self._index)}
         self._indexed = -1  # the latest packet of the index that came
         # A transport stream calls a packet corrupt where two recordings are joined, too.
@@ -120,7 +138,8 @@ class Decoder:
         self._is_damaged = damage_check(self._context.name, self._context.extradata)
         self._damaged, self._builds_on = set(), False  # times of damaged packets, and what follows
         self.packets, self.frames, self.end = 0, 0, 0.0
-        self.time_base = stream.time_base
+        self.repeats, self.holes = deque(maxlen=REPEATED), deque(maxlen=HOLES)
+        self._held = 0  # frames that shared a packet with another
 
     @property
     def told_late(self) -> bool:
@@ -128,20 +147,23 @@ class Decoder:
 
     def __iter__(self) -> Iterator[Picture]:
         context, latest = self._context, None
-        packets = _packets(self._container, self._stream)
-        if self._container.format.name == INDEXED or context.codec.intra_only:
+        packets = _packets(self.container, self.stream, self.repeats, self.holes)
+        if self.container.format.name == INDEXED or context.codec.intra_only:
             packets = self._from_key(packets)
         for packet in packets:
-            if packet is not None and self._is_shown(packet):
+            if packet is not None:
                 self._miss(self._places.get(packet.pos))
+            if packet is not None and (self._shows_held(packet) or self._is_shown(packet)):
+                if self._ordered:
+                    packet.dts = packet.pts
                 if packet.pos in self._places:
-                    packet.dts = self._stream.index_entries[self._indexed].timestamp
-                time = self._pending.add(packet, self._timed)
+                    packet.dts = self.stream.index_entries[self._indexed].timestamp
+                time = self._pending.add(packet, self.timed)
                 if self._shows_damage(packet):
                     self._damaged.add(time)
                 self.packets += 1
                 latest = packet.pts
-                self.end = max(self.end, float((latest or 0) * self._stream.time_base))
+                self.end = max(self.end, float((latest or 0) * self.stream.time_base))
                 if packet.is_corrupt and self._marks:
                     self._cut.add(packet.pts)
             try:
@@ -161,7 +183,7 @@ class Decoder:
             return
         for number in range(self._indexed + 1, place):
             if self._index[number][1]:
-                self._pending.add_lost(self._stream.index_entries[number].timestamp)
+                self._pending.add_lost(self.stream.index_entries[number].timestamp)
         self._indexed = max(place, self._indexed)
 
     def _from_key(self, packets: Iterator[av.Packet | None]) -> Iterator[av.Packet | None]:
@@ -195,6 +217,19 @@ class Decoder:
     def _is_shown(self, packet: av.Packet) -> bool:
         return not packet.is_discard and not _is_hidden(packet, self._context)
 
+    def _shows_held(self, packet: av.Packet) -> bool:
+        """Returns whether a placeholder stands where a frame is shown that came in a packet before.
+
+        AVI has one packet a frame. Of MPEG-4, two frames may share one, and a placeholder follows.
+        """
+        if self.timed or self._context.name != "mpeg4":
+            return False
+        if packet.size > PLACEHOLDER:
+            self._held += max(0, bytes(packet).count(_FRAME_OF_MPEG4) - 1)
+            return False
+        self._held -= 1
+        return self._held >= 0
+
     def _pictures(self, frame: av.VideoFrame, last: bool) -> Iterator[Picture]:
         self._fields = frame.interlaced_frame
         pts, earlier = self._pending.take(frame.pts)
@@ -221,54 +256,107 @@ class Decoder:
         return Picture(frame, pts, self._number - 1, damaged)
 
 
-def fill_gaps(pictures: Iterable[Picture], step: float | None) -> Iterator[Picture]:
-    """Yields the same, and a `Loss` for each picture that is not there.
+def fill_gaps(
+    decoder: Decoder, step: float | None, breaks_off: Callable[[], bool]
+) -> Iterator[Picture]:
+    """Yields a decoder's pictures, and a `Loss` for each that is not there.
+
+    Frames that come evenly may leave some out: what is cut, or does not move. They are lost where
+    bytes of the file are, too, where a picture close by shows damage, or where the film breaks off.
 
     Args:
       step: between frames that come evenly, in units of the stream; None: they do not.
+      breaks_off: returns, after the last frame, whether there should be more.
     """
     if step is None:
-        yield from pictures
+        yield from decoder
         return
-    # How many are missing before each of the latest pictures; and the next ones with the same.
+    # (how many are missing before it, whether it is damaged) of the latest pictures; the next ones.
     before, after, shift = deque(maxlen=AROUND), deque(), 0
     latest, late = None, 0  # the latest time, and how many frames came after it with earlier ones
 
-    def fill(picture: Picture, gap: int) -> Iterator[Picture]:
+    def fill(picture: Picture, gap: int, *, ends: bool = False) -> Iterator[Picture]:
         nonlocal shift
-        usual = [2 * gaps.count(0) >= len(gaps) for gaps in (before, [g for _, g in after])]
-        if 0 < gap <= LONGEST_GAP and all(usual):
-            for number in range(gap):
-                pts = picture.pts - round((gap - number) * step)
-                yield Picture(Loss("is missing"), pts, picture.number + shift + number, True)
-            shift += gap
-        before.append(gap)
+        sides = [*before], [(gap, picture.damaged) for picture, gap in after]
+        usual = all(2 * sum(not gap for gap, _ in side) >= len(side) for side in sides)
+        if 0 < gap <= LONGEST_GAP and usual:
+            near = (gap + REORDERED) * step
+            near_by = itertools.chain(*sides)
+            damaged = ends or picture.damaged or any(damaged for _, damaged in near_by)
+            if damaged or any(abs(hole - picture.pts) < near for hole in decoder.holes):
+                for number in range(gap):
+                    pts = picture.pts - round((gap - number) * step)
+                    yield Picture(Loss("is missing"), pts, picture.number + shift + number, True)
+                shift += gap
+        before.append((gap, picture.damaged))
         yield replace(picture, number=picture.number + shift)
 
-    for picture in pictures:
+    for picture in decoder:
         gap = 0
         if picture.pts is not None and latest is not None and picture.pts <= latest:
             late += 1
         elif picture.pts is not None:
             if latest is not None:
-                gap = max(0, round((picture.pts - latest) / step) - 1 - late)
+                gap = round((picture.pts - latest) / step) - 1 - late
+                while decoder.repeats and decoder.repeats[0] < picture.pts:
+                    gap -= decoder.repeats.popleft() > latest
+                gap = max(0, gap)
             latest, late = picture.pts, 0
         after.append((picture, gap))
         while after and (not after[0][1] or len(after) > AROUND):
             yield from fill(*after.popleft())
+    ends = bool(after) and breaks_off()
     while after:
-        yield from fill(*after.popleft())
+        yield from fill(*after.popleft(), ends=ends)
 
 
-def _packets(container, stream) -> Iterator[av.Packet | None]:
-    """Yields the packets of a stream, at times that do not start anew, and None at the end."""
+class _Bytes:
+    """The bytes of a file between the packets of its film."""
+
+    def __init__(self):
+        self._end = None  # of the latest packet and of what came after it for other streams
+        self._usual, self._sizes = deque(maxlen=2 * AROUND), deque(maxlen=2 * AROUND)
+
+    def other(self, size: int) -> None:
+        """Takes the size of a packet of another stream."""
+        if self._end is not None:
+            self._end += size
+
+    def lack(self, packet: av.Packet) -> bool:
+        """Takes a packet of the film; returns whether another one may have stood before it."""
+        if packet.pos is None or packet.pos < 0:
+            return True
+        between, unknown = packet.pos - (self._end or 0), self._end is None
+        self._end = packet.pos + packet.size
+        self._sizes.append(packet.size)
+        if unknown:
+            return False
+        # Between packets stand headers, of a size that the latest ones show.
+        lack = bool(self._usual) and between > max(self._usual) + min(self._sizes) / 4
+        if not lack:
+            self._usual.append(between)
+        return lack
+
+
+def _packets(container, stream, repeats: deque, holes: deque) -> Iterator[av.Packet | None]:
+    """Yields the packets of a stream, at times that do not start anew, and None at the end.
+
+    Empty ones, where the frame before goes on, add their times to `repeats`; those before which
+    something may be lost add theirs to `holes`.
+    """
     failures, offset, latest, step = 0, 0, None, 0
-    jump = JUMP / stream.time_base
+    jump, between = JUMP / stream.time_base, _Bytes()
+    counted = container.format.name == "mpegts"  # has numbers that tell where bytes are missing
     while failures < FAILURES:
         try:
-            for packet in container.demux(stream):
+            for packet in container.demux():
                 failures = 0
-                if packet.size == 0:  # the end, or a frame that is the same as the one before
+                if packet.stream_index != stream.index:
+                    between.other(packet.size)
+                    continue
+                if packet.size == 0:
+                    if packet.pts is not None:  # at the end there is none
+                        repeats.append(packet.pts + offset)
                     continue
                 if packet.dts is not None:
                     if latest is not None:
@@ -279,6 +367,9 @@ def _packets(container, stream) -> Iterator[av.Packet | None]:
                     packet.dts = latest
                 if packet.pts is not None and offset:
                     packet.pts += offset
+                lack = packet.is_corrupt if counted else between.lack(packet)
+                if lack and packet.pts is not None:
+                    holes.append(packet.pts)
                 yield packet
             break
         except av.FFmpegError:  # what follows a damaged place may be whole

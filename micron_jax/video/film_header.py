@@ -33,6 +33,8 @@ class Header:
     height: float
     step: float | None = None  # seconds between frames that come evenly; None: they do not
     slower: float = 1.0  # how many seconds of the film are a second of the recording
+    # Of a film whose times tell the order of decoding only, the first; in units of the stream.
+    begin_of_order: int | None = None
 
 
 def describe(container, stream: av.VideoStream, size: int) -> Header:
@@ -43,11 +45,12 @@ def describe(container, stream: av.VideoStream, size: int) -> Header:
     """
     fps = read_rate(stream) or None
     count = _indexed(stream) if container.format.name in (INDEXED, "avi") else 0
-    step = None
+    step = begin = None
     if not (container.format.name == INDEXED and count and fps):
         packets = _packets(container, stream)
         scan = list(itertools.islice(packets, SCANNED))
         fps, step = _rate_of(scan, stream, fps)
+        begin = _begin_of_order(scan, stream)
         count = count or _count(scan, packets, container, fps, size)
     width, height = square_size(
         stream.codec_context.width, stream.codec_context.height, stream.sample_aspect_ratio
@@ -55,8 +58,8 @@ def describe(container, stream: av.VideoStream, size: int) -> Header:
     capture = capture_rate(container, stream)
     slower = capture / fps if capture and fps else 1.0
     if 1 / OTHER_SPEED < slower < OTHER_SPEED:  # a camera in the dark misses its rate, too
-        return Header(fps, count, width, height, step)
-    return Header(capture, count, width, height, step, slower)
+        capture, slower = fps, 1.0
+    return Header(capture, count, width, height, step, slower, begin)
 
 
 def missing_at_end(
@@ -125,7 +128,7 @@ def _rate_of(scan: list[av.Packet], stream, fps: float | None) -> tuple:
     steps = [after - before for before, after in itertools.pairwise(times)]
     if not steps:
         return fps, None
-    middle = statistics.median(steps)
+    middle = statistics.median_low(steps)
     # Times in milliseconds are uneven: 33, 33, 34. Their mean is right, and pauses are not in it.
     usual = [step for step in steps if 0.5 * middle < step < 1.5 * middle]
     mean = sum(usual) / len(usual)
@@ -136,6 +139,13 @@ def _rate_of(scan: list[av.Packet], stream, fps: float | None) -> tuple:
         rate = fps
     rate = rate if _is_rate(rate) else fps
     return rate, 1 / rate if even and rate else None
+
+
+def _begin_of_order(scan: list[av.Packet], stream) -> int | None:
+    times = [packet.pts for packet in scan if packet.pts is not None]
+    # Frames are shown in another order than they are decoded: their times cannot grow with it.
+    grow = all(before < after for before, after in itertools.pairwise(times))
+    return times[0] if times and grow and stream.codec_context.has_b_frames else None
 
 
 def _count(scan: list[av.Packet], packets, container, fps: float | None, size: int) -> int:

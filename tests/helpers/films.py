@@ -12,7 +12,7 @@ import numpy as np
 from micron_jax.video.clip_files import find_clips
 
 TICKS = 90_000  # a second
-FILMS = (".mov", ".avi", ".webm", ".flv", ".gif")
+FILMS = (".mov", ".avi", ".webm", ".flv", ".gif", ".mxf")
 FORMATS = {".mkv": "matroska", ".mpg": "mpeg", ".ts": "mpegts", ".m2ts": "mpegts", ".wmv": "asf"}
 
 

@@ -47,6 +47,8 @@ def read(path, **part):
         ("limited709.mp4", "libx264", "yuv420p", {"colors": (1, 1)}),
         ("limited2020.mp4", "libx264", "yuv420p", {"colors": (9, 1)}),
         ("rgb.mov", "png", "rgb24", {}),
+        ("order.mxf", "libx264", "yuv420p", {"options": {"bf": "3"}}),  # without a time of its own
+        ("order.wmv", "libx264", "yuv420p", {"options": {"bf": "3"}}),
     ],
 )
 def test_frames_and_times_are_those_of_ffmpegs_own_program(tmp_path, name, codec, pixels, more):
@@ -56,7 +58,9 @@ def test_frames_and_times_are_those_of_ffmpegs_own_program(tmp_path, name, codec
     theirs = decode_by_ffmpeg(path, (48, 64))
     assert len(frames) == len(theirs) == 12
     assert np.abs(frames.astype(int) - theirs).mean() < 1
-    np.testing.assert_allclose(seconds, np.arange(12) / 25, atol=1e-3 if "webm" in name else 1e-6)
+    np.testing.assert_allclose(
+        seconds, np.arange(12) / 25, atol=1e-3 if path.suffix in (".webm", ".wmv") else 1e-6
+    )
     assert losses == []
     assert read_header(path).fps == pytest.approx(25, rel=1e-3)
     assert read_header(path).count == 12
@@ -175,6 +179,52 @@ def test_the_rate_of_a_browsers_recording_is_that_of_its_frames(tmp_path):
     header = read_header(live)
     assert header.fps == pytest.approx(30, rel=0.03)
     assert header.count == 12
+
+
+@pytest.mark.parametrize("seconds", [[0, 0.04, 2], [0, 1, 1.04], [0, 0.04, 1, 1.04, 9]])
+def test_a_few_frames_at_odd_times(tmp_path, seconds):
+    write_video(tmp_path / "odd.webm", FRAMES[: len(seconds)], seconds=seconds, codec="libvpx")
+    _, times, losses = read(tmp_path / "odd.webm")
+    np.testing.assert_allclose(times, seconds, atol=1e-3)
+    assert losses == []
+
+
+def test_frames_that_a_film_says_to_repeat_are_no_loss(tmp_path):
+    """Theora has an empty packet where nothing changes."""
+    path, numbers = tmp_path / "a.ogv", [0, 1, 2, 3, 4, 5, 6, 6, 6, 7, 8, 9, 10, 11]
+    command = [ffmpeg(), "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "64x48"]
+    command += ["-r", "25", "-i", "-", "-c:v", "libtheora", "-q:v", "10", path]
+    subprocess.run(command, check=True, input=b"".join(FRAMES[n].tobytes() for n in numbers))
+    frames, seconds, losses = read(path)
+    assert losses == []
+    assert len(frames) == len(decode_by_ffmpeg(path, (48, 64))) < len(numbers)
+    assert seconds[-1] == pytest.approx((len(numbers) - 1) / 25)
+
+
+def test_two_frames_in_one_packet(tmp_path):
+    """MPEG-4 in AVI, as XviD packs it: a placeholder follows where the second is shown."""
+    path = tmp_path / "packed.avi"
+    command = [ffmpeg(), "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "64x48"]
+    command += ["-r", "25", "-i", "-", "-c:v", "libxvid", "-bf", "2", "-q:v", "2", path]
+    pictures = b"".join((gradient(48, 64) // 4 + n).tobytes() for n in range(40))
+    subprocess.run(command, check=True, input=pictures)
+    with av.open(str(path)) as container:
+        assert min(packet.size for packet in container.demux(video=0) if packet.size) < 10
+    frames, seconds, losses = read(path)
+    assert losses == []
+    assert len(frames) == len(decode_by_ffmpeg(path, (48, 64)))
+    np.testing.assert_allclose(np.diff(seconds)[1:], 0.04, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.ts"])
+def test_frames_that_a_film_leaves_out_are_no_loss(tmp_path, name):
+    left = [n for n in range(90) if n % 17 != 5]
+    pictures = [gradient(48, 64, 2 * n) for n in left]
+    write_video(tmp_path / name, pictures, seconds=np.array(left) / 25)
+    frames, seconds, losses = read(tmp_path / name)
+    assert losses == []
+    assert len(frames) == len(left)
+    np.testing.assert_allclose(seconds, np.array(left) / 25, atol=1e-3)
 
 
 def test_slow_motion_has_the_times_of_the_recording(tmp_path):

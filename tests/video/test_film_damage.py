@@ -85,15 +85,19 @@ def test_a_hole_of_zeros_within_a_frame_is_told(whole, tmp_path, monkeypatch, th
         assert (changed | lost, told | lost) == ({number}, {number})
 
 
-def test_checksums_of_ffv1_tell_a_single_bit(tmp_path):
+@pytest.mark.parametrize(
+    "version", [{"level": "3", "slicecrc": "1"}, {"level": "4", "strict": "experimental"}]
+)
+def test_checksums_of_ffv1_tell_a_single_bit(tmp_path, version):
     path = tmp_path / "a.mkv"
-    write_video(path, FRAMES, codec="ffv1", options={"level": "3", "slicecrc": "1", "slices": "4"})
+    options = version | {"slices": "4"}
+    write_video(path, FRAMES, codec="ffv1", options=options)
     whole, check = packets(path)
     packet, size = whole[3], len(whole[3])
     assert not any(map(check, whole))
     for at in (0, size // 3, size - 1):
         assert check(packet[:at] + bytes([packet[at] ^ 1]) + packet[at + 1 :])
-    write_video(path, FRAMES, codec="ffv1", options={"level": "3", "slicecrc": "0", "slices": "4"})
+    write_video(path, FRAMES, codec="ffv1", options=options | {"slicecrc": "0"})
     assert not any(map(check, packets(path)[0]))  # which have none
 
 
