@@ -30,6 +30,7 @@ NOT_RUN = {
     "bash launch/gpu_report.sh": "a GPU; its parts: tests/programs/test_bench_gpu.py",
     'python -m pytest -n 2 --dist loadfile -m "not slow"': "these very tests",
     "python -m pytest tests/datasets/frames/test_scale.py -m slow -s": "slow, and a test itself",
+    'python -m pytest -s -m "not slow" tests/export tests/pytorch': "tests themselves",
     "pip install .": "network",
     **{
         f"pip install '.[{extra}]'": "network"
@@ -38,6 +39,8 @@ NOT_RUN = {
     "pip install --no-deps timm==0.4.12": "network",
     "git clone https://github.com/uark-cviu/Micron-BERT": "network",
     "micron-jax export runs/demo features.onnx": "the extra onnx: tests/export/test_onnx.py",
+    "micron-jax export micron-tiny features.onnx": "the same",
+    "python tests/helpers/onnx_speed.py micron-tiny features.onnx --batch 8 --rounds 60": "it too",
     "micron-jax app": "serves until it is stopped: tests/app",
     "micron-jax app --checkpoint runs/demo": "serves until it is stopped: tests/app",
     "micron-jax app --checkpoint runs/casme2_5": "the same",
