@@ -5,6 +5,7 @@ import matplotlib
 import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
+from matplotlib.ticker import MaxNLocator
 
 COLORS = "inferno"
 OPAQUE = 0.8  # where the map is at its top; the face shows where it is at zero
@@ -73,7 +74,7 @@ def legend(axes, scale: ScalarMappable, label: str) -> None:
 
 def legend_below(axis, scale: ScalarMappable, label: str) -> None:
     """Draws a color bar that fills an axis below a map, or below several that share a scale."""
-    axis.figure.colorbar(scale, cax=axis, orientation="horizontal")
+    axis.figure.colorbar(scale, cax=axis, orientation="horizontal", ticks=MaxNLocator(4))
     axis.tick_params(labelsize=7)
     axis.set_xlabel(label, fontsize=8)
 

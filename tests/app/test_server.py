@@ -314,7 +314,8 @@ def overhang(page, width):
 def classes_shown(page):
     """Checks the table of classes; returns (probabilities in percent, the likely class)."""
     assert page.locator("#rows th").all_inner_texts() == [*CLASSES]
-    cells = page.locator("#rows td").all_inner_texts()
+    assert page.inner_text("#worth").startswith("Classifiers trained alike recognized 63\u00a0%")
+    cells = [cell.replace("\u00a0", " ") for cell in page.locator("#rows td").all_inner_texts()]
     assert cells[1::3] == ["50 %"] * 3
     assert cells[2::3] == ["25 %"] * 3
     evidence = page.inner_text("#evidence")

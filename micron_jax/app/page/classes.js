@@ -18,8 +18,9 @@ export function classes(evidence, probabilities, which) {
 }
 
 function worth({ classes, uar, subjects }) {
-  return `On ${subjects} people that it had not seen it recognized ${percent(uar)} of the clips, `
-    + `averaged over the ${classes.length} classes; who guesses, ${percent(1 / classes.length)}.`;
+  return `Classifiers trained alike recognized ${percent(uar)} of the clips of ${subjects} people that `
+    + `they had not seen, averaged over the ${classes.length} classes; a guess gets `
+    + `${percent(1 / classes.length)}.`;
 }
 
 function rows(evidence, probabilities) {

@@ -19,7 +19,7 @@ export function fail(line) {
   $("error").hidden = !line;
 }
 
-export const percent = share => `${Math.round(100 * share)} %`;
+export const percent = share => `${Math.round(100 * share)}\u00a0%`;
 
 // 75 -> "1 min 15 s"
 export function duration(seconds) {
