@@ -29,6 +29,8 @@ INTERVAL_COLUMNS = (
     *("duration_seconds", "energy", "strength", "part", "confidence"),
 )
 
+PAIR_DPI = 150  # 2 px for each of a face of 224
+
 Bar = Callable[..., Iterable]  # wraps an iterable; takes `total`, `desc` and `unit`, as `tqdm`
 
 
@@ -91,7 +93,8 @@ def _write_pair(
     crop = clips[0].crop
     view = compare_pair(model, frame, reference, kind=kind, faces=crop.kind == "face")
     title = " and ".join(Path(each.clip.name).name for each in clips)
-    _save(draw_pair(view, title=title, aspect=crop.aspect, details=details), folder / "pair.png")
+    figure = draw_pair(view, title=title, aspect=crop.aspect, details=details)
+    _save(figure, folder / "pair.png", PAIR_DPI)
     write_flicker(folder / "flicker.png", view, model.config.img_size, aspect=crop.aspect)
     np.savez_compressed(folder / "pair.npz", **view.arrays())
     return view
@@ -124,7 +127,7 @@ def _write_clip(
     view = compare_pair(model, crops[apex], crops[before], kind=timeline.kind, faces=faces)
     title = f"{name}: {timeline.seconds[apex]:.2f} s against {timeline.seconds[before]:.2f} s"
     figure = draw_pair(view, title=title, aspect=aspect, details=details)
-    _save(figure, folder / "top_moment.png")
+    _save(figure, folder / "top_moment.png", PAIR_DPI)
     write_flicker(folder / "flicker.png", view, model.config.img_size, aspect=aspect)
     _write_tables(timeline, folder)
     fields = ("fps", "delta", "kind", "numbers", "seconds", "before", "after")
@@ -182,5 +185,5 @@ def _write_csv(path: Path, columns: Iterable[str], rows: list) -> None:
         csv.writer(file, lineterminator="\n").writerows([columns, *rows])
 
 
-def _save(figure: Figure, path: Path) -> None:
-    figure.savefig(path, dpi=150, bbox_inches="tight")
+def _save(figure: Figure, path: Path, dpi: int = 110) -> None:
+    figure.savefig(path, dpi=dpi, bbox_inches="tight")

@@ -191,7 +191,7 @@ def test_a_browser_shows_the_page_on_desktop_and_phone(workdir, chromium, tmp_pa
     assert sorted((page["width"], page["columns"]) for page in pages) == [(400, 1), (1280, 3)]
     for page in pages:
         assert page["over"] == 0  # nothing sticks out to the right
-        assert page["images"] == page["shown"] == 12
+        assert page["images"] == page["shown"] == 16
         assert page["curves"] == 5
         assert page["loaded"] == 0
         assert page["scripts"] == 1  # the probe
