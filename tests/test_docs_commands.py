@@ -30,6 +30,7 @@ NOT_RUN = {
     "bash launch/gpu_report.sh": "a GPU; its parts: tests/programs/test_bench_gpu.py",
     'python -m pytest -n 2 --dist loadfile -m "not slow"': "these very tests",
     "python -m pytest tests/datasets/frames/test_scale.py -m slow -s": "slow, and a test itself",
+    "python tests/helpers/checksum_cost.py runs/cost --parameters 100": "gigabytes, a measurement",
     "pip install .": "network",
     **{
         f"pip install '.[{extra}]'": "network"
