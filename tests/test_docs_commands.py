@@ -31,6 +31,7 @@ NOT_RUN = {
     'python -m pytest -n 2 --dist loadfile -m "not slow"': "these very tests",
     "python -m pytest tests/datasets/frames/test_scale.py -m slow -s": "slow, and a test itself",
     'python -m pytest -s -m "not slow" tests/export tests/pytorch': "tests themselves",
+    "python tests/helpers/checksum_cost.py runs/cost --parameters 100": "gigabytes, a measurement",
     "pip install .": "network",
     **{
         f"pip install '.[{extra}]'": "network"

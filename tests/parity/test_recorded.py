@@ -4,10 +4,12 @@ import contextlib
 import dataclasses
 import io
 import json
+import os
 import zipfile
 
 import numpy as np
 import pytest
+from helpers.small_disk import small_disk
 
 from micron_jax import npz
 from micron_jax.cli import main
@@ -197,3 +199,15 @@ def test_subsampled_axes_are_recognized():
 def test_the_recording_of_full_size(recording_path):
     checks = list(compare(recording_path.with_name("release_full.npz")))
     assert [dataclasses.asdict(check) for check in checks if not check.ok] == []
+
+
+@pytest.mark.parametrize("option", ["--json", "--plot"])
+def test_a_full_disk_is_one_line(option, checks, recording_path, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(formula, "compare", lambda _: checks.values())
+    with small_disk(tmp_path / "disk", "4k") as disk:
+        (disk / "filler").write_bytes(bytes(4096))
+        argv = ["compare", "--recording", str(recording_path), option, str(disk / "out")]
+        assert main(argv) == 2
+        [line] = capsys.readouterr().err.splitlines()
+        assert line == f"micron-jax: {disk / 'out'}: cannot be written (No space left on device)"
+        assert os.listdir(disk) == ["filler"]

@@ -2,9 +2,11 @@
 
 import importlib.util
 import json
+import os
 
 import pytest
 from helpers.refusals import refusal
+from helpers.small_disk import small_disk
 
 from micron_jax.cli import main
 from micron_jax.planning import steps
@@ -111,3 +113,14 @@ def test_a_gpu_is_an_estimate(tmp_path, capsys):
 )
 def test_bad_input_is_one_line(arguments, message, recipe, capsys):
     assert message in refusal(["plan", "--config", recipe, *arguments], capsys)
+
+
+def test_a_full_disk_is_one_line(tmp_path, capsys):
+    with small_disk(tmp_path / "disk", "4k") as disk:
+        (disk / "filler").write_bytes(bytes(4096))
+        out = disk / "plan.json"
+        argv = ["plan", "--config", "pretrain_paper", "--topology", "h100:8", "--json", str(out)]
+        assert main(argv) == 2
+        [line] = capsys.readouterr().err.splitlines()
+        assert line == f"micron-jax: {out}: cannot be written (No space left on device)"
+        assert os.listdir(disk) == ["filler"]
