@@ -481,7 +481,7 @@ def test_the_camera_records(page, temporary):
     page.wait_for_selector("#recording:has-text('Recording')")
     page.wait_for_timeout(300)
     page.click("#record")  # stops
-    page.wait_for_selector("#result, #long, #error")
+    page.wait_for_selector("#result:visible, #long:visible, #error:visible")
     assert page.inner_text("#chosen").startswith("camera.")
     assert page.is_hidden("#recorder")
     assert page.evaluate("document.getElementById('preview').srcObject") is None

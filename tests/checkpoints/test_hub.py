@@ -147,7 +147,7 @@ except load.UserError as error:
     assert fetched == "{'source': 'the lab'}"
     assert missing.startswith("lab/other: no such file or folder here, nor a model or revision")
     asked = {path.rpartition("/")[2] for path in server.asked if "/resolve/" in path}
-    assert asked == {"config.json", "model.safetensors"}
+    assert asked == {"README.md", "config.json", "model.safetensors"}
 
 
 def test_a_pth_is_fetched_where_there_is_no_folder(tmp_path):
