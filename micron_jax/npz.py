@@ -1,6 +1,7 @@
 """A reader of `.npz` files of any origin: no pickle, no array larger than the file says."""
 
 import math
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -12,6 +13,11 @@ from micron_jax.errors import UserError
 _MOST_BYTES = 2**29  # of arrays that are larger than the file itself, which is compressed then
 _MOST_ARRAYS = 10_000
 _KINDS = "fiubU"  # of dtypes: numbers and text
+# What reading a damaged file raises; NumPy takes a header apart as Python.
+DAMAGE = (
+    *(OSError, ValueError, TypeError, KeyError, EOFError, NotImplementedError, RuntimeError),
+    *(SyntaxError, tokenize.TokenError, MemoryError, zipfile.BadZipFile, zlib.error),
+)
 
 
 class _Refused(Exception):
@@ -36,10 +42,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
             return {
                 entry.filename.removesuffix(".npy"): _read_array(file, entry) for entry in entries
             }
-    except (
-        OSError, ValueError, TypeError, KeyError, EOFError, NotImplementedError, RuntimeError,
-        SyntaxError, MemoryError, zipfile.BadZipFile, zlib.error, _Refused,
-    ) as error:  # fmt: skip
+    except (*DAMAGE, _Refused) as error:
         why = f" ({error})" if isinstance(error, _Refused) else "; copy it again"
         raise UserError(f"{path}: not a readable .npz file{why}") from error
 

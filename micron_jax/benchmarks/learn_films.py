@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from micron_jax import npz
 from micron_jax.benchmarks.learn_levels import GRID, MOVED, STILL, nearest
 from micron_jax.errors import UserError
 from micron_jax.faces.crop import warp
@@ -111,7 +112,7 @@ def _truth(path: Path) -> tuple[np.ndarray, ...]:
     try:
         with np.load(path) as file:
             displacement, distraction, landmarks, valid = (file[name] for name in _ARRAYS)
-    except (OSError, ValueError, KeyError) as error:
+    except npz.DAMAGE as error:
         raise UserError(f"{path}: not the truth of a film ({error}); make the set again") from error
     return displacement.astype(np.float32), distraction.astype(np.float32), landmarks, valid
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from micron_jax import npz
 from micron_jax.benchmarks import learn_films
 from micron_jax.benchmarks.learn_films import FilmPair
 from micron_jax.benchmarks.learn_levels import GRID, MOVED, STILL, nearest
@@ -203,7 +204,7 @@ def _row(folder: Path, clip: dict) -> dict:
             lowest, highest, displacement, head, distraction = (
                 file[name] for name in ("lowest", "highest", "displacement", "head", "distraction")
             )
-    except (OSError, ValueError, KeyError) as error:
+    except npz.DAMAGE as error:
         raise UserError(f"{path}: not the truth of a clip ({error}); make the set again") from error
     distracted = np.hypot(*np.moveaxis(distraction, -1, 0)) >= STILL
     # The truth does not part a blink from a turn; a blink reaches no farther than the lids.

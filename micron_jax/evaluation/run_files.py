@@ -8,13 +8,13 @@ import csv
 import dataclasses
 import io
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from micron_jax import npz
 from micron_jax.datasets.census import Comparison, expected_counts
 from micron_jax.datasets.protocols import SYNTHETIC, Counts, Protocol, of_synthetic
 from micron_jax.datasets.sheets.delimited import read_text
@@ -271,7 +271,7 @@ def _read_hardest(path: Path) -> Hardest | None:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in names}
             kind = str(stored["kind"]) if "kind" in stored else ""
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except npz.DAMAGE as error:
         raise UserError(f"{path}: not the hardest clips of a run ({error})") from None
     onset, apex, maps = (arrays.pop(name) for name in names[:3])
     frames = onset.dtype == np.uint8 and onset.ndim == 4 and onset.shape[-1] == 3

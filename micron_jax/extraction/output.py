@@ -24,7 +24,7 @@ import numpy as np
 import safetensors.numpy
 from array_record.python import array_record_module
 
-from micron_jax import locks
+from micron_jax import locks, npz
 from micron_jax.errors import UserError
 from micron_jax.extraction.batches import Place
 from micron_jax.extraction.pairing import Pairing
@@ -70,7 +70,7 @@ class Output:
             else:
                 about = json.loads((self._output / INDEX).read_text("utf-8"))
             self._compare(about["settings"], self._output)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        except npz.DAMAGE:
             raise UserError(
                 f"{self._output} exists and holds no features; remove it, or name another output"
             ) from None

@@ -1,12 +1,11 @@
 """Files of arrays in a run's workdir: written whole, and read only as they were written."""
 
 import json
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
+from micron_jax import npz
 from micron_jax.files import write_npz, writing
 
 _NAMES = "names"
@@ -23,7 +22,7 @@ def read(path: Path) -> dict[str, np.ndarray] | None:
     try:
         with np.load(path) as file:
             arrays = dict(file)  # their CRC-32 is checked with it
-    except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
+    except npz.DAMAGE:
         return None
     # The contents list of a zip file has no CRC-32; damaged, it may end too early, but not before
     # the first entry, our own list. Files of earlier versions have none.

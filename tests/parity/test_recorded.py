@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 import os
+import struct
 import zipfile
 
 import numpy as np
@@ -14,6 +15,7 @@ from helpers.small_disk import small_disk
 from micron_jax import npz
 from micron_jax.cli import main
 from micron_jax.errors import UserError
+from micron_jax.finetuning import array_files
 from micron_jax.parity import formula, recorded
 from micron_jax.parity.recorded import BOUNDS, Check
 
@@ -171,6 +173,19 @@ def test_a_small_file_that_unfolds_to_gigabytes_is_refused_unread(tmp_path, monk
     monkeypatch.delattr(npz, "_read_array")
     with pytest.raises(UserError, match="unfolds to more than 2 MiB"):
         npz.read(tmp_path / "x.npz")
+
+
+HEADERS = ("{'descr': '<f4", "{'descr': ('<f4',", "{0x: ", '"""', "(" * 9)
+
+
+@pytest.mark.parametrize("text", HEADERS)
+def test_a_damaged_header_that_is_no_python_is_refused(text, tmp_path):
+    """NumPy takes it apart by a tokenizer, which has an error of its own."""
+    data = np.lib.format.magic(1, 0) + struct.pack("<H", len(text)) + text.encode()
+    damaged(tmp_path / "x.npz", None, data)
+    with pytest.raises(UserError, match="not a readable"):
+        npz.read(tmp_path / "x.npz")
+    assert array_files.read(tmp_path / "x.npz") is None
 
 
 def test_random_damage_is_refused_or_read(recording_path, tmp_path):

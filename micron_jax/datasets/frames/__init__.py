@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
+from micron_jax import npz
 from micron_jax.data.pairs import Clip
 from micron_jax.datasets.frames.source import FrameSource
 from micron_jax.errors import UserError
@@ -97,5 +98,5 @@ def _read_seconds(folder: epath.Path) -> np.ndarray | None:
         return None
     try:
         return np.load(io.BytesIO(path.read_bytes()))
-    except (ValueError, EOFError) as error:
+    except npz.DAMAGE as error:
         raise UserError(f"{path}: cannot be read ({error}); build the set again") from None
