@@ -1,6 +1,5 @@
 """Close-ups of candidates: onset and apex as pictures that cover each other, and larger motion."""
 
-from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,6 @@ import numpy as np
 from micron_jax.app.data_urls import jpeg_url
 from micron_jax.faces.registration import register_crops, shrink
 from micron_jax.pretrained import MicronBert
-from micron_jax.spotting.intervals import Interval
 from micron_jax.visualization.magnified import FACTOR, magnified
 
 QUALITY = 92
@@ -41,15 +39,3 @@ def close_up(
         "magnified": [jpeg_url(picture, QUALITY) for picture in pictures],
         "factor": FACTOR,
     }
-
-
-def close_ups(
-    model: MicronBert,
-    intervals: Sequence[Interval],
-    crops: Mapping[int, np.ndarray],
-    *,
-    faces: bool,
-) -> Iterator[dict[str, Any]]:
-    """Yields the close-ups of candidates, whose onsets and apexes are in `crops` by their index."""
-    for one in intervals:
-        yield close_up(model, crops[one.onset], crops[one.apex], faces=faces)

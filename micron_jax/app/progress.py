@@ -1,4 +1,4 @@
-"""How much of a request's work is done, over all of its stages."""
+"""The progress of a request over all of its stages."""
 
 # The stages in their order, and their shares of the time that a video takes. A pair of pictures
 # passes over most of them.

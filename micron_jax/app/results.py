@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 from matplotlib.colors import to_hex
 
-from micron_jax.app.closeups import close_up, close_ups
+from micron_jax.app.closeups import close_up
 from micron_jax.app.data_urls import archive_of, jpeg_url
 from micron_jax.app.limits import Beginning, Limits, check_pixels, length_of
 from micron_jax.app.warnings import clip_warnings, pair_warnings
@@ -136,9 +136,9 @@ def _describe_clip(
         if index in ends:
             crops[index] = face
         report("packing", len(frames), len(shown))
-    large = []
-    for each in close_ups(model, strongest, crops, faces=source.crop.kind == "face"):
-        large.append(each)
+    large, faces = [], source.crop.kind == "face"
+    for each in strongest:
+        large.append(close_up(model, crops[each.onset], crops[each.apex], faces=faces))
         report("magnifying", len(large), len(strongest))
     fields = ("onset", "apex", "offset", "strength", "part", "energy")
     return {

@@ -1,4 +1,4 @@
-"""What the page says above a result that is not to be taken at its face."""
+"""Warnings that the page shows above a result."""
 
 from micron_jax.spotting.timeline import Timeline
 from micron_jax.video.inputs import InputClip

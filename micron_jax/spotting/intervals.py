@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks, peak_widths
 
-from micron_jax.spotting.partners import within_clip
+from micron_jax.spotting.partners import without_holes
 
 SHORTEST, LONGEST = 1 / 25, 1 / 2  # seconds, of a micro-expression
 FOOT = 0.8  # of a peak's prominence, down from its top: what is below it is in the noise
@@ -61,9 +61,8 @@ def find_intervals(energy: np.ndarray, seconds: np.ndarray) -> list[Interval]:
     # Of the steps from frame to frame: a bump that fills half of a short clip is no noise.
     steps = np.abs(np.diff(energy, prepend=energy[0]))
     noise = max(1.4826 * float(np.median(steps)) / 2**0.5, 1e-6 * float(energy.max()), 1e-12)
-    holes = 1 + np.flatnonzero(~within_clip(seconds))
     intervals = []
-    for piece in np.split(np.arange(len(energy)), holes):
+    for piece in without_holes(seconds):
         if len(piece) > 2:
             intervals += _find_in(energy[piece], seconds[piece], noise, int(piece[0]))
     return sorted(intervals, key=lambda interval: -interval.strength)

@@ -17,6 +17,11 @@ def within_clip(seconds: np.ndarray) -> np.ndarray:
     return (steps >= 0) & (steps <= HOLE + TIE)
 
 
+def without_holes(seconds: np.ndarray) -> list[np.ndarray]:
+    """The indices of T frames, in a part for each stretch between holes; `seconds` is [T]."""
+    return np.split(np.arange(len(seconds)), 1 + np.flatnonzero(~within_clip(seconds)))
+
+
 class _Frame(NamedTuple):
     index: int
     seconds: float

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.ndimage import median_filter
 
 from micron_jax.faces.parts import part_of
-from micron_jax.spotting.partners import within_clip
+from micron_jax.spotting.partners import without_holes
 from micron_jax.spotting.timeline import Timeline
 
 WINDOW = 1.5  # seconds, of whose energies the median is taken: three times the longest expression
@@ -46,7 +46,7 @@ def restless_spans(timeline: Timeline, *, faces: bool = True) -> list[Span]:
     seconds = timeline.seconds
     width = max(1, round(WINDOW * timeline.fps))
     spans = []
-    for piece in np.split(np.arange(len(seconds)), 1 + np.flatnonzero(~within_clip(seconds))):
+    for piece in without_holes(seconds):
         level = median_filter(timeline.energy[piece], size=min(width, len(piece)), mode="nearest")
         edges = np.flatnonzero(np.diff(np.pad(level > LEAST, 1).astype(np.int8)))
         for first, last in np.add(edges.reshape(-1, 2), (piece[0], piece[0] - 1)):

@@ -8,7 +8,7 @@ import itertools
 
 import numpy as np
 
-from micron_jax.spotting.partners import within_clip
+from micron_jax.spotting.partners import without_holes
 
 NEAR, AROUND = 0.375, 1.5  # seconds to either side, between which motion is usual
 USUAL = 0.75  # quantile
@@ -27,10 +27,14 @@ def salience_of(maps: np.ndarray, seconds: np.ndarray, where: np.ndarray) -> np.
     Returns:
       The mean of the highest twentieth of each map, in units of the usual motion, float32 [T].
     """
-    holes = 1 + np.flatnonzero(~within_clip(seconds))
-    pieces = np.split(np.arange(len(seconds)), holes)
-    found = [_in_piece(maps[piece[0] : piece[-1] + 1], seconds[piece], where) for piece in pieces]
-    return np.concatenate(found)
+    pieces = (slice(piece[0], piece[-1] + 1) for piece in without_holes(seconds))
+    return np.concatenate([_in_piece(maps[piece], seconds[piece], where) for piece in pieces])
+
+
+def highest(values: np.ndarray) -> np.ndarray:
+    """The mean of the highest twentieth of [..., P] values, [...]."""
+    count = max(1, values.shape[-1] // 20)
+    return np.sort(values, axis=-1)[..., -count:].mean(axis=-1)
 
 
 def _in_piece(maps: np.ndarray, seconds: np.ndarray, where: np.ndarray) -> np.ndarray:
@@ -43,6 +47,5 @@ def _in_piece(maps: np.ndarray, seconds: np.ndarray, where: np.ndarray) -> np.nd
         around = np.concatenate([maps[early:near], maps[late:end]])[:, where]
         # In a clip that is no longer than an expression nothing is usual.
         usual = np.quantile(around, USUAL, axis=0) if len(around) else 0.0
-        ratios = np.sort(maps[first:last][:, where] / (LEAST + usual), axis=1)
-        salience[first:last] = ratios[:, -max(1, ratios.shape[1] // 20) :].mean(axis=1)
+        salience[first:last] = highest(maps[first:last][:, where] / (LEAST + usual))
     return salience

@@ -26,7 +26,7 @@ from micron_jax.spotting.confidence import with_confidence
 from micron_jax.spotting.intervals import LONGEST, Interval, find_intervals
 from micron_jax.spotting.partners import HOLE, Partners, within_clip
 from micron_jax.spotting.rows import Rows
-from micron_jax.spotting.salience import salience_of
+from micron_jax.spotting.salience import highest, salience_of
 from micron_jax.video.sameness import Sameness
 
 DELTA = LONGEST / 2  # seconds between the frames of a pair
@@ -237,8 +237,7 @@ def transient(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 def energy_of(values: np.ndarray, where: np.ndarray) -> float:
     """The mean of the highest twentieth of a map [h, w]; `where`: the patches that count, bool."""
-    flat = np.sort(values[where])
-    return float(flat[-max(1, flat.size // 20) :].mean())
+    return float(highest(values[where]))
 
 
 class _Clock:
