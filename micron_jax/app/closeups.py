@@ -31,9 +31,9 @@ def close_up(
     if model.config.displacement_width:
         small, small_onset = shrink(np.stack([registered, onset]), size)[:, None]
         motion = model.motion(small, small_onset)
-        above = np.asarray(motion.above_floor)[0, ..., None] > 0
-        if not np.asarray(motion.unsure)[0] and above.any():
-            pictures = magnified(onset, np.asarray(motion.displacement)[0] * above, size)
+        lit = np.asarray(motion.lit)[0]
+        if not np.asarray(motion.unsure)[0] and lit.any():
+            pictures = magnified(onset, lit, size)
     return {
         "flicker": [jpeg_url(onset, QUALITY), jpeg_url(registered, QUALITY)],
         "magnified": [jpeg_url(picture, QUALITY) for picture in pictures],

@@ -56,6 +56,11 @@ class Motion(NamedTuple):
         return jnp.where(self.length > self.floor, self.length, 0.0)
 
     @property
+    def lit(self) -> jax.Array:
+        """The displacement where it is above the floor, else 0, px, float32 [B, h, w, 2]."""
+        return jnp.where((self.length > self.floor)[..., None], self.displacement, 0.0)
+
+    @property
     def unsure(self) -> jax.Array:
         """If the head moves too much to say what else moved: bool [B], or of one pair a bool."""
         return jnp.median(self.floor, axis=(-2, -1)) > UNSURE

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from micron_jax.errors import UserError
@@ -302,5 +301,4 @@ def _pair_maps(
         maps = np.asarray(model.motion_map(*sides, kind=kind))[:count]
         return maps, maps
     motion = model.motion(*sides)
-    above = jnp.where(motion.above_floor[..., None] > 0, motion.displacement, 0)
-    return np.asarray(motion.own)[:count], np.asarray(above)[:count]
+    return np.asarray(motion.own)[:count], np.asarray(motion.lit)[:count]

@@ -26,10 +26,8 @@ def write_flicker(path: Path, view: PairView, size: int, *, aspect: float = 1.0)
     rest, moved = [view.registered], [view.frame]
     words = [["reference"], ["frame"]]
     if view.motion is not None and not view.apart:
-        above = np.asarray(view.motion.above_floor)[..., None] > 0
-        field = FACTOR * np.asarray(view.motion.displacement) * above
         rest.append(view.registered)
-        moved.append(magnify(view.registered, field, size))
+        moved.append(magnify(view.registered, FACTOR * np.asarray(view.motion.lit), size))
         for names in words:
             names.append(f"motion x {FACTOR}")
     shape = round(SIDE * min(1, aspect)), round(SIDE * min(1, 1 / aspect))

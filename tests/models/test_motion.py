@@ -46,3 +46,12 @@ def test_features_tell_strain():
     np.testing.assert_allclose(features[..., :2], field)
     np.testing.assert_allclose(features[..., 2], np.hypot(field[..., 0], field[..., 1]), rtol=1e-5)
     np.testing.assert_allclose(features[0, 2, 3, 3:], (0.2, -0.3, 0.05), atol=1e-6)
+
+
+def test_what_is_lit_is_the_displacement_above_the_floor():
+    displacement = RNG.normal(0, 0.3, (2, 3, 4, 2))
+    one = motion(displacement, 0.1)
+    above = np.asarray(one.length) > 0.2
+    assert 0 < above.sum() < above.size
+    np.testing.assert_array_equal(one.lit, np.where(above[..., None], one.displacement, 0))
+    np.testing.assert_allclose(np.linalg.norm(one.lit, axis=-1), one.above_floor, atol=1e-6)
